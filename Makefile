@@ -1,0 +1,45 @@
+# make demo    set up, build the runtime, bundle the demo model, ask it a question
+# make test    set up and run the tests
+# make check   format, lint and types
+# make stub    only build the runtime
+# make clean   remove what was built here (the compiled engine stays in the user's cache)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := build/demo
+SETUP := $(VENV)/set-up
+
+.PHONY: demo test check stub clean
+
+demo: $(SETUP)
+	@mkdir -p build
+	@echo "== bundling models/demo.gguf into $(DEMO) (the first time builds the runtime: 1 minute)"
+	@$(BIN)/modelembed bundle models/demo.gguf -o $(DEMO) --force --set temp=0
+	@echo "== asking it: What is the capital of France?"
+	@$(DEMO) "What is the capital of France?"
+	@echo "== now chat with it yourself: ./$(DEMO)"
+
+test: $(SETUP)
+	@echo "== testing (the first time builds the runtime: 1 minute; then about 10 minutes)"
+	@$(BIN)/python -m pytest -q
+
+check: $(SETUP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+stub: $(SETUP)
+	@$(BIN)/modelembed stub
+
+# The engine is compiled before the rest is installed: the package index has its source only.
+$(SETUP): pyproject.toml bundler/engine.py
+	@$(PYTHON) tools/prerequisites.py
+	@echo "== setting up $(VENV) (the first time compiles the engine: 10 minutes on 2 cores)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m bundler.engine
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,1 @@
+"""What makes an executable out of a model, at build time."""

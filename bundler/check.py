@@ -1,0 +1,89 @@
+"""Prove a bundle by running it, and tell what it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import AppError
+from runtime.units import gigabytes
+
+SECONDS = 900
+TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a proved bundle measured."""
+
+    size: int
+    model_size: int
+    cost: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """Return the report for people."""
+        memory = self.cost["memory"]
+        speed = ""
+        if self.cost["generated_tokens"] > 1 and self.cost["generate_s"]:
+            rate = (self.cost["generated_tokens"] - 1) / self.cost["generate_s"]
+            speed = f", {rate:.1f} tokens/s"
+        load = f"load {self.cost['load_s']:.2f} s"
+        if self.cost["restored_bytes"]:
+            load = f"unpack {self.cost['restore_s']:.2f} s, {load}"
+        own = memory.get("anonymous", 0) + memory.get("shmem", 0)
+        return [
+            f"size     {gigabytes(self.size)} (the model: {gigabytes(self.model_size)})",
+            f"start    {load}, first token after {self.cost['first_token_s']:.2f} s{speed}",
+            f"memory   {gigabytes(own)} of its own, {gigabytes(memory.get('rss_peak', 0))} at the "
+            "peak with mapped weights",
+            f"CPU      {self.cost['cpu']}, {self.cost['threads']} threads",
+        ]
+
+
+def prove(executable: Path, model_size: int) -> Report:
+    """Run `executable`: its metadata, then a few tokens; raise AppError telling what failed."""
+    path = executable.absolute()
+    document = _run([str(path), "info", "--json"], "show what is in it")
+    try:
+        sections = json.loads(document)["sections"]
+    except (ValueError, KeyError):
+        sections = []
+    if not any(section["kind"] == "model" for section in sections):
+        raise AppError(f"{executable} does not find its model", hint="please report this")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [str(path), "-p", "Hello", "-n", str(TOKENS), "--ignore-eos", "--no-fit"]
+        _run([*command, "--report", str(report)], "answer a question")
+        cost: dict[str, Any] = json.loads(report.read_text())
+    if cost["generated_tokens"] < 1:
+        raise AppError(f"{executable} generated no token", hint="try it by hand with -v")
+    return Report(path.stat().st_size, model_size, cost)
+
+
+def _run(command: list[str], purpose: str) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, check=False, timeout=SECONDS,
+            stdin=subprocess.DEVNULL, env={**os.environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise AppError(
+            f"{command[0]} took longer than {SECONDS} seconds to {purpose}",
+            hint="the model may be too large for this machine; --no-check skips the test",
+        ) from None
+    except OSError as exc:
+        raise AppError(
+            f"{command[0]} cannot be run: {exc.strerror}",
+            hint="a stub for another platform cannot be tested here: use --no-check",
+        ) from exc
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip() or "it printed nothing"
+        raise AppError(
+            f"{command[0]} was written, but failed to {purpose} (code {done.returncode}): {said}"
+        )
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,126 @@
+"""The section table that names our parts of a Linux executable, so that tools keep them.
+
+Source: the System V ABI, "Object Files", and elf(5). Bytes behind the last section are lost on
+`strip` and `objcopy`; as sections of their own, with unchanged offsets, they survive both.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from runtime.errors import FormatError
+
+EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
+SHDR = struct.Struct("<IIQQQQIIQQ")
+MAGIC = b"\x7fELF\x02\x01"  # 64-bit, little-endian
+SHT_NULL, SHT_PROGBITS, SHT_STRTAB, SHT_NOBITS = 0, 1, 3, 8
+SHF_ALLOC, SHF_INFO_LINK = 0x2, 0x40
+KEPT = (".comment",)
+"""Sections that are not loaded and yet belong to the program."""
+
+
+@dataclass(frozen=True)
+class SectionHeader:
+    """One entry of the section header table, with its name spelled out."""
+
+    name: str
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
+
+    @property
+    def end(self) -> int:
+        """Return where the section ends in the file."""
+        return self.offset + (0 if self.type == SHT_NOBITS else self.size)
+
+
+def is_elf(data: bytes) -> bool:
+    """Tell whether `data` starts a 64-bit little-endian ELF file."""
+    return data.startswith(MAGIC)
+
+
+def sections(image: bytes) -> list[SectionHeader]:
+    """Return the section headers of the whole ELF file `image`."""
+    return sections_at(image, image, 0)
+
+
+def sections_at(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHeader]:
+    """Return the section headers of a file of which the start and the end are given."""
+    if not is_elf(prefix):
+        raise FormatError(
+            "the stub is not a 64-bit Linux executable", hint="give one made by `modelembed stub`"
+        )
+    header = EHDR.unpack_from(prefix)
+    start, count, names_index = header[6] - tail_offset, header[12], header[13]
+    try:
+        raw = [SHDR.unpack_from(tail, start + i * SHDR.size) for i in range(count)]
+        begin = raw[names_index][4] - tail_offset
+        names = tail[begin : begin + raw[names_index][5]]
+        return [SectionHeader(names[r[0] : names.index(b"\0", r[0])].decode(), *r[1:]) for r in raw]
+    except (struct.error, IndexError, ValueError) as exc:
+        raise FormatError(
+            "the stub's section table is damaged", hint="build it again: modelembed stub"
+        ) from exc
+
+
+def program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
+    """Return the part of `image` that is the program, and the sections that describe it."""
+    found = sections(image)
+    kept = [
+        i
+        for i, section in enumerate(found)
+        if section.type == SHT_NULL or section.flags & SHF_ALLOC or section.name in KEPT
+    ]
+    number = {old: new for new, old in enumerate(kept)}
+    headers = [
+        replace(
+            found[i],
+            link=number.get(found[i].link, 0),
+            info=number.get(found[i].info, 0) if found[i].flags & SHF_INFO_LINK else found[i].info,
+        )
+        for i in kept
+    ]
+    return image[: max(section.end for section in headers)], headers
+
+
+def blob(name: str, offset: int, size: int, alignment: int) -> SectionHeader:
+    """Return the header of a section that is only carried, not loaded."""
+    return SectionHeader(name, SHT_PROGBITS, 0, 0, offset, size, 0, 0, alignment, 0)
+
+
+def table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
+    """Return the bytes to put at `offset`: names and section headers; and where the latter start."""
+    names = b"\0"
+    places = []
+    for header in headers:
+        places.append(len(names) if header.name else 0)
+        names += header.name.encode() + b"\0" if header.name else b""
+    places.append(len(names))
+    names += b".shstrtab\0"
+    strings = SectionHeader(
+        ".shstrtab", SHT_STRTAB, 0, 0, offset, len(names), 0, 0, 1, 0
+    )  # fmt: skip
+    start = -(-(offset + len(names)) // 8) * 8
+    rows = b"".join(
+        SHDR.pack(
+            place, h.type, h.flags, h.address, h.offset, h.size, h.link, h.info, h.alignment,
+            h.entry_size,
+        )
+        for place, h in zip(places, [*headers, strings], strict=True)
+    )  # fmt: skip
+    return names.ljust(start - offset, b"\0") + rows, start
+
+
+def patched(prefix: bytes, start: int, count: int) -> bytes:
+    """Return `prefix` with its ELF header pointing at a table of `count` headers at `start`."""
+    fields = list(EHDR.unpack_from(prefix))
+    fields[6], fields[11], fields[12], fields[13] = start, SHDR.size, count, count - 1
+    return EHDR.pack(*fields) + prefix[EHDR.size :]

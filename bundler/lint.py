@@ -1,0 +1,199 @@
+"""Look a model over before it is bundled, and say in plain words what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bundler import splits
+from bundler.source import Source
+from bundler.splits import Opened
+from runtime.errors import AppError, GGUFError
+from runtime.gguf import BLOCKS, Header
+
+PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
+QUESTION_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model found fit to be bundled."""
+
+    source: Source
+    facts: dict[str, Any]
+    """For the manifest: name, license, architecture, parameters, quantization …"""
+    warnings: list[str] = field(default_factory=list)
+    chat_template: str = ""
+    """What to bake in when the model has none of its own."""
+
+
+def preflight(path: Path) -> list[Opened]:
+    """Open the model at `path`, all parts of it; raise GGUFError when it cannot be one.
+
+    Needs no engine, so that a wrong file is refused before a runtime is built for it.
+    """
+    if path.is_dir():
+        raise GGUFError(f"{path} is a folder", hint="name the .gguf file inside it")
+    opened = splits.parts(splits.open_file(path))
+    header = opened[0].header
+    _check_kind(header, path)
+    for part in opened:
+        _check_complete(part)
+    _check_vocabulary_only(header, opened, path)
+    return opened
+
+
+def examine(opened: list[Opened], stub: Path | None, chat_template: str) -> Model:
+    """Return the model fit for bundling; raise GGUFError when the engine refuses it.
+
+    `stub` is asked what its engine thinks of the model, unless it is for another platform
+    (None). `chat_template` overrides the model's own.
+    """
+    path, header = opened[0].path, opened[0].header
+    warnings: list[str] = []
+    fallback = ""
+    if len(opened) > 1:
+        warnings.append(f"merged {len(opened)} parts into one model")
+    source = splits.merged(opened)
+    if stub is not None:
+        with _askable(source, opened) as askable:
+            answer = _ask(stub, askable, chat_template)
+        if answer["error"]:
+            raise _refused(answer["error"], header, path)
+        fallback = _check_template(answer, warnings)
+    facts = _facts(header, opened, path)
+    if not facts.get("license"):
+        warnings.append("the model file names no licence: check that you may pass it on")
+    return Model(source, facts, warnings, fallback)
+
+
+def _check_kind(header: Header, path: Path) -> None:
+    architecture = header.architecture
+    if not architecture:
+        raise GGUFError(
+            f"{path} does not say what architecture it has", hint="convert the model again"
+        )
+    if architecture in PROJECTOR_ARCHITECTURES or header.text("general.type") == "mmproj":
+        raise GGUFError(
+            f"{path} is a multimodal projector, the part of a model that reads images",
+            hint="bundle the language model it belongs to; images are not supported yet",
+        )
+    if header.text("general.type") in ("adapter", "imatrix"):
+        raise GGUFError(
+            f"{path} is {header.text('general.type')} data, not a whole model",
+            hint="bundle the model that it was made for",
+        )
+
+
+def _check_complete(part: Opened) -> None:
+    """Refuse a file that ends before its tensors do."""
+    for tensor in part.header.tensors:
+        if tensor.type not in BLOCKS:
+            continue  # newer than this reader: the engine decides
+        end = part.header.data_offset + tensor.offset + tensor.size
+        if end > part.size:
+            missing = part.header.end - part.size
+            raise GGUFError(
+                f"{part.path} is truncated: {missing:,} of {part.header.end:,} bytes are missing",
+                hint="finish or repeat its download",
+            )
+
+
+def _check_vocabulary_only(header: Header, opened: list[Opened], path: Path) -> None:
+    if not any(part.header.tensors for part in opened):
+        raise GGUFError(f"{path} holds only a vocabulary, no weights", hint="bundle the full model")
+    if "tokenizer.ggml.model" not in header.metadata:
+        raise GGUFError(
+            f"{path} has no tokenizer", hint="convert the model again, with its tokenizer files"
+        )
+
+
+@contextmanager
+def _askable(source: Source, opened: list[Opened]) -> Iterator[Path]:
+    """Give a file that the engine can read the vocabulary from.
+
+    Of a split model that is the merged header over a hole as large as the weights.
+    """
+    if len(opened) == 1:
+        yield opened[0].path
+        return
+    head = source.parts[0]
+    assert isinstance(head, bytes)
+    with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+        file.write(head)
+        file.truncate(source.size)
+        file.flush()
+        yield Path(file.name)
+
+
+def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
+    """Let the engine that will be shipped load the vocabulary and render the template."""
+    command = [str(stub), "probe", str(path), "--chat-template", chat_template]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=QUESTION_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode < 0 or done.returncode > 128:
+        return {"error": "it crashes the engine", "template_error": "", "template": "own"}
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise AppError(
+            f"the runtime cannot be started: {done.stderr.strip() or 'it printed nothing'}",
+            hint="build it again with `modelembed stub --force`",
+        ) from None
+    return answer
+
+
+def _refused(reason: str, header: Header, path: Path) -> GGUFError:
+    if "unknown model architecture" in reason:
+        return GGUFError(
+            f"{path} has the architecture '{header.architecture}', which this engine does not know",
+            hint="it may be newer than this release of modelembed, or no language model",
+        )
+    return GGUFError(f"the engine refuses {path}: {reason}", hint="convert the model again")
+
+
+def _check_template(answer: dict[str, Any], warnings: list[str]) -> str:
+    """Return the template to bake in when the model has none; refuse one that is broken."""
+    if answer["template_error"]:
+        raise GGUFError(
+            answer["template_error"],
+            hint="give a working one: --chat-template FILE, or a name such as chatml",
+        )
+    if answer["template"] == "missing":
+        warnings.append(
+            "the model has no chat template: using 'chatml' "
+            "(set the right one with --chat-template FILE|NAME if its answers are odd)"
+        )
+        return "chatml"
+    return ""
+
+
+def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
+    """Return what the manifest says about the model."""
+    tensors = [tensor for part in opened for tensor in part.header.tensors]
+    bytes_by_type: Counter[str] = Counter()
+    for tensor in tensors:
+        bytes_by_type[tensor.type_name] += tensor.size
+    kinds = [name for name, _ in bytes_by_type.most_common()]
+    facts = {
+        "file": path.name,
+        "name": header.text("general.name"),
+        "architecture": header.architecture,
+        "parameters": sum(part.header.parameters for part in opened),
+        "quantization": kinds[0] if kinds else "",
+        "context": header.hyper("context_length"),
+        "license": header.text("general.license.name") or header.text("general.license"),
+        "license_link": header.text("general.license.link"),
+        "author": header.text("general.author"),
+        "url": header.text("general.url"),
+    }
+    return {key: value for key, value in facts.items() if value}

@@ -1,0 +1,130 @@
+"""Write a file so that it is either all there or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from runtime.errors import AppError, UsageError
+
+
+def require_new(target: Path, force: bool) -> None:
+    """Raise UsageError when `target` exists and may not be replaced."""
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder", hint="name a file with -o")
+    if target.exists() and not force:
+        raise UsageError(
+            f"{target} exists already", hint="pass --force to replace it, or another name with -o"
+        )
+
+
+@contextlib.contextmanager
+def publish(target: Path, *, force: bool) -> Iterator[int]:
+    """Give a file descriptor to write to; `target` appears, complete and executable, at the end.
+
+    Where the file system can, the file has no name until then, so that even SIGKILL leaves
+    nothing behind. An existing `target` is replaced only with `force`, and in one step.
+    """
+    require_new(target, force)
+    folder = target.absolute().parent
+    temporary: Path | None = folder / f".{target.name}.{os.getpid()}.part"
+    try:
+        try:
+            fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
+            named = False
+        except OSError:
+            assert temporary is not None
+            fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o644)
+            named = True
+    except OSError as exc:
+        raise _explained(exc, target) from exc
+    try:
+        with _terminable():
+            yield fd
+            os.fchmod(fd, 0o755)
+            os.fsync(fd)
+            assert temporary is not None
+            if not named:
+                # A name of its own first: linking cannot replace, renaming can.
+                with contextlib.suppress(FileNotFoundError):
+                    temporary.unlink()
+                _name(fd, temporary)
+            _move(temporary, target, force)
+            temporary = None
+            _sync_folder(folder)
+    except OSError as exc:
+        raise _explained(exc, target) from exc
+    finally:
+        os.close(fd)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _name(fd: int, path: Path) -> None:
+    """Give the unnamed file `fd` a name; linkat(2) of its entry in /proc does it."""
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Only with a folder given does Python call linkat, which follows the entry.
+        os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=root, follow_symlinks=True)
+    finally:
+        os.close(root)
+
+
+def _move(temporary: Path, target: Path, force: bool) -> None:
+    if force:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)  # fails if somebody made it meanwhile
+    except FileExistsError:
+        temporary.unlink()
+        raise UsageError(
+            f"{target} exists already", hint="pass --force to replace it, or another name with -o"
+        ) from None
+    temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable; some file systems cannot, and need not."""
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP clean up like Ctrl-C does."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = [(s, signal.signal(s, handle)) for s in (signal.SIGTERM, signal.SIGHUP)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _explained(exc: OSError, target: Path) -> AppError:
+    hints = {
+        "ENOSPC": "free some space on that disk, or choose another folder with -o",
+        "EDQUOT": "your quota is used up: free some space, or choose another folder with -o",
+        "EACCES": "choose a folder you may write to with -o",
+        "EPERM": "choose a folder you may write to with -o",
+        "EROFS": "that file system is read-only: choose another folder with -o",
+        "ENOENT": "that folder does not exist: create it, or choose another with -o",
+        "EFBIG": "that file system cannot hold so large a file (FAT32 ends at 4 GiB): "
+        "choose another with -o",
+    }
+    import errno
+
+    code = errno.errorcode.get(exc.errno or 0, "")
+    return AppError(f"{target} cannot be written: {exc.strerror}", hint=hints.get(code, ""))

@@ -1,0 +1,239 @@
+"""Build the stub: the runtime as an executable without a model, cached by what went in."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import runtime
+from bundler import elf, engine, probe
+from bundler.output import publish
+from bundler.weld import Stub, weld
+from runtime import __version__, cpu, llama, payload, unpacked
+from runtime.errors import AppError, FormatError
+from runtime.format import Manifest
+from runtime.payload import Bundle
+
+# PyInstaller's archive: PyInstaller/archive/writers.py, CArchiveWriter._COOKIE_FORMAT.
+COOKIE = struct.Struct("!8sIIII64s")
+COOKIE_MAGIC = b"MEI\014\013\012\013\016"
+USUAL_SECONDS = 45
+
+SHIPPED = (
+    "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
+    "typing_extensions", "pyinstaller", "modelembed",
+)  # fmt: skip
+"""Distributions whose code is inside every stub."""
+
+
+def build(say: Callable[[str], None], *, force: bool = False, variants: Path | None = None) -> Path:
+    """Return the stub's path, built now unless the cache has it.
+
+    `variants` is a folder of further CPU variant libraries to put in, for tests.
+    """
+    libraries = engine_folder()
+    extra = sorted(variants.glob("*.so")) if variants else []
+    identity = _identity([*sorted(libraries.glob("*.so")), *extra])
+    folder = engine.cache_folder() / "stubs"
+    target = folder / f"stub-{__version__}-{identity}"
+    if target.exists() and not force:
+        return target
+    say(f"stub: building the runtime; usually {USUAL_SECONDS} seconds")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
+        work = Path(scratch)
+        chosen = work / "engine"
+        chosen.mkdir()
+        for library in libraries.glob("lib*.so"):
+            shutil.copy2(library, chosen)
+        data = work / "data"
+        probe.write(data / "probe", chosen, identity)
+        for name, failure in probe.prove(data / "probe", chosen, say).items():
+            say(f"stub: leaving out CPU variant {name}: {failure}")
+            (chosen / f"{cpu.PREFIX}{name}{cpu.SUFFIX}").unlink()
+        for library in extra:
+            shutil.copy2(library, chosen)
+        (data / "licenses.json").write_text(json.dumps(list(_licenses()), indent=1))
+        (data / unpacked.MARK).write_text("held while the program runs\n")
+        image = _freeze(work, chosen, data, say).read_bytes()
+        stub = _taken_apart(image, _facts(chosen, image, identity))
+        with publish(target, force=True) as out:
+            weld(out, stub, [], Manifest(tool=f"modelembed {__version__}"))
+    say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
+    return target
+
+
+def engine_folder() -> Path:
+    """Return the folder of the engine's libraries; raise AppError if they were built otherwise."""
+    folder = llama.library_folder()
+    found = cpu.variants(folder)
+    cure = "replace it with: python -m bundler.engine"
+    if not found:
+        raise AppError(
+            "the installed llama-cpp-python was built for one CPU only; its programs would crash "
+            "on others",
+            hint=cure,
+        )
+    if cpu.BASELINE not in found and platform.machine() == "x86_64":
+        raise AppError("the installed llama-cpp-python lacks its plainest CPU variant", hint=cure)
+    if (installed := importlib.metadata.version("llama-cpp-python")) != engine.VERSION:
+        raise AppError(
+            f"llama-cpp-python {installed} is installed, {engine.VERSION} is needed", hint=cure
+        )
+    if not (folder / engine.STAMP).exists():
+        raise AppError(
+            "the installed llama-cpp-python was not built by `python -m bundler.engine`, so its "
+            "libraries may be tied to this machine",
+            hint=cure,
+        )
+    return folder
+
+
+def open_stub(path: Path) -> Bundle:
+    """Return the stub at `path`, ours or one for another platform."""
+    bundle = payload.load(path)
+    if not bundle.footer.pkg_length:
+        raise FormatError(f"{path} has no runtime in it", hint="build one: modelembed stub")
+    return bundle
+
+
+def runs_here(bundle: Bundle) -> bool:
+    """Tell whether a stub is for this machine's system and processor."""
+    return bundle.manifest.stub.get("platform") == _platform()
+
+
+def _platform() -> str:
+    return f"{sys.platform}-{platform.machine()}"
+
+
+def _root() -> Path:
+    return Path(runtime.__file__).parent.parent
+
+
+def _recipe() -> Path:
+    """Return build.spec: beside the packages in a checkout, inside `bundler` when installed."""
+    for folder in (_root(), Path(__file__).parent):
+        if (folder / "build.spec").exists():
+            return folder / "build.spec"
+    raise AppError("build.spec is missing", hint="install modelembed again")
+
+
+def _identity(libraries: list[Path]) -> str:
+    """Return a hash of everything that the stub is made of."""
+    digest = hashlib.sha256()
+    sources = sorted((_root() / "runtime").glob("**/*.py"))
+    recipe = [_recipe(), Path(probe.__file__), Path(__file__)]
+    for path in [*sources, *recipe, *libraries]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
+    for name in SHIPPED:
+        digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) -> Path:
+    """Run PyInstaller; return the executable it made."""
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=INFO"]
+    command += ["--distpath", str(work / "dist"), "--workpath", str(work / "work"), str(_recipe())]
+    command += ["--", "--engine", str(chosen), "--data", str(data), "--source", str(_root())]
+    # Both make PyInstaller's output the same every time.
+    fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
+    log = engine.cache_folder() / "stub-build.log"
+    shown = ("Running Analysis", "Building PYZ", "Building PKG", "Building EXE")
+    with (
+        open(log, "w") as record,
+        subprocess.Popen(
+            command, env={**os.environ, **fixed}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            record.write(line)
+            if match := next((text for text in shown if text in line), ""):
+                if line.rstrip().endswith("toc"):
+                    say(f"stub: {match[0].lower()}{match[1:]}")
+    made = work / "dist" / "stub"
+    if process.returncode or not made.exists():
+        raise AppError(f"PyInstaller failed; its whole output is in {log}")
+    return made
+
+
+def _taken_apart(image: bytes, facts: dict[str, Any]) -> Stub:
+    """Split PyInstaller's executable into launcher and archive."""
+    place = image.rfind(COOKIE_MAGIC)
+    if place < 0:
+        raise AppError("PyInstaller's executable has no archive", hint="modelembed stub --force")
+    length = COOKIE.unpack_from(image, place)[1]
+    end = place + COOKIE.size
+    prefix, headers = elf.program(image)
+    return Stub(prefix, headers, image[end - length : end], facts)
+
+
+def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
+    """Return what the stub says about itself in every manifest."""
+    return {
+        "id": identity,
+        "version": __version__,
+        "engine": f"llama-cpp-python {engine.VERSION}",
+        "python": platform.python_version(),
+        "platform": _platform(),
+        "glibc": _glibc_floor(image),
+        "variants": sorted(cpu.variants(chosen)),
+    }
+
+
+def _glibc_floor(image: bytes) -> str:
+    """Return the newest glibc that any library inside asks for."""
+    versions = {
+        tuple(map(int, match.split(b".")))
+        for match in re.findall(rb"GLIBC_(2\.\d+(?:\.\d+)?)\0", image)
+    }
+    return ".".join(map(str, max(versions))) if versions else ""
+
+
+def _licenses() -> Iterator[dict[str, str]]:
+    """Yield name, version, licence and its text for everything shipped."""
+    texts = Path(__file__).parent / "licenses"
+    for name in SHIPPED:
+        distribution = importlib.metadata.distribution(name)
+        meta = distribution.metadata.json
+        files = [
+            file
+            for file in distribution.files or ()
+            if re.match(r"(LICEN[SC]E|COPYING|NOTICE|AUTHORS)", file.name, re.I)
+            and ".dist-info" in str(file)
+        ]
+        text = "\n\n".join(file.read_text(encoding="utf-8") for file in files)
+        license_name = str(meta.get("license_expression") or meta.get("license") or "")
+        yield {
+            "name": name,
+            "version": distribution.version,
+            "license": license_name.splitlines()[0] if license_name else "see below",
+            "text": text or license_name,
+        }
+    for path in sorted(texts.glob("*.txt")):
+        head, _, text = path.read_text().partition("\n")
+        name, _, license_name = head.partition(": ")
+        yield {"name": name, "version": "", "license": license_name, "text": text.strip()}
+    python_license = Path(sys.base_prefix) / "LICENSE.txt"
+    candidates = [python_license, Path(os.__file__).parent / "LICENSE.txt"]
+    text = next((c.read_text(errors="replace") for c in candidates if c.exists()), "")
+    yield {
+        "name": "Python",
+        "version": platform.python_version(),
+        "license": "PSF-2.0",
+        "text": text or "See https://docs.python.org/3/license.html",
+    }

@@ -1,0 +1,112 @@
+"""Put a stub, the sections and the manifest together into one executable, as FORMAT.md says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bundler import elf
+from bundler.elf import SectionHeader
+from runtime import format as layout
+from runtime.format import Footer, Manifest, Section
+from runtime.payload import Bundle
+
+
+@dataclass(frozen=True)
+class Stub:
+    """The runtime, taken apart: the launcher, its archive, and what it says about itself."""
+
+    prefix: bytes
+    headers: Sequence[SectionHeader]
+    """Section headers of the launcher; empty where it is no ELF file."""
+    archive: bytes
+    """PyInstaller's PKG, cookie included."""
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Stub:
+        """Return the stub inside an executable of ours, whether or not it carries sections."""
+        footer = bundle.footer
+        prefix = os.pread(bundle.fd, footer.prefix_length, 0)
+        archive = os.pread(bundle.fd, footer.pkg_length, footer.pkg_offset)
+        headers: list[SectionHeader] = []
+        if elf.is_elf(prefix):
+            size = os.fstat(bundle.fd).st_size
+            tail = os.pread(bundle.fd, size - footer.offset, footer.offset)
+            headers = elf.sections_at(prefix, tail, footer.offset)
+            headers = [
+                h for h in headers if h.end <= footer.prefix_length and h.name != ".shstrtab"
+            ]
+        return cls(prefix, headers, archive, bundle.manifest.stub)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section to be written: its description, and how to get its bytes."""
+
+    section: Section
+    """Offset, length and hash are filled in when it is written."""
+    write: Callable[[int], int]
+    """Appends the coded bytes to a file descriptor; returns how many."""
+    digest: Callable[[], str]
+    """Returns the SHA-256 of the original; called after `write`, so that both may overlap."""
+
+
+def weld(out: int, stub: Stub, parts: Sequence[Part], manifest: Manifest) -> Manifest:
+    """Write the executable to the empty file `out`; return the manifest with all offsets."""
+    _append(out, stub.prefix)
+    placed = []
+    for part in parts:
+        offset = _pad(out, layout.SECTION_ALIGNMENT)
+        length = part.write(out)
+        placed.append(replace(part.section, offset=offset, length=length, sha256=part.digest()))
+    manifest = replace(manifest, sections=tuple(placed), stub=stub.facts)
+    encoded = manifest.encode()
+    manifest_offset = _pad(out, layout.PKG_ALIGNMENT)
+    _append(out, encoded)
+    pkg_offset = _pad(out, layout.PKG_ALIGNMENT)
+    _append(out, stub.archive)
+    footer = Footer(
+        prefix_length=len(stub.prefix),
+        manifest_offset=manifest_offset,
+        manifest_length=len(encoded),
+        pkg_offset=pkg_offset,
+        pkg_length=len(stub.archive),
+        offset=pkg_offset + len(stub.archive),
+        manifest_sha256=layout.sha256(encoded),
+    )
+    _append(out, footer.encode())
+    if stub.headers:
+        _append_table(out, stub, placed, footer)
+    return manifest
+
+
+def _append_table(out: int, stub: Stub, placed: Sequence[Section], footer: Footer) -> None:
+    """Describe the payload and the archive as ELF sections."""
+    headers = list(stub.headers)
+    if placed:
+        begin, last = placed[0].offset, placed[-1]
+        size = last.offset + last.length - begin
+        headers.append(elf.blob("modelembed", begin, size, layout.SECTION_ALIGNMENT))
+    end = footer.offset + layout.FOOTER_SIZE
+    begin = footer.manifest_offset
+    headers.append(elf.blob("pydata", begin, end - begin, layout.PKG_ALIGNMENT))
+    data, start = elf.table(headers, end)
+    _append(out, data)
+    os.pwrite(out, elf.patched(stub.prefix, start, len(headers) + 1), 0)
+
+
+def _pad(out: int, alignment: int) -> int:
+    """Extend the file to the next multiple of `alignment`; return that offset."""
+    position = os.lseek(out, 0, os.SEEK_CUR)
+    target = layout.align(position, alignment)
+    os.ftruncate(out, target)
+    return os.lseek(out, target, os.SEEK_SET)
+
+
+def _append(out: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(out, view) :]

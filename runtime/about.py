@@ -1,0 +1,88 @@
+"""What the program is: its version, its model, its licences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime import __version__, payload
+from runtime.payload import Bundle
+from runtime.units import gigabytes
+
+
+def program_name(bundle: Bundle | None) -> str:
+    """Return what the program calls itself."""
+    return (bundle.manifest.name if bundle else "") or "modelembed"
+
+
+def version_line() -> str:
+    """Return one line: the program, and the versions that matter for a report."""
+    bundle = payload.own()
+    engine = bundle.manifest.stub.get("engine", "") if bundle else ""
+    versions = f"modelembed {__version__}" + (f", {engine}" if engine else "")
+    name = program_name(bundle)
+    return versions if name == "modelembed" else f"{name} ({versions})"
+
+
+def facts(bundle: Bundle) -> dict[str, Any]:
+    """Return everything a bundle says about itself, for --json."""
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "model": dict(manifest.model),
+        "sections": [
+            {"name": s.name, "kind": s.kind, "size": s.size, "length": s.length,
+             "codec": s.codec, "offset": s.offset, "sha256": s.sha256}
+            for s in manifest.sections
+        ],
+        "defaults": dict(manifest.defaults),
+        "stub": dict(manifest.stub),
+        "tool": manifest.tool,
+    }  # fmt: skip
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the same for people."""
+    model = document["model"]
+    rows = [("name", document["name"] or "(none)")]
+    for key in ("name", "architecture", "parameters", "quantization", "license", "context"):
+        if value := model.get(key):
+            text = f"{value / 1e6:,.1f} million" if key == "parameters" else str(value)
+            rows.append((f"model {key}" if key == "name" else key, text))
+    for section in document["sections"]:
+        how = "stored" if section["codec"] == "stored" else f"{section['codec']} → "
+        if section["codec"] != "stored":
+            how += gigabytes(section["length"])
+        rows.append((f"part {section['name']}", f"{gigabytes(section['size'])}, {how}"))
+    if not document["sections"]:
+        rows.append(("parts", "none: pass a model with -m FILE.gguf"))
+    for key, value in document["defaults"].items():
+        text = str(value)
+        rows.append((f"default {key}", text if len(text) < 60 else text[:57] + "…"))
+    stub = document["stub"]
+    rows += [(key, str(stub[key])) for key in ("engine", "python", "glibc") if stub.get(key)]
+    if variants := stub.get("variants"):
+        rows.append(("CPU variants", ", ".join(variants)))
+    rows.append(("made by", document["tool"]))
+    width = max(len(key) for key, _ in rows)
+    yield from (f"{key:<{width}}  {value}" for key, value in rows)
+
+
+def licenses(bundle: Bundle | None) -> Iterator[str]:
+    """Yield the licences of the model and of everything shipped with it."""
+    if bundle and bundle.model:
+        model = bundle.manifest.model
+        yield f"=== The model: {model.get('name') or bundle.manifest.name} ==="
+        yield str(model.get("license") or "the model file names no licence; ask who gave it to you")
+        yield from (str(model[key]) for key in ("license_link", "author") if model.get(key))
+        yield ""
+    folder = getattr(sys, "_MEIPASS", None)
+    if folder is None:
+        yield "The licences of the other parts are those of the installed packages."
+        return
+    for entry in json.loads((Path(folder) / "licenses.json").read_text()):
+        yield f"=== {entry['name']} {entry['version']}: {entry['license']} ==="
+        yield from (entry["text"].rstrip(), "")

@@ -1,0 +1,197 @@
+"""Talk with the model in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
+
+from runtime.conversation import Conversation
+from runtime.errors import AppError
+from runtime.terminal import on_interrupt
+
+HELP = """\
+/help           this list
+/stats          tokens, speed and context of the last answer
+/clear          forget the conversation, keep the system prompt
+/system TEXT    use another system prompt and start anew; without TEXT, show it
+/regen          answer the last question again
+/undo           take back the last question and its answer
+/exit           leave (also Ctrl-D)
+
+Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\.
+"""
+
+FENCE = '"""'
+
+ReadLine = Callable[[str], str]
+"""Shows a prompt and returns a line; raises EOFError at the end, KeyboardInterrupt at Ctrl-C."""
+
+
+class Style:
+    """The few colours of the chat, or none."""
+
+    def __init__(self, colour: bool) -> None:
+        self.prompt = "\x1b[1;32m> \x1b[0m" if colour else "> "
+        self.more = "\x1b[32m… \x1b[0m" if colour else "… "
+        self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
+
+    def dim(self, text: str) -> str:
+        """Return `text` as a remark beside the conversation."""
+        return f"{self._dim}{text}{self._plain}"
+
+
+class Chat:
+    """The loop of question and answer, with its commands."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        *,
+        read_line: ReadLine,
+        out: TextIO,
+        style: Style,
+        show_stats: bool = False,
+    ) -> None:
+        self.conversation = conversation
+        self.show_stats = show_stats
+        self.style = style
+        self._read_line = read_line
+        self._out = out
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: self._say(HELP.rstrip()),
+            "?": lambda _: self._say(HELP.rstrip()),
+            "stats": lambda _: self._say(conversation.engine.stats.line()),
+            "clear": self._clear,
+            "system": self._system,
+            "regen": lambda _: self._stream(conversation.regenerate()),
+            "undo": self._undo,
+        }
+
+    def run(self, first: str = "") -> None:
+        """Answer `first` if given, then what is typed, until the end of input or /exit."""
+        if first:
+            self._answer(first)
+        while True:
+            try:
+                text = self._read()
+            except KeyboardInterrupt:
+                self._say("Ctrl-D or /exit leaves")
+                continue
+            except EOFError:
+                return
+            if not text.strip():
+                continue
+            if text.startswith("/") and not text.startswith("//") and "\n" not in text:
+                name, _, argument = text[1:].strip().partition(" ")
+                if name in ("exit", "quit", "bye"):
+                    return
+                self._command(name, argument.strip())
+            else:
+                # A second slash says that the first is meant for the model.
+                self._answer(text[1:] if text.startswith("//") else text)
+
+    def _read(self) -> str:
+        """Return one question, of several lines where they are continued."""
+        line = self._read_line(self.style.prompt)
+        if line.strip().startswith(FENCE):
+            return self._fenced(line.strip()[len(FENCE) :])
+        lines = []
+        while line.endswith("\\"):
+            lines.append(line[:-1])
+            line = self._read_line(self.style.more)
+        return "\n".join([*lines, line])
+
+    def _fenced(self, line: str) -> str:
+        lines = []
+        while not line.rstrip().endswith(FENCE):
+            lines.append(line)
+            line = self._read_line(self.style.more)
+        lines.append(line.rstrip()[: -len(FENCE)])
+        return "\n".join(lines).strip("\n")
+
+    def _command(self, name: str, argument: str) -> None:
+        action = self._commands.get(name)
+        if action is None:
+            self._say(f"there is no command /{name}; /help lists them")
+            return
+        try:
+            action(argument)
+        except AppError as exc:
+            self._say(exc.render())
+
+    def _answer(self, text: str) -> None:
+        try:
+            self._stream(self.conversation.ask(text))
+        except AppError as exc:
+            self._say(exc.render())
+
+    def _stream(self, pieces: Iterable[str]) -> None:
+        """Write the answer as it comes; Ctrl-C ends it, not the program."""
+        with on_interrupt(self.conversation.engine.cancel):
+            for piece in pieces:
+                self._out.write(piece)
+                self._out.flush()
+        stats = self.conversation.engine.stats
+        self._out.write("\n")
+        if stats.reason == "cancelled":
+            self._say("stopped")
+        elif stats.reason == "length":
+            self._say(f"cut after {stats.generated_tokens} tokens (-n)")
+        if self.show_stats:
+            self._say(stats.line())
+        self._out.flush()
+
+    def _clear(self, _: str) -> None:
+        self.conversation.clear()
+        self._say("the conversation starts anew")
+
+    def _undo(self, _: str) -> None:
+        question = self.conversation.undo()
+        self._say(f"taken back: {question}" if question else "there is nothing to take back")
+
+    def _system(self, text: str) -> None:
+        if text:
+            self.conversation.system = text
+            self.conversation.clear()
+            self._say("new system prompt; the conversation starts anew")
+        else:
+            self._say(self.conversation.system or "there is no system prompt")
+
+    def _say(self, text: str) -> None:
+        self._out.write(self.style.dim(text) + "\n")
+        self._out.flush()
+
+
+def terminal_reader() -> ReadLine:
+    """Return a line editor with history, for a terminal."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.formatted_text import ANSI
+
+    session: PromptSession[str] = PromptSession()
+
+    def read(prompt: str) -> str:
+        # In raw mode Ctrl-C is a key; a SIGINT that still arrives is an echo of an earlier one.
+        with on_interrupt(lambda: None):
+            return session.prompt(ANSI(prompt), handle_sigint=False)
+
+    return read
+
+
+def plain_reader(lines: Iterator[str]) -> ReadLine:
+    """Return a reader of lines from a pipe: no prompt, no editing."""
+
+    def read(_: str) -> str:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        return line.rstrip("\r\n")
+
+    return read
+
+
+def reader() -> ReadLine:
+    """Return the reader that suits standard input."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return terminal_reader()
+    return plain_reader(iter(sys.stdin))

@@ -1,0 +1,54 @@
+"""The one tree of errors that a user can meet, each carrying its cure.
+
+AppError                 anything we can explain; exit code 1
+├── UsageError           the command line or a configuration file is wrong; exit code 2
+├── FormatError          a bundle's footer or manifest is damaged or from another version
+├── PayloadError         a section is damaged, missing, or cannot be restored
+├── GGUFError            a file is not a model that can be read
+├── ModelError           the engine cannot open or use the model
+└── MemoryShortage       the model does not fit into the memory this process may use
+"""
+
+from __future__ import annotations
+
+
+class AppError(Exception):
+    """A failure explained: what was found, what was expected, and what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, hint: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+    def render(self) -> str:
+        """Return the text for stderr: the problem, then the next step."""
+        text = f"error: {self.problem}"
+        return f"{text}\n\nhint: {self.hint}" if self.hint else text
+
+
+class UsageError(AppError):
+    """The command line or a configuration file asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class FormatError(AppError):
+    """The footer or the manifest of a bundle is damaged or of an unknown version."""
+
+
+class PayloadError(AppError):
+    """A section of a bundle is damaged or missing, or cannot be restored here."""
+
+
+class GGUFError(AppError):
+    """A file is not a GGUF model, or one that cannot be read."""
+
+
+class ModelError(AppError):
+    """The engine refuses the model, or fails while using it."""
+
+
+class MemoryShortage(AppError):
+    """The model needs more memory than this process may use."""

@@ -1,0 +1,257 @@
+"""The footer, the manifest and the ELF section table of a bundle, as FORMAT.md specifies them.
+
+All integers are little-endian and all offsets are absolute, 64-bit, from the start of the file.
+This module turns bytes into checked values and back; it opens no files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runtime.errors import FormatError
+
+VERSION = 1
+MAGIC = b"MODELEMB"
+FOOTER = struct.Struct("<8sII6Q32s24xI")  # FORMAT.md, "Footer"
+FOOTER_SIZE = FOOTER.size
+SECTION_ALIGNMENT = 2 << 20  # covers every page size and lets reflinks share whole blocks
+PKG_ALIGNMENT = 16
+MANIFEST_MAX = 16 << 20  # a damaged length must not make us allocate gigabytes
+
+REBUILD = "the file is damaged or incomplete: copy or download it again"
+
+CODECS = ("stored", "zstd")
+KINDS = ("model",)
+
+
+def align(offset: int, alignment: int) -> int:
+    """Return the first multiple of `alignment` that is not below `offset`."""
+    return -(-offset // alignment) * alignment
+
+
+@dataclass(frozen=True)
+class Footer:
+    """Where everything lies: the last fixed-size record before the section table."""
+
+    prefix_length: int
+    """Bytes of bootloader at the start of the file."""
+    manifest_offset: int
+    manifest_length: int
+    pkg_offset: int
+    pkg_length: int
+    offset: int
+    """Where this footer itself starts; a copy found elsewhere is not ours."""
+    manifest_sha256: bytes
+    flags: int = 0
+
+    def encode(self) -> bytes:
+        """Return the footer's bytes, CRC-32 of all but the last four included."""
+        packed = FOOTER.pack(
+            MAGIC,
+            VERSION,
+            self.flags,
+            self.prefix_length,
+            self.manifest_offset,
+            self.manifest_length,
+            self.pkg_offset,
+            self.pkg_length,
+            self.offset,
+            self.manifest_sha256,
+            0,
+        )
+        return packed[:-4] + struct.pack("<I", zlib.crc32(packed[:-4]))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Footer:
+        """Return the footer that `data` holds; raise FormatError on any damage."""
+        if len(data) != FOOTER_SIZE:
+            raise FormatError(
+                f"the footer has {len(data)} bytes, expected {FOOTER_SIZE}", hint=REBUILD
+            )
+        magic, version, flags, *rest, crc = FOOTER.unpack(data)
+        if magic != MAGIC:
+            raise FormatError(f"the footer starts with {magic!r}, expected {MAGIC!r}", hint=REBUILD)
+        if crc != zlib.crc32(data[:-4]):
+            raise FormatError("the footer's checksum does not match", hint=REBUILD)
+        if version != VERSION:
+            raise FormatError(
+                f"the bundle has format version {version}; this program reads {VERSION}",
+                hint="use the modelembed release that made it, or a newer one",
+            )
+        prefix, m_offset, m_length, pkg, pkg_length, offset, digest = rest
+        footer = cls(prefix, m_offset, m_length, pkg, pkg_length, offset, digest, flags)
+        footer._check()
+        return footer
+
+    def _check(self) -> None:
+        """Refuse lengths and offsets that cannot belong together."""
+        if flags := self.flags:
+            raise FormatError(f"the footer has unknown flags {flags:#x}", hint=REBUILD)
+        if self.manifest_length > MANIFEST_MAX:
+            raise FormatError(
+                f"the manifest claims {self.manifest_length} bytes, at most {MANIFEST_MAX}",
+                hint=REBUILD,
+            )
+        order = (
+            self.prefix_length,
+            self.manifest_offset,
+            self.manifest_offset + self.manifest_length,
+            self.pkg_offset,
+            self.pkg_offset + self.pkg_length,
+            self.offset,
+        )
+        if list(order) != sorted(order):
+            raise FormatError("the footer's offsets are out of order", hint=REBUILD)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the payload: where it lies, how it is coded, what it was."""
+
+    name: str
+    """Unique within the bundle; also what `extract` calls the file unless told otherwise."""
+    kind: str
+    offset: int
+    length: int
+    """Bytes it takes in the file."""
+    size: int
+    """Bytes of the original."""
+    codec: str
+    sha256: str
+    """Of the original, in lower-case hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the bundle is: its sections, the baked-in defaults, and where it came from."""
+
+    name: str = ""
+    sections: tuple[Section, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Runtime options by their name in `runtime.options`."""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Facts about the model for people: architecture, name, license, quantization …"""
+    stub: Mapping[str, Any] = field(default_factory=dict)
+    """Facts about the runtime: versions of engine and Python, CPU variants, glibc floor."""
+    tool: str = ""
+    """Name and version of the program that wrote the bundle."""
+
+    def encode(self) -> bytes:
+        """Return canonical JSON: sorted keys, no spaces, UTF-8."""
+        document = {"format": VERSION, **asdict(self)}
+        return json.dumps(
+            document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+        ).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Manifest:
+        """Return the manifest in `data`; raise FormatError naming the first bad key."""
+        try:
+            document = json.loads(data.decode(), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as exc:
+            raise FormatError(f"the manifest is not JSON: {exc}", hint=REBUILD) from exc
+        reader = _Reader(document)
+        if (version := reader.take("format", int)) != VERSION:
+            raise FormatError(
+                f"the manifest has format {version}; this program reads {VERSION}",
+                hint="use the modelembed release that made it, or a newer one",
+            )
+        sections = tuple(_section(item, i) for i, item in enumerate(reader.take("sections", list)))
+        names = [section.name for section in sections]
+        if len(set(names)) != len(names):
+            raise FormatError("the manifest lists two sections of the same name", hint=REBUILD)
+        return cls(
+            name=reader.take("name", str),
+            sections=sections,
+            defaults=reader.take("defaults", dict),
+            model=reader.take("model", dict),
+            stub=reader.take("stub", dict),
+            tool=reader.take("tool", str),
+        )
+
+    def check(self, footer: Footer) -> None:
+        """Refuse sections that overlap, are misaligned or leave the payload's bounds."""
+        end = footer.prefix_length
+        for section in sorted(self.sections, key=lambda s: s.offset):
+            if section.offset % SECTION_ALIGNMENT:
+                raise FormatError(f"section '{section.name}' is not aligned", hint=REBUILD)
+            if section.offset < end or section.offset + section.length > footer.manifest_offset:
+                raise FormatError(
+                    f"section '{section.name}' overlaps another part or leaves the payload",
+                    hint=REBUILD,
+                )
+            end = section.offset + section.length
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+class _Reader:
+    """Take typed values out of a decoded JSON object, naming the path of what is wrong."""
+
+    def __init__(self, document: object, path: str = "") -> None:
+        if not isinstance(document, dict):
+            raise FormatError(
+                f"the manifest's {path or 'top level'} is not an object", hint=REBUILD
+            )
+        self.document = document
+        self.path = path
+
+    def take(self, key: str, kind: type) -> Any:
+        """Return the value of `key`, which must be a `kind`."""
+        path = f"{self.path}.{key}" if self.path else key
+        if key not in self.document:
+            raise FormatError(f"the manifest lacks '{path}'", hint=REBUILD)
+        value = self.document[key]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise FormatError(
+                f"the manifest's '{path}' is {type(value).__name__}, expected {kind.__name__}",
+                hint=REBUILD,
+            )
+        return value
+
+
+def _section(item: object, index: int) -> Section:
+    reader = _Reader(item, f"sections[{index}]")
+    section = Section(
+        name=reader.take("name", str),
+        kind=reader.take("kind", str),
+        offset=reader.take("offset", int),
+        length=reader.take("length", int),
+        size=reader.take("size", int),
+        codec=reader.take("codec", str),
+        sha256=reader.take("sha256", str),
+    )
+    path = reader.path
+    if not section.name or not section.name.isprintable() or set(section.name) & set("/\\"):
+        raise FormatError(f"the manifest's '{path}.name' is not a plain name", hint=REBUILD)
+    if section.name in (".", ".."):
+        raise FormatError(f"the manifest's '{path}.name' is not a plain name", hint=REBUILD)
+    if section.kind not in KINDS or section.codec not in CODECS:
+        raise FormatError(
+            f"section '{section.name}' is of kind '{section.kind}', codec '{section.codec}', "
+            "which this program does not know",
+            hint="use a newer release of modelembed",
+        )
+    if (
+        min(section.offset, section.length, section.size) < 0
+        or max(section.offset, section.length, section.size) >= 1 << 63
+    ):
+        raise FormatError(f"section '{section.name}' has an impossible size", hint=REBUILD)
+    if section.codec == "stored" and section.length != section.size:
+        raise FormatError(f"stored section '{section.name}' has two sizes", hint=REBUILD)
+    if len(section.sha256) != 64 or set(section.sha256) - set("0123456789abcdef"):
+        raise FormatError(f"section '{section.name}' has no SHA-256", hint=REBUILD)
+    return section
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 digest of `data`."""
+    return hashlib.sha256(data).digest()

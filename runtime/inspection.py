@@ -1,0 +1,57 @@
+"""What the engine itself says about a model, for the bundler's lint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runtime import llama, session, template
+from runtime.errors import AppError
+from runtime.llama import api
+from runtime.model import open_source
+from runtime.options import Options
+
+EXAMPLE = (
+    {"role": "system", "content": "You are helpful."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hi!"},
+    {"role": "user", "content": "How are you?"},
+)
+
+
+def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
+    """Load the vocabulary of `path` and render a conversation; return what came of it.
+
+    Keys: `error` (the engine's refusal, empty if none), `template` (own, given or missing),
+    `template_error`, `rendered`, `description`.
+    """
+    session.start_engine(Options())
+    source = open_source(path)
+    parameters = api.llama_model_default_params()
+    parameters.vocab_only = True
+    file = llama.open_file(source.fd, source.offset)
+    handle = api.llama_model_load_from_file_ptr(file, parameters)
+    llama.close_file(file)
+    result: dict[str, Any] = {"error": "", "template": "", "template_error": "", "rendered": ""}
+    if not handle:
+        result["error"] = llama.log.last_error() or "no reason given"
+        return result
+    own = api.llama_model_chat_template(handle, None)
+    text = chat_template or (own.decode("utf-8", "replace") if own else "")
+    result["template"] = "given" if chat_template else "own" if own else "missing"
+    vocabulary = api.llama_model_get_vocab(handle)
+
+    def spelling(token: int) -> str:
+        found = api.llama_vocab_get_text(vocabulary, token) if token >= 0 else None
+        return found.decode("utf-8", "replace") if found else ""
+
+    try:
+        renderer = template.make(
+            text or template.FALLBACK,
+            bos=spelling(api.llama_vocab_bos(vocabulary)),
+            eos=spelling(api.llama_vocab_eos(vocabulary)),
+        )
+        result["rendered"] = renderer.render(EXAMPLE)
+    except AppError as exc:
+        result["template_error"] = exc.problem
+    return result

@@ -1,0 +1,129 @@
+"""The one module that imports llama_cpp: its C API, its libraries, its log.
+
+Only the ctypes signatures are taken. The package's own `__init__` would pull in numpy and more,
+which costs a fifth of a second at start and 30 MB in the executable.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import ModelError
+
+_REINSTALL = "install the engine with: python -m bundler.engine"
+
+
+def package_folder() -> Path:
+    """Return the folder of the installed llama_cpp package, without importing it."""
+    loaded = sys.modules.get("llama_cpp")
+    if loaded is not None and loaded.__path__:
+        return Path(next(iter(loaded.__path__)))
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError("llama-cpp-python is not installed", hint=_REINSTALL)
+    return Path(spec.submodule_search_locations[0]).absolute()
+
+
+def library_folder() -> Path:
+    """Return the folder of the engine's shared libraries."""
+    return package_folder() / "lib"
+
+
+def _import_api() -> Any:
+    folder = package_folder()
+    if "llama_cpp" not in sys.modules:
+        package = types.ModuleType("llama_cpp")
+        package.__path__ = [str(folder)]
+        package.__spec__ = importlib.machinery.ModuleSpec("llama_cpp", None, is_package=True)
+        sys.modules["llama_cpp"] = package
+    # Both would make the engine load libraries from wherever they point.
+    os.environ.pop("LLAMA_CPP_LIB_PATH", None)
+    os.environ.pop("GGML_BACKEND_PATH", None)
+    try:
+        import llama_cpp.llama_cpp as module
+    except (ImportError, OSError, RuntimeError, FileNotFoundError) as exc:
+        raise ModelError(f"the engine cannot be loaded: {exc}", hint=_REINSTALL) from exc
+    return module
+
+
+api: Any = _import_api()
+"""The ctypes functions and structures of llama.h, as llama_cpp.llama_cpp has them."""
+
+
+class Log:
+    """The engine's log: kept back, or shown on stderr, never mixed into the answer."""
+
+    LEVELS = ("none", "debug", "info", "warn", "error", "cont")
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self.recent: collections.deque[str] = collections.deque(maxlen=60)
+        self._callback = api.llama_log_callback(self._receive)
+        api.llama_log_set(self._callback, ctypes.c_void_p())
+
+    def _receive(self, level: int, text: bytes, _: Any) -> None:
+        line = text.decode("utf-8", "replace")
+        if level >= 3:
+            self.recent.append(line)
+        if self.verbose:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+    def last_error(self) -> str:
+        """Return the most telling of the recent lines, without the function's name."""
+        lines = "".join(self.recent).strip().splitlines()
+        for line in reversed(lines):
+            # The outermost lines only say that loading failed; the cause stands before them.
+            if "failed to load model" in line and "error loading model" not in line:
+                continue
+            return line.split(": ", 1)[-1].removeprefix("error loading model: ").strip()
+        return ""
+
+
+log = Log()
+
+
+def load_variant(path: Path) -> None:
+    """Register one CPU backend library with the engine; raise ModelError if it refuses."""
+    load = api._lib.ggml_backend_load
+    load.restype = ctypes.c_void_p
+    load.argtypes = (ctypes.c_char_p,)
+    if not load(os.fsencode(path)):
+        raise ModelError(
+            f"the CPU library {path.name} cannot be used: {log.last_error()}",
+            hint="leave out --cpu, or name another variant",
+        )
+
+
+def start() -> None:
+    """Initialise the engine; call after the backend is registered."""
+    api.llama_backend_init()
+
+
+def open_file(fd: int, offset: int) -> int:
+    """Return a C `FILE*` on a duplicate of `fd`, standing at `offset`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.fdopen.restype = ctypes.c_void_p
+    libc.fdopen.argtypes = (ctypes.c_int, ctypes.c_char_p)
+    libc.fseeko.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int)
+    # A duplicate made by opening anew has a position of its own.
+    copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    file = libc.fdopen(copy, b"rb")
+    if not file or libc.fseeko(file, offset, os.SEEK_SET):
+        raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
+    return int(file)
+
+
+def close_file(file: int) -> None:
+    """Close a `FILE*` from `open_file`."""
+    libc = ctypes.CDLL(None)
+    libc.fclose.argtypes = (ctypes.c_void_p,)
+    libc.fclose(file)

@@ -1,0 +1,128 @@
+"""What this process may use of the machine: processors and memory.
+
+Containers lie to `cpu_count` and to /proc/meminfo, so affinity and control groups are asked too.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+CPUS = Path("/sys/devices/system/cpu")
+
+
+def physical_cores() -> int:
+    """Return how many physical cores may be used: ggml's threads spin, so more only hurts."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max(1, (os.cpu_count() or 2) // 2)
+    allowed = os.sched_getaffinity(0)
+    cores = {_core(cpu) for cpu in allowed}
+    quota = _cpu_quota()
+    count = len(cores)
+    return max(1, min(count, int(quota)) if quota else count)
+
+
+def _core(cpu: int) -> tuple[str, str]:
+    """Return what tells a physical core from another; the CPU's number where unknown."""
+    topology = CPUS / f"cpu{cpu}" / "topology"
+    try:
+        return (
+            (topology / "physical_package_id").read_text().strip(),
+            (topology / "core_id").read_text().strip(),
+        )
+    except OSError:
+        return ("", str(cpu))
+
+
+def _cpu_quota() -> float | None:
+    """Return the control group's limit in processors, None where there is none."""
+    for folder in _cgroup_folders():
+        words = _read(folder / "cpu.max").split()
+        if len(words) == 2 and words[0].isdigit() and int(words[1]):
+            return int(words[0]) / int(words[1])
+    quota = _read(CGROUP / "cpu/cpu.cfs_quota_us")
+    period = _read(CGROUP / "cpu/cpu.cfs_period_us")
+    if quota.isdigit() and period.isdigit() and int(period):
+        return int(quota) / int(period)
+    return None
+
+
+def available_memory() -> int | None:
+    """Return the bytes this process may still take, None where the system does not say."""
+    candidates = []
+    if match := re.search(r"^MemAvailable:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.M):
+        candidates.append(int(match[1]) * 1024)
+    for folder in _cgroup_folders():
+        limit = _read(folder / "memory.max")
+        used = _read(folder / "memory.current")
+        if limit.isdigit() and used.isdigit():
+            candidates.append(int(limit) - int(used) + _reclaimable(folder / "memory.stat"))
+    v1 = CGROUP / "memory"
+    limit, used = _read(v1 / "memory.limit_in_bytes"), _read(v1 / "memory.usage_in_bytes")
+    if limit.isdigit() and used.isdigit() and int(limit) < 1 << 60:
+        candidates.append(int(limit) - int(used) + _reclaimable(v1 / "memory.stat"))
+    candidates += _address_space()
+    return max(0, min(candidates)) if candidates else None
+
+
+def _address_space() -> list[int]:
+    """Return what `ulimit -v` leaves, if it is set."""
+    try:
+        import resource
+    except ImportError:  # Windows has neither the module nor the limit
+        return []
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used = _read(Path("/proc/self/statm")).split()
+    if limit == resource.RLIM_INFINITY or not used:
+        return []
+    return [limit - int(used[0]) * os.sysconf("SC_PAGE_SIZE")]
+
+
+def _reclaimable(stat: Path) -> int:
+    """Return the page cache that the kernel gives back before it kills anyone."""
+    match = re.search(r"^inactive_file (\d+)", _read(stat), re.M)
+    return int(match[1]) if match else 0
+
+
+def _cgroup_folders() -> list[Path]:
+    """Return the folders of our control group (version 2) and its parents."""
+    match = re.search(r"^0::(/.*)$", _read(Path("/proc/self/cgroup")), re.M)
+    folder = CGROUP / (match[1].strip("/") if match else "")
+    folders = [folder, *folder.parents]
+    return [f for f in folders if f == CGROUP or CGROUP in f.parents]
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system gives it."""
+    match = re.search(r"^model name\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.M)
+    return match[1].strip() if match else platform.processor() or platform.machine()
+
+
+def cpu_identity() -> str:
+    """Return what makes two processors the same to a program: name, stepping and features."""
+    text = _read(Path("/proc/cpuinfo")).split("\n\n")[0]
+    kept = ("model name", "model", "stepping", "flags", "microcode", "Features", "CPU part")
+    lines = [line for line in text.splitlines() if line.split("\t")[0].strip() in kept]
+    return "\n".join(lines) or platform.processor() or platform.machine()
+
+
+def memory_use() -> dict[str, int]:
+    """Return this process's memory in bytes: peak, and what it holds now by kind."""
+    names = {
+        "VmHWM": "rss_peak",
+        "RssAnon": "anonymous",
+        "RssShmem": "shmem",
+        "RssFile": "file",
+    }
+    found = re.findall(r"^(\w+):\s+(\d+) kB", _read(Path("/proc/self/status")), re.M)
+    return {names[key]: int(value) * 1024 for key, value in found if key in names}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,73 @@
+"""Tell before loading whether a model fits, and which context does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.errors import MemoryShortage
+from runtime.gguf import Header
+from runtime.units import gigabytes
+
+DEFAULT_CONTEXT = 4096
+"""Used where neither the user nor the bundle says: long enough to chat, small enough to fit."""
+SMALLEST_CONTEXT = 512
+PROGRAM = 120 << 20
+"""What the program itself takes: interpreter, engine, vocabulary."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The context to use and what is expected to be needed."""
+
+    context: int
+    needed: int
+    available: int | None
+    notice: str = ""
+    """What to tell the user, when less than asked for is given."""
+
+
+def plan(
+    header: Header,
+    size: int,
+    *,
+    wanted: int,
+    batch: int,
+    available: int | None,
+    fit: bool = True,
+    copies: int = 1,
+) -> Plan:
+    """Return the context that fits; raise MemoryShortage when none does.
+
+    `size` is the model's bytes and `copies` how many of it are held at once. `wanted` is the
+    context asked for, 0 for the default. With `fit` off nothing is refused or shrunk.
+    """
+    trained = header.hyper("context_length") or DEFAULT_CONTEXT
+    context = wanted or min(trained, DEFAULT_CONTEXT)
+    fixed = size * copies + PROGRAM + _buffers(header, batch)
+    per_token = header.kv_bytes_per_token
+    needed = fixed + per_token * context
+    if not fit or available is None or needed <= available:
+        return Plan(context, needed, available)
+    room = (available - fixed) // per_token if per_token else 0
+    shrunk = room // 256 * 256
+    smallest = min(SMALLEST_CONTEXT, context)
+    if shrunk < smallest:
+        least = fixed + per_token * smallest
+        raise MemoryShortage(
+            f"the model needs {gigabytes(least)} of memory even with a context of {smallest} "
+            f"tokens; {gigabytes(available)} are free",
+            hint="close other programs, use a smaller or more strongly quantized model, "
+            "or try all the same with --no-fit",
+        )
+    notice = (
+        f"context reduced from {context} to {shrunk} tokens: {gigabytes(needed)} would be "
+        f"needed, {gigabytes(available)} are free (--no-fit to insist)"
+    )
+    return Plan(shrunk, fixed + per_token * shrunk, available, notice)
+
+
+def _buffers(header: Header, batch: int) -> int:
+    """Estimate the engine's compute buffers: logits, and the widest activations of a batch."""
+    width = max(header.hyper("feed_forward_length"), header.hyper("embedding_length"))
+    vocabulary = header.hyper("vocab_size") or 128_000
+    return 4 * (batch * width * 4 + vocabulary * 8) + (32 << 20)

@@ -1,0 +1,208 @@
+"""An open model: its metadata, its vocabulary, its chat template."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import gguf, llama, payload, restore
+from runtime.errors import GGUFError, ModelError
+from runtime.llama import api, log
+from runtime.options import Options
+from runtime.payload import Bundle
+
+META_MAX = 1 << 20  # the longest metadata value we read: a chat template
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model's bytes come from: a GGUF in some file, or a section of a bundle."""
+
+    label: str
+    """What to call it in messages."""
+    fd: int
+    offset: int
+    size: int
+    """Bytes of the GGUF, restored."""
+    header: gguf.Header
+    """Its hyperparameters; no tensors."""
+    bundle: Bundle | None = None
+
+    @property
+    def compressed(self) -> bool:
+        """Tell whether the model must be restored before it can be mapped."""
+        section = self.bundle.model if self.bundle else None
+        return section is not None and section.codec != "stored"
+
+    def close(self) -> None:
+        """Close the file; what the engine has mapped stays."""
+        os.close(self.fd)
+
+
+def embedded(bundle: Bundle) -> Source:
+    """Return the model inside `bundle`, which must have one."""
+    section = bundle.model
+    if section is None:
+        raise ModelError(
+            f"{bundle.path} has no model in it",
+            hint="pass one with -m FILE.gguf, or bundle one: modelembed bundle FILE.gguf -o OUT",
+        )
+    label = f"the model in {bundle.path}"
+    if section.codec == "stored":
+        header = gguf.read(
+            bundle.fd, section.size, label=label, offset=section.offset, hyperparameters_only=True
+        )
+    else:
+        header = gguf.parse(restore.first_bytes(bundle, section), label=label)
+    return Source(label, bundle.fd, section.offset, section.size, header, bundle)
+
+
+def open_source(path: Path) -> Source:
+    """Return the model in the file `path`: a GGUF, or another bundle's."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise ModelError(
+            f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"
+        ) from exc
+    try:
+        start = os.pread(fd, 4, 0)
+        if start == gguf.MAGIC:
+            size = os.fstat(fd).st_size
+            header = gguf.read(fd, size, label=str(path), hyperparameters_only=True)
+            return Source(str(path), fd, 0, size, header)
+        if bundle := payload.find(path):
+            os.close(fd)
+            return embedded(bundle)
+        what, cure = gguf.stranger(os.pread(fd, 512, 0))
+        raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)
+    except IsADirectoryError:
+        raise ModelError(f"{path} is a folder", hint="name the .gguf file inside it") from None
+
+
+class Model:
+    """A model that the engine has loaded."""
+
+    def __init__(self, source: Source, fd: int, offset: int, options: Options) -> None:
+        """Load the GGUF at `offset` of `fd`; raise ModelError with the engine's own reason."""
+        self.label = source.label
+        self._api = api
+        parameters = api.llama_model_default_params()
+        parameters.n_gpu_layers = options.gpu_layers
+        parameters.use_extra_bufts = options.repack
+        parameters.load_mode = (
+            api.LLAMA_LOAD_MODE_AUTO if options.mmap else api.LLAMA_LOAD_MODE_NONE
+        )
+        log.recent.clear()
+        file = llama.open_file(fd, offset)
+        try:
+            self.handle = api.llama_model_load_from_file_ptr(file, parameters)
+        finally:
+            llama.close_file(file)
+        if not self.handle:
+            raise ModelError(
+                f"the engine cannot load {source.label}: {log.last_error() or 'no reason given'}",
+                hint="run it with -v to see the engine's whole log",
+            )
+        self._vocab = api.llama_model_get_vocab(self.handle)
+        self.vocab_size = int(api.llama_vocab_n_tokens(self._vocab))
+        self.trained_context = int(api.llama_model_n_ctx_train(self.handle))
+        self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        """Free the model; contexts made from it must be freed before."""
+        if self.handle:
+            self._api.llama_model_free(self.handle)
+            self.handle = None
+
+    @property
+    def vocabulary(self) -> ctypes.c_void_p:
+        """Return the engine's handle of the vocabulary."""
+        vocabulary: ctypes.c_void_p = self._vocab
+        return vocabulary
+
+    @property
+    def description(self) -> str:
+        """Return the engine's short description: architecture, size, type of the weights."""
+        return _text(lambda buffer, size: api.llama_model_desc(self.handle, buffer, size))
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of weights."""
+        return int(api.llama_model_n_params(self.handle))
+
+    def metadata(self, key: str) -> str:
+        """Return a metadata value as text, empty when it is missing."""
+        name = key.encode()
+        return _text(
+            lambda buffer, size: api.llama_model_meta_val_str(self.handle, name, buffer, size)
+        )
+
+    @property
+    def chat_template(self) -> str:
+        """Return the Jinja text of the model's own chat template, empty if it has none."""
+        found = api.llama_model_chat_template(self.handle, None)
+        return found.decode("utf-8", "replace") if found else ""
+
+    def tokenize(self, text: str, *, beginning: bool) -> list[int]:
+        """Return the tokens of `text`; `beginning` adds what the model wants at the start."""
+        data = text.encode("utf-8", "surrogateescape")
+        room = len(data) + 8
+        while True:
+            tokens = (ctypes.c_int32 * room)()
+            count = api.llama_tokenize(self._vocab, data, len(data), tokens, room, beginning, True)
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that `token` stands for, none for control tokens."""
+        if token not in self._pieces:
+            room = 64
+            while True:
+                buffer = ctypes.create_string_buffer(room)
+                count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+                if count >= 0:
+                    self._pieces[token] = buffer.raw[:count]
+                    break
+                room = -count
+        return self._pieces[token]
+
+    def token_text(self, token: int) -> str:
+        """Return a token's own spelling, control tokens included; empty for no token."""
+        if token < 0:
+            return ""
+        found = api.llama_vocab_get_text(self._vocab, token)
+        return found.decode("utf-8", "replace") if found else ""
+
+    @property
+    def bos(self) -> str:
+        """Return the spelling of the token that begins a text."""
+        return self.token_text(api.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos(self) -> str:
+        """Return the spelling of the token that ends a text."""
+        return self.token_text(api.llama_vocab_eos(self._vocab))
+
+    @property
+    def adds_bos(self) -> bool:
+        """Tell whether the vocabulary itself puts the beginning token in front."""
+        return bool(api.llama_vocab_get_add_bos(self._vocab))
+
+    def ends(self, token: int) -> bool:
+        """Tell whether `token` ends an answer."""
+        return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+
+def _text(fill: Callable[[ctypes.Array[ctypes.c_char], int], int]) -> str:
+    """Return what an API function of the snprintf kind writes."""
+    buffer = ctypes.create_string_buffer(1024)
+    count = fill(buffer, len(buffer))
+    if len(buffer) <= count < META_MAX:
+        buffer = ctypes.create_string_buffer(count + 1)
+        count = fill(buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace") if count > 0 else ""

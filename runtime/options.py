@@ -1,0 +1,309 @@
+"""Every option of a produced executable: its name, flags, default, bounds and help.
+
+One table serves the command line, the baked-in defaults (`bundle --set`, `--config`) and the
+checks on both. Names of flags are llama.cpp's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.errors import UsageError
+
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def option(
+    default: Any,
+    *flags: str,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    metavar: str = "",
+    choices: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    baked: bool = True,
+) -> Any:
+    """Return a dataclass field that also describes a command-line option."""
+    return field(
+        default=default,
+        metadata={
+            "flags": flags,
+            "help": help,
+            "low": low,
+            "high": high,
+            "metavar": metavar,
+            "choices": choices,
+            "aliases": aliases,
+            "baked": baked,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run of the executable goes by. The last source wins: built in, baked in, flags."""
+
+    system: str = option(
+        "",
+        "--system",
+        "-sys",
+        "--system-prompt",
+        metavar="TEXT",
+        help="system prompt, given to the model before the conversation",
+        aliases=("system_prompt",),
+    )
+    greeting: str = option(
+        "",
+        "--greeting",
+        metavar="TEXT",
+        help="what the chat says first",
+    )
+    chat_template: str = option(
+        "",
+        "--chat-template",
+        metavar="NAME|JINJA",
+        help="chat template: a name the engine knows (chatml, llama3 …) or Jinja text "
+        "(default: the model's own)",
+    )
+    n_predict: int = option(
+        -1,
+        "--predict",
+        "-n",
+        "--n-predict",
+        low=-1,
+        metavar="N",
+        help="most tokens an answer may have, -1 for no limit",
+        aliases=("max_tokens", "predict"),
+    )
+    ctx_size: int = option(
+        0,
+        "--ctx-size",
+        "-c",
+        low=0,
+        metavar="N",
+        help="tokens of context, 0 for the model's own, up to 4096, or less where memory is short",
+        aliases=("context_length", "n_ctx", "num_ctx"),
+    )
+    batch_size: int = option(
+        512,
+        "--batch-size",
+        "-b",
+        low=1,
+        high=1 << 16,
+        metavar="N",
+        help="prompt tokens computed at once",
+        aliases=("n_batch",),
+    )
+    threads: int = option(
+        0,
+        "--threads",
+        "-t",
+        low=0,
+        high=1024,
+        metavar="N",
+        help="threads to compute with, 0 for the physical cores this process may use",
+        aliases=("n_threads",),
+    )
+    threads_batch: int = option(
+        0,
+        "--threads-batch",
+        "-tb",
+        low=0,
+        high=1024,
+        metavar="N",
+        help="threads for the prompt, 0 for the same as -t",
+    )
+    gpu_layers: int = option(
+        0,
+        "--gpu-layers",
+        "-ngl",
+        "--n-gpu-layers",
+        low=-1,
+        metavar="N",
+        help="layers to put on a GPU, where this build has support for one",
+        aliases=("n_gpu_layers",),
+    )
+    seed: int = option(
+        -1,
+        "--seed",
+        "-s",
+        low=-1,
+        high=0xFFFFFFFF,
+        metavar="N",
+        help="random seed, -1 for a new one every time",
+    )
+    temp: float = option(
+        0.8,
+        "--temp",
+        "--temperature",
+        low=0.0,
+        high=100.0,
+        metavar="T",
+        help="temperature: 0 always takes the likeliest token",
+        aliases=("temperature",),
+    )
+    top_k: int = option(
+        40, "--top-k", low=0, metavar="N", help="keep the N likeliest tokens, 0 for all"
+    )
+    top_p: float = option(
+        0.95,
+        "--top-p",
+        low=0.0,
+        high=1.0,
+        metavar="P",
+        help="keep the likeliest tokens up to this probability, 1 for all",
+    )
+    min_p: float = option(
+        0.05,
+        "--min-p",
+        low=0.0,
+        high=1.0,
+        metavar="P",
+        help="drop tokens below this share of the likeliest one's, 0 for none",
+    )
+    repeat_penalty: float = option(
+        1.0,
+        "--repeat-penalty",
+        low=0.0,
+        high=100.0,
+        metavar="X",
+        help="make repeated tokens less likely, 1 for no change",
+    )
+    repeat_last_n: int = option(
+        64,
+        "--repeat-last-n",
+        low=-1,
+        metavar="N",
+        help="how many last tokens count as repeated, -1 for the whole context",
+        aliases=("repeat_lastn",),
+    )
+    presence_penalty: float = option(
+        0.0,
+        "--presence-penalty",
+        low=-100.0,
+        high=100.0,
+        metavar="X",
+        help="make tokens that appeared less likely, 0 for no change",
+    )
+    frequency_penalty: float = option(
+        0.0,
+        "--frequency-penalty",
+        low=-100.0,
+        high=100.0,
+        metavar="X",
+        help="the same, by how often they appeared, 0 for no change",
+    )
+    ignore_eos: bool = option(False, "--ignore-eos", help="go on when the model wants to stop")
+    fit: bool = option(True, "--fit", help="check memory first, and shrink the context to fit")
+    repack: bool = option(True, "--repack", help="rearrange weights for faster prompts")
+    mmap: bool = option(True, "--mmap", help="map the weights instead of reading them")
+    memfd: bool = option(
+        True, "--memfd", help="restore a compressed model in memory, not in a temporary file"
+    )
+    cpu: str = option(
+        "",
+        "--cpu",
+        metavar="NAME",
+        help="use this CPU variant instead of the best that works (see info)",
+    )
+    color: str = option(
+        "auto", "--color", "-co", choices=("auto", "on", "off"), help="colour in the chat"
+    )
+    stats: bool = option(False, "--stats", help="print tokens, speed and context after answers")
+    verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")
+
+    def merged(self, values: Mapping[str, Any], origin: str) -> Options:
+        """Return these options with `values` over them, checked; `origin` names their source."""
+        return dataclasses.replace(
+            self, **{key: check(key, value, f"{origin}{key}") for key, value in values.items()}
+        )
+
+
+FIELDS = {item.name: item for item in dataclasses.fields(Options)}
+KINDS: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def kind(item: dataclasses.Field[Any]) -> type:
+    """Return the Python type of an option."""
+    return KINDS[str(item.type)]
+
+
+def canonical(key: str, path: str = "") -> str:
+    """Return the option that `key` names, by any of its names; raise UsageError otherwise."""
+    wanted = key.strip().lstrip("-").replace("-", "_")
+    for item in FIELDS.values():
+        if item.metadata["baked"] and (wanted == item.name or wanted in item.metadata["aliases"]):
+            return item.name
+    known = [name for name, item in FIELDS.items() if item.metadata["baked"]]
+    close = difflib.get_close_matches(wanted, known, 1)
+    raise UsageError(
+        f"there is no option '{path or key}'",
+        hint=f"did you mean '{close[0]}'?" if close else "the options: " + ", ".join(known),
+    )
+
+
+def check(key: str, value: Any, path: str) -> Any:
+    """Return `value` as option `key` takes it; raise UsageError naming `path` otherwise."""
+    item = FIELDS.get(key)
+    if item is None:
+        raise UsageError(f"there is no option '{path}'", hint="this bundle needs a newer runtime")
+    wanted = kind(item)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise UsageError(
+            f"'{path}' is {value!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
+        )
+    low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
+    if (
+        (isinstance(value, float) and not math.isfinite(value))
+        or (low is not None and value < low)
+        or (high is not None and value > high)
+        or (choices and value not in choices)
+    ):
+        raise UsageError(
+            f"'{path}' is {value!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
+        )
+    return value
+
+
+def parse(key: str, text: str, path: str = "") -> Any:
+    """Return the value of option `key` that `text` spells."""
+    item = FIELDS[key]
+    wanted = kind(item)
+    path = path or key
+    value: Any = text
+    try:
+        if wanted is bool:
+            if text.lower() not in TRUE + FALSE:
+                raise ValueError
+            value = text.lower() in TRUE
+        elif wanted is not str:
+            value = wanted(text)
+    except ValueError:
+        raise UsageError(
+            f"'{path}' is {text!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
+        ) from None
+    return check(key, value, path)
+
+
+def _describe(item: dataclasses.Field[Any]) -> str:
+    """Return what an option takes, for a message."""
+    low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
+    if choices:
+        return " or ".join(choices)
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    text = names[kind(item)]
+    if low is not None and high is not None:
+        return f"{text} from {low:g} to {high:g}"
+    return f"{text} of at least {low:g}" if low is not None else text
+
+
+def _help(item: dataclasses.Field[Any]) -> str:
+    return str(item.metadata["help"])

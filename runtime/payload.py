@@ -1,0 +1,163 @@
+"""Find, check and read the payload of an executable."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import format as layout
+from runtime.errors import FormatError, PayloadError
+from runtime.format import FOOTER_SIZE, Footer, Manifest, Section
+
+TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
+CHUNK = 1 << 20
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An open executable whose footer and manifest have been checked."""
+
+    fd: int
+    path: str
+    """What to call the file in messages."""
+    footer: Footer
+    manifest: Manifest
+
+    @property
+    def model(self) -> Section | None:
+        """Return the section that holds the language model, if any does."""
+        return next((s for s in self.manifest.sections if s.kind == "model"), None)
+
+    def section(self, name: str) -> Section:
+        """Return the section called `name`; raise PayloadError listing what there is."""
+        for section in self.manifest.sections:
+            if section.name == name:
+                return section
+        names = ", ".join(s.name for s in self.manifest.sections) or "none"
+        raise PayloadError(f"{self.path} has no part '{name}'", hint=f"its parts: {names}")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
+
+def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
+    """Open `path`; return its bundle, or None when it carries no footer of ours.
+
+    Raise FormatError when there is a footer and it, or the manifest, is damaged, and OSError
+    when the file cannot be opened.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        bundle = _read(fd, label or os.fspath(path))
+    except BaseException:
+        os.close(fd)
+        raise
+    if bundle is None:
+        os.close(fd)
+    return bundle
+
+
+def load(path: str | os.PathLike[str]) -> Bundle:
+    """Return the bundle at `path`; raise AppError when it is none."""
+    try:
+        bundle = find(path)
+    except OSError as exc:
+        raise PayloadError(f"{path} cannot be opened: {exc.strerror}") from exc
+    if bundle is None:
+        raise FormatError(
+            f"{path} is not a file made by modelembed: it has no footer",
+            hint="if it should be one, it is incomplete: copy or download it again",
+        )
+    return bundle
+
+
+def own() -> Bundle | None:
+    """Return the bundle of the running program, None when it is not a frozen one.
+
+    `/proc/self/exe` also names a file that was moved or deleted since; started through
+    `ld.so ./chat` it is the loader instead, and only `sys.executable` is right.
+    """
+    if not getattr(sys, "frozen", False):
+        return None
+    for path in ("/proc/self/exe", sys.executable):
+        with contextlib.suppress(OSError):
+            if bundle := find(path, label=sys.executable):
+                return bundle
+    raise FormatError(f"{sys.executable} has lost its footer", hint=layout.REBUILD)
+
+
+def _read(fd: int, label: str) -> Bundle | None:
+    size = os.fstat(fd).st_size
+    start = max(0, size - TAIL)
+    tail = os.pread(fd, TAIL, start)
+    position = tail.rfind(layout.MAGIC)
+    if position < 0:
+        return None
+    footer = Footer.decode(tail[position : position + FOOTER_SIZE])
+    if footer.offset != start + position:
+        raise FormatError(
+            f"{label} has {start + position} bytes before its footer, expected {footer.offset}",
+            hint=layout.REBUILD,
+        )
+    data = os.pread(fd, footer.manifest_length, footer.manifest_offset)
+    if layout.sha256(data) != footer.manifest_sha256:
+        raise FormatError(f"the manifest of {label} is damaged", hint=layout.REBUILD)
+    manifest = Manifest.decode(data)
+    manifest.check(footer)
+    return Bundle(fd, label, footer, manifest)
+
+
+def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
+    """Yield the `length` bytes at `offset`; raise PayloadError when the file is shorter."""
+    end = offset + length
+    while offset < end:
+        data = os.pread(fd, min(CHUNK, end - offset), offset)
+        if not data:
+            raise PayloadError(f"{end - offset} bytes are missing at {offset}", hint=layout.REBUILD)
+        yield data
+        offset += len(data)
+
+
+def digest(fd: int, offset: int, length: int, progress: Progress = lambda *_: None) -> str:
+    """Return the SHA-256 of a range of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    done = 0
+    for data in chunks(fd, offset, length):
+        digest.update(data)
+        done += len(data)
+        progress(done, length)
+    return digest.hexdigest()
+
+
+def copy_out(
+    fd: int, offset: int, size: int, target: Path, progress: Progress = lambda *_: None
+) -> None:
+    """Write a range of `fd` to the new file `target`; refuse if it exists."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    if target.exists():
+        raise PayloadError(
+            f"{target} exists already", hint="choose another name with -o, or move it away"
+        )
+    done = 0
+    try:
+        with open(temporary, "xb") as out:
+            for data in chunks(fd, offset, size):
+                out.write(data)
+                done += len(data)
+                progress(done, size)
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(temporary, target)  # unlike rename, never replaces what appeared meanwhile
+    except OSError as exc:
+        raise PayloadError(f"{target} cannot be written: {exc.strerror}") from exc
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,222 @@
+"""Restore a compressed section into memory, in parallel.
+
+The target is a memfd, sealed when it is complete, so that nothing can change the weights any
+more; where the system has none, an unlinked temporary file. Every thread decompresses straight
+into the target's pages: no intermediate copy, and nothing but the seek table on the heap.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from itertools import accumulate
+
+import zstandard
+
+from runtime import seekable
+from runtime.errors import PayloadError
+from runtime.format import Section
+from runtime.payload import Bundle, Progress
+from runtime.seekable import Frame
+
+MADV_POPULATE_WRITE = 23  # Linux 5.14; older kernels answer EINVAL and fault page by page
+F_ADD_SEALS = 1033
+SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL | SHRINK | GROW | WRITE
+TICK = 0.05  # seconds between two looks at the progress, and at Ctrl-C
+
+
+def restore(
+    bundle: Bundle,
+    section: Section,
+    *,
+    threads: int,
+    memfd: bool = True,
+    progress: Progress = lambda *_: None,
+) -> int:
+    """Return a file descriptor that holds the section's original bytes.
+
+    `memfd=False` forces the temporary file. Raise PayloadError when the section is damaged
+    or there is no room for it.
+    """
+    frames = _frames(bundle, section)
+    fd, sealable = _target(section.size, memfd)
+    try:
+        _fill(bundle, section, frames, fd, threads, progress)
+        if sealable:
+            _seal(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def first_bytes(bundle: Bundle, section: Section) -> bytes:
+    """Return the beginning of a compressed section's original: its first frame."""
+    frame = _frames(bundle, section)[0]
+    data = os.pread(bundle.fd, frame.length, section.offset + frame.offset)
+    try:
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=frame.size)
+    except zstandard.ZstdError as exc:
+        raise _damaged(section, str(exc)) from exc
+
+
+def _frames(bundle: Bundle, section: Section) -> list[Frame]:
+    end = section.offset + section.length
+    footer = seekable.FOOTER.size
+    length = seekable.table_length(os.pread(bundle.fd, footer, end - footer))
+    if length > section.length:
+        raise _damaged(section, "its seek table is longer than itself")
+    table = os.pread(bundle.fd, length, end - length)
+    return seekable.decode(table, section.length, section.size)
+
+
+def _target(size: int, memfd: bool) -> tuple[int, bool]:
+    """Return a new file of `size` bytes in memory, and whether it can be sealed."""
+    if memfd and hasattr(os, "memfd_create"):
+        try:
+            fd = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            os.ftruncate(fd, size)
+            return fd, True
+        except OSError:
+            pass  # an old kernel, or one that forbids it: the file below serves as well
+    with tempfile.TemporaryFile() as file:
+        fd = os.dup(file.fileno())
+    try:
+        # Reserve the space now: running out of it later would be a SIGBUS in a mapping.
+        os.posix_fallocate(fd, 0, size)
+    except OSError as exc:
+        os.close(fd)
+        raise PayloadError(
+            f"{tempfile.gettempdir()} has no room to restore the model: "
+            f"{size / 1e9:.2f} GB are needed ({exc.strerror})",
+            hint="free some space there, or set TMPDIR to a folder that has it",
+        ) from exc
+    return fd, False
+
+
+def _fill(
+    bundle: Bundle,
+    section: Section,
+    frames: Sequence[Frame],
+    fd: int,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Decompress all frames into `fd`, each thread a contiguous stripe of them."""
+    if not section.size:
+        return
+    base = section.offset % mmap.ALLOCATIONGRANULARITY
+    with (
+        mmap.mmap(
+            bundle.fd,
+            section.length + base,
+            offset=section.offset - base,
+            access=mmap.ACCESS_READ,
+        ) as source,
+        mmap.mmap(fd, section.size) as target,
+    ):
+        job = _Job(source, base, target, len(frames))
+        workers = [
+            threading.Thread(target=job.run, args=(stripe,), daemon=True)
+            for stripe in _stripes(frames, threads)
+        ]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                while worker.is_alive():
+                    worker.join(TICK)
+                    progress(job.done, section.size)
+        finally:
+            job.stop = True  # Ctrl-C: the mappings must outlive the threads that use them
+            for worker in workers:
+                worker.join()
+        if job.failure:
+            raise _damaged(section, job.failure)
+        progress(section.size, section.size)
+
+
+class _Job:
+    """What the threads of one restore share."""
+
+    def __init__(self, source: mmap.mmap, base: int, target: mmap.mmap, count: int) -> None:
+        self.source = source
+        self.base = base
+        self.target = target
+        self.stop = False
+        self.failure = ""
+        self._sizes = [0] * count  # a slot each, so that the threads need no lock
+        anchor = ctypes.c_char.from_buffer(target)
+        self._address = ctypes.addressof(anchor)
+        del anchor  # it would pin the mapping
+        self._madvise = ctypes.CDLL(None).madvise
+        self._madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        self._next = iter(range(count))
+
+    @property
+    def done(self) -> int:
+        """Return how many bytes are restored so far."""
+        return sum(self._sizes)
+
+    def run(self, frames: Sequence[Frame]) -> None:
+        """Decompress `frames`; record the first failure instead of raising."""
+        slot = next(self._next)
+        decompressor = zstandard.ZstdDecompressor()
+        source, target = memoryview(self.source), memoryview(self.target)
+        try:
+            for frame in frames:
+                if self.stop:
+                    return
+                self._populate(frame)
+                start = self.base + frame.offset
+                with (
+                    source[start : start + frame.length] as data,
+                    target[frame.target : frame.target + frame.size] as out,
+                    # One pass straight into `out`: libzstd sees room for the whole content.
+                    decompressor.stream_reader(data) as reader,
+                ):
+                    if reader.readinto(out) != frame.size or reader.read(1):
+                        raise zstandard.ZstdError("a frame has another size than it should")
+                self._sizes[slot] += frame.size
+        except zstandard.ZstdError as exc:
+            self.failure = self.failure or str(exc)
+            self.stop = True
+        finally:
+            source.release()
+            target.release()
+
+    def _populate(self, frame: Frame) -> None:
+        """Fault the frame's pages in with one call, outside the interpreter's lock."""
+        start = frame.target // mmap.PAGESIZE * mmap.PAGESIZE
+        self._madvise(self._address + start, frame.target + frame.size - start, MADV_POPULATE_WRITE)
+
+
+def _stripes(frames: Sequence[Frame], threads: int) -> list[Sequence[Frame]]:
+    """Cut `frames` into at most `threads` runs of about equal output."""
+    total = sum(frame.size for frame in frames)
+    ends = list(accumulate(frame.size for frame in frames))
+    stripes = []
+    begin = 0
+    for index in range(threads):
+        goal = total * (index + 1) / threads
+        end = next((i + 1 for i, done in enumerate(ends) if done >= goal), len(frames))
+        if frames[begin:end]:
+            stripes.append(frames[begin:end])
+        begin = max(begin, end)
+    return stripes
+
+
+def _seal(fd: int) -> None:
+    import fcntl
+
+    fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
+
+
+def _damaged(section: Section, detail: str) -> PayloadError:
+    return PayloadError(
+        f"the compressed part '{section.name}' is damaged: {detail}", hint=seekable.HINT
+    )

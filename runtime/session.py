@@ -1,0 +1,161 @@
+"""From options to a conversation: pick the CPU variant, restore, check memory, load."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime import cpu, llama, machine, memory, restore, template
+from runtime.conversation import Conversation
+from runtime.engine import Engine
+from runtime.errors import ModelError
+from runtime.model import Model, Source
+from runtime.options import Options
+from runtime.progress import progress
+from runtime.units import gigabytes
+
+
+@dataclass
+class Timing:
+    """Seconds and bytes spent before the first token."""
+
+    restore_s: float = 0.0
+    restored_bytes: int = 0
+    load_s: float = 0.0
+    first_token_s: float = 0.0
+    """From the start of this program's own code, what was before the first token included."""
+
+
+class Session:
+    """A loaded model with an engine and a conversation over it."""
+
+    def __init__(self, source: Source, options: Options, notify: Callable[[str], None]) -> None:
+        """Load `source`; `notify` gets sentences for the user. Raise AppError on failure."""
+        self.options = options
+        self.timing = Timing()
+        self.source = source
+        self.choice = start_engine(options)
+        self.plan = memory.plan(
+            source.header,
+            source.size,
+            wanted=options.ctx_size,
+            batch=options.batch_size,
+            available=machine.available_memory(),
+            fit=options.fit,
+            copies=2 if source.compressed and options.repack else 1,
+        )
+        if self.plan.notice:
+            notify(self.plan.notice)
+        if options.gpu_layers > 0:
+            notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
+        self.model = self._load()
+        self.engine = Engine(self.model, options, self.plan.context)
+        self.conversation = Conversation(
+            self.engine, self.model, self._template(notify), options, notify
+        )
+
+    def close(self) -> None:
+        """Free everything the engine holds."""
+        self.engine.close()
+        self.model.close()
+
+    def _load(self) -> Model:
+        source, begin = self.source, time.perf_counter()
+        fd, offset = source.fd, source.offset
+        if source.compressed:
+            assert source.bundle is not None and source.bundle.model is not None
+            with progress(f"unpacking {gigabytes(source.size)}") as update:
+                fd = restore.restore(
+                    source.bundle,
+                    source.bundle.model,
+                    threads=self.options.threads or machine.physical_cores(),
+                    memfd=self.options.memfd,
+                    progress=update,
+                )
+            offset = 0
+            self.timing.restore_s = time.perf_counter() - begin
+            self.timing.restored_bytes = source.size
+            begin = time.perf_counter()
+        try:
+            model = Model(source, fd, offset, self.options)
+        finally:
+            if fd != source.fd:
+                os.close(fd)
+        self.timing.load_s = time.perf_counter() - begin
+        return model
+
+    def _template(self, notify: Callable[[str], None]) -> template.Template:
+        text = self.options.chat_template or self.model.chat_template
+        if not text:
+            notify(
+                f"the model has no chat template: using '{template.FALLBACK}' "
+                "(choose another with --chat-template)"
+            )
+            text = template.FALLBACK
+        return template.make(text, bos=self.model.bos, eos=self.model.eos)
+
+    def report(self) -> dict[str, Any]:
+        """Return what this run cost, in seconds and bytes."""
+        stats = self.engine.stats
+        return {
+            "restore_s": self.timing.restore_s,
+            "restored_bytes": self.timing.restored_bytes,
+            "load_s": self.timing.load_s,
+            "first_token_s": self.timing.first_token_s,
+            "prompt_tokens": stats.prompt_tokens,
+            "prompt_s": stats.prompt_seconds,
+            "generated_tokens": stats.generated_tokens,
+            "generate_s": stats.generate_seconds,
+            "reason": stats.reason,
+            "context": self.engine.context_size,
+            "threads": self.engine.threads,
+            "cpu": self.choice.name,
+            "memory": machine.memory_use(),
+        }
+
+
+def start_engine(options: Options) -> cpu.Choice:
+    """Choose and load the CPU variant, and initialise the engine."""
+    # Before any thread is started: the choice forks children.
+    choice = cpu.choose(library_folder(), probe_folder(), force=options.cpu, build=build_identity())
+    llama.log.verbose = options.verbose
+    llama.load_variant(choice.path)
+    llama.start()
+    return choice
+
+
+def library_folder() -> Path:
+    """Return the folder of the engine's libraries, frozen or installed."""
+    if frozen := frozen_folder():
+        return frozen / "llama_cpp" / "lib"
+    return llama.library_folder()
+
+
+def frozen_folder() -> Path | None:
+    """Return where a frozen program was unpacked, as an absolute path."""
+    folder = getattr(sys, "_MEIPASS", None)
+    return Path(folder).absolute() if folder else None
+
+
+def probe_folder() -> Path:
+    """Return the folder of the probe model; it exists in a frozen program only."""
+    return (frozen_folder() or Path("/nonexistent")) / "probe"
+
+
+def build_identity() -> str:
+    """Return what tells this build of the engine from others; empty when not frozen."""
+    folder = frozen_folder()
+    if folder is None:
+        return ""
+    try:
+        return str(json.loads((folder / "probe" / "build.json").read_text())["id"])
+    except (OSError, ValueError, KeyError):
+        raise ModelError(
+            "the unpacked program is incomplete", hint="start it again; clean the temp folder"
+        ) from None

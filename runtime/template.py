@@ -1,0 +1,135 @@
+"""Turn a conversation into the text that the model was trained on."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from runtime.errors import ModelError
+from runtime.llama import api
+
+FALLBACK = "chatml"
+
+Message = Mapping[str, str]
+"""A message has a `role` (system, user or assistant) and a `content`."""
+
+
+class Template(Protocol):
+    """Renders messages, ending where the assistant's answer begins."""
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the prompt; raise ModelError where the template refuses."""
+
+
+def make(text: str, *, bos: str = "", eos: str = "") -> Template:
+    """Return the template that `text` is: Jinja source, or a name that the engine knows."""
+    if "{" in text:
+        return JinjaTemplate(text, bos=bos, eos=eos)
+    if text not in (names := builtin_names()):
+        raise ModelError(
+            f"there is no chat template called '{text}'",
+            hint="the names: " + ", ".join(names),
+        )
+    return NamedTemplate(text)
+
+
+def builtin_names() -> list[str]:
+    """Return the names of the templates built into the engine."""
+    count = api.llama_chat_builtin_templates(None, 0)
+    names = (ctypes.c_char_p * count)()
+    api.llama_chat_builtin_templates(names, count)
+    return sorted(name.decode() for name in names if name)
+
+
+class NamedTemplate:
+    """A template built into the engine, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name.encode()
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the prompt for `messages`."""
+        chat = (api.llama_chat_message * len(messages))()
+        for slot, message in zip(chat, messages, strict=True):
+            slot.role = message["role"].encode()
+            slot.content = message["content"].encode("utf-8", "surrogateescape")
+        room = 256 + 2 * sum(len(m["content"].encode("utf-8", "replace")) for m in messages)
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = api.llama_chat_apply_template(
+                self.name, chat, len(messages), True, buffer, room
+            )
+            if count < 0:
+                raise ModelError(
+                    f"the engine cannot apply the chat template '{self.name.decode()}'",
+                    hint="choose another with --chat-template",
+                )
+            if count <= room:
+                return buffer.raw[:count].decode("utf-8", "replace")
+            room = count
+
+
+class JinjaTemplate:
+    """A template in Jinja, as models carry it; run in Jinja's sandbox."""
+
+    def __init__(self, text: str, *, bos: str = "", eos: str = "") -> None:
+        from jinja2 import TemplateError
+        from jinja2.ext import loopcontrols
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        # The settings are those of Hugging Face's apply_chat_template, for which they are written.
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _refuse
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        self._constants = {"bos_token": bos, "eos_token": eos}
+        self._failures = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
+        try:
+            self._template = environment.from_string(text)
+        except TemplateError as exc:
+            raise _broken(f"does not parse: {exc}") from exc
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the prompt; a system message the template refuses goes to the first user."""
+        try:
+            return self._render(messages)
+        except ModelError:
+            if len(messages) < 2 or messages[0]["role"] != "system":
+                raise
+            system, first, *rest = messages
+            merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+            return self._render([merged, *rest])
+
+    def _render(self, messages: Sequence[Message]) -> str:
+        try:
+            return self._template.render(
+                messages=[dict(message) for message in messages],
+                add_generation_prompt=True,
+                tools=None,
+                **self._constants,
+            )
+        except self._failures as exc:
+            raise _broken(f"does not render: {exc}") from exc
+
+
+def _refuse(message: str) -> None:
+    from jinja2 import TemplateError
+
+    raise TemplateError(message)
+
+
+def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _broken(detail: str) -> ModelError:
+    return ModelError(
+        f"the chat template {detail}",
+        hint="give a working one with --chat-template FILE, or a name such as chatml",
+    )

@@ -1,0 +1,67 @@
+"""Standard streams as people expect them: UTF-8, colour only where it shows, Ctrl-C in hand."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+def use_utf8() -> None:
+    """Read and write UTF-8 whatever the locale says; models speak nothing else."""
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8", errors="replace")
+
+
+def colourful(setting: str) -> bool:
+    """Tell whether to use colour: `setting` is on, off or auto; NO_COLOR (no-color.org) counts."""
+    if setting != "auto":
+        return setting == "on"
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def piped_text() -> str:
+    """Return what is piped or redirected into the program, empty when nothing is."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return ""
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return ""
+    return sys.stdin.read()
+
+
+@contextmanager
+def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` at Ctrl-C instead of ending the program.
+
+    The launcher forwards the signal that the terminal has already sent, so it arrives twice;
+    `action` must not mind.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        action()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupt_once() -> None:
+    """Raise KeyboardInterrupt at the first Ctrl-C only: its double must not hit the clean-up."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)

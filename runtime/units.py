@@ -1,0 +1,11 @@
+"""Numbers for people."""
+
+from __future__ import annotations
+
+
+def gigabytes(count: float) -> str:
+    """Return a number of bytes in decimal units, as disks and downloads are sold."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
