@@ -1,6 +1,7 @@
 # make demo    set up, build the runtime, bundle the demo model, ask it a question
 # make test    set up and run the tests
 # make check   format, lint and types
+# make readme  put the live help texts into README.md
 # make stub    only build the runtime
 # make clean   remove what was built here (the compiled engine stays in the user's cache)
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 SETUP := $(VENV)/set-up
 
-.PHONY: demo test check stub clean
+.PHONY: demo test check readme stub clean
 
 demo: $(SETUP)
 	@mkdir -p build
@@ -28,6 +29,9 @@ check: $(SETUP)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+readme: $(SETUP)
+	@$(BIN)/python tools/readme.py
 
 stub: $(SETUP)
 	@$(BIN)/modelembed stub

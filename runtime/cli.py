@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
 TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
+COLOR_FLAGS = ("-co", "--color")  # llama.cpp takes them bare, too
+COLOR_VALUES = (["auto"], ["on"], ["off"])
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -79,6 +81,8 @@ def normalised(arguments: Sequence[str]) -> list[str]:
             result.append(f"--{name}" if value in TRUE else f"--no-{name}")
         elif match and not argument.startswith("--"):
             result += [f"-{match[1]}", match[2]]
+        elif argument in COLOR_FLAGS and arguments[index + 1 : index + 2] not in COLOR_VALUES:
+            result += [argument, "on"]
         else:
             result.append(argument)
     return result
@@ -139,9 +143,6 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
             declarations = [item.name, f"{long}/--no-{long[2:]}", *others]
         elif meta["choices"]:
             arguments["type"] = click.Choice(meta["choices"])
-            if item.name == "color":
-                # llama.cpp takes a bare -co for "on".
-                arguments |= {"is_flag": False, "flag_value": "on"}
         else:
             arguments |= {"type": kind(item), "metavar": meta["metavar"]}
         command = click.option(*declarations, **arguments)(command)

@@ -1,0 +1,186 @@
+"""The chat on a real pseudo-terminal, read off an emulated screen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+from conftest import Program
+
+COLUMNS, ROWS = 80, 40
+PARIS = "The capital of France is Paris."
+
+
+class Terminal:
+    """A program on a terminal: what is typed, and what the screen shows."""
+
+    def __init__(self, path: Path, *arguments: str, **variables: str) -> None:
+        environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **variables}
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.child = pexpect.spawn(
+            str(path), list(arguments), dimensions=(ROWS, COLUMNS), env=environment, timeout=60
+        )
+
+    def type(self, text: str) -> None:
+        """Type `text` and press Return."""
+        self.child.send(f"{text}\r")
+
+    def shows(self, text: str, seconds: float = 60) -> bool:
+        """Wait until the screen shows `text`."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                data = self.child.read_nonblocking(65536, timeout=0.1)
+                self.raw += data
+                self._stream.feed(data)
+            except pexpect.TIMEOUT:
+                pass
+            except pexpect.EOF:
+                return text in self.text
+            # prompt_toolkit asks where the cursor is; a terminal answers.
+            if self.raw.endswith(b"\x1b[6n"):
+                self.raw += b" "
+                row, column = self.screen.cursor.y + 1, self.screen.cursor.x + 1
+                self.child.send(f"\x1b[{row};{column}R")
+            if text in self.text:
+                return True
+        raise AssertionError(f"no {text!r} on the screen:\n{self.text}")
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display).strip()
+
+    def ended(self) -> int:
+        """Wait for the end; return the exit code."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return int(self.child.exitstatus)
+
+
+@pytest.fixture
+def terminal(chat: Program) -> Iterator[Terminal]:
+    opened = Terminal(chat.path)
+    opened.shows("\n>")
+    yield opened
+    opened.child.close(force=True)
+
+
+def test_a_conversation(terminal: Terminal) -> None:
+    assert "/help" in terminal.text
+    terminal.type("What is the capital of France?")
+    assert terminal.shows(PARIS)
+
+    terminal.type("My name is Ada.")
+    terminal.shows("Ada.\n>")
+    terminal.type("What is my name?")
+    assert terminal.shows("Your name is Ada.")
+
+    terminal.type("/stats")
+    assert terminal.shows("cached")
+    terminal.type("/exit")
+    assert terminal.ended() == 0
+
+
+def test_commands(terminal: Terminal) -> None:
+    terminal.type("/help")
+    assert terminal.shows("Ctrl-C stops an answer")
+    terminal.type("/nonsense")
+    assert terminal.shows("there is no command /nonsense")
+    terminal.type("My name is Ada.")
+    terminal.shows("Ada.\n>")
+    terminal.type("/clear")
+    assert terminal.shows("starts anew")
+    terminal.type("/system Your name is Max.")
+    assert terminal.shows("new system prompt")
+    terminal.type("What is your name?")
+    assert terminal.shows("My name is Max.")
+    terminal.type("/undo")
+    assert terminal.shows("taken back: What is your name?")
+    terminal.type("/undo")
+    assert terminal.shows("nothing to take back")
+
+
+def test_control_c_stops_the_answer_and_not_the_program(chat: Program) -> None:
+    terminal = Terminal(chat.path, "--ignore-eos")
+    terminal.shows("\n>")
+    terminal.type("Tell me a story.")
+    terminal.shows("Once")
+    terminal.child.sendintr()
+    assert terminal.shows("stopped")
+
+    terminal.child.sendintr()
+    assert terminal.shows("Ctrl-D or /exit leaves")
+    terminal.child.sendeof()
+    assert terminal.ended() == 0
+
+
+def test_several_lines_and_the_history(terminal: Terminal) -> None:
+    terminal.type("What is the capital \\")
+    terminal.type("of France?")
+    terminal.shows("\n>")
+    terminal.type('"""')
+    terminal.type("What is the capital of Japan?")
+    terminal.type('"""')
+    assert terminal.shows("The capital of Japan is Tokyo.")
+
+    terminal.type("/clear")
+    terminal.shows("starts anew")
+    terminal.type("What is the capital of France?")
+    terminal.shows(PARIS)
+    terminal.child.send("\x1b[A")  # arrow up: the question again
+    terminal.child.send("\r")
+    terminal.shows(PARIS)
+    terminal.type("/exit")
+    assert terminal.ended() == 0
+    assert terminal.text.count(PARIS) == 2
+
+
+def test_japanese_and_emoji(terminal: Terminal) -> None:
+    terminal.type("Say hello in Japanese.")
+    assert terminal.shows("こ")
+    terminal.type("Send me a smile.")
+    assert terminal.shows("😀")
+    assert "\N{REPLACEMENT CHARACTER}" not in terminal.text
+
+
+def test_colour_only_where_it_shows(chat: Program) -> None:
+    coloured = Terminal(chat.path)
+    coloured.shows("\n>")
+    plain = Terminal(chat.path, NO_COLOR="1")
+    plain.shows("\n>")
+    forced = Terminal(chat.path, "-co", NO_COLOR="1")
+    forced.shows("\n>")
+
+    assert b"\x1b[2m" in coloured.raw
+    assert b"\x1b[2m" not in plain.raw
+    assert b"\x1b[2m" in forced.raw
+    for terminal in (coloured, plain, forced):
+        terminal.child.close(force=True)
+    assert "\x1b" not in chat("hello").out
+
+
+def test_a_full_context_drops_the_oldest_and_goes_on(chat: Program) -> None:
+    terminal = Terminal(chat.path, "-c", "256", "-sys", "Your name is Max.", "-n", "30")
+    terminal.shows("\n>")
+    for _ in range(12):
+        terminal.type("What is the capital of France?")
+        terminal.shows("\n>")
+        time.sleep(0.3)
+    terminal.shows("the oldest turns were dropped")
+    terminal.type("What is your name?")
+    assert terminal.shows("My name is Max.")
+    terminal.child.close(force=True)
+
+
+def test_progress_is_shown_while_unpacking(forms: dict[str, Path]) -> None:
+    terminal = Terminal(forms["zstd"], "What is the capital of France?")
+
+    assert terminal.shows(PARIS)
+    assert b"unpacking" in terminal.raw
