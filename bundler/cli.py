@@ -199,17 +199,16 @@ def _template(value: str) -> str:
 @click.option("--variants", type=PATH, hidden=True)
 def stub(output: Path | None, force: bool, variants: Path | None) -> None:
     """Build the runtime without a model: a program that runs with -m FILE.gguf."""
-    import shutil
-
     from bundler import stub as stubs
     from bundler.output import publish
+    from bundler.source import Extent, Source
 
     if output:
         require_new(output, force)
     path = stubs.build(say, force=force, variants=variants)
     if output:
         with publish(output, force=force) as out, open(path, "rb") as source:
-            shutil.copyfileobj(source, open(out, "wb", closefd=False))
+            Source([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
         path = output
     click.echo(path)
 

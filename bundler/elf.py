@@ -97,7 +97,7 @@ def blob(name: str, offset: int, size: int, alignment: int) -> SectionHeader:
 
 
 def table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
-    """Return the bytes to put at `offset`: names and section headers; and where the latter start."""
+    """Return names and section headers, to be put at `offset`, and where the headers start."""
     names = b"\0"
     places = []
     for header in headers:

@@ -31,7 +31,7 @@ from pathlib import Path
 VERSION = "0.3.36"
 GLIBC = "2.28"  # the oldest that the other wheels of the stub support (manylinux_2_28)
 ZIG = "ziglang==0.17.0"
-LIBOMP = "cmeel-libomp==21.1.8"  # LLVM's OpenMP: 40 % faster than ggml's own thread pool
+LIBOMP = "cmeel-libomp==21.1.8"  # LLVM's OpenMP, faster than ggml's own threads
 WHEEL = "wheel==0.45.1"
 AMX_SAFE_GCC = 13
 USUAL_MINUTES = 10
@@ -131,7 +131,7 @@ def _toolchain(compiler: str, scratch: Path, say: Callable[[str], None]) -> Tool
     )
 
 
-def _packages(requirements: Sequence[str]) -> Path:
+def packages(requirements: Sequence[str]) -> Path:
     """Return a cached folder with `requirements` installed, apart from any environment."""
     key = hashlib.sha256(" ".join([*requirements, sys.version]).encode()).hexdigest()[:16]
     folder = cache_folder() / "toolchains" / key
@@ -139,12 +139,12 @@ def _packages(requirements: Sequence[str]) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=folder.parent))
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(staged)]
-            + ["--disable-pip-version-check", *requirements],
+            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+             "--target", str(staged), *requirements],
             capture_output=True,
             text=True,
             check=False,
-        )
+        )  # fmt: skip
         if done.returncode:
             shutil.rmtree(staged, ignore_errors=True)
             tail = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
@@ -160,9 +160,9 @@ def _zig(scratch: Path) -> Toolchain:
     machine = platform.machine()
     if sys.platform != "linux" or machine not in ("x86_64", "aarch64"):
         raise BuildFailed(f"no recipe for {sys.platform} on {machine}")
-    packages = _packages([ZIG, LIBOMP])
-    zig = packages / "ziglang" / "zig"
-    openmp = packages / "cmeel.prefix"
+    installed = packages([ZIG, LIBOMP])
+    zig = installed / "ziglang" / "zig"
+    openmp = installed / "cmeel.prefix"
     # `python -m ziglang` fails inside pip's isolated build, hence wrappers around the program.
     target = f"-target {machine}-linux-gnu.{GLIBC} -I'{openmp}/include' -L'{openmp}/lib'"
     _script(scratch / "cc", f"exec '{zig}' cc {target} \"$@\"")
@@ -187,7 +187,7 @@ def _clang(scratch: Path) -> Toolchain:
     clang = next((path for name in names if (path := shutil.which(name))), None)
     if clang is None:
         raise BuildFailed("no clang on this machine")
-    openmp = _packages([LIBOMP]) / "cmeel.prefix"
+    openmp = packages([LIBOMP]) / "cmeel.prefix"
     flags = f"-I'{openmp}/include' -L'{openmp}/lib'"
     _script(scratch / "cc", f"exec '{clang}' {flags} \"$@\"")
     _script(scratch / "c++", f"exec '{clang}' --driver-mode=g++ {flags} \"$@\"")
@@ -271,7 +271,7 @@ def _compile(toolchain: Toolchain, scratch: Path, say: Callable[[str], None]) ->
 def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
     """Put OpenMP beside the libraries, drop what only compilers need, stamp the wheel."""
     folder = scratch / "unpacked"
-    environment = {**os.environ, "PYTHONPATH": str(_packages([WHEEL]))}
+    environment = {**os.environ, "PYTHONPATH": str(packages([WHEEL]))}
     tool = [sys.executable, "-m", "wheel"]
     subprocess.run(
         [*tool, "unpack", "--dest", str(folder), str(wheel)],
@@ -285,9 +285,6 @@ def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
         (libraries / f"libggml-cpu-{variant}.so").unlink(missing_ok=True)
     if toolchain.libomp:
         shutil.copy2(toolchain.libomp, libraries)
-        packages = toolchain.libomp.parent.parent.parent
-        for license_file in sorted(packages.glob("cmeel_libomp*/licenses/**/LICENSE*")):
-            shutil.copy2(license_file, libraries / "LICENSE-libomp.txt")
     (libraries / STAMP).write_text(
         f"llama-cpp-python {VERSION}\ncompiler {toolchain.name} {toolchain.version}\n"
         f"flags {' '.join(FLAGS)}\n"
@@ -311,8 +308,11 @@ def install(wheel: Path) -> None:
 
 def main() -> int:
     """Run the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bundler.engine", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m bundler.engine",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--compiler", choices=("auto", "zig", "clang", "gcc"), default="auto")
     parser.add_argument("--wheel", action="store_true", help="build only, and print the path")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Bytes to be bundled: ranges of files and literal bytes, one after the other, never all in memory."""
+"""Bytes to be bundled: ranges of files and literal bytes in a row, never all in memory."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     # Both make PyInstaller's output the same every time.
     fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
     log = engine.cache_folder() / "stub-build.log"
-    shown = ("Running Analysis", "Building PYZ", "Building PKG", "Building EXE")
+    steps = ("Building PYZ", "Building PKG", "Building EXE")
     with (
         open(log, "w") as record,
         subprocess.Popen(
@@ -162,9 +162,8 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
         assert process.stdout is not None
         for line in process.stdout:
             record.write(line)
-            if match := next((text for text in shown if text in line), ""):
-                if line.rstrip().endswith("toc"):
-                    say(f"stub: {match[0].lower()}{match[1:]}")
+            if any(step in line for step in steps) and line.rstrip().endswith(".toc"):
+                say("stub: " + line.partition("INFO: ")[2].partition(" because")[0].strip().lower())
     made = work / "dist" / "stub"
     if process.returncode or not made.exists():
         raise AppError(f"PyInstaller failed; its whole output is in {log}")
