@@ -30,6 +30,16 @@ from runtime.payload import Bundle
 COOKIE = struct.Struct("!8sIIII64s")
 COOKIE_MAGIC = b"MEI\014\013\012\013\016"
 USUAL_SECONDS = 45
+KEPT = 4
+"""Stubs that stay in the cache."""
+
+STEPS = {
+    "Analysis": "finding what the runtime needs",
+    "PYZ": "packing its modules",
+    "PKG": "packing its libraries",
+    "EXE": "putting it together",
+}
+"""PyInstaller's targets, for people."""
 
 SHIPPED = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
@@ -72,6 +82,8 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         with publish(target, force=True) as out:
             weld(out, stub, [], Manifest(tool=f"modelembed {__version__}"))
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
+    for old in sorted(folder.glob("stub-*"), key=lambda path: -path.stat().st_mtime)[KEPT:]:
+        old.unlink(missing_ok=True)
     return target
 
 
@@ -151,7 +163,6 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     # Both make PyInstaller's output the same every time.
     fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
     log = engine.cache_folder() / "stub-build.log"
-    steps = ("Building PYZ", "Building PKG", "Building EXE")
     with (
         open(log, "w") as record,
         subprocess.Popen(
@@ -162,8 +173,8 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
         assert process.stdout is not None
         for line in process.stdout:
             record.write(line)
-            if any(step in line for step in steps) and line.rstrip().endswith(".toc"):
-                say("stub: " + line.partition("INFO: ")[2].partition(" because")[0].strip().lower())
+            if step := re.search(r"INFO: Building (\w+) because", line):
+                say(f"stub: {STEPS.get(step[1], step[1])}")
     made = work / "dist" / "stub"
     if process.returncode or not made.exists():
         raise AppError(f"PyInstaller failed; its whole output is in {log}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime import __version__, payload
 from runtime.payload import Bundle
-from runtime.units import gigabytes
+from runtime.units import amount, gigabytes
 
 
 def program_name(bundle: Bundle | None) -> str:
@@ -50,7 +50,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     rows = [("name", document["name"] or "(none)")]
     for key in ("name", "architecture", "parameters", "quantization", "license", "context"):
         if value := model.get(key):
-            text = f"{value / 1e6:,.1f} million" if key == "parameters" else str(value)
+            text = amount(value) if key == "parameters" else str(value)
             rows.append((f"model {key}" if key == "name" else key, text))
     for section in document["sections"]:
         how = "stored" if section["codec"] == "stored" else f"{section['codec']} → "

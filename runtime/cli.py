@@ -18,6 +18,7 @@ from runtime.errors import AppError, UsageError
 from runtime.options import FIELDS, Options, kind
 from runtime.payload import Bundle
 from runtime.terminal import colourful, interrupt_once, piped_text, use_utf8
+from runtime.units import amount
 
 if TYPE_CHECKING:
     from runtime.session import Session
@@ -58,6 +59,15 @@ def run(arguments: Sequence[str]) -> int:
         print(
             "error: the memory ran out\n\nhint: close other programs, or try a smaller "
             "context with -c",
+            file=sys.stderr,
+        )
+        return 1
+    except Exception as exc:
+        if "-v" in arguments or "--verbose" in arguments:
+            raise
+        print(
+            f"error: something unexpected happened: {type(exc).__name__}: {exc}\n\n"
+            "hint: this is a bug; the same command with -v shows where, please report that",
             file=sys.stderr,
         )
         return 1
@@ -289,7 +299,7 @@ def _interactive(session: Session, name: str, question: str) -> None:
     style = Style(colourful(session.options.color))
     read_line = reader()
     if sys.stdin.isatty():
-        click.echo(style.dim(f"{name} · {session.model.description}"))
+        click.echo(style.dim(f"{name} · {amount(session.model.parameters)} parameters"))
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
     if session.options.greeting:
         click.echo(session.options.greeting)

@@ -139,10 +139,9 @@ class Engine:
         """Yield sampled tokens, each after being decoded, until the answer ends."""
         stats = self.stats
         stats.reason = "length"
+        limit = options.n_predict
         first = 0.0
-        while options.n_predict < 0 or stats.generated_tokens < options.n_predict:
-            if self._cancelled.is_set():
-                return
+        while limit and not self._cancelled.is_set():
             token = int(api.llama_sampler_sample(sampler, self._context, -1))
             now = time.perf_counter()
             first = first or now
@@ -153,11 +152,12 @@ class Engine:
                 return
             stats.generated_tokens += 1
             yield token
+            if stats.generated_tokens == limit:
+                return
             if len(self._tokens) >= self.context_size:
                 stats.reason = "context"
                 return
             self._decode([token])
-            stats.context_used = len(self._tokens)
 
     def _decode(self, tokens: Sequence[int]) -> None:
         array = (ctypes.c_int32 * len(tokens))(*tokens)

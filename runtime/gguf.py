@@ -80,6 +80,11 @@ _STRING, _ARRAY = 8, 9
 _STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (lambda b: not b, "an empty file", "download it again"),
     (
+        lambda b: not any(b),
+        "zeros, space that a download reserved and never filled",
+        "finish or repeat its download",
+    ),
+    (
         lambda b: b.startswith(b"version https://git-lfs"),
         "a Git LFS pointer, not the model itself",
         "fetch the real file with `git lfs pull`",

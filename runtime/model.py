@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from runtime.errors import GGUFError, ModelError
 from runtime.llama import api, log
 from runtime.options import Options
 from runtime.payload import Bundle
-
-META_MAX = 1 << 20  # the longest metadata value we read: a chat template
 
 
 @dataclass(frozen=True)
@@ -125,21 +122,9 @@ class Model:
         return vocabulary
 
     @property
-    def description(self) -> str:
-        """Return the engine's short description: architecture, size, type of the weights."""
-        return _text(lambda buffer, size: api.llama_model_desc(self.handle, buffer, size))
-
-    @property
     def parameters(self) -> int:
         """Return the number of weights."""
         return int(api.llama_model_n_params(self.handle))
-
-    def metadata(self, key: str) -> str:
-        """Return a metadata value as text, empty when it is missing."""
-        name = key.encode()
-        return _text(
-            lambda buffer, size: api.llama_model_meta_val_str(self.handle, name, buffer, size)
-        )
 
     @property
     def chat_template(self) -> str:
@@ -196,13 +181,3 @@ class Model:
     def ends(self, token: int) -> bool:
         """Tell whether `token` ends an answer."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
-
-
-def _text(fill: Callable[[ctypes.Array[ctypes.c_char], int], int]) -> str:
-    """Return what an API function of the snprintf kind writes."""
-    buffer = ctypes.create_string_buffer(1024)
-    count = fill(buffer, len(buffer))
-    if len(buffer) <= count < META_MAX:
-        buffer = ctypes.create_string_buffer(count + 1)
-        count = fill(buffer, len(buffer))
-    return buffer.value.decode("utf-8", "replace") if count > 0 else ""

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,14 +128,3 @@ def clean_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     return home
-
-
-@pytest.fixture
-def attempt() -> Iterator[Callable[..., Done]]:
-    """Give a function that runs any command."""
-
-    def run(*command: str | Path, **options: str) -> Done:
-        first, *rest = map(str, command)
-        return Program(Path(first))(*rest, **options)
-
-    yield run

@@ -162,15 +162,26 @@ def test_every_cpu_variant_gives_the_same_answer(chat: Program) -> None:
     assert "x64" in wrong.err
 
 
-def test_too_little_memory_is_said_before_loading(chat: Program) -> None:
-    limited = subprocess.run(
-        ["bash", "-c", f"ulimit -v 300000; exec '{chat.path}' hello"],
+def limited(program: Program, kilobytes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "-", program.path, *arguments],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
-    assert limited.returncode == 1
-    assert "Traceback" not in limited.stderr
-    assert "memory" in limited.stderr
+
+def test_too_little_memory_is_said_before_loading(chat: Program) -> None:
+    done = limited(chat, 180_000, FRANCE)
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "of memory even with a context of" in done.stderr
+    assert "hint: close other programs" in done.stderr
+
+
+def test_a_context_that_does_not_fit_is_reduced(chat: Program) -> None:
+    done = limited(chat, 400_000, FRANCE, "-c", "400000")
+
+    assert (0, PARIS + "\n") == (done.returncode, done.stdout)
+    assert "context reduced from 400000 to" in done.stderr
 
 
 def test_a_prompt_too_long_is_explained(chat: Program) -> None:

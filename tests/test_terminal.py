@@ -32,26 +32,27 @@ class Terminal:
         """Type `text` and press Return."""
         self.child.send(f"{text}\r")
 
-    def shows(self, text: str, seconds: float = 60) -> bool:
-        """Wait until the screen shows `text`."""
+    def shows(self, text: str, times: int = 1, seconds: float = 60) -> bool:
+        """Wait until the screen shows `text` so many times."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                data = self.child.read_nonblocking(65536, timeout=0.1)
-                self.raw += data
-                self._stream.feed(data)
-            except pexpect.TIMEOUT:
-                pass
-            except pexpect.EOF:
-                return text in self.text
-            # prompt_toolkit asks where the cursor is; a terminal answers.
-            if self.raw.endswith(b"\x1b[6n"):
-                self.raw += b" "
-                row, column = self.screen.cursor.y + 1, self.screen.cursor.x + 1
-                self.child.send(f"\x1b[{row};{column}R")
-            if text in self.text:
-                return True
-        raise AssertionError(f"no {text!r} on the screen:\n{self.text}")
+        while self.text.count(text) < times:
+            if time.monotonic() > end or not self._read():
+                raise AssertionError(f"no {text!r} on the screen:\n{self.text}")
+        return True
+
+    def _read(self) -> bool:
+        """Show what has been written since; return False once the program has ended."""
+        try:
+            data = self.child.read_nonblocking(65536, timeout=0.1)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        if data.endswith(b"\x1b[6n"):  # prompt_toolkit asks where the cursor is
+            self.child.send(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
+        return True
 
     @property
     def text(self) -> str:
@@ -59,7 +60,8 @@ class Terminal:
 
     def ended(self) -> int:
         """Wait for the end; return the exit code."""
-        self.child.expect(pexpect.EOF)
+        while self._read():
+            pass
         self.child.close()
         return int(self.child.exitstatus)
 
@@ -124,7 +126,7 @@ def test_control_c_stops_the_answer_and_not_the_program(chat: Program) -> None:
 def test_several_lines_and_the_history(terminal: Terminal) -> None:
     terminal.type("What is the capital \\")
     terminal.type("of France?")
-    terminal.shows("\n>")
+    terminal.shows(PARIS)
     terminal.type('"""')
     terminal.type("What is the capital of Japan?")
     terminal.type('"""')
@@ -133,13 +135,12 @@ def test_several_lines_and_the_history(terminal: Terminal) -> None:
     terminal.type("/clear")
     terminal.shows("starts anew")
     terminal.type("What is the capital of France?")
-    terminal.shows(PARIS)
-    terminal.child.send("\x1b[A")  # arrow up: the question again
-    terminal.child.send("\r")
-    terminal.shows(PARIS)
+    terminal.shows(PARIS, times=2)
+    terminal.child.send("\x1b[A\x1b[A")  # twice up the history: past the question to /clear
+    terminal.child.send("\x1b[B\r")  # and down again
+    assert terminal.shows(PARIS, times=3)
     terminal.type("/exit")
     assert terminal.ended() == 0
-    assert terminal.text.count(PARIS) == 2
 
 
 def test_japanese_and_emoji(terminal: Terminal) -> None:

@@ -45,7 +45,9 @@ def planted(modelembed: Program, tmp_path_factory: pytest.TempPathFactory) -> Pr
 
 
 @pytest.mark.slow
-def test_a_faulty_variant_is_caught_named_and_remembered(planted: Program, clean_home: Path) -> None:
+def test_a_faulty_variant_is_caught_named_and_remembered(
+    planted: Program, clean_home: Path
+) -> None:
     first = planted(FRANCE)
     assert (0, PARIS) == (first.code, first.out)
     assert "CPU variant planted does not work here (it died with SIGILL)" in first.err

@@ -1,0 +1,1 @@
+"""Measure what modelembed promises, side by side with the tools that people use instead."""

@@ -1,0 +1,30 @@
+"""One module for each promise: what is run, against what, and what must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.lab import Lab
+from benchmarks.report import Row
+from benchmarks.rows import answer, bundling, disk, memory, restore, speed, start
+
+Measure = Callable[[Lab], list[Row]]
+
+ROWS: dict[str, Measure] = {
+    "start": start.measure,
+    "answer": answer.measure,
+    "memory": memory.measure,
+    "disk": disk.measure,
+    "restore": restore.measure,
+    "speed": speed.measure,
+    "bundling": bundling.measure,
+}
+
+
+def summary(name: str) -> str:
+    """Return what the row `name` measures: the first line of its module."""
+    return next(iter((_module(name).__doc__ or "").splitlines()), "")
+
+
+def _module(name: str) -> object:
+    return globals()[name]

@@ -1,0 +1,168 @@
+"""What is baked in: from a JSON file with the keys people have, and from --set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler import config
+from bundler.config import Config
+from runtime.errors import UsageError
+
+USUAL = {
+    "model": "tinyllama",
+    "display_name": "TinyLlama 1.1B",
+    "model_path": "models/tiny.gguf",
+    "context_length": 2048,
+    "n_gpu_layers": 0,
+    "supports_images": False,
+    "parameters": {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "max_tokens": 512},
+}
+
+
+def read(folder: Path, document: Any) -> Config:
+    path = folder / "config.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return config.read(path)
+
+
+def refusal(folder: Path, document: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        read(folder, document)
+    return caught.value.problem.removeprefix(f"{folder}/")
+
+
+def test_usual_file(tmp_path: Path) -> None:
+    found = read(tmp_path, USUAL)
+
+    assert ("TinyLlama 1.1B", tmp_path / "models" / "tiny.gguf") == (found.name, found.model)
+    assert [] == found.warnings
+    assert {
+        "ctx_size": 2048,
+        "gpu_layers": 0,
+        "temp": 0.7,
+        "top_p": 0.9,
+        "top_k": 40,
+        "n_predict": 512,
+    } == found.defaults
+
+
+def test_display_name_wins_whatever_the_order(tmp_path: Path) -> None:
+    turned = dict(reversed(USUAL.items()))
+
+    assert "TinyLlama 1.1B" == read(tmp_path, turned).name
+    assert "tinyllama" == read(tmp_path, {"model": "tinyllama"}).name
+
+
+def test_path_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("MODELS", "/data")
+
+    assert Path("/home/ada/m.gguf") == read(tmp_path, {"model_path": "~/m.gguf"}).model
+    assert Path("/data/m.gguf") == read(tmp_path, {"model_path": "$MODELS/m.gguf"}).model
+    assert Path("/data/m.gguf") == read(tmp_path, {"model_path": "${MODELS}/m.gguf"}).model
+    assert tmp_path / "m.gguf" == read(tmp_path, {"model_path": "m.gguf"}).model
+
+
+def test_text_options(tmp_path: Path) -> None:
+    found = read(tmp_path, {"system_prompt": "Kurz — 短く", "greeting": "Hi", "license": "MIT"})
+
+    assert {"system": "Kurz — 短く", "greeting": "Hi"} == found.defaults
+    assert "MIT" == found.license
+
+
+def test_unknown_keys_are_named_and_ignored(tmp_path: Path) -> None:
+    found = read(tmp_path, {"contxt_length": 1, "zzz": 2, "parameters": {"temprature": 1}})
+
+    assert {} == found.defaults
+    assert [
+        "unknown key 'contxt_length' is ignored (did you mean 'context_length'?)",
+        "unknown key 'zzz' is ignored",
+    ] == [warning.partition(": ")[2] for warning in found.warnings[:2]]
+    assert "unknown key 'parameters.temprature' is ignored" in found.warnings[2]
+
+
+def test_images_are_warned_about(tmp_path: Path) -> None:
+    assert ["not supported yet"] == [
+        w[-17:] for w in read(tmp_path, {"supports_images": True}).warnings
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expected", "document"),
+    [
+        ("config.json: 'context_length' is \"big\", expected a whole number",
+         {"context_length": "big"}),
+        ("config.json: 'context_length' is true, expected a whole number",
+         {"context_length": True}),
+        ("config.json: 'parameters' is [], expected an object", {"parameters": []}),
+        ("config.json: 'supports_images' is 0, expected true or false", {"supports_images": 0}),
+        ("config.json holds list, expected an object", []),
+        ("config.json holds NoneType, expected an object", None),
+    ],
+)  # fmt: skip
+def test_wrong_type_is_named(tmp_path: Path, expected: str, document: Any) -> None:
+    assert expected == refusal(tmp_path, document)
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("parameters.temperature", {"parameters": {"temperature": "warm"}}),
+        ("parameters.temperature", {"parameters": {"temperature": -1}}),
+        ("parameters.temperature", '{"parameters": {"temperature": NaN}}'),
+        ("parameters.temperature", '{"parameters": {"temperature": 1e999}}'),
+        pytest.param(
+            "parameters.temperature", f'{{"parameters": {{"temperature": {10**400}}}}}', id="huge"
+        ),
+        ("parameters.top_k", {"parameters": {"top_k": 4.5}}),
+        ("context_length", {"context_length": -1}),
+    ],
+)
+def test_wrong_value_is_named_by_its_path(tmp_path: Path, path: str, document: Any) -> None:
+    assert f": {path}' is " in refusal(tmp_path, document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "not json", '{"a": 1,}', "[" * 100_000],
+    ids=["empty", "open", "words", "comma", "deep"],
+)
+def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
+    assert "config.json is not JSON: " in refusal(tmp_path, text)
+
+
+def test_file_saved_by_notepad(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b'\xef\xbb\xbf{"context_length": 7}')
+
+    assert {"ctx_size": 7} == config.read(path).defaults
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(UsageError, match="cannot be read: "):
+            config.read(path)
+
+
+def test_settings() -> None:
+    pairs = ["temp=0.2", "temperature=0.3", "system=a=b", "fit=no", "--ctx-size=512"]
+
+    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == config.settings(pairs)
+
+
+@pytest.mark.parametrize(
+    ("message", "pair"),
+    [
+        ("'temp' is not KEY=VALUE", "temp"),
+        ("there is no option 'tmep'", "tmep=1"),
+        ("'--set temp' is 'warm', expected a number from 0 to 100", "temp=warm"),
+        ("there is no option 'verbose'", "verbose=yes"),
+    ],
+)
+def test_setting_that_makes_no_sense(message: str, pair: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        config.settings([pair])

@@ -1,0 +1,144 @@
+"""Imports point one way: from the command line down to the errors, never up, never across."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RUNTIME = sorted((ROOT / "runtime").glob("*.py"))
+BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
+
+# Runtime's modules, a layer a line; a module may import from the layers above its own line.
+LAYERS = (
+    {"runtime", "errors", "units"},
+    {"format", "gguf", "seekable", "options", "machine", "unpacked", "terminal", "llama"},
+    {"payload", "memory", "cpu", "template"},
+    {"progress", "about", "restore"},
+    {"model", "parts"},
+    {"engine"},
+    {"conversation"},
+    {"chat", "session"},
+    {"inspection"},
+    {"cli"},
+    {"__main__"},
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+# What of the runtime each module of the bundler needs: the format, and what must be judged the
+# same way at build time and at run time. The engine itself is asked through the stub.
+ALLOWED: dict[str, set[str]] = {
+    "bundle": {"runtime", "format", "payload", "progress", "units"},  # __version__; writes, says
+    "check": {"errors", "units"},
+    "cli": {"runtime", "errors", "payload", "about", "parts"},  # inspect; verify and extract
+    "compress": {"payload", "seekable"},
+    "config": {"errors", "options"},
+    "elf": {"errors"},
+    "engine": set(),  # runs before anything is installed
+    "lint": {"errors", "gguf"},
+    "output": {"errors"},
+    "probe": {"errors", "cpu", "llama"},  # the proof itself; where the libraries lie
+    "source": {"errors"},
+    "splits": {"errors", "gguf"},
+    "stub": {"runtime", "errors", "format", "payload", "cpu", "llama", "unpacked"},  # lock's name
+    "weld": {"format", "payload"},
+}  # fmt: skip
+
+HEAVY = ("llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of every module and every name that a file imports, at any depth."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.name} has a relative import; a frozen program dies of it"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def top_level(path: Path) -> set[str]:
+    """Return the packages that a file imports from."""
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def of_package(path: Path, package: str) -> set[str]:
+    """Return the modules of `package` that a file imports; the package's own name for itself."""
+    modules = {file.stem for file in (ROOT / package).glob("*.py")}
+    names = (name.split(".") for name in imports(path))
+    return {
+        words[1] if len(words) > 1 and words[1] in modules else package
+        for words in names
+        if words[0] == package
+    }
+
+
+def named(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
+
+
+@named(RUNTIME)
+def test_runtime_needs_nothing_of_build_time(path: Path) -> None:
+    assert set() == top_level(path) & {"bundler", "PyInstaller", "gguf", "numpy"}
+
+
+@named(RUNTIME)
+def test_runtime_imports_only_from_layers_below(path: Path) -> None:
+    name = "runtime" if path.stem == "__init__" else path.stem
+    assert name in RANK, f"give {name} a place in LAYERS"
+    below = {other for other in RANK if RANK[other] < RANK[name]}
+
+    assert set() == of_package(path, "runtime") - below
+
+
+@named([path for path in BUNDLER if path.stem != "__init__"])
+def test_bundler_imports_of_the_runtime_what_is_allowed(path: Path) -> None:
+    assert path.stem in ALLOWED, f"say in ALLOWED what {path.stem} may import"
+
+    assert set() == of_package(path, "runtime") - ALLOWED[path.stem]
+
+
+@named([*RUNTIME, *BUNDLER])
+def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
+    assert ("llama_cpp" in top_level(path)) == (path == ROOT / "runtime" / "llama.py")
+
+
+@named([ROOT / "bundler" / "engine.py", ROOT / "tools" / "prerequisites.py"])
+def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
+    assert set() == top_level(path) - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import runtime.cli",
+        "import runtime.cli; runtime.cli.run(['--help'])",
+        "import runtime.cli; runtime.cli.run(['chat', '--help'])",
+        "import runtime.cli; runtime.cli.run(['--version'])",
+        "import runtime.__main__; sys.argv = ['chat', '--version']; runtime.__main__.main()",
+        "import runtime.cli; runtime.cli.run(['info'])",
+    ],
+)
+def test_help_and_version_load_nothing_heavy(code: str) -> None:
+    script = f"import sys; {code}; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert "[]" == done.stdout.splitlines()[-1]
+
+
+def test_version_alone_does_without_click() -> None:
+    code = "import sys, runtime.__main__ as m; sys.argv[1:] = ['--version']; m.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; assert 'click' not in sys.modules"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.startswith("modelembed ")

@@ -1,0 +1,130 @@
+"""What this process may use, read from planted control groups and processors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runtime import machine
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Plant an empty tree of control groups."""
+    monkeypatch.setattr(machine, "CGROUP", tmp_path / "cgroup")
+    (tmp_path / "cgroup").mkdir()
+    return tmp_path / "cgroup"
+
+
+@pytest.fixture
+def cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Plant processors: each pair of those this process may use shares a core."""
+    monkeypatch.setattr(machine, "CPUS", tmp_path / "cpus")
+    for place, number in enumerate(sorted(os.sched_getaffinity(0))):
+        topology = tmp_path / "cpus" / f"cpu{number}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "physical_package_id").write_text("0\n")
+        (topology / "core_id").write_text(f"{place // 2}\n")
+    return tmp_path / "cpus"
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+def test_threads_of_one_core_count_once(cgroup: Path, cpus: Path) -> None:
+    allowed = len(os.sched_getaffinity(0))
+
+    assert (allowed + 1) // 2 == machine.physical_cores()
+
+
+def test_without_topology_every_processor_counts(
+    cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+
+    assert len(os.sched_getaffinity(0)) == machine.physical_cores()
+
+
+@pytest.mark.parametrize("quota", ["50000 100000", "100000 100000", "150000 100000"])
+def test_quota_limits_the_cores(
+    cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str
+) -> None:
+    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    write(cgroup, cpu__max=quota)
+
+    assert 1 == machine.physical_cores()
+
+
+@pytest.mark.parametrize("quota", ["max 100000", "", "nonsense", "100000 0"])
+def test_no_quota_limits_nothing(
+    cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str
+) -> None:
+    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    write(cgroup, cpu__max=quota)
+
+    assert len(os.sched_getaffinity(0)) == machine.physical_cores()
+
+
+def test_quota_of_the_older_control_groups(
+    cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    write(cgroup / "cpu", cpu__cfs_quota_us="100000", cpu__cfs_period_us="100000")
+
+    assert 1 == machine.physical_cores()
+
+
+def test_smallest_quota_of_all_parents_counts(
+    cgroup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [cgroup / "outer" / "inner", cgroup / "outer", cgroup]
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda: folders)
+    write(folders[0], cpu__max="400000 100000")
+    write(folders[1], cpu__max="100000 100000")
+
+    assert 1.0 == machine._cpu_quota()
+
+
+def test_memory_is_limited_by_the_control_group(cgroup: Path) -> None:
+    write(cgroup, memory__max="50000000", memory__current="30000000")
+    assert 20_000_000 == machine.available_memory()
+
+    write(cgroup, memory__stat="anon 1\ninactive_file 5000000\nactive_file 7\n")
+    assert 25_000_000 == machine.available_memory()
+
+    write(cgroup, memory__current="60000000")
+    assert 0 == machine.available_memory()
+
+
+def test_memory_of_the_older_control_groups(cgroup: Path) -> None:
+    folder = cgroup / "memory"
+    write(folder, memory__limit_in_bytes="50000000", memory__usage_in_bytes="30000000")
+    assert 20_000_000 == machine.available_memory()
+
+    write(folder, memory__limit_in_bytes="9223372036854771712")
+    assert 20_000_000 < (machine.available_memory() or 0)
+
+
+def test_memory_without_a_limit_is_the_machines(cgroup: Path) -> None:
+    write(cgroup, memory__max="max", memory__current="30000000")
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    assert 0 < (machine.available_memory() or 0) <= whole
+
+
+def test_own_memory_is_told_by_kind() -> None:
+    found = machine.memory_use()
+
+    assert {"rss_peak", "anonymous", "shmem", "file"} == set(found)
+    assert 1_000_000 < found["anonymous"] < found["rss_peak"]
+
+
+def test_processor_has_a_name_and_an_identity() -> None:
+    assert machine.cpu_name()
+    assert machine.cpu_identity() == machine.cpu_identity() != ""
+    assert "MHz" not in machine.cpu_identity()  # changes by the second

@@ -1,0 +1,153 @@
+"""The table of runtime options: names, bounds, spellings."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.errors import UsageError
+from runtime.options import FIELDS, Options, canonical, check, kind, parse
+
+
+def test_last_source_wins() -> None:
+    baked = Options().merged({"temp": 0.2, "top_k": 7}, "baked-in ")
+    final = baked.merged({"temp": 0.5}, "--")
+
+    assert (0.5, 7, 0.95) == (final.temp, final.top_k, final.top_p)
+    assert (0.8, 40) == (Options().temp, Options().top_k)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_option_describes_itself(name: str) -> None:
+    item = FIELDS[name]
+
+    assert item.metadata["help"]
+    assert not item.metadata["help"].endswith(".")
+    assert [flag for flag in item.metadata["flags"] if flag.startswith("--")]
+    assert item.default == check(name, item.default, name)
+    if kind(item) not in (bool, str):
+        assert item.metadata["metavar"]
+
+
+def test_no_name_means_two_options() -> None:
+    names = [name for item in FIELDS.values() for name in (item.name, *item.metadata["aliases"])]
+    flags = [flag for item in FIELDS.values() for flag in item.metadata["flags"]]
+
+    assert len(set(names)) == len(names)
+    assert len(set(flags)) == len(flags)
+
+
+@pytest.mark.parametrize(
+    ("expected", "name"),
+    [
+        ("temp", "temp"),
+        ("temp", "temperature"),
+        ("temp", "--temp"),
+        ("top_k", "top-k"),
+        ("n_predict", "max_tokens"),
+        ("ctx_size", "context_length"),
+        ("ctx_size", "n_ctx"),
+        ("gpu_layers", "n_gpu_layers"),
+        ("system", "system_prompt"),
+    ],
+)
+def test_option_by_any_of_its_names(expected: str, name: str) -> None:
+    assert expected == canonical(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("tmep", "did you mean 'temp'?"), ("verbose", "the options: "), ("", "the")]
+)
+def test_unknown_option_is_named(name: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"there is no option '{name}'") as caught:
+        canonical(name)
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("temp", "warm", "a number from 0 to 100"),
+        ("temp", None, "a number from 0 to 100"),
+        ("temp", True, "a number from 0 to 100"),
+        ("temp", -0.1, "a number from 0 to 100"),
+        ("temp", float("nan"), "a number from 0 to 100"),
+        ("temp", float("inf"), "a number from 0 to 100"),
+        pytest.param("temp", 10**400, "a number from 0 to 100", id="temp-huge"),
+        ("top_p", 1.01, "a number from 0 to 1"),
+        ("top_k", 4.5, "a whole number of at least 0"),
+        ("top_k", True, "a whole number of at least 0"),
+        ("threads", 1025, "a whole number from 0 to 1024"),
+        ("seed", 1 << 32, "a whole number from -1 to 4.29497e+09"),
+        ("fit", 1, "true or false"),
+        ("system", 7, "text"),
+        ("color", "blue", "auto or on or off"),
+        ("color", ["on"], "auto or on or off"),
+    ],
+)
+def test_wrong_value_is_named(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check(key, value, f"config.json: {key}")
+    assert f"'config.json: {key}' is {value!r}, expected {expected}" == caught.value.problem
+    assert caught.value.hint.startswith("it is: ")
+
+
+INTEGERS = [name for name, item in FIELDS.items() if kind(item) is int]
+
+
+@pytest.mark.parametrize("key", INTEGERS)
+def test_numbers_that_the_engine_cannot_hold_are_refused(key: str) -> None:
+    # The engine's own are 32 bits wide: more would silently become something else.
+    for value in (1 << 33, -(1 << 33)):
+        with pytest.raises(UsageError):
+            check(key, value, key)
+
+
+def test_baked_option_of_a_newer_release_says_so() -> None:
+    with pytest.raises(UsageError, match="there is no option 'baked-in mirostat'") as caught:
+        Options().merged({"mirostat": 2}, "baked-in ")
+    assert "this bundle needs a newer runtime" == caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("expected", "key", "text"),
+    [
+        (0.5, "temp", "0.5"),
+        (1.0, "temp", "1"),
+        (-1, "seed", "-1"),
+        (True, "fit", "Yes"),
+        (False, "fit", "off"),
+        ("", "system", ""),
+        ("a=b", "system", "a=b"),
+    ],
+)
+def test_text_is_parsed(expected: Any, key: str, text: str) -> None:
+    found = parse(key, text)
+
+    assert (expected, type(expected)) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("temp", "warm"), ("top_k", "4.5"), ("top_k", "9" * 5000), ("fit", "maybe")],
+    ids=["warm", "fraction", "huge", "maybe"],
+)
+def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
+    with pytest.raises(UsageError, match=f"'--set {key}' is '{text[:10]}"):
+        parse(key, text, f"--set {key}")
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.text() | st.integers() | st.floats() | st.booleans())
+def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
+    try:
+        found = check(key, value, key)
+    except UsageError:
+        return
+
+    assert value == found
+    assert kind(FIELDS[key]) is type(found)
+    assert found == getattr(dataclasses.replace(Options(), **{key: found}), key)

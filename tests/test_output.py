@@ -1,0 +1,183 @@
+"""Publishing a file: all of it or nothing, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundler.output import publish, require_new
+from runtime.errors import AppError, UsageError
+
+
+def write(target: Path, data: bytes = b"new", *, force: bool = False) -> None:
+    with publish(target, force=force) as fd:
+        os.write(fd, data)
+
+
+def test_file_appears_complete_and_executable(tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    with publish(target, force=False) as fd:
+        os.write(fd, b"new")
+        assert not target.exists()
+
+    assert b"new" == target.read_bytes()
+    assert 0o755 == stat.S_IMODE(target.stat().st_mode)
+    assert ["chat"] == os.listdir(tmp_path)
+
+
+def test_existing_file_is_replaced_only_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    target.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="exists already") as caught:
+        write(target)
+    assert "pass --force to replace it, or another name with -o" == caught.value.hint
+    assert b"precious" == target.read_bytes()
+
+    write(target, force=True)
+    assert b"new" == target.read_bytes()
+    assert ["chat"] == os.listdir(tmp_path)
+
+
+def test_running_program_can_be_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    target.write_bytes(b"old")
+    with open(target, "rb") as old:
+        write(target, force=True)
+        assert b"old" == old.read()
+
+
+def test_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    with pytest.raises(UsageError, match="exists already"), publish(target, force=False) as fd:
+        os.write(fd, b"new")
+        target.write_bytes(b"precious")
+
+    assert b"precious" == target.read_bytes()
+    assert ["chat"] == os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+@pytest.mark.parametrize("force", [True, False])
+def test_interrupted_write_leaves_nothing(
+    tmp_path: Path, error: type[BaseException], force: bool
+) -> None:
+    target = tmp_path / "chat"
+    if force:
+        target.write_bytes(b"precious")
+    with pytest.raises(error), publish(target, force=force) as fd:
+        os.write(fd, b"half")
+        raise error
+
+    assert (["chat"] if force else []) == os.listdir(tmp_path)
+    assert not force or b"precious" == target.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), publish(tmp_path / "chat", force=False) as fd:
+        os.write(fd, b"half")
+        signal.raise_signal(number)
+
+    assert [] == os.listdir(tmp_path)
+    assert before == signal.getsignal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_process_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    if not hasattr(os, "O_TMPFILE"):
+        pytest.skip("this system has no files without a name")
+    target = tmp_path / "chat"
+    target.write_bytes(b"precious")
+    code = (
+        "import os, pathlib, sys, time; from bundler.output import publish\n"
+        "with publish(pathlib.Path(sys.argv[1]), force=True) as fd:\n"
+        "    os.write(fd, b'half'); print('writing', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, target], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert b"writing\n" == process.stdout.readline()
+        process.send_signal(number)
+        process.wait()
+
+    assert ["chat"] == os.listdir(tmp_path)
+    assert b"precious" == target.read_bytes()
+
+
+def test_dangling_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "chat").symlink_to("elsewhere")
+    with pytest.raises(UsageError, match="exists already"):
+        write(tmp_path / "chat")
+    write(tmp_path / "chat", force=True)
+
+    assert ["chat"] == os.listdir(tmp_path)
+    assert not (tmp_path / "chat").is_symlink()
+
+
+@pytest.mark.parametrize("length", [243, 255])
+def test_longest_name_that_the_file_system_takes(tmp_path: Path, length: int) -> None:
+    write(tmp_path / ("x" * length))
+
+    assert ["x" * length] == os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("missing/chat", "that folder does not exist: create it, or choose another with -o"),
+        ("file/chat", ""),
+        ("x" * 300, ""),
+    ],
+    ids=["missing", "file", "long"],
+)
+def test_target_that_cannot_be(tmp_path: Path, name: str, hint: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AppError, match="cannot be written") as caught:
+        write(tmp_path / name)
+
+    assert hint in caught.value.hint
+    assert ["file"] == os.listdir(tmp_path)
+
+
+def test_folder_is_no_target(tmp_path: Path) -> None:
+    for force in (True, False):
+        with pytest.raises(UsageError, match="is a folder"):
+            require_new(tmp_path, force)
+
+
+def test_failure_in_mid_write_is_explained(tmp_path: Path) -> None:
+    # A limit on file sizes stands in for a full disk: both fail in the middle of a write.
+    code = (
+        "import os, pathlib, resource, signal, sys; from bundler.output import publish\n"
+        "from runtime.errors import AppError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        "    with publish(pathlib.Path('chat'), force=False) as fd:\n"
+        "        while True: os.write(fd, bytes(100))\n"
+        "except AppError as exc: print(exc.render())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+
+    assert "error: chat cannot be written: File too large" in done.stdout
+    assert "cannot hold so large a file" in done.stdout
+    assert [] == os.listdir(tmp_path)
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    write(tmp_path / "chat")
+    with pytest.raises(RuntimeError), publish(tmp_path / "other", force=False):
+        raise RuntimeError
+
+    assert before == sorted(os.listdir("/proc/self/fd"))

@@ -1,0 +1,181 @@
+"""Finding a payload, reading ranges of it, and copying them out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import bundles
+import pytest
+
+from runtime import payload
+from runtime.errors import FormatError, PayloadError
+from runtime.format import FOOTER_SIZE
+from runtime.payload import TAIL
+
+MODEL = b"GGUF and much more" * 100
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return bundles.write(tmp_path / "chat", [bundles.stored(MODEL)])
+
+
+def test_bundle_is_found_and_read(bundle: Path) -> None:
+    found = payload.load(bundle)
+    section = found.section("model")
+
+    assert ("Test", "model") == (found.manifest.name, section.name)
+    assert section is found.model
+    assert MODEL == b"".join(payload.chunks(found.fd, section.offset, section.length))
+    assert section.sha256 == payload.digest(found.fd, section.offset, section.size)
+    found.close()
+
+
+def test_stub_has_no_model(tmp_path: Path) -> None:
+    found = payload.load(bundles.write(tmp_path / "stub"))
+
+    assert found.model is None
+    with pytest.raises(PayloadError, match="has no part 'model'") as caught:
+        found.section("model")
+    assert "its parts: none" == caught.value.hint
+    found.close()
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2500, TAIL - FOOTER_SIZE])
+def test_section_table_may_follow_the_footer(tmp_path: Path, behind: int) -> None:
+    path = bundles.write(tmp_path / "chat", behind=b"\xff" * behind)
+
+    payload.load(path).close()
+
+
+def test_footer_further_from_the_end_is_not_looked_for(tmp_path: Path) -> None:
+    path = bundles.write(tmp_path / "chat", behind=bytes(TAIL))
+
+    assert payload.find(path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"GGUF" + bytes(100), b"x" * 100_000])
+def test_other_files_are_no_bundles(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+
+    assert payload.find(path) is None
+    with pytest.raises(FormatError, match="is not a file made by modelembed"):
+        payload.load(path)
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    whole = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")]).read_bytes()
+    path = tmp_path / "cut"
+    path.write_bytes(whole)
+    # Every length around footer, archive and manifest, then some in the padding and the model.
+    lengths = [*range(len(whole) - 1, len(whole) - 700, -1), 3 << 20, (2 << 20) + 2, 100, 1, 0]
+    for length in lengths:
+        os.truncate(path, min(length, len(whole)))
+        with pytest.raises(FormatError):
+            payload.load(path)
+
+
+def test_every_damaged_byte_of_the_manifest_is_noticed(tmp_path: Path) -> None:
+    path = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")])
+    found = payload.load(path)
+    start, end = found.footer.manifest_offset, found.footer.manifest_offset
+    end += found.footer.manifest_length
+    found.close()
+    data = bytearray(path.read_bytes())
+    with open(path, "r+b") as file:
+        for position in range(start, end):
+            os.pwrite(file.fileno(), bytes([data[position] ^ 1]), position)
+            with pytest.raises(FormatError, match="the manifest of .* is damaged"):
+                payload.load(path)
+            os.pwrite(file.fileno(), data[position : position + 1], position)
+
+
+def test_bundle_with_something_put_before_it_says_so(bundle: Path) -> None:
+    bundle.write_bytes(b"prefix" + bundle.read_bytes())
+
+    with pytest.raises(FormatError, match="bytes before its footer, expected"):
+        payload.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("missing", "No such file"), ("", "Is a directory"), ("chat/x", "Not a")]
+)
+def test_file_that_cannot_be_opened(bundle: Path, name: str, message: str) -> None:
+    with pytest.raises(PayloadError, match=f"cannot be opened: {message}"):
+        payload.load(bundle.parent / name)
+
+
+def test_nothing_stays_open(bundle: Path) -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    payload.load(bundle).close()
+    os.truncate(bundle, 1000)
+    with pytest.raises(FormatError):
+        payload.load(bundle)
+
+    assert before == sorted(os.listdir("/proc/self/fd"))
+
+
+def test_program_that_is_not_frozen_has_no_payload() -> None:
+    assert payload.own() is None
+
+
+def test_file_that_becomes_shorter_is_noticed(bundle: Path) -> None:
+    with open(bundle, "rb") as file:
+        size = bundle.stat().st_size
+        with pytest.raises(PayloadError, match=f"5 bytes are missing at {size}"):
+            list(payload.chunks(file.fileno(), size - 10, 15))
+
+
+def test_progress_ends_with_everything(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3_000_000))
+    seen: list[tuple[int, int]] = []
+    with open(path, "rb") as file:
+        found = payload.digest(file.fileno(), 0, 3_000_000, lambda *now: seen.append(now))
+
+    assert hashlib.sha256(bytes(3_000_000)).hexdigest() == found
+    assert [(1048576, 3000000), (2097152, 3000000), (3000000, 3000000)] == seen
+
+
+def copy_out(source: Path, target: Path, size: int = 10) -> None:
+    with open(source, "rb") as file:
+        payload.copy_out(file.fileno(), 2, size, target)
+
+
+def test_copy_out_writes_a_range(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"ab0123456789cd")
+    copy_out(tmp_path / "source", tmp_path / "target")
+
+    assert b"0123456789" == (tmp_path / "target").read_bytes()
+    assert ["source", "target"] == sorted(os.listdir(tmp_path))
+
+
+def test_copy_out_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"ab0123456789cd")
+    (tmp_path / "target").write_bytes(b"precious")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("target", "link"):
+        with pytest.raises(PayloadError, match="exists"):
+            copy_out(tmp_path / "source", tmp_path / name)
+
+    assert b"precious" == (tmp_path / "target").read_bytes()
+    assert ["link", "source", "target"] == sorted(os.listdir(tmp_path))
+
+
+def test_failed_copy_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"ab0123")
+    with pytest.raises(PayloadError, match="are missing"):
+        copy_out(tmp_path / "source", tmp_path / "target")
+
+    assert ["source"] == os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["missing/target", "source/target", "x" * 300])
+def test_target_that_cannot_be(tmp_path: Path, name: str) -> None:
+    (tmp_path / "source").write_bytes(b"ab0123456789cd")
+
+    with pytest.raises(PayloadError, match="cannot be written"):
+        copy_out(tmp_path / "source", tmp_path / name)

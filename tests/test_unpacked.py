@@ -1,0 +1,143 @@
+"""Sweeping up the folders of runs that were killed, and no others."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime import unpacked
+from runtime.unpacked import MARK, UNPACKING_SECONDS
+
+OLD = time.time() - UNPACKING_SECONDS - 60
+
+
+def dead_number() -> int:
+    """Return the number of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def planted(
+    parent: Path, number: int, *, mark: bool = True, modified: float = OLD, letters: str = "aB3xYz"
+) -> Path:
+    """Make a folder as the launcher with this process number would."""
+    folder = parent / f"_MEI{number:08x}{letters}"
+    folder.mkdir()
+    (folder / "library.so").write_bytes(bytes(1000))
+    if mark:
+        (folder / MARK).write_text("")
+    os.utime(folder, (modified, modified))
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return planted(tmp_path, os.getpid(), letters="ownown")
+
+
+def test_folder_of_a_killed_run_is_removed(tmp_path: Path, own: Path) -> None:
+    dead = planted(tmp_path, dead_number())
+
+    assert [dead] == unpacked.sweep(own)
+    assert [own.name] == os.listdir(tmp_path)
+
+
+def test_folder_of_a_run_just_killed_is_removed(tmp_path: Path, own: Path) -> None:
+    dead = planted(tmp_path, dead_number(), modified=time.time() - 3)
+
+    assert [dead] == unpacked.sweep(own)
+
+
+def test_folder_that_a_process_holds_is_kept(tmp_path: Path, own: Path) -> None:
+    # In another container the launcher's number means nothing here, but the lock holds.
+    living = planted(tmp_path, dead_number())
+    with open(living / MARK) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+        assert [] == unpacked.sweep(own)
+        assert living.is_dir()
+    assert [living] == unpacked.sweep(own)
+
+
+@pytest.mark.parametrize("age", [0, 60])
+def test_folder_that_is_being_unpacked_is_kept(tmp_path: Path, own: Path, age: int) -> None:
+    young = planted(tmp_path, os.getppid(), modified=time.time() - age)
+
+    assert [] == unpacked.sweep(own)
+    assert young.is_dir()
+
+
+def test_folder_of_the_very_second_is_kept(tmp_path: Path, own: Path) -> None:
+    planted(tmp_path, dead_number(), modified=time.time())
+
+    assert [] == unpacked.sweep(own)
+
+
+def test_own_folder_is_kept(own: Path) -> None:
+    assert [] == unpacked.sweep(own)
+    assert own.is_dir()
+
+
+def test_foreign_folders_are_kept(tmp_path: Path, own: Path) -> None:
+    number = dead_number()
+    planted(tmp_path, number, mark=False)  # of another program made with PyInstaller
+    (tmp_path / "_MEIPASS-notes").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / f"_MEI{number:08x}abcdef.txt").write_text("")
+    before = sorted(os.listdir(tmp_path))
+
+    assert [] == unpacked.sweep(own)
+    assert before == sorted(os.listdir(tmp_path))
+
+
+def test_link_is_not_followed(tmp_path: Path, own: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / MARK).write_text("")
+    os.utime(elsewhere, (OLD, OLD))
+    link = tmp_path / f"_MEI{dead_number():08x}abcdef"
+    link.symlink_to(elsewhere)
+    os.utime(link, (OLD, OLD), follow_symlinks=False)
+
+    assert [] == unpacked.sweep(own)
+    assert (elsewhere / MARK).exists()
+
+
+def test_mark_that_is_a_link_is_not_trusted(tmp_path: Path, own: Path) -> None:
+    folder = planted(tmp_path, dead_number(), mark=False)
+    (folder / MARK).symlink_to(tmp_path / "anything")
+    os.utime(folder, (OLD, OLD))
+
+    assert [] == unpacked.sweep(own)
+
+
+def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own: Path) -> None:
+    dead = planted(tmp_path, dead_number())
+    code = (
+        "import os, sys; from runtime import unpacked\n"
+        "sys._MEIPASS = sys.argv[1]; unpacked.settle(); os.chdir('/')\n"
+        "print(sys._MEIPASS, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, own.name],
+        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert f"{own}\n" == process.stdout.readline()
+        assert not dead.exists()
+        with open(own / MARK) as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        process.communicate("")
+
+
+def test_program_that_is_not_frozen_settles_nothing() -> None:
+    unpacked.settle()
+
+    assert not hasattr(sys, "_MEIPASS")
