@@ -45,10 +45,10 @@ class Config:
 def read(path: Path) -> Config:
     """Return what the JSON file `path` says; raise UsageError naming the key that is wrong."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad adds a mark
     except OSError as exc:
         raise UsageError(f"{path} cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UsageError(f"{path} is not JSON: {exc}") from exc
     if not isinstance(document, dict):
         raise UsageError(f"{path} holds {type(document).__name__}, expected an object")

@@ -14,9 +14,13 @@ from runtime.errors import AppError, UsageError
 
 def require_new(target: Path, force: bool) -> None:
     """Raise UsageError when `target` exists and may not be replaced."""
-    if target.is_dir():
+    try:
+        is_folder, exists = target.is_dir(), target.exists()
+    except OSError as exc:
+        raise _explained(exc, target) from exc
+    if is_folder:
         raise UsageError(f"{target} is a folder", hint="name a file with -o")
-    if target.exists() and not force:
+    if exists and not force:
         raise UsageError(
             f"{target} exists already", hint="pass --force to replace it, or another name with -o"
         )
@@ -31,7 +35,7 @@ def publish(target: Path, *, force: bool) -> Iterator[int]:
     """
     require_new(target, force)
     folder = target.absolute().parent
-    temporary: Path | None = folder / f".{target.name}.{os.getpid()}.part"
+    temporary: Path | None = folder / f".modelembed-{os.getpid()}.part"
     try:
         try:
             fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)

@@ -78,6 +78,10 @@ class Source:
 def _copy_extent(extent: Extent, out: int) -> Iterator[int]:
     """Copy an extent to the end of `out`, yielding the bytes of each step."""
     position, end = extent.offset, extent.offset + extent.length
+    if os.fstat(extent.fd).st_size < end:  # what is missing would look like a hole
+        raise PayloadError(
+            "the model file became shorter while it was read", hint="let its download finish first"
+        )
     while position < end:
         data = _seek(extent.fd, position, os.SEEK_DATA, end)
         if data > position:

@@ -147,7 +147,7 @@ class Manifest:
         document = {"format": VERSION, **asdict(self)}
         return json.dumps(
             document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-        ).encode()
+        ).encode("utf-8", "replace")  # a file name may hold what is no text
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:

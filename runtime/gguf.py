@@ -285,11 +285,14 @@ class _Scanner:
         alignment = Header(version, metadata, {}, (), 0).alignment
         if alignment <= 0 or alignment & (alignment - 1):
             raise self._unsound(f"its alignment is {alignment}, not a power of two")
-        tensors = tuple(self._tensor(alignment) for _ in range(count))
-        if len({tensor.name for tensor in tensors}) != count:
-            raise self._unsound("two tensors have the same name")
+        tensors: dict[str, Tensor] = {}
+        for _ in range(count):
+            tensor = self._tensor(alignment)
+            if tensor.name in tensors:
+                raise self._unsound(f"two tensors have the same name '{tensor.name}'")
+            tensors[tensor.name] = tensor
         data = -(-self.position // alignment) * alignment
-        return Header(version, metadata, spans, tensors, data)
+        return Header(version, metadata, spans, tuple(tensors.values()), data)
 
     def _version(self) -> int:
         version: int = self._unpack("<I")[0]

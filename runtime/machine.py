@@ -39,10 +39,13 @@ def _core(cpu: int) -> tuple[str, str]:
 
 def _cpu_quota() -> float | None:
     """Return the control group's limit in processors, None where there is none."""
+    limits = []
     for folder in _cgroup_folders():
         words = _read(folder / "cpu.max").split()
-        if len(words) == 2 and words[0].isdigit() and int(words[1]):
-            return int(words[0]) / int(words[1])
+        if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
+            limits.append(int(words[0]) / int(words[1]))
+    if limits:
+        return min(limits)
     quota = _read(CGROUP / "cpu/cpu.cfs_quota_us")
     period = _read(CGROUP / "cpu/cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit() and int(period):

@@ -6,6 +6,7 @@ checks on both. Names of flags are llama.cpp's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -15,6 +16,7 @@ from typing import Any
 
 from runtime.errors import UsageError
 
+INT_MAX = 2**31 - 1  # the engine's integers
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -255,12 +257,15 @@ def check(key: str, value: Any, path: str) -> Any:
         raise UsageError(f"there is no option '{path}'", hint="this bundle needs a newer runtime")
     wanted = kind(item)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with contextlib.suppress(OverflowError):  # left as it is, and refused below
+            value = float(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise UsageError(
             f"'{path}' is {value!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
         )
     low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
+    if wanted is int and high is None:
+        high = INT_MAX
     if (
         (isinstance(value, float) and not math.isfinite(value))
         or (low is not None and value < low)

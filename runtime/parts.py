@@ -15,6 +15,8 @@ from runtime.progress import progress
 from runtime.restore import restore
 from runtime.units import gigabytes
 
+NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 255
+
 
 def verify(bundle: Bundle) -> None:
     """Compare every part's SHA-256; raise PayloadError naming the first that differs."""
@@ -47,9 +49,11 @@ def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
 
 def _file_name(bundle: Bundle, section: Section) -> str:
     """Return what to call a part; a name from a manifest is a stranger's, never a path."""
-    if section.kind == "model":
-        return Path(str(bundle.manifest.model.get("file", ""))).name or "model.gguf"
-    return section.name
+    if section.kind != "model":
+        return section.name
+    name = Path(str(bundle.manifest.model.get("file", ""))).name
+    usable = name.isprintable() and name not in ("", ".", "..") and len(name) <= NAME_MAX
+    return name if usable else "model.gguf"
 
 
 @contextmanager

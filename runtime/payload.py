@@ -142,13 +142,13 @@ def copy_out(
     fd: int, offset: int, size: int, target: Path, progress: Progress = lambda *_: None
 ) -> None:
     """Write a range of `fd` to the new file `target`; refuse if it exists."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    if target.exists():
-        raise PayloadError(
-            f"{target} exists already", hint="choose another name with -o, or move it away"
-        )
+    temporary = target.with_name(f".modelembed-{os.getpid()}.part")
     done = 0
     try:
+        if target.exists():
+            raise PayloadError(
+                f"{target} exists already", hint="choose another name with -o, or move it away"
+            )
         with open(temporary, "xb") as out:
             for data in chunks(fd, offset, size):
                 out.write(data)
@@ -160,4 +160,5 @@ def copy_out(
     except OSError as exc:
         raise PayloadError(f"{target} cannot be written: {exc.strerror}") from exc
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

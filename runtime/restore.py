@@ -56,9 +56,14 @@ def restore(
 
 def first_bytes(bundle: Bundle, section: Section) -> bytes:
     """Return the beginning of a compressed section's original: its first frame."""
-    frame = _frames(bundle, section)[0]
+    frames = _frames(bundle, section)
+    if not frames:
+        raise _damaged(section, "it is empty")
+    frame = frames[0]
     data = os.pread(bundle.fd, frame.length, section.offset + frame.offset)
     try:
+        if zstandard.get_frame_parameters(data).content_size != frame.size:
+            raise _damaged(section, "its first frame has another size than it should")
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=frame.size)
     except zstandard.ZstdError as exc:
         raise _damaged(section, str(exc)) from exc
@@ -67,6 +72,8 @@ def first_bytes(bundle: Bundle, section: Section) -> bytes:
 def _frames(bundle: Bundle, section: Section) -> list[Frame]:
     end = section.offset + section.length
     footer = seekable.FOOTER.size
+    if section.length < footer:
+        raise _damaged(section, "it is too short")
     length = seekable.table_length(os.pread(bundle.fd, footer, end - footer))
     if length > section.length:
         raise _damaged(section, "its seek table is longer than itself")
@@ -83,8 +90,14 @@ def _target(size: int, memfd: bool) -> tuple[int, bool]:
             return fd, True
         except OSError:
             pass  # an old kernel, or one that forbids it: the file below serves as well
-    with tempfile.TemporaryFile() as file:
-        fd = os.dup(file.fileno())
+    try:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    except OSError as exc:
+        raise PayloadError(
+            f"there is no folder for temporary files: {exc.strerror}",
+            hint="set TMPDIR to a folder that you may write to",
+        ) from exc
     try:
         # Reserve the space now: running out of it later would be a SIGBUS in a mapping.
         os.posix_fallocate(fd, 0, size)
@@ -182,8 +195,8 @@ class _Job:
                     if reader.readinto(out) != frame.size or reader.read(1):
                         raise zstandard.ZstdError("a frame has another size than it should")
                 self._sizes[slot] += frame.size
-        except zstandard.ZstdError as exc:
-            self.failure = self.failure or str(exc)
+        except Exception as exc:  # raised again by the thread that waits
+            self.failure = self.failure or str(exc) or type(exc).__name__
             self.stop = True
         finally:
             source.release()

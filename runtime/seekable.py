@@ -57,12 +57,16 @@ def decode(table: bytes, length: int, size: int) -> list[Frame]:
     They must fill exactly the `length` bytes of the section less the table, and restore to
     exactly `size` bytes; anything else raises PayloadError.
     """
+    if len(table) < SKIPPABLE.size + FOOTER.size:
+        raise PayloadError("the compressed section is too short", hint=HINT)
     magic, body = SKIPPABLE.unpack_from(table)
     if magic != SKIPPABLE_MAGIC or body != len(table) - SKIPPABLE.size:
         raise PayloadError("the compressed section has no valid seek table", hint=HINT)
     frames = []
     offset = target = 0
     entries = memoryview(table)[SKIPPABLE.size : -FOOTER.size]
+    if len(entries) % ENTRY.size:
+        raise PayloadError("the compressed section has no valid seek table", hint=HINT)
     for compressed, original in ENTRY.iter_unpack(entries):
         if original > FRAME_MAX:
             raise PayloadError(f"a frame claims {original} bytes, at most {FRAME_MAX}", hint=HINT)

@@ -105,10 +105,12 @@ def test_an_interrupted_run_leaves_nothing(
     folder = tmp_path / "out"
     folder.mkdir()
     with subprocess.Popen(
-        [modelembed.path, "bundle", model, "-o", folder / "chat", "--compress", "zstd"]
-        + ["--no-check", "--stub", stub],
+        [
+            modelembed.path, "bundle", model, "-o", folder / "chat", "--compress", "zstd",
+            "--no-check", "--stub", stub,
+        ],
         stderr=subprocess.DEVNULL,
-    ) as process:
+    ) as process:  # fmt: skip
         # It is writing once it holds a file open in the folder, named or not.
         descriptors = Path(f"/proc/{process.pid}/fd")
         while process.poll() is None:

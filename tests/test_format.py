@@ -338,7 +338,8 @@ def test_sections_may_touch_and_be_listed_in_any_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "offset", "alignment"), [(0, 0, 16), (16, 1, 16), (16, 16, 16), (1 << 40, 1, 1 << 40)]
+    ("expected", "offset", "alignment"),
+    [(0, 0, 16), (16, 1, 16), (16, 16, 16), (1 << 40, 1, 1 << 40)],
 )  # fmt: skip
 def test_align(expected: int, offset: int, alignment: int) -> None:
     assert expected == align(offset, alignment)

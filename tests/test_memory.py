@@ -63,7 +63,9 @@ def test_context_is_reduced_to_what_fits() -> None:
 
 
 def test_model_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(MemoryShortage, match="even with a context of 512 tokens; 500.0 MB are free"):
+    with pytest.raises(
+        MemoryShortage, match=r"even with a context of 512 tokens; 500.0 MB are free"
+    ):
         plan(500_000_000)
 
 

@@ -88,7 +88,7 @@ def test_every_damaged_byte_of_the_manifest_is_noticed(tmp_path: Path) -> None:
     with open(path, "r+b") as file:
         for position in range(start, end):
             os.pwrite(file.fileno(), bytes([data[position] ^ 1]), position)
-            with pytest.raises(FormatError, match="the manifest of .* is damaged"):
+            with pytest.raises(FormatError, match=r"the manifest of .* is damaged"):
                 payload.load(path)
             os.pwrite(file.fileno(), data[position : position + 1], position)
 
