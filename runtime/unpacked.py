@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-MARK = "modelembed.lock"
+MARK = ".modelembed.lock"
 """Shipped in every stub: tells our folders from those of other programs."""
 PATTERN = re.compile(r"_MEI([0-9a-f]{8})\w{6}|_MEI\w+")
 UNPACKING_SECONDS = 120

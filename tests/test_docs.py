@@ -13,7 +13,7 @@ README = ROOT / "README.md"
 
 def blocks() -> dict[str, str]:
     """Return the help texts in the README by the command they show."""
-    found = re.findall(r"```console\n\$ (.+? --help)\n(.*?)```", README.read_text(), re.S)
+    found = re.findall(r"```console\n\$ ([^\n]+ --help)\n(.*?)```", README.read_text(), re.S)
     return {command: text for command, text in found}
 
 

@@ -96,7 +96,7 @@ def test_what_killed_runs_left_is_swept_up(chat: Program, tmp_path: Path) -> Non
         [chat.path, "-i"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:  # fmt: skip
-        wait_for(lambda: list(tmp_path.glob("_MEI*/modelembed.lock")))
+        wait_for(lambda: list(tmp_path.glob("_MEI*/.modelembed.lock")))
         wait_for(lambda: len(children(process.pid)) == 1)
         alive = chat("--version", TMPDIR=str(tmp_path))
         assert alive.code == 0
@@ -161,6 +161,11 @@ def test_on_a_full_temporary_folder(chat: Program, tmp_path: Path) -> None:
         pytest.skip("may not mount a file system of its own here")
     try:
         done = chat("--version", TMPDIR=str(tmp_path))
+        assert len(leftovers(tmp_path)) == 1
+        subprocess.run(["mount", "-o", "remount,size=300m", tmp_path], check=True)
+        time.sleep(3)
+        assert chat("--version", TMPDIR=str(tmp_path)).code == 0
+        assert leftovers(tmp_path) == [], "the half-unpacked folder was not swept up"
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 

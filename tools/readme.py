@@ -37,7 +37,7 @@ def help_text(command: str) -> str:
 def main() -> None:
     """Rewrite the help blocks in place."""
     text = re.sub(
-        r"```console\n\$ (.+? --help)\n.*?```",
+        r"```console\n\$ ([^\n]+ --help)\n.*?```",
         lambda match: f"```console\n$ {match[1]}\n{help_text(match[1]).rstrip()}\n```",
         README.read_text(),
         flags=re.S,
