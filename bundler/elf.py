@@ -58,14 +58,14 @@ def sections_at(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHea
         raise FormatError(
             "the stub is not a 64-bit Linux executable", hint="give one made by `modelembed stub`"
         )
-    header = EHDR.unpack_from(prefix)
-    start, count, names_index = header[6] - tail_offset, header[12], header[13]
     try:
+        header = EHDR.unpack_from(prefix)
+        start, count, names_index = header[6] - tail_offset, header[12], header[13]
         raw = [SHDR.unpack_from(tail, start + i * SHDR.size) for i in range(count)]
         begin = raw[names_index][4] - tail_offset
         names = tail[begin : begin + raw[names_index][5]]
         return [SectionHeader(names[r[0] : names.index(b"\0", r[0])].decode(), *r[1:]) for r in raw]
-    except (struct.error, IndexError, ValueError) as exc:
+    except (struct.error, IndexError, ValueError, OverflowError) as exc:
         raise FormatError(
             "the stub's section table is damaged", hint="build it again: modelembed stub"
         ) from exc

@@ -6,22 +6,20 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import START, about, payload
+from runtime import about, payload
 from runtime.errors import AppError, UsageError
 from runtime.options import FIELDS, Options, kind
 from runtime.payload import Bundle
-from runtime.terminal import colourful, interrupt_once, piped_text, use_utf8
-from runtime.units import amount
+from runtime.terminal import interrupt_once, piped_text, use_utf8
 
 if TYPE_CHECKING:
-    from runtime.session import Session
+    pass
 
 INTERRUPTED = 130
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
@@ -206,7 +204,9 @@ def chat(
             "there is no question",
             hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
         )
-    _talk(bundle, options, ask_first, interactive, model, embedded, report)
+    from runtime import talk
+
+    talk.run(bundle, options, ask_first, interactive, model, embedded, report)
 
 
 def settled(bundle: Bundle | None, given: dict[str, Any]) -> Options:
@@ -237,84 +237,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc
-
-
-def _talk(
-    bundle: Bundle | None,
-    options: Options,
-    question: str,
-    interactive: bool,
-    path: Path | None,
-    embedded: bool | None,
-    report: Path | None,
-) -> None:
-    from runtime.model import embedded as embedded_source
-    from runtime.model import open_source
-    from runtime.session import Session
-
-    if path and embedded:
-        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
-    if path:
-        source = open_source(path)
-    elif bundle and bundle.model and embedded is not False:
-        source = embedded_source(bundle)
-    else:
-        raise UsageError(
-            "this file has no model in it" if not embedded else "there is no embedded model",
-            hint="pass one with -m FILE.gguf, or make a file that has one: "
-            "modelembed bundle FILE.gguf -o OUT",
-        )
-    session = Session(source, options, notify)
-    try:
-        if interactive:
-            _interactive(session, about.program_name(bundle), question)
-        else:
-            _one_shot(session, question)
-        if report:
-            report.write_text(json.dumps(session.report(), indent=1) + "\n")
-    finally:
-        session.close()
-
-
-def _one_shot(session: Session, question: str) -> None:
-    """Answer one question on stdout."""
-    written = ""
-    for piece in session.conversation.ask(question):
-        if not written:
-            session.timing.first_token_s = time.perf_counter() - START
-        written = piece
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    if not written.endswith("\n"):
-        sys.stdout.write("\n")
-    sys.stdout.flush()
-    if session.options.stats:
-        notify(session.engine.stats.line())
-
-
-def _interactive(session: Session, name: str, question: str) -> None:
-    """Chat until the user leaves."""
-    from runtime.chat import Chat, Style, reader
-
-    style = Style(colourful(session.options.color))
-    read_line = reader()
-    if sys.stdin.isatty():
-        click.echo(style.dim(f"{name} · {amount(session.model.parameters)} parameters"))
-        click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
-    if session.options.greeting:
-        click.echo(session.options.greeting)
-    Chat(
-        session.conversation,
-        read_line=read_line,
-        out=sys.stdout,
-        style=style,
-        show_stats=session.options.stats,
-    ).run(question)
-
-
-def notify(text: str) -> None:
-    """Tell the user something beside the answer."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 @main.command()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
+from runtime import strangers
 from runtime.errors import GGUFError
 
 MAGIC = b"GGUF"
@@ -76,51 +77,6 @@ _SCALARS: Mapping[int, struct.Struct] = {
     12: struct.Struct("<d"),
 }
 _STRING, _ARRAY = 8, 9
-
-_STRANGERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
-    (lambda b: not b, "an empty file", "download it again"),
-    (
-        lambda b: not any(b),
-        "zeros, space that a download reserved and never filled",
-        "finish or repeat its download",
-    ),
-    (
-        lambda b: b.startswith(b"version https://git-lfs"),
-        "a Git LFS pointer, not the model itself",
-        "fetch the real file with `git lfs pull`",
-    ),
-    (
-        lambda b: b.startswith(b"PK\x03\x04"),
-        "a ZIP archive or a PyTorch checkpoint",
-        "unpack it, or convert the checkpoint with llama.cpp's convert_hf_to_gguf.py",
-    ),
-    (
-        lambda b: b[:2] == b"\x80\x02" or b[:2] == b"\x80\x04",
-        "a Python pickle (an old PyTorch checkpoint)",
-        "convert it with llama.cpp's convert_hf_to_gguf.py",
-    ),
-    (
-        lambda b: len(b) > 9 and b[8:9] == b"{" and struct.unpack("<Q", b[:8])[0] < 1 << 32,
-        "a safetensors file",
-        "convert the model with llama.cpp's convert_hf_to_gguf.py",
-    ),
-    (
-        lambda b: b[:4] in (b"ggjt", b"tjgg", b"lmgg", b"fmgg", b"ggml", b"ggmf", b"ggla"),
-        "a model in a GGML format from before GGUF",
-        "get or convert a GGUF version of the model",
-    ),
-    (lambda b: b.startswith(b"\x1f\x8b"), "gzip-compressed data", "unpack it with gunzip"),
-    (lambda b: b.startswith(b"\x28\xb5\x2f\xfd"), "zstd-compressed data", "unpack it with zstd -d"),
-    (lambda b: b.startswith(b"7z\xbc\xaf"), "a 7-Zip archive", "unpack it"),
-    (lambda b: b.startswith(b"\x89PNG"), "a PNG image", "pass the .gguf file"),
-    (lambda b: b.startswith(b"\x7fELF"), "a Linux program", "pass the .gguf file"),
-    (
-        lambda b: b.lstrip()[:1] == b"<",
-        "a web page, probably an error or login page saved by a download",
-        "download the file itself, signed in if the model asks for it",
-    ),
-    (lambda b: b.lstrip()[:1] == b"{", "JSON text", "pass the .gguf file"),
-)
 
 
 @dataclass(frozen=True)
@@ -210,14 +166,6 @@ class Header:
         return kv_heads * (key + value) * 2
 
 
-def stranger(start: bytes) -> tuple[str, str]:
-    """Return what a file that is no GGUF seems to be, and what to do, from its first bytes."""
-    for matches, what, cure in _STRANGERS:
-        if matches(start):
-            return what, cure
-    return f"an unknown format: it starts with {start[:4]!r}", "pass a model in GGUF format"
-
-
 def read(
     fd: int, size: int, *, label: str, offset: int = 0, hyperparameters_only: bool = False
 ) -> Header:
@@ -250,9 +198,9 @@ class _Scanner:
         self._buffer = b""
 
     def header(self, hyperparameters_only: bool) -> Header:
-        start = self.read_at(min(self.size, 512), 0)
+        start = self.read_at(min(self.size, strangers.FIRST_BYTES), 0)
         if start[:4] != MAGIC:
-            what, cure = stranger(start)
+            what, cure = strangers.identify(start)
             raise GGUFError(f"{self.label} is not a GGUF: it is {what}", hint=cure)
         self.position = 4
         version = self._version()

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import gguf, llama, payload, restore
+from runtime import gguf, llama, payload, restore, strangers
 from runtime.errors import GGUFError, ModelError
 from runtime.llama import api, log
 from runtime.options import Options
@@ -74,7 +74,7 @@ def open_source(path: Path) -> Source:
         if bundle := payload.find(path):
             os.close(fd)
             return embedded(bundle)
-        what, cure = gguf.stranger(os.pread(fd, 512, 0))
+        what, cure = strangers.identify(os.pread(fd, strangers.FIRST_BYTES, 0))
         raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)
     except IsADirectoryError:
         raise ModelError(f"{path} is a folder", hint="name the .gguf file inside it") from None

@@ -43,12 +43,12 @@ def image(*headers: SectionHeader) -> bytes:
 def test_table_is_golden() -> None:
     data, start = elf.table([NULL, elf.blob("pydata", 0x200000, 0x123, 16)], 101)
 
-    assert start == 128
-    assert b"\0pydata\0.shstrtab\0".ljust(27, b"\0") == data[:27]
-    assert bytes(64) == data[27:91]
+    assert 120 == start
+    assert b"\0pydata\0.shstrtab\0".ljust(19, b"\0") == data[:19]
+    assert bytes(64) == data[19:83]
     words = struct.pack("<IIQQQQIIQQ", 1, 1, 0, 0, 0x200000, 0x123, 0, 0, 16, 0)
     strings = struct.pack("<IIQQQQIIQQ", 8, 3, 0, 0, 101, 18, 0, 0, 1, 0)
-    assert words + strings == data[91:]
+    assert words + strings == data[83:]
 
 
 def test_table_is_read_back() -> None:
@@ -76,10 +76,11 @@ def test_numbers_of_linked_sections_follow() -> None:
     ]
 
 
-@pytest.mark.parametrize("length", [*range(0, 64), 100, 200, 300])
-def test_truncated_file_is_refused(length: int) -> None:
-    with pytest.raises(FormatError):
-        elf.sections(image(TEXT, BSS, COMMENT)[:length])
+def test_every_truncation_is_refused() -> None:
+    whole = image(TEXT, BSS, COMMENT)
+    for length in range(len(whole)):
+        with pytest.raises(FormatError):
+            elf.sections(whole[:length])
 
 
 @given(st.integers(0, 63), st.binary(min_size=1, max_size=8))

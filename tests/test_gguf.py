@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import gguf
+from runtime import gguf, strangers
 from runtime.errors import GGUFError
 from runtime.gguf import Header, Tensor
 
@@ -305,7 +305,7 @@ def test_every_stranger_is_named(kind: str) -> None:
     ],
 )
 def test_some_more_strangers(start: bytes, what: str) -> None:
-    assert what == gguf.stranger(start)[0]
+    assert what == strangers.identify(start)[0]
 
 
 @pytest.mark.parametrize("kind", ggufs.HOSTILE)

@@ -16,7 +16,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
-    {"runtime", "errors", "units"},
+    {"runtime", "errors", "units", "strangers"},
     {"format", "gguf", "seekable", "options", "machine", "unpacked", "terminal", "llama"},
     {"payload", "memory", "cpu", "template"},
     {"progress", "about", "restore"},
@@ -24,7 +24,7 @@ LAYERS = (
     {"engine"},
     {"conversation"},
     {"chat", "session"},
-    {"inspection"},
+    {"inspection", "talk"},
     {"cli"},
     {"__main__"},
 )

@@ -1,0 +1,91 @@
+"""One run of the program with a model: a single answer, or a chat."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from runtime import START, about, model, terminal
+from runtime.chat import Chat, Style, reader
+from runtime.errors import UsageError
+from runtime.options import Options
+from runtime.payload import Bundle
+from runtime.session import Session
+from runtime.units import amount
+
+
+def run(
+    bundle: Bundle | None,
+    options: Options,
+    question: str,
+    interactive: bool,
+    path: Path | None,
+    embedded: bool | None,
+    report: Path | None,
+) -> None:
+    """Load the model and answer `question`, or chat; write the costs to `report` if given."""
+    if path and embedded:
+        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
+    if path:
+        source = model.open_source(path)
+    elif bundle and bundle.model and embedded is not False:
+        source = model.embedded(bundle)
+    else:
+        raise UsageError(
+            "this file has no model in it" if not embedded else "there is no embedded model",
+            hint="pass one with -m FILE.gguf, or make a file that has one: "
+            "modelembed bundle FILE.gguf -o OUT",
+        )
+    session = Session(source, options, notify)
+    try:
+        if interactive:
+            _interactive(session, about.program_name(bundle), question)
+        else:
+            _one_shot(session, question)
+        if report:
+            report.write_text(json.dumps(session.report(), indent=1) + "\n")
+    finally:
+        session.close()
+
+
+def _one_shot(session: Session, question: str) -> None:
+    """Answer one question on stdout."""
+    written = ""
+    for piece in session.conversation.ask(question):
+        if not written:
+            session.timing.first_token_s = time.perf_counter() - START
+        written = piece
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    if not written.endswith("\n"):
+        sys.stdout.write("\n")
+    sys.stdout.flush()
+    if session.options.stats:
+        notify(session.engine.stats.line())
+
+
+def _interactive(session: Session, name: str, question: str) -> None:
+    """Chat until the user leaves."""
+    style = Style(terminal.colourful(session.options.color))
+    read_line = reader()
+    if sys.stdin.isatty():
+        click.echo(style.dim(f"{name} · {amount(session.model.parameters)} parameters"))
+        click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
+    if session.options.greeting:
+        click.echo(session.options.greeting)
+    Chat(
+        session.conversation,
+        read_line=read_line,
+        out=sys.stdout,
+        style=style,
+        show_stats=session.options.stats,
+    ).run(question)
+
+
+def notify(text: str) -> None:
+    """Tell the user something beside the answer."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
