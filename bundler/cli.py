@@ -222,7 +222,7 @@ def inspect(file: Path, as_json: bool) -> None:
 
     document = about.facts(payload.load(file))
     if as_json:
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(document, indent=1))
     else:
         for line in about.lines(document):
             click.echo(line)

@@ -24,7 +24,7 @@ def version_line() -> str:
     engine = bundle.manifest.stub.get("engine", "") if bundle else ""
     versions = f"modelembed {__version__}" + (f", {engine}" if engine else "")
     name = program_name(bundle)
-    return versions if name == "modelembed" else f"{name} ({versions})"
+    return versions if name == "modelembed" else f"{plain(name)} ({versions})"
 
 
 def facts(bundle: Bundle) -> dict[str, Any]:
@@ -50,7 +50,8 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     rows = [("name", document["name"] or "(none)")]
     for key in ("name", "architecture", "parameters", "quantization", "license", "context"):
         if value := model.get(key):
-            text = amount(value) if key == "parameters" else str(value)
+            counted = key == "parameters" and isinstance(value, int)
+            text = amount(value) if counted else str(value)
             rows.append((f"model {key}" if key == "name" else key, text))
     for section in document["sections"]:
         how = "stored" if section["codec"] == "stored" else f"{section['codec']} → "
@@ -64,11 +65,16 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         rows.append((f"default {key}", text if len(text) < 60 else text[:57] + "…"))
     stub = document["stub"]
     rows += [(key, str(stub[key])) for key in ("engine", "python", "glibc") if stub.get(key)]
-    if variants := stub.get("variants"):
+    if isinstance(variants := stub.get("variants"), list):
         rows.append(("CPU variants", ", ".join(variants)))
     rows.append(("made by", document["tool"]))
     width = max(len(key) for key, _ in rows)
-    yield from (f"{key:<{width}}  {value}" for key, value in rows)
+    yield from (f"{plain(key):<{width}}  {plain(value)}" for key, value in rows)
+
+
+def plain(text: str) -> str:
+    """Return a stranger's text without what would steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def licenses(bundle: Bundle | None) -> Iterator[str]:

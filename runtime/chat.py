@@ -99,14 +99,20 @@ class Chat:
         lines = []
         while line.endswith("\\"):
             lines.append(line[:-1])
-            line = self._read_line(self.style.more)
+            try:
+                line = self._read_line(self.style.more)
+            except EOFError:
+                return "\n".join(lines)
         return "\n".join([*lines, line])
 
     def _fenced(self, line: str) -> str:
         lines = []
         while not line.rstrip().endswith(FENCE):
             lines.append(line)
-            line = self._read_line(self.style.more)
+            try:
+                line = self._read_line(self.style.more)
+            except EOFError:
+                line = FENCE  # what was typed so far still counts
         lines.append(line.rstrip()[: -len(FENCE)])
         return "\n".join(lines).strip("\n")
 
@@ -128,10 +134,17 @@ class Chat:
 
     def _stream(self, pieces: Iterable[str]) -> None:
         """Write the answer as it comes; Ctrl-C ends it, not the program."""
-        with on_interrupt(self.conversation.engine.cancel):
-            for piece in pieces:
-                self._out.write(piece)
-                self._out.flush()
+        written = False
+        try:
+            with on_interrupt(self.conversation.engine.cancel):
+                for piece in pieces:
+                    written = True
+                    self._out.write(piece)
+                    self._out.flush()
+        except AppError:
+            if written:
+                self._out.write("\n")
+            raise
         stats = self.conversation.engine.stats
         self._out.write("\n")
         if stats.reason == "cancelled":

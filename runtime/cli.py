@@ -246,7 +246,7 @@ def info(bundle: Bundle | None, as_json: bool) -> None:
     """Show what is in this file."""
     document = about.facts(_required(bundle))
     if as_json:
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(document, indent=1))
     else:
         for line in about.lines(document):
             click.echo(line)

@@ -57,19 +57,21 @@ class Conversation:
     def ask(self, text: str) -> Iterator[str]:
         """Yield the answer to `text` and remember both; a cancelled answer counts as far as it got.
 
-        Raise ModelError when the question alone is too long for the context; it is then not
-        part of the conversation.
+        Raise ModelError when the question alone is too long for the context, or the engine
+        fails; the conversation is then as it was before.
         """
+        before = list(self.turns)
         self.turns.append({"role": "user", "content": text})
-        yield from self._answer()
+        yield from self._answer(before)
 
     def regenerate(self) -> Iterator[str]:
         """Yield another answer to the last question."""
         if not self.turns:
             raise ModelError("there is nothing to answer again", hint="ask something first")
+        before = list(self.turns)
         if self.turns[-1]["role"] == "assistant":
             self.turns.pop()
-        yield from self._answer()
+        yield from self._answer(before)
 
     def undo(self) -> str:
         """Forget the last question and its answer; return the question, empty if none."""
@@ -83,9 +85,13 @@ class Conversation:
         """Forget all turns; the system prompt stays."""
         self.turns.clear()
 
-    def _answer(self) -> Iterator[str]:
-        """Generate the assistant's turn, dropping the oldest turns whenever room runs out."""
+    def _answer(self, before: list[Message]) -> Iterator[str]:
+        """Generate the assistant's turn, dropping the oldest turns whenever room runs out.
+
+        On failure the turns are `before` again.
+        """
         answer = ""
+        failed = False
         total = Stats()
         try:
             while True:
@@ -110,13 +116,15 @@ class Conversation:
                     break
                 self._notify("context full: the oldest turns were dropped, going on")
         except ModelError:
-            self.turns.pop()
+            failed = True
             raise
         finally:
-            if answer:
+            # An abandoned answer counts as far as it got, even if that is nowhere: many
+            # templates insist that questions and answers alternate.
+            if failed:
+                self.turns[:] = before
+            else:
                 self.turns.append({"role": "assistant", "content": answer})
-            elif self.turns and self.turns[-1]["role"] == "user" and total.reason == "stop":
-                self.turns.append({"role": "assistant", "content": ""})
         self.engine.stats = total
 
     def _limited(self, left: int) -> Options:

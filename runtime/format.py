@@ -166,12 +166,16 @@ class Manifest:
         names = [section.name for section in sections]
         if len(set(names)) != len(names):
             raise FormatError("the manifest lists two sections of the same name", hint=REBUILD)
+        try:
+            json.dumps(document, ensure_ascii=False).encode()
+        except UnicodeEncodeError as exc:
+            raise FormatError("the manifest has text that is none", hint=REBUILD) from exc
         return cls(
             name=reader.take("name", str),
             sections=sections,
-            defaults=reader.take("defaults", dict),
-            model=reader.take("model", dict),
-            stub=reader.take("stub", dict),
+            defaults=reader.facts("defaults"),
+            model=reader.facts("model"),
+            stub=reader.facts("stub"),
             tool=reader.take("tool", str),
         )
 
@@ -216,6 +220,20 @@ class _Reader:
                 hint=REBUILD,
             )
         return value
+
+    def facts(self, key: str) -> dict[str, Any]:
+        """Return the object at `key`, whose values must be plain: text, numbers, lists of text."""
+        values: dict[str, Any] = self.take(key, dict)
+        for value in values.values():
+            items = value if isinstance(value, list) else [value]
+            plain = all(isinstance(item, str) for item in items) or (
+                isinstance(value, int | float) and abs(value) < 1 << 63
+            )
+            if not plain:
+                raise FormatError(
+                    f"the manifest's '{key}' has a value of an unknown kind", hint=REBUILD
+                )
+        return values
 
 
 def _section(item: object, index: int) -> Section:

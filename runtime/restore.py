@@ -122,6 +122,24 @@ def _fill(
     """Decompress all frames into `fd`, each thread a contiguous stripe of them."""
     if not section.size:
         return
+    try:
+        _fill_mapped(bundle, section, frames, fd, threads, progress)
+    except (MemoryError, OverflowError, OSError) as exc:
+        raise PayloadError(
+            f"there is no room to restore '{section.name}': {section.size / 1e9:.2f} GB are "
+            f"needed ({exc})",
+            hint="close other programs, or use a machine with more memory",
+        ) from exc
+
+
+def _fill_mapped(
+    bundle: Bundle,
+    section: Section,
+    frames: Sequence[Frame],
+    fd: int,
+    threads: int,
+    progress: Progress,
+) -> None:
     base = section.offset % mmap.ALLOCATIONGRANULARITY
     with (
         mmap.mmap(

@@ -75,22 +75,23 @@ class JinjaTemplate:
     """A template in Jinja, as models carry it; run in Jinja's sandbox."""
 
     def __init__(self, text: str, *, bos: str = "", eos: str = "") -> None:
-        from jinja2 import TemplateError
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+        from runtime.generation_tag import GenerationTag
+
         # The settings are those of Hugging Face's apply_chat_template, for which they are written.
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, GenerationTag]
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         self._constants = {"bos_token": bos, "eos_token": eos}
-        self._failures = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
+        # A template is a stranger's program: it may fail in every way that programs can.
         try:
             self._template = environment.from_string(text)
-        except TemplateError as exc:
+        except Exception as exc:
             raise _broken(f"does not parse: {exc}") from exc
 
     def render(self, messages: Sequence[Message]) -> str:
@@ -112,7 +113,7 @@ class JinjaTemplate:
                 tools=None,
                 **self._constants,
             )
-        except self._failures as exc:
+        except Exception as exc:
             raise _broken(f"does not render: {exc}") from exc
 
 

@@ -17,7 +17,17 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
     {"runtime", "errors", "units", "strangers"},
-    {"format", "gguf", "seekable", "options", "machine", "unpacked", "terminal", "llama"},
+    {
+        "generation_tag",
+        "format",
+        "gguf",
+        "seekable",
+        "options",
+        "machine",
+        "unpacked",
+        "terminal",
+        "llama",
+    },
     {"payload", "memory", "cpu", "template"},
     {"progress", "about", "restore"},
     {"model", "parts"},

@@ -52,7 +52,7 @@ def test_part_comes_back_under_a_given_name(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name", ["../up", "/up", "a/../../up", "..", ".", "/", "", "a\0b", "a\nb", "\x1b[2J",
-             "x" * 300, "\ud800", 7, None, ["up"]],
+             "x" * 300, 7, ["up"]],
 )  # fmt: skip
 def test_name_of_a_stranger_stays_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: object

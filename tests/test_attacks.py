@@ -1,0 +1,106 @@
+"""Hostile bundles end in a clean error: at once, in a sentence, without a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from attacks import ALL
+
+SECONDS = 10
+MEMORY = 2 << 30
+
+# One process tries all commands, one after the other: starting a hundred takes a minute.
+TRY_ALL = f"""
+import io, json, resource, sys, time, traceback
+from bundler import cli
+
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
+results = []
+for command in json.load(sys.stdin):
+    sys.argv = ["modelembed", *command]
+    sys.stdout = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    sys.stderr = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
+    begin, code = time.monotonic(), None
+    try:
+        code = cli.run()
+    except BaseException:
+        traceback.print_exc()
+    wrote = []
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        wrote.append(stream.buffer.getvalue().decode())
+    results.append([code, *wrote, time.monotonic() - begin])
+json.dump(results, sys.__stdout__)
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, what it wrote, and how long it took."""
+
+    code: int | None
+    out: str
+    err: str
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Outcome]:
+    """Return what came of every attack: on its own command, and on `inspect --json`."""
+    folder = tmp_path_factory.mktemp("attacks")
+    commands = {}
+    for name, attack in ALL.items():
+        attack.build(folder / name)
+        commands[name,] = [attack.command, str(folder / name)]
+        commands[name, "--json"] = ["inspect", "--json", str(folder / name)]
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_ALL],
+        input=json.dumps(list(commands.values())), capture_output=True, text=True, check=True,
+        cwd=folder, timeout=SECONDS * 30,
+    )  # fmt: skip
+    assert sorted(ALL) == sorted(path.name for path in folder.iterdir())
+    return {key: Outcome(*row) for key, row in zip(commands, json.loads(done.stdout), strict=True)}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_attack_is_repelled(name: str, outcomes: dict[tuple[str, ...], Outcome]) -> None:
+    outcome = outcomes[name,]
+
+    assert "Traceback" not in outcome.err
+    assert outcome.code in ALL[name].codes, outcome.err
+    assert outcome.seconds < SECONDS
+    if outcome.code:
+        assert "" == outcome.out
+        assert outcome.err.startswith("error: ")
+    odd = {character for character in outcome.out + outcome.err if not character.isprintable()}
+    assert odd <= {"\n"}, "what steers a terminal reaches it"
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("facts-")])
+def test_json_of_odd_facts_is_json(name: str, outcomes: dict[tuple[str, ...], Outcome]) -> None:
+    outcome = outcomes[name, "--json"]
+
+    assert "Traceback" not in outcome.err
+    assert outcome.code in (0, 1)
+    if not outcome.code:
+        json.loads(outcome.out)
+        assert "\x1b" not in outcome.out
+
+
+@pytest.mark.parametrize("name", ["footers-no-magic", "manifests-nested-fact", "sections-name-up"])
+def test_program_itself_repels_it(name: str, tmp_path: Path) -> None:
+    ALL[name].build(tmp_path / "hostile")
+    done = subprocess.run(
+        [sys.executable, "-c", "import bundler.cli; raise SystemExit(bundler.cli.run())",
+         "inspect", tmp_path / "hostile"],
+        capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr

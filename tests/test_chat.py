@@ -1,0 +1,234 @@
+"""The chat, as whole transcripts: what is typed stands behind the prompts."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterable
+
+import pytest
+from fakes import FakeEngine, FakeTemplate, FakeTokenizer
+
+from runtime import chat
+from runtime.chat import Chat, Style
+from runtime.conversation import Conversation
+from runtime.errors import ModelError
+from runtime.options import Options
+
+CTRL_C = KeyboardInterrupt()
+
+
+class Terminal:
+    """Types the given lines, and keeps a record of everything on the screen."""
+
+    def __init__(self, lines: Iterable[str | BaseException]) -> None:
+        self.lines = iter(lines)
+        self.screen = io.StringIO()
+
+    def read_line(self, prompt: str) -> str:
+        self.screen.write(prompt)
+        line = next(self.lines, EOFError())
+        if isinstance(line, BaseException):
+            self.screen.write("\n")
+            raise line
+        self.screen.write(f"{line}\n")
+        return line
+
+
+def talk(
+    lines: Iterable[str | BaseException],
+    engine: FakeEngine,
+    *,
+    system: str = "",
+    first: str = "",
+    n_predict: int = -1,
+    colour: bool = False,
+    show_stats: bool = False,
+) -> str:
+    """Return the transcript of a chat."""
+    terminal = Terminal(lines)
+    options = Options(system=system, n_predict=n_predict)
+    conversation = Conversation(engine, FakeTokenizer(), FakeTemplate(), options)
+    Chat(
+        conversation,
+        read_line=terminal.read_line,
+        out=terminal.screen,
+        style=Style(colour),
+        show_stats=show_stats,
+    ).run(first)
+    return terminal.screen.getvalue()
+
+
+def test_questions_and_answers() -> None:
+    transcript = talk(["2+2?", "", "  ", "3+3?"], FakeEngine(["fo", "ur"], ["six"]))
+
+    assert "> 2+2?\nfour\n> \n>   \n> 3+3?\nsix\n> \n" == transcript
+
+
+def test_first_question_may_come_from_the_command_line() -> None:
+    assert "four\n> /exit\n" == talk(["/exit"], FakeEngine(["four"]), first="2+2?")
+
+
+@pytest.mark.parametrize("command", ["/exit", "/quit", "/bye", "/exit  ", "/exit now"])
+def test_leaving(command: str) -> None:
+    assert f"> {command}\n" == talk([command, "never typed"], FakeEngine())
+
+
+def test_clear_undo_and_regen() -> None:
+    engine = FakeEngine(["one"], ["eins"], ["two"], ["three"])
+    transcript = talk(["1?", "/regen", "/undo", "/undo", "2?", "/clear", "3?"], engine)
+
+    assert (
+        "> 1?\none\n"
+        "> /regen\neins\n"
+        "> /undo\ntaken back: 1?\n"
+        "> /undo\nthere is nothing to take back\n"
+        "> 2?\ntwo\n"
+        "> /clear\nthe conversation starts anew\n"
+        "> 3?\nthree\n"
+        "> \n" == transcript
+    )
+    assert ["user: 2?\nassistant: ", "user: 3?\nassistant: "] == engine.prompts[2:]
+
+
+def test_system_prompt_is_shown_and_replaced() -> None:
+    engine = FakeEngine(["one"], ["two"])
+    transcript = talk(
+        ["/system", "/system  Be brief. ", "/system", "1?"], engine, system="Be long."
+    )
+
+    assert (
+        "> /system\nBe long.\n"
+        "> /system  Be brief. \nnew system prompt; the conversation starts anew\n"
+        "> /system\nBe brief.\n"
+        "> 1?\none\n"
+        "> \n" == transcript
+    )
+    assert ["system: Be brief.\nuser: 1?\nassistant: "] == engine.prompts
+    assert "> /system\nthere is no system prompt\n> \n" == talk(["/system"], FakeEngine())
+
+
+def test_help_lists_every_command() -> None:
+    transcript = talk(["/help"], FakeEngine())
+
+    assert f"> /help\n{chat.HELP.rstrip()}\n> \n" == transcript
+    assert transcript.replace("/help", "/?", 1) == talk(["/?"], FakeEngine())
+    for command in ("/help", "/stats", "/clear", "/system", "/regen", "/undo", "/exit"):
+        assert f"\n{command} " in transcript
+
+
+def test_statistics() -> None:
+    line = (
+        "prompt 22 tokens, 22.0 tokens/s · answer 4 tokens · first after 1.00 s · "
+        "context 26 of 4096"
+    )
+
+    assert f"> 2+2?\nfour\n> /stats\n{line}\n> \n" == talk(
+        ["2+2?", "/stats"], FakeEngine(["fo", "ur"])
+    )
+    assert f"> 2+2?\nfour\n{line}\n> \n" == talk(["2+2?"], FakeEngine(["four"]), show_stats=True)
+
+
+def test_wrong_commands_are_explained() -> None:
+    assert (
+        "> /hlep\nthere is no command /hlep; /help lists them\n"
+        "> /\nthere is no command /; /help lists them\n"
+        "> /regen\nerror: there is nothing to answer again\n\nhint: ask something first\n"
+        "> \n" == talk(["/hlep", "/", "/regen"], FakeEngine())
+    )
+
+
+def asked(*lines: str | BaseException) -> list[str]:
+    """Return the questions that typed lines amount to."""
+    engine = FakeEngine(*[["ok"]] * 5)
+    transcript = talk(lines, engine)
+    assert transcript.endswith("> \n")
+    return [
+        prompt.split("user: ")[-1].removesuffix("\nassistant: ").replace("\n", "|")
+        for prompt in engine.prompts
+    ]
+
+
+def test_slash_for_the_model() -> None:
+    assert ["/etc/passwd?"] == asked("//etc/passwd?")
+    assert [" /help"] == asked(" /help")
+
+
+def test_several_lines() -> None:
+    assert ["a|b|c"] == asked("a\\", "b\\", "c")
+    assert ["a|b"] == asked('"""a', 'b"""')
+    assert ["a|  b|/exit|c\\"] == asked('"""', "a", "  b", "/exit", "c\\", '"""')
+    assert ["one line"] == asked('"""one line"""')
+    assert ["/system|x"] == asked("/system\\", "x")
+    assert ['say """ now'] == asked('say """ now')
+    assert [] == asked('""""""', "\\", "")
+
+
+def test_prompt_of_a_continued_line() -> None:
+    assert "> a\\\n… b\nok\n> \n" == talk(["a\\", "b"], FakeEngine(["ok"]))
+
+
+def test_end_of_input_within_several_lines_loses_nothing() -> None:
+    assert ["a"] == asked("a\\")
+    assert ["a|b"] == asked('"""a', "b")
+
+
+def test_ctrl_c_at_the_prompt_says_how_to_leave() -> None:
+    assert "> \nCtrl-D or /exit leaves\n> 2+2?\nfour\n> \n" == talk(
+        [CTRL_C, "2+2?"], FakeEngine(["four"])
+    )
+
+
+def test_ctrl_c_gives_up_a_continued_line() -> None:
+    assert ["c"] == asked("a\\", CTRL_C, "c")
+    assert ["c"] == asked('"""a', CTRL_C, "c")
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_program() -> None:
+    def pressed() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    # The launcher passes on the signal that the terminal has sent already: it comes twice.
+    engine = FakeEngine(["fo", pressed, pressed, "never"], ["six"])
+    before = signal.getsignal(signal.SIGINT)
+
+    assert "> 2+2?\nfo\nstopped\n> 3+3?\nsix\n> \n" == talk(["2+2?", "3+3?"], engine)
+    assert before == signal.getsignal(signal.SIGINT)
+    assert "user: 2+2?\nassistant: fo\nuser: 3+3?\nassistant: " == engine.prompts[1]
+
+
+def test_answer_cut_by_the_limit() -> None:
+    assert "> 2+2?\nfo\ncut after 2 tokens (-n)\n> \n" == talk(
+        ["2+2?"], FakeEngine("four"), n_predict=2
+    )
+
+
+def test_failure_of_the_engine_is_told_on_a_line_of_its_own() -> None:
+    failure = ModelError("the engine failed", hint="try a smaller context with -c")
+    told = "error: the engine failed\n\nhint: try a smaller context with -c\n"
+
+    assert f"> 1?\n{told}> 2?\ntwo\n> \n" == talk(["1?", "2?"], FakeEngine([failure], ["two"]))
+    assert f"> 1?\non\n{told}> 2?\ntwo\n> \n" == talk(
+        ["1?", "2?"], FakeEngine(["on", failure], ["two"])
+    )
+
+
+def test_colour_marks_prompts_and_remarks_but_no_answer() -> None:
+    transcript = talk(["1?\\", "2?", "/undo"], FakeEngine(["one"]), colour=True)
+
+    assert (
+        "\x1b[1;32m> \x1b[0m1?\\\n\x1b[32m… \x1b[0m2?\none\n"
+        "\x1b[1;32m> \x1b[0m/undo\n\x1b[2mtaken back: 1?\n2?\x1b[0m\n"
+        "\x1b[1;32m> \x1b[0m\n" == transcript
+    )
+
+
+def test_lines_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\r\ntwo\n\nthree"))
+    read = chat.reader()
+
+    assert ["one", "two", "", "three"] == [read("> ") for _ in range(4)]
+    with pytest.raises(EOFError):
+        read("> ")

@@ -1,0 +1,110 @@
+"""Where a model's bytes come from: a GGUF, a section, a section that is compressed."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import bundles
+import ggufs
+import pytest
+
+from runtime import model, payload
+from runtime.errors import AppError, GGUFError, ModelError
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = ggufs.write_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf", weight_type="Q8_0")
+    return Path(path)
+
+
+def test_gguf(tiny: Path) -> None:
+    source = model.open_source(tiny)
+
+    assert (0, tiny.stat().st_size, False) == (source.offset, source.size, source.compressed)
+    assert "llama" == source.header.architecture
+    source.close()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_bundle(tiny: Path, tmp_path: Path, compressed: bool) -> None:
+    data = tiny.read_bytes()
+    part = bundles.zstd(data, frame=1 << 20) if compressed else bundles.stored(data)
+    source = model.open_source(bundles.write(tmp_path / "chat", [part]))
+
+    assert (2 << 20, len(data), compressed) == (source.offset, source.size, source.compressed)
+    assert "llama" == source.header.architecture
+    assert 512 == source.header.hyper("context_length")
+    assert source.label.startswith("the model in ")
+    source.close()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, compressed: bool) -> None:
+    def text(value: bytes) -> bytes:
+        return struct.pack("<Q", len(value)) + value
+
+    words = (
+        text(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 100) + text(b"x" * 1000) * 100
+    )
+    numbers = [b"llama.context_length", b"llama.block_count"]
+    pairs = [text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama"), words]
+    pairs += [text(key) + struct.pack("<II", 4, 77) for key in numbers]
+    data = struct.pack("<4sIQQ", b"GGUF", 3, 0, len(pairs)) + b"".join(pairs)
+    part = bundles.zstd(data, frame=50_000) if compressed else bundles.stored(data)
+    source = model.open_source(bundles.write(tmp_path / "chat", [part]))
+
+    assert 77 == source.header.hyper("context_length")
+    source.close()
+
+
+def test_bundle_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has no model in it"):
+        model.open_source(bundles.write(tmp_path / "stub"))
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("missing", ModelError, "cannot be opened: No such file"),
+        (".", ModelError, "is a folder"),
+        ("empty", GGUFError, "it is an empty file"),
+        ("notes.txt", GGUFError, "an unknown format: it starts with b'some'"),
+        ("cut.gguf", GGUFError, "is truncated"),
+    ],
+)
+def test_what_is_no_model(
+    tiny: Path, tmp_path: Path, name: str, error: type[AppError], message: str
+) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("some notes")
+    (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:1000])
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(error, match=message) as caught:
+        model.open_source(tmp_path / name)
+
+    assert caught.value.hint
+    assert before == sorted(os.listdir("/proc/self/fd"))
+
+
+def test_section_that_is_no_model(tmp_path: Path) -> None:
+    for part in (bundles.stored(b"PK\3\4" + bytes(50)), bundles.zstd(b"PK\3\4" + bytes(50))):
+        bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
+        with pytest.raises(GGUFError, match=r"the model in .* is not a GGUF: it is a ZIP archive"):
+            model.embedded(bundle)
+        bundle.close()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [bundles.coded_as(b"", b""), bundles.coded_as(b"x" * 50, b"hello"), bundles.zstd(b""),
+     bundles.stored(b"")],
+    ids=["nothing", "noise", "no frames", "empty"],
+)  # fmt: skip
+def test_section_that_is_damaged(tmp_path: Path, part: bundles.Part) -> None:
+    bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
+    with pytest.raises(AppError):
+        model.embedded(bundle)
+    bundle.close()

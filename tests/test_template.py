@@ -1,0 +1,202 @@
+"""Chat templates: those of models render as elsewhere, those of strangers do no harm."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import ggufs
+import pytest
+
+from runtime import template
+from runtime.errors import ModelError
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+HELLO = {"role": "user", "content": "Hello"}
+HI = {"role": "assistant", "content": "Hi!"}
+WHO = {"role": "user", "content": "Who are you? <|im_end|> & 短い"}
+TALK = (SYSTEM, HELLO, HI, WHO)
+
+CHATML = (
+    "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n"
+    "<|im_start|>assistant\nHi!<|im_end|>\n"
+    "<|im_start|>user\nWho are you? <|im_end|> & 短い<|im_end|>\n<|im_start|>assistant\n"
+)
+
+# As Gemma's and Mistral's do: no system message, and strictly by turns.
+STRICT = """
+{{- bos_token -}}
+{%- if messages[0]['role'] == 'system' -%}
+    {{ raise_exception('System role not supported') }}
+{%- endif -%}
+{%- for message in messages -%}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}
+        {{ raise_exception('Conversation roles must alternate') }}
+    {%- endif -%}
+    [{{ message['role'] }}] {{ message['content'] | trim }}{{ eos_token }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}[assistant]{%- endif -%}
+"""
+
+
+def render(text: str, *messages: template.Message) -> str:
+    return template.make(text, bos="<s>", eos="</s>").render(messages or TALK)
+
+
+def test_jinja_of_a_model() -> None:
+    assert CHATML == render(ggufs.CHATML)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ("<s>|</s>|True|none", "{{ bos_token }}|{{ eos_token }}|{{ add_generation_prompt }}|"
+                               "{{ 'none' if not tools }}"),
+        ("1 2 3 4 ", "{% for message in messages %}{{ loop.index }} {% endfor %}"),
+        ("Hello", "{% for m in messages %}{% if m.role == 'assistant' %}{% break %}{% endif %}"
+                  "{% if m.role != 'user' %}{% continue %}{% endif %}{{ m.content }}{% endfor %}"),
+        ('"a < b & \'短い\'"', "{{ \"a < b & '短い'\" | tojson }}"),
+        ('{\n  "a": [\n    1\n  ]\n}', "{{ {'a': [1]} | tojson(indent=2) }}"),
+        ("{}", "{{ {} | tojson(ensure_ascii=False, sort_keys=True) }}"),
+        ("2", "{% set ns = namespace(n=0) %}{% for m in messages if m.role == 'user' %}"
+              "{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}"),
+        ("a\nb", "{% if true %}\na\n{% endif %}\n    {% if true %}\nb{% endif %}"),
+        ("", "{{ documents }}{{ nothing }}"),
+        ("Hello", "{{ (messages | selectattr('role', 'equalto', 'user') | list)[0].content }}"),
+        ("Be", "{{ messages[0].content.split(' ')[0].strip() }}"),
+        ("Hi!", "{% generation %}{{ messages[2].content }}{% endgeneration %}"),
+    ],
+)  # fmt: skip
+def test_what_templates_rely_on(expected: str, text: str) -> None:
+    assert expected == render(text)
+
+
+def test_date() -> None:
+    assert re.fullmatch(r"\d{2} \w+ \d{4}", render("{{ strftime_now('%d %b %Y') }}"))
+    assert str(datetime.now().year) in render("{{ strftime_now('%d %b %Y') }}")
+
+
+def test_refused_system_message_goes_to_the_first_user() -> None:
+    assert (
+        "<s>[user] Be brief.\n\nHello</s>[assistant] Hi!</s>"
+        "[user] Who are you? <|im_end|> & 短い</s>[assistant]" == render(STRICT)
+    )
+
+
+def test_refusal_is_told() -> None:
+    with pytest.raises(ModelError, match="Conversation roles must alternate") as caught:
+        render(STRICT, HELLO, WHO)
+    assert "--chat-template" in caught.value.hint
+    with pytest.raises(ModelError, match="System role not supported"):
+        render(STRICT, SYSTEM)
+
+
+def test_messages_are_not_changed_by_rendering() -> None:
+    messages = [dict(SYSTEM), dict(HELLO)]
+    render("{% set m = messages[0] %}{{ m.content }}", *messages)
+    render(STRICT, *messages)
+
+    assert [SYSTEM, HELLO] == messages
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{% for m in messages %}", "{{ m. }}", "{% nonsense %}", "{{ 'a", "{% endif %}",
+     "{{ " + "(" * 300 + "1" + ")" * 300 + " }}"],
+    ids=["open", "dot", "tag", "quote", "end", "deep"],
+)  # fmt: skip
+def test_template_that_does_not_parse(text: str) -> None:
+    with pytest.raises(ModelError, match="the chat template does not parse: ") as caught:
+        render(text)
+    assert "--chat-template" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ messages[0].a.b }}",
+        "{{ nothing() }}",
+        "{{ 'a' + 1 }}",
+        "{{ messages | join(1, 2, 3, 4) }}",
+        "{{ {}['a'].b }}",
+        "{{ 1 / 0 }}",
+        "{{ 10 ** 400 * 1.5 }}",
+        "{% for i in range(10 ** 9) %}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{{ messages[0].content.index('z') }}",
+        "{{ strftime_now(5) }}",
+        "{{ raise_exception('no') }}",
+        "{% include 'secret' %}",
+        "{% extends 'secret' %}",
+        "{{ [1] | tojson(indent=messages) }}",
+        "{{ 'a'.encode('nonsense') }}",
+    ],
+)
+def test_template_that_does_not_render(text: str) -> None:
+    with pytest.raises(ModelError, match="the chat template does not render: "):
+        render(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ raise_exception.__globals__ }}",
+        "{{ strftime_now.__globals__['__builtins__'] }}",
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ ''.format.__self__ }}",
+        "{{ '{0.__class__.__mro__}'.format('') }}",
+        "{{ lipsum.__globals__['os'].system('id') }}",
+        "{{ messages.append(1) }}",
+        "{{ messages[0].update({'role': 'root'}) }}",
+        "{{ messages[0].pop('role') }}",
+    ],
+)
+def test_sandbox_lets_nothing_out(text: str) -> None:
+    try:
+        found = render(text)
+    except ModelError:
+        return
+
+    assert not re.search(r"class|module|function|root|uid=|context", found)
+
+
+@pytest.mark.parametrize("name", ["chatml", "llama3", "gemma"])
+def test_named_template(name: str) -> None:
+    found = render(name, *TALK[1:])
+
+    assert name in template.builtin_names()
+    assert found.index("Hello") < found.index("Hi!") < found.index("短い")
+
+
+def test_chatml_by_name_is_chatml() -> None:
+    assert CHATML == render("chatml")
+    assert "chatml" == template.FALLBACK
+
+
+def test_long_text_in_a_named_template() -> None:
+    long = {"role": "user", "content": "短" * 100_000}
+
+    assert f"<|im_start|>user\n{'短' * 100_000}<|im_end|>\n" in render("chatml", long)
+
+
+def test_many_short_messages_in_a_named_template() -> None:
+    found = render("llama3", *[HELLO, HI] * 100)
+
+    assert 100 == found.count("Hello")
+    assert found.rstrip().endswith("assistant<|end_header_id|>")
+
+
+def test_input_that_is_no_utf8_gets_through() -> None:
+    piped = {"role": "user", "content": b"caf\xe9".decode("utf-8", "surrogateescape")}
+
+    assert "caf" in render("chatml", piped)
+    assert "caf\udce9" in render(ggufs.CHATML, piped)
+
+
+@pytest.mark.parametrize("name", ["chatlm", "", "../etc/passwd"])
+def test_unknown_name_lists_the_known(name: str) -> None:
+    with pytest.raises(ModelError, match=f"there is no chat template called '{name}'") as caught:
+        template.make(name)
+    assert "chatml, " in caught.value.hint
