@@ -30,6 +30,9 @@ PLANTED = {
     # is refused by the engine
     "empty": "int ggml_backend_score(void) { return 900000; }\n"
     "void *ggml_backend_init(void) { return 0; }",
+    # is killed from outside, as where memory runs out
+    "killed": "#include <signal.h>\nint ggml_backend_score(void) { return 950000; }\n"
+    "void *ggml_backend_init(void) { raise(SIGKILL); return 0; }",
     # has no score
     "mute": "int other(void) { return 0; }",
 }
@@ -94,6 +97,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source.write_text(code)
         target = libraries / f"libggml-cpu-{name}.so"
         subprocess.run([*compiler(), "-shared", "-fPIC", "-o", target, source], check=True)
+    (libraries / "libggml-cpu-killed.so").rename(folder / "libggml-cpu-killed.so")
     (libraries / "libggml-cpu-garbage.so").write_text("no library at all")
     probe.write(folder / "probe", real, "test")
     return folder
@@ -148,6 +152,27 @@ def test_next_best_is_chosen_and_remembered(planted: Path, tmp_path: Path) -> No
     assert 2 == len(list((tmp_path / "modelembed").glob("cpu-*.json")))
 
 
+def plainest_of(planted: Path, folder: Path) -> Path:
+    """Make a folder with the plainest variant alone, which is quickly proved."""
+    (folder / "lib").mkdir(parents=True)
+    for name in ("libggml-base.so", "libomp.so", "libggml-cpu-x64.so"):
+        if (planted / "lib" / name).exists():
+            shutil.copy2(planted / "lib" / name, folder / "lib")
+    (folder / "probe").symlink_to(planted / "probe")
+    return folder
+
+
+def test_variant_killed_from_outside_is_tried_again_next_time(
+    planted: Path, tmp_path: Path
+) -> None:
+    few = plainest_of(planted, tmp_path / "few")
+    shutil.copy2(planted / "libggml-cpu-killed.so", few / "lib")
+    choice, _ = choose(few, tmp_path)
+
+    assert ("x64", {"killed": "it died with SIGKILL"}) == (choice["name"], choice["rejected"])
+    assert "SIGKILL" in choose(few, tmp_path)[1]
+
+
 @pytest.mark.parametrize(
     "memory", ["", "{", "[]", "7", '{"variant": 5}', '{"variant": "gone", "scores": {}}',
                '{"variant": "x64", "scores": [], "rejected": {}}'],
@@ -155,12 +180,7 @@ def test_next_best_is_chosen_and_remembered(planted: Path, tmp_path: Path) -> No
 def test_memory_that_makes_no_sense_is_asked_anew(
     planted: Path, tmp_path: Path, memory: str
 ) -> None:
-    few = tmp_path / "few"
-    (few / "lib").mkdir(parents=True)
-    for name in ("libggml-base.so", "libomp.so", "libggml-cpu-x64.so"):
-        if (planted / "lib" / name).exists():
-            shutil.copy2(planted / "lib" / name, few / "lib")
-    (few / "probe").symlink_to(planted / "probe")
+    few = plainest_of(planted, tmp_path / "few")
     first, _ = choose(few, tmp_path)
     (file,) = (tmp_path / "modelembed").iterdir()
     file.write_text(memory)

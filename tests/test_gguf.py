@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -236,6 +238,24 @@ def test_a_hole_makes_no_lie_true(head: bytes) -> None:
         tracemalloc.stop()
 
     assert peak < 5 << 20
+
+
+def test_a_hole_full_of_words_is_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "hole.gguf"
+    path.write_bytes(image([pair("tokenizer.ggml.tokens", ARRAY, array(TEXT, 1 << 27, b""))], []))
+    os.truncate(path, (1 << 30) + 1000)
+    code = (
+        "import os, sys; from runtime import gguf\n"
+        "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "try: gguf.read(fd, os.fstat(fd).st_size, label='hole.gguf')\n"
+        "except gguf.GGUFError as exc: print(exc.problem)"
+    )
+    # In a process of its own, since counting them would take minutes.
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20, check=True
+    )
+
+    assert done.stdout.startswith("hole.gguf has a damaged header")
 
 
 @pytest.mark.parametrize(

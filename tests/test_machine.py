@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from runtime import machine
+
+OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 @pytest.fixture
@@ -108,6 +111,16 @@ def test_memory_of_the_older_control_groups(cgroup: Path) -> None:
 
     write(folder, memory__limit_in_bytes="9223372036854771712")
     assert 20_000_000 < (machine.available_memory() or 0)
+
+
+def test_memory_of_an_older_control_group_that_is_not_the_root(cgroup: Path) -> None:
+    own = re.search(r"^\d+:(?:\w+,)*memory(?:,\w+)*:/(.+)$", OWN_GROUPS.read_text(), re.M)
+    if own is None:
+        pytest.skip("this process is in no such group")
+    folder = cgroup / "memory" / own[1]
+    write(folder, memory__limit_in_bytes="50000000", memory__usage_in_bytes="30000000")
+
+    assert 20_000_000 == machine.available_memory()
 
 
 def test_memory_without_a_limit_is_the_machines(cgroup: Path) -> None:
