@@ -14,12 +14,14 @@ from bundler import check, config, lint
 from bundler.output import require_new
 from runtime import __version__, payload
 from runtime.errors import AppError, UsageError
+from runtime.terminal import use_utf8
 
 INTERRUPTED = 130
 
 
 def run() -> int:
     """Run the command line; return the exit code. The only place that catches AppError."""
+    use_utf8()
     try:
         main.main(standalone_mode=False)
     except AppError as exc:

@@ -89,6 +89,10 @@ def _move(temporary: Path, target: Path, force: bool) -> None:
         raise UsageError(
             f"{target} exists already", hint="pass --force to replace it, or another name with -o"
         ) from None
+    except PermissionError:  # FAT knows no links
+        require_new(target, force)
+        temporary.replace(target)
+        return
     temporary.unlink()
 
 

@@ -53,6 +53,12 @@ def parts(first: Opened) -> list[Opened]:
             "model, but its name does not say so",
             hint="give the parts their original names, NAME-00001-of-00003.gguf and so on",
         )
+    if count != int(match["count"]):
+        raise GGUFError(
+            f"{first.path} says it is one of {count} parts of a split model, its name says of "
+            f"{match['count']}",
+            hint="it was renamed: give the parts their original names",
+        )
     paths = [
         first.path.with_name(f"{match['stem']}-{number:05}-of-{count:05}.gguf")
         for number in range(1, count + 1)
@@ -87,6 +93,13 @@ def merged(opened: Sequence[Opened]) -> Source:
             f"the parts of {first.path} hold {len(tensors)} tensors together, expected {expected}",
             hint="download the parts again",
         )
+    for part, tensor in tensors:
+        if tensor.type not in gguf.BLOCKS:
+            raise GGUFError(
+                f"{part.path} has weights of an unknown type: '{tensor.name}' is "
+                f"{tensor.type_name}",
+                hint="merge the parts with llama.cpp's llama-gguf-split --merge first",
+            )
     alignment = first.header.alignment
     keys = {key: span for key, span in first.header.spans.items() if key not in KEYS}
     head = struct.pack("<4sIQQ", gguf.MAGIC, 3, len(tensors), len(keys))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
 TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
+TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
 COLOR_FLAGS = ("-co", "--color")  # llama.cpp takes them bare, too
 COLOR_VALUES = (["auto"], ["on"], ["off"])
 
@@ -78,7 +79,8 @@ def normalised(arguments: Sequence[str]) -> list[str]:
     for index, argument in enumerate(arguments):
         if argument == "--":
             return [*result, *arguments[index:]]
-        match = GO_STYLE.fullmatch(argument)
+        text = index and arguments[index - 1] in TEXT_FLAGS  # what follows is free text
+        match = None if text else GO_STYLE.fullmatch(argument)
         if argument == "-embedded":
             result.append("--embedded")
         elif match and match[1] in ("i", "embedded", "interactive"):

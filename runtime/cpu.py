@@ -35,6 +35,8 @@ PROBE_MODEL, PROBE_LOGITS = "probe.gguf", "probe.logits"
 PROBE_TOKENS = (*range(40, 40 + 24), 7)
 """A prompt long enough for matrix-matrix kernels, and one token more for matrix-vector ones."""
 CHILD_SECONDS = 60
+OUTSIDE = ("SIGKILL", "SIGALRM")
+"""How the system ends a child for want of memory or time: no fault of the variant's for good."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
     for name in ranking:
         failure = prove(available[name], probe)
         if not failure:
-            memory.keep(name, found, rejected)
+            if not any(
+                signal_name in text for text in rejected.values() for signal_name in OUTSIDE
+            ):
+                memory.keep(name, found, rejected)
             return Choice(name, available[name], found, rejected)
         rejected[name] = failure
         print(

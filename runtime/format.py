@@ -1,4 +1,4 @@
-"""The footer, the manifest and the ELF section table of a bundle, as FORMAT.md specifies them.
+"""The footer and the manifest of a bundle, as FORMAT.md specifies them.
 
 All integers are little-endian and all offsets are absolute, 64-bit, from the start of the file.
 This module turns bytes into checked values and back; it opens no files.

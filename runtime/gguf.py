@@ -21,6 +21,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 STRING_MAX = 64 << 20  # the longest real ones are chat templates and precompiled charsets
 KEEP_MAX = 1 << 16  # longer arrays (vocabularies) are walked over, not kept
+WORDS_MAX = 1 << 22  # ten times the largest vocabularies; walking over more takes too long
 DIMENSIONS_MAX = 4
 DEFAULT_ALIGNMENT = 32
 
@@ -299,6 +300,8 @@ class _Scanner:
                 return []
             return [value for (value,) in layout.iter_unpack(self._take(length))]
         if kind == _STRING:
+            if count > WORDS_MAX:
+                raise self._unsound(f"a list claims {count} texts, at most {WORDS_MAX}")
             self._checked(count * 8)
             if count <= KEEP_MAX:
                 return [self._string() for _ in range(count)]

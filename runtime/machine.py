@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 CPUS = Path("/sys/devices/system/cpu")
 
 
@@ -44,13 +45,12 @@ def _cpu_quota() -> float | None:
         words = _read(folder / "cpu.max").split()
         if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
             limits.append(int(words[0]) / int(words[1]))
-    if limits:
-        return min(limits)
-    quota = _read(CGROUP / "cpu/cpu.cfs_quota_us")
-    period = _read(CGROUP / "cpu/cpu.cfs_period_us")
-    if quota.isdigit() and period.isdigit() and int(period):
-        return int(quota) / int(period)
-    return None
+    for folder in _old_cgroup_folders("cpu"):
+        quota = _read(folder / "cpu.cfs_quota_us")
+        period = _read(folder / "cpu.cfs_period_us")
+        if quota.isdigit() and period.isdigit() and int(period):
+            limits.append(int(quota) / int(period))
+    return min(limits, default=None)
 
 
 def available_memory() -> int | None:
@@ -63,10 +63,11 @@ def available_memory() -> int | None:
         used = _read(folder / "memory.current")
         if limit.isdigit() and used.isdigit():
             candidates.append(int(limit) - int(used) + _reclaimable(folder / "memory.stat"))
-    v1 = CGROUP / "memory"
-    limit, used = _read(v1 / "memory.limit_in_bytes"), _read(v1 / "memory.usage_in_bytes")
-    if limit.isdigit() and used.isdigit() and int(limit) < 1 << 60:
-        candidates.append(int(limit) - int(used) + _reclaimable(v1 / "memory.stat"))
+    for folder in _old_cgroup_folders("memory"):
+        limit = _read(folder / "memory.limit_in_bytes")
+        used = _read(folder / "memory.usage_in_bytes")
+        if limit.isdigit() and used.isdigit() and int(limit) < 1 << 60:
+            candidates.append(int(limit) - int(used) + _reclaimable(folder / "memory.stat"))
     candidates += _address_space()
     return max(0, min(candidates)) if candidates else None
 
@@ -92,10 +93,20 @@ def _reclaimable(stat: Path) -> int:
 
 def _cgroup_folders() -> list[Path]:
     """Return the folders of our control group (version 2) and its parents."""
-    match = re.search(r"^0::(/.*)$", _read(Path("/proc/self/cgroup")), re.M)
-    folder = CGROUP / (match[1].strip("/") if match else "")
-    folders = [folder, *folder.parents]
-    return [f for f in folders if f == CGROUP or CGROUP in f.parents]
+    match = re.search(r"^0::(/.*)$", _read(OWN_CGROUPS), re.M)
+    return _upwards(CGROUP, match[1] if match else "")
+
+
+def _old_cgroup_folders(controller: str) -> list[Path]:
+    """Return the folders of our control group (version 1) for a controller, and its parents."""
+    match = re.search(rf"^\d+:(?:\w+,)*{controller}(?:,\w+)*:(/.*)$", _read(OWN_CGROUPS), re.M)
+    return _upwards(CGROUP / controller, match[1] if match else "")
+
+
+def _upwards(root: Path, below: str) -> list[Path]:
+    """Return the folder `below` in `root` and all above it, up to `root`."""
+    folder = root / below.strip("/")
+    return [f for f in (folder, *folder.parents) if f == root or root in f.parents]
 
 
 def cpu_name() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runtime import gguf, llama, payload, restore, strangers
 from runtime.errors import GGUFError, ModelError
+from runtime.format import Section
 from runtime.llama import api, log
 from runtime.options import Options
 from runtime.payload import Bundle
@@ -53,8 +54,22 @@ def embedded(bundle: Bundle) -> Source:
             bundle.fd, section.size, label=label, offset=section.offset, hyperparameters_only=True
         )
     else:
-        header = gguf.parse(restore.first_bytes(bundle, section), label=label)
+        header = _restored_header(bundle, section, label)
     return Source(label, bundle.fd, section.offset, section.size, header, bundle)
+
+
+def _restored_header(bundle: Bundle, section: Section, label: str) -> gguf.Header:
+    """Read a compressed model's hyperparameters from as few frames as hold them."""
+    count, start = 1, b""
+    while True:
+        known = len(start)
+        start = restore.first_bytes(bundle, section, count)
+        try:
+            return gguf.parse(start, label=label)
+        except GGUFError:
+            if len(start) in (known, section.size):
+                raise
+        count *= 4
 
 
 def open_source(path: Path) -> Source:
@@ -72,12 +87,17 @@ def open_source(path: Path) -> Source:
             header = gguf.read(fd, size, label=str(path), hyperparameters_only=True)
             return Source(str(path), fd, 0, size, header)
         if bundle := payload.find(path):
+            source = embedded(bundle)
             os.close(fd)
-            return embedded(bundle)
+            return source
         what, cure = strangers.identify(os.pread(fd, strangers.FIRST_BYTES, 0))
         raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)
     except IsADirectoryError:
+        os.close(fd)
         raise ModelError(f"{path} is a folder", hint="name the .gguf file inside it") from None
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 class Model:

@@ -156,7 +156,10 @@ def copy_out(
                 progress(done, size)
             out.flush()
             os.fsync(out.fileno())
-        os.link(temporary, target)  # unlike rename, never replaces what appeared meanwhile
+        try:
+            os.link(temporary, target)  # unlike rename, never replaces what appeared meanwhile
+        except PermissionError:  # FAT knows no links
+            temporary.rename(target)
     except OSError as exc:
         raise PayloadError(f"{target} cannot be written: {exc.strerror}") from exc
     finally:

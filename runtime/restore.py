@@ -54,16 +54,20 @@ def restore(
     return fd
 
 
-def first_bytes(bundle: Bundle, section: Section) -> bytes:
-    """Return the beginning of a compressed section's original: its first frame."""
+def first_bytes(bundle: Bundle, section: Section, count: int = 1) -> bytes:
+    """Return the beginning of a compressed section's original: its first `count` frames."""
     frames = _frames(bundle, section)
     if not frames:
         raise _damaged(section, "it is empty")
-    frame = frames[0]
+    return b"".join(_content(bundle, section, frame) for frame in frames[:count])
+
+
+def _content(bundle: Bundle, section: Section, frame: Frame) -> bytes:
+    """Decompress one frame."""
     data = os.pread(bundle.fd, frame.length, section.offset + frame.offset)
     try:
         if zstandard.get_frame_parameters(data).content_size != frame.size:
-            raise _damaged(section, "its first frame has another size than it should")
+            raise _damaged(section, "a frame has another size than it should")
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=frame.size)
     except zstandard.ZstdError as exc:
         raise _damaged(section, str(exc)) from exc
@@ -155,9 +159,9 @@ def _fill_mapped(
             threading.Thread(target=job.run, args=(stripe,), daemon=True)
             for stripe in _stripes(frames, threads)
         ]
-        for worker in workers:
-            worker.start()
         try:
+            for worker in workers:
+                worker.start()
             for worker in workers:
                 while worker.is_alive():
                     worker.join(TICK)
@@ -165,9 +169,10 @@ def _fill_mapped(
         finally:
             job.stop = True  # Ctrl-C: the mappings must outlive the threads that use them
             for worker in workers:
-                worker.join()
-        if job.failure:
-            raise _damaged(section, job.failure)
+                if worker.ident is not None:  # one that could not be started has none
+                    worker.join()
+        if job.failure or job.done != section.size:
+            raise _damaged(section, job.failure or "a part of it was not restored")
         progress(section.size, section.size)
 
 
@@ -196,9 +201,9 @@ class _Job:
     def run(self, frames: Sequence[Frame]) -> None:
         """Decompress `frames`; record the first failure instead of raising."""
         slot = next(self._next)
-        decompressor = zstandard.ZstdDecompressor()
         source, target = memoryview(self.source), memoryview(self.target)
         try:
+            decompressor = zstandard.ZstdDecompressor()
             for frame in frames:
                 if self.stop:
                     return

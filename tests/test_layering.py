@@ -45,7 +45,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ALLOWED: dict[str, set[str]] = {
     "bundle": {"runtime", "format", "payload", "progress", "units"},  # __version__; writes, says
     "check": {"errors", "units"},
-    "cli": {"runtime", "errors", "payload", "about", "parts"},  # inspect; verify and extract
+    "cli": {"runtime", "errors", "payload", "about", "parts", "terminal"},  # inspect, verify …
     "compress": {"payload", "seekable"},
     "config": {"errors", "options"},
     "elf": {"errors"},
