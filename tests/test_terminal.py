@@ -50,7 +50,7 @@ class Terminal:
             return False
         self.raw += data
         self._stream.feed(data)
-        if data.endswith(b"\x1b[6n"):  # prompt_toolkit asks where the cursor is
+        if b"\x1b[6n" in data:  # prompt_toolkit asks where the cursor is
             self.child.send(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
         return True
 
@@ -126,7 +126,9 @@ def test_control_c_stops_the_answer_and_not_the_program(chat: Program) -> None:
 def test_several_lines_and_the_history(terminal: Terminal) -> None:
     terminal.type("What is the capital \\")
     terminal.type("of France?")
-    terminal.shows(PARIS)
+    terminal.shows("\n>")
+    terminal.type("/undo")
+    assert terminal.shows("taken back: What is the capital\nof France?")
     terminal.type('"""')
     terminal.type("What is the capital of Japan?")
     terminal.type('"""')
@@ -135,10 +137,10 @@ def test_several_lines_and_the_history(terminal: Terminal) -> None:
     terminal.type("/clear")
     terminal.shows("starts anew")
     terminal.type("What is the capital of France?")
-    terminal.shows(PARIS, times=2)
+    terminal.shows(PARIS)
     terminal.child.send("\x1b[A\x1b[A")  # twice up the history: past the question to /clear
     terminal.child.send("\x1b[B\r")  # and down again
-    assert terminal.shows(PARIS, times=3)
+    assert terminal.shows(PARIS, times=2)
     terminal.type("/exit")
     assert terminal.ended() == 0
 
