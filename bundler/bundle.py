@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ def make(
             if codec == "zstd":
                 return compress.compress(source, fd, update)
             source.copy_to(fd, lambda done: update(done, source.size))
+            os.fsync(fd)  # now, while the hash is still being taken
             return source.size
 
         weld(out, Stub.of(stub), [Part(section, write, digest)], manifest)

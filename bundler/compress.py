@@ -14,8 +14,8 @@ from bundler.source import Source
 from runtime import seekable
 from runtime.payload import Progress
 
-FRAME = 4 << 20
-"""Small enough for every core to have work, large enough to cost nothing in ratio."""
+FRAME = 1 << 20
+"""Small enough for a core's cache when it is restored, large enough to cost no ratio."""
 LEVEL = 3
 WINDOW = 4
 """Frames per thread that may wait to be written."""

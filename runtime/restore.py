@@ -1,13 +1,12 @@
 """Restore a compressed section into memory, in parallel.
 
 The target is a memfd, sealed when it is complete, so that nothing can change the weights any
-more; where the system has none, an unlinked temporary file. Every thread decompresses straight
-into the target's pages: no intermediate copy, and nothing but the seek table on the heap.
+more; where the system has none, an unlinked temporary file. Every thread decompresses frame by
+frame into a buffer that fits the processor's cache, and writes it to its place.
 """
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import tempfile
@@ -23,7 +22,6 @@ from runtime.format import Section
 from runtime.payload import Bundle, Progress
 from runtime.seekable import Frame
 
-MADV_POPULATE_WRITE = 23  # Linux 5.14; older kernels answer EINVAL and fault page by page
 F_ADD_SEALS = 1033
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL | SHRINK | GROW | WRITE
 TICK = 0.05  # seconds between two looks at the progress, and at Ctrl-C
@@ -152,9 +150,8 @@ def _fill_mapped(
             offset=section.offset - base,
             access=mmap.ACCESS_READ,
         ) as source,
-        mmap.mmap(fd, section.size) as target,
     ):
-        job = _Job(source, base, target, len(frames))
+        job = _Job(source, base, fd, len(frames))
         workers = [
             threading.Thread(target=job.run, args=(stripe,), daemon=True)
             for stripe in _stripes(frames, threads)
@@ -179,18 +176,13 @@ def _fill_mapped(
 class _Job:
     """What the threads of one restore share."""
 
-    def __init__(self, source: mmap.mmap, base: int, target: mmap.mmap, count: int) -> None:
+    def __init__(self, source: mmap.mmap, base: int, target: int, count: int) -> None:
         self.source = source
         self.base = base
         self.target = target
         self.stop = False
         self.failure = ""
         self._sizes = [0] * count  # a slot each, so that the threads need no lock
-        anchor = ctypes.c_char.from_buffer(target)
-        self._address = ctypes.addressof(anchor)
-        del anchor  # it would pin the mapping
-        self._madvise = ctypes.CDLL(None).madvise
-        self._madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         self._next = iter(range(count))
 
     @property
@@ -201,34 +193,34 @@ class _Job:
     def run(self, frames: Sequence[Frame]) -> None:
         """Decompress `frames`; record the first failure instead of raising."""
         slot = next(self._next)
-        source, target = memoryview(self.source), memoryview(self.target)
+        source = memoryview(self.source)
         try:
             decompressor = zstandard.ZstdDecompressor()
+            # Small enough for the cache. Writing it costs less than faulting zeroed pages in.
+            scratch = memoryview(bytearray(max((f.size for f in frames), default=0)))
             for frame in frames:
                 if self.stop:
                     return
-                self._populate(frame)
                 start = self.base + frame.offset
                 with (
                     source[start : start + frame.length] as data,
-                    target[frame.target : frame.target + frame.size] as out,
-                    # One pass straight into `out`: libzstd sees room for the whole content.
+                    # One pass into `scratch`: libzstd sees room for the whole content.
                     decompressor.stream_reader(data) as reader,
                 ):
-                    if reader.readinto(out) != frame.size or reader.read(1):
+                    if reader.readinto(scratch[: frame.size]) != frame.size or reader.read(1):
                         raise zstandard.ZstdError("a frame has another size than it should")
+                self._write(scratch[: frame.size], frame.target)
                 self._sizes[slot] += frame.size
         except Exception as exc:  # raised again by the thread that waits
             self.failure = self.failure or str(exc) or type(exc).__name__
             self.stop = True
         finally:
             source.release()
-            target.release()
 
-    def _populate(self, frame: Frame) -> None:
-        """Fault the frame's pages in with one call, outside the interpreter's lock."""
-        start = frame.target // mmap.PAGESIZE * mmap.PAGESIZE
-        self._madvise(self._address + start, frame.target + frame.size - start, MADV_POPULATE_WRITE)
+    def _write(self, data: memoryview, offset: int) -> None:
+        while data:
+            written = os.pwrite(self.target, data, offset)
+            data, offset = data[written:], offset + written
 
 
 def _stripes(frames: Sequence[Frame], threads: int) -> list[Sequence[Frame]]:
