@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -77,13 +78,17 @@ def _interactive(session: Session, name: str, question: str) -> None:
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
     if session.options.greeting:
         click.echo(session.options.greeting)
-    Chat(
+    chat = Chat(
         session.conversation,
         read_line=read_line,
         out=sys.stdout,
         style=style,
         show_stats=session.options.stats,
-    ).run(question)
+    )
+    typed = sys.stdin.isatty()
+    # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.
+    with terminal.on_interrupt(lambda: None) if typed else contextlib.nullcontext():
+        chat.run(question)
 
 
 def notify(text: str) -> None:

@@ -60,8 +60,9 @@ class Terminal:
 
     def ended(self) -> int:
         """Wait for the end; return the exit code."""
+        end = time.monotonic() + 60
         while self._read():
-            pass
+            assert time.monotonic() < end, f"it goes on:\n{self.text}"
         self.child.close()
         return int(self.child.exitstatus)
 
@@ -115,12 +116,27 @@ def test_control_c_stops_the_answer_and_not_the_program(chat: Program) -> None:
     terminal.type("Tell me a story.")
     terminal.shows("Once")
     terminal.child.sendintr()
-    assert terminal.shows("stopped")
+    # Between an answer and the next prompt the keys are the system's: wait for the prompt.
+    assert terminal.shows("stopped\n>")
 
     terminal.child.sendintr()
-    assert terminal.shows("Ctrl-D or /exit leaves")
+    assert terminal.shows("Ctrl-D or /exit leaves\n>")
     terminal.child.sendeof()
     assert terminal.ended() == 0
+
+
+def test_control_c_too_late_does_not_end_the_program(chat: Program) -> None:
+    """It may hit anything between the last token and the prompt."""
+    terminal = Terminal(chat.path, "-n", "1")
+    terminal.shows("\n>")
+    for _ in range(10):
+        terminal.type("Tell me a story.")
+        for _ in range(20):
+            terminal.child.sendintr()
+            time.sleep(0.005)
+    terminal.type("/clear")
+    assert terminal.shows("starts anew")
+    terminal.child.close(force=True)
 
 
 def test_several_lines_and_the_history(terminal: Terminal) -> None:
