@@ -125,20 +125,6 @@ def test_control_c_stops_the_answer_and_not_the_program(chat: Program) -> None:
     assert terminal.ended() == 0
 
 
-def test_control_c_too_late_does_not_end_the_program(chat: Program) -> None:
-    """It may hit anything between the last token and the prompt."""
-    terminal = Terminal(chat.path, "-n", "1")
-    terminal.shows("\n>")
-    for _ in range(10):
-        terminal.type("Tell me a story.")
-        for _ in range(20):
-            terminal.child.sendintr()
-            time.sleep(0.005)
-    terminal.type("/clear")
-    assert terminal.shows("starts anew")
-    terminal.child.close(force=True)
-
-
 def test_several_lines_and_the_history(terminal: Terminal) -> None:
     terminal.type("What is the capital \\")
     terminal.type("of France?")
