@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,7 +74,9 @@ class Engine:
         self._batch_size = int(settings.n_batch)
         self.context_size = int(api.llama_n_ctx(self._context))
         self._tokens: list[int] = []
-        self._cancelled = threading.Event()
+        # A plain attribute: a lock, such as an Event's, held by the code that a signal
+        # interrupts would make the handler wait for ever.
+        self._cancelled = False
 
     def close(self) -> None:
         """Free the context."""
@@ -85,7 +86,7 @@ class Engine:
 
     def cancel(self) -> None:
         """End the running answer within one step; safe from any thread or signal handler."""
-        self._cancelled.set()
+        self._cancelled = True
 
     def generate(self, prompt: Sequence[int], options: Options | None = None) -> Iterator[str]:
         """Yield the answer to `prompt` in pieces of text, whole characters only.
@@ -94,7 +95,7 @@ class Engine:
         ModelError when the prompt is empty or does not fit into the context.
         """
         options = options or self.options
-        self._cancelled.clear()
+        self._cancelled = False
         self.stats = stats = Stats(len(prompt), context_size=self.context_size)
         if not prompt:
             raise ModelError("the prompt is empty", hint="ask something")
@@ -109,11 +110,11 @@ class Engine:
         try:
             begin = time.perf_counter()
             self._prefill(prompt)
-            if not self._cancelled.is_set():
+            if not self._cancelled:
                 for token in self._sampled(sampler, options, begin):
                     if text := decoder.decode(self.model.piece(token)):
                         yield text
-            if self._cancelled.is_set():
+            if self._cancelled:
                 stats.reason = "cancelled"
             if text := decoder.decode(b"", final=True):
                 yield text
@@ -131,7 +132,7 @@ class Engine:
         del self._tokens[keep:]
         self.stats.cached_tokens = keep
         for start in range(keep, len(prompt), self._batch_size):
-            if self._cancelled.is_set():
+            if self._cancelled:
                 return
             self._decode(prompt[start : start + self._batch_size])
 
@@ -141,7 +142,7 @@ class Engine:
         stats.reason = "length"
         limit = options.n_predict
         first = 0.0
-        while limit and not self._cancelled.is_set():
+        while limit and not self._cancelled:
             token = int(api.llama_sampler_sample(sampler, self._context, -1))
             now = time.perf_counter()
             first = first or now

@@ -40,10 +40,16 @@ class Terminal:
                 raise AssertionError(f"no {text!r} on the screen:\n{self.text}")
         return True
 
-    def _read(self) -> bool:
+    def read(self, seconds: float) -> None:
+        """Show what is written within the next `seconds`."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self._read(left):
+            pass
+
+    def _read(self, seconds: float = 0.1) -> bool:
         """Show what has been written since; return False once the program has ended."""
         try:
-            data = self.child.read_nonblocking(65536, timeout=0.1)
+            data = self.child.read_nonblocking(65536, timeout=seconds)
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
@@ -122,6 +128,24 @@ def test_control_c_stops_the_answer_and_not_the_program(chat: Program) -> None:
     terminal.child.sendintr()
     assert terminal.shows("Ctrl-D or /exit leaves\n>")
     terminal.child.sendeof()
+    assert terminal.ended() == 0
+
+
+def test_no_storm_of_control_c_stops_the_chat(chat: Program) -> None:
+    terminal = Terminal(chat.path, "-n", "1")
+    terminal.shows("\n>")
+    for number in range(5):
+        terminal.type("Tell me a story.")
+        for _ in range(40):
+            terminal.child.sendintr()
+            terminal.read(0.002)
+        # A Ctrl-C makes the system forget the keys before it: repeat what may have been lost.
+        end = time.monotonic() + 60
+        while f"no command /alive{number}" not in terminal.text:
+            assert time.monotonic() < end, f"it hangs:\n{terminal.text}"
+            terminal.type(f"/alive{number}")
+            terminal.read(0.2)
+    terminal.type("/exit")
     assert terminal.ended() == 0
 
 
