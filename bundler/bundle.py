@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bundler import compress
-from bundler.lint import Model
+from bundler.digest import hashing
+from bundler.lint import Model, Verdict
 from bundler.output import publish
 from bundler.source import Source
 from bundler.weld import Part, Stub, weld
@@ -36,24 +35,46 @@ class Recipe:
 
 
 def make(
-    target: Path, stub: Bundle, model: Model, recipe: Recipe, say: Callable[[str], None]
+    target: Path,
+    stub: Bundle,
+    model: Model,
+    verdict: Future[Verdict],
+    recipe: Recipe,
+    say: Callable[[str], None],
 ) -> None:
-    """Write the executable `target`; raise AppError and leave nothing behind on failure."""
+    """Write the executable `target`; raise AppError and leave nothing behind on failure.
+
+    The engine's `verdict` may still be awaited: it is needed only when the weights are written,
+    and a refusal stops the writing at once.
+    """
     source = model.source
     codec = choose_codec(source, recipe.compression, say)
-    manifest = Manifest(
-        name=recipe.name,
-        defaults=dict(recipe.defaults),
-        model=model.facts,
-        tool=f"modelembed {__version__}",
-    )
+
+    def describe() -> Manifest:
+        for warning in verdict.result().warnings:
+            say(f"warning: {warning}")
+        defaults = dict(recipe.defaults)
+        if template := verdict.result().chat_template:
+            defaults.setdefault("chat_template", template)
+        return Manifest(
+            name=recipe.name,
+            defaults=defaults,
+            model=model.facts,
+            tool=f"modelembed {__version__}",
+        )
+
     section = Section(SECTION, "model", 0, 0, source.size, codec, "")
     verb = "compressing" if codec == "zstd" else "writing"
     with (
         publish(target, force=recipe.force) as out,
-        _hashing(source) as digest,
-        progress(f"{verb} {gigabytes(source.size)}") as update,
+        hashing(source) as digest,
+        progress(f"{verb} {gigabytes(source.size)}") as show,
     ):
+
+        def update(done: int, total: int) -> None:
+            if verdict.done():
+                verdict.result()
+            show(done, total)
 
         def write(fd: int) -> int:
             if codec == "zstd":
@@ -62,7 +83,7 @@ def make(
             os.fsync(fd)  # now, while the hash is still being taken
             return source.size
 
-        weld(out, Stub.of(stub), [Part(section, write, digest)], manifest)
+        weld(out, Stub.of(stub), [Part(section, write, digest)], describe)
 
 
 def choose_codec(source: Source, compression: str, say: Callable[[str], None]) -> str:
@@ -77,36 +98,3 @@ def choose_codec(source: Source, compression: str, say: Callable[[str], None]) -
         return "zstd"
     say(f"storing: {figures}; stored models start at once and share their memory")
     return "stored"
-
-
-@contextlib.contextmanager
-def _hashing(source: Source) -> Iterator[Callable[[], str]]:
-    """Hash `source` in a thread of its own, while it is copied; give a call for the result."""
-    digest = hashlib.sha256()
-    stop = threading.Event()
-    failures: list[Exception] = []
-
-    def work() -> None:
-        try:
-            for chunk in source.chunks():
-                if stop.is_set():
-                    return
-                digest.update(chunk)
-        except Exception as exc:
-            failures.append(exc)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-
-    def result() -> str:
-        while thread.is_alive():
-            thread.join(0.1)  # in steps, so that Ctrl-C is heard
-        if failures:
-            raise failures[0]
-        return digest.hexdigest()
-
-    try:
-        yield result
-    finally:
-        stop.set()
-        thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,24 +153,26 @@ def _make(
     """Lint, write, prove."""
     from bundler import stub as stubs
 
-    opened_early = lint.preflight(model)
+    opened = lint.preflight(model)
     runtime_path = stub_path or stubs.build(say)
     runtime = stubs.open_stub(runtime_path)
     here = stubs.runs_here(runtime)
-    found = lint.examine(
-        opened_early, runtime_path if here else None, defaults.get("chat_template", "")
-    )
+    found = lint.examine(opened)
     for warning in found.warnings:
         say(f"warning: {warning}")
-    if found.chat_template:
-        defaults.setdefault("chat_template", found.chat_template)
     if license_name:
         found.facts["license"] = license_name
     name = name or found.facts.get("name", "") or output.stem
     licence = found.facts.get("license", "not stated")
     say(f"model: {name}, {found.facts['architecture']}, licence: {licence}")
     recipe = bundling.Recipe(name, compression, defaults, force)
-    bundling.make(output, runtime, found, recipe, say)
+    with ThreadPoolExecutor(1) as pool:
+        verdict = (
+            pool.submit(lint.ask_engine, runtime_path, opened, defaults.get("chat_template", ""))
+            if here
+            else pool.submit(lint.Verdict)
+        )
+        bundling.make(output, runtime, found, verdict, recipe, say)
     say(f"wrote {output}")
     if run_check and here:
         for line in check.prove(output, found.source.size).lines():

@@ -30,8 +30,15 @@ class Model:
     facts: dict[str, Any]
     """For the manifest: name, license, architecture, parameters, quantization …"""
     warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the engine thinks of a model that it would load."""
+
     chat_template: str = ""
     """What to bake in when the model has none of its own."""
+    warnings: list[str] = field(default_factory=list)
 
 
 def preflight(path: Path) -> list[Opened]:
@@ -50,28 +57,27 @@ def preflight(path: Path) -> list[Opened]:
     return opened
 
 
-def examine(opened: list[Opened], stub: Path | None, chat_template: str) -> Model:
-    """Return the model fit for bundling; raise GGUFError when the engine refuses it.
-
-    `stub` is asked what its engine thinks of the model, unless it is for another platform
-    (None). `chat_template` overrides the model's own.
-    """
-    path, header = opened[0].path, opened[0].header
+def examine(opened: list[Opened]) -> Model:
+    """Return what is to be bundled, and what its header says about it."""
     warnings: list[str] = []
-    fallback = ""
     if len(opened) > 1:
         warnings.append(f"merged {len(opened)} parts into one model")
-    source = splits.merged(opened)
-    if stub is not None:
-        with _askable(source, opened) as askable:
-            answer = _ask(stub, askable, chat_template)
-        if answer["error"]:
-            raise _refused(answer["error"], header, path)
-        fallback = _check_template(answer, warnings)
-    facts = _facts(header, opened, path)
+    facts = _facts(opened[0].header, opened, opened[0].path)
     if not facts.get("license"):
         warnings.append("the model file names no licence: check that you may pass it on")
-    return Model(source, facts, warnings, fallback)
+    return Model(splits.merged(opened), facts, warnings)
+
+
+def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> Verdict:
+    """Let the engine in `stub` load the model's vocabulary and render its template.
+
+    `chat_template` overrides the model's own. Raise GGUFError when the engine refuses either.
+    """
+    with _askable(opened) as askable:
+        answer = _ask(stub, askable, chat_template)
+    if answer["error"]:
+        raise _refused(answer["error"], opened[0].header, opened[0].path)
+    return _judged_template(answer)
 
 
 def _check_kind(header: Header, path: Path) -> None:
@@ -116,7 +122,7 @@ def _check_vocabulary_only(header: Header, opened: list[Opened], path: Path) -> 
 
 
 @contextmanager
-def _askable(source: Source, opened: list[Opened]) -> Iterator[Path]:
+def _askable(opened: list[Opened]) -> Iterator[Path]:
     """Give a file that the engine can read the vocabulary from.
 
     Of a split model that is the merged header over a hole as large as the weights.
@@ -124,6 +130,7 @@ def _askable(source: Source, opened: list[Opened]) -> Iterator[Path]:
     if len(opened) == 1:
         yield opened[0].path
         return
+    source = splits.merged(opened)
     head = source.parts[0]
     assert isinstance(head, bytes)
     with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
@@ -134,7 +141,6 @@ def _askable(source: Source, opened: list[Opened]) -> Iterator[Path]:
 
 
 def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
-    """Let the engine that will be shipped load the vocabulary and render the template."""
     command = [str(stub), "probe", str(path), "--chat-template", chat_template]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=QUESTION_SECONDS,
@@ -161,7 +167,7 @@ def _refused(reason: str, header: Header, path: Path) -> GGUFError:
     return GGUFError(f"the engine refuses {path}: {reason}", hint="convert the model again")
 
 
-def _check_template(answer: dict[str, Any], warnings: list[str]) -> str:
+def _judged_template(answer: dict[str, Any]) -> Verdict:
     """Return the template to bake in when the model has none; refuse one that is broken."""
     if answer["template_error"]:
         raise GGUFError(
@@ -169,12 +175,12 @@ def _check_template(answer: dict[str, Any], warnings: list[str]) -> str:
             hint="give a working one: --chat-template FILE, or a name such as chatml",
         )
     if answer["template"] == "missing":
-        warnings.append(
+        warning = (
             "the model has no chat template: using 'chatml' "
             "(set the right one with --chat-template FILE|NAME if its answers are odd)"
         )
-        return "chatml"
-    return ""
+        return Verdict("chatml", [warning])
+    return Verdict()
 
 
 def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _quantized(weights: object, kind: int) -> object:
     import numpy as np
     from gguf.quants import quant_shape_to_byte_shape
 
-    from runtime.llama import library_folder
+    from runtime.libraries import library_folder
 
     library = ctypes.CDLL(str(library_folder() / "libggml-base.so"))
     library.ggml_quantize_chunk.restype = ctypes.c_size_t

@@ -21,7 +21,7 @@ import runtime
 from bundler import elf, engine, probe
 from bundler.output import publish
 from bundler.weld import Stub, weld
-from runtime import __version__, cpu, llama, payload, unpacked
+from runtime import __version__, cpu, libraries, payload, unpacked
 from runtime.errors import AppError, FormatError
 from runtime.format import Manifest
 from runtime.payload import Bundle
@@ -53,9 +53,9 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
 
     `variants` is a folder of further CPU variant libraries to put in, for tests.
     """
-    libraries = engine_folder()
+    engine_libraries = engine_folder()
     extra = sorted(variants.glob("*.so")) if variants else []
-    identity = _identity([*sorted(libraries.glob("*.so")), *extra])
+    identity = _identity(extra)
     folder = engine.cache_folder() / "stubs"
     target = folder / f"stub-{__version__}-{identity}"
     if target.exists() and not force:
@@ -66,7 +66,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         work = Path(scratch)
         chosen = work / "engine"
         chosen.mkdir()
-        for library in libraries.glob("lib*.so"):
+        for library in engine_libraries.glob("lib*.so"):
             shutil.copy2(library, chosen)
         data = work / "data"
         probe.write(data / "probe", chosen, identity)
@@ -80,7 +80,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         image = _freeze(work, chosen, data, say).read_bytes()
         stub = _taken_apart(image, _facts(chosen, image, identity))
         with publish(target, force=True) as out:
-            weld(out, stub, [], Manifest(tool=f"modelembed {__version__}"))
+            weld(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
     for old in sorted(folder.glob("stub-*"), key=lambda path: -path.stat().st_mtime)[KEPT:]:
         old.unlink(missing_ok=True)
@@ -89,7 +89,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
 
 def engine_folder() -> Path:
     """Return the folder of the engine's libraries; raise AppError if they were built otherwise."""
-    folder = llama.library_folder()
+    folder = libraries.library_folder()
     found = cpu.variants(folder)
     cure = "replace it with: python -m bundler.engine"
     if not found:
@@ -142,13 +142,20 @@ def _recipe() -> Path:
     raise AppError("build.spec is missing", hint="install modelembed again")
 
 
-def _identity(libraries: list[Path]) -> str:
-    """Return a hash of everything that the stub is made of."""
+def _identity(extra: list[Path]) -> str:
+    """Return a hash of everything that the stub is made of, `extra` libraries included.
+
+    The engine is known by what pip recorded of it, the hashes of all its files: reading them
+    all would cost a fifth of a second at every `bundle`.
+    """
     digest = hashlib.sha256()
     sources = sorted((_root() / "runtime").glob("**/*.py"))
     recipe = [_recipe(), Path(probe.__file__), Path(__file__)]
-    for path in [*sources, *recipe, *libraries]:
+    for path in [*sources, *recipe, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest.update(
+        (importlib.metadata.distribution("llama-cpp-python").read_text("RECORD") or "").encode()
+    )
     digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
     for name in SHIPPED:
         digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())

@@ -54,15 +54,18 @@ class Part:
     """Returns the SHA-256 of the original; called after `write`, so that both may overlap."""
 
 
-def weld(out: int, stub: Stub, parts: Sequence[Part], manifest: Manifest) -> Manifest:
-    """Write the executable to the empty file `out`; return the manifest with all offsets."""
+def weld(out: int, stub: Stub, parts: Sequence[Part], describe: Callable[[], Manifest]) -> Manifest:
+    """Write the executable to the empty file `out`; return the manifest with all offsets.
+
+    `describe` gives the rest of the manifest, and is called when the parts are written.
+    """
     _append(out, stub.prefix)
     placed = []
     for part in parts:
         offset = _pad(out, layout.SECTION_ALIGNMENT)
         length = part.write(out)
         placed.append(replace(part.section, offset=offset, length=length, sha256=part.digest()))
-    manifest = replace(manifest, sections=tuple(placed), stub=stub.facts)
+    manifest = replace(describe(), sections=tuple(placed), stub=stub.facts)
     encoded = manifest.encode()
     manifest_offset = _pad(out, layout.PKG_ALIGNMENT)
     _append(out, encoded)

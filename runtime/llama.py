@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import ctypes
 import importlib.machinery
-import importlib.util
 import os
 import sys
 import types
@@ -17,24 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import ModelError
-
-_REINSTALL = "install the engine with: python -m bundler.engine"
-
-
-def package_folder() -> Path:
-    """Return the folder of the installed llama_cpp package, without importing it."""
-    loaded = sys.modules.get("llama_cpp")
-    if loaded is not None and loaded.__path__:
-        return Path(next(iter(loaded.__path__)))
-    spec = importlib.util.find_spec("llama_cpp")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError("llama-cpp-python is not installed", hint=_REINSTALL)
-    return Path(spec.submodule_search_locations[0]).absolute()
-
-
-def library_folder() -> Path:
-    """Return the folder of the engine's shared libraries."""
-    return package_folder() / "lib"
+from runtime.libraries import REINSTALL, package_folder
 
 
 def _import_api() -> Any:
@@ -50,7 +32,7 @@ def _import_api() -> Any:
     try:
         import llama_cpp.llama_cpp as module
     except (ImportError, OSError, RuntimeError, FileNotFoundError) as exc:
-        raise ModelError(f"the engine cannot be loaded: {exc}", hint=_REINSTALL) from exc
+        raise ModelError(f"the engine cannot be loaded: {exc}", hint=REINSTALL) from exc
     return module
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime import cpu, llama, machine, memory, restore, template
+from runtime import cpu, libraries, llama, machine, memory, restore, template
 from runtime.conversation import Conversation
 from runtime.engine import Engine
 from runtime.errors import ModelError
@@ -134,7 +134,7 @@ def library_folder() -> Path:
     """Return the folder of the engine's libraries, frozen or installed."""
     if frozen := frozen_folder():
         return frozen / "llama_cpp" / "lib"
-    return llama.library_folder()
+    return libraries.library_folder()
 
 
 def frozen_folder() -> Path | None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bundler import engine, probe
-from runtime import cpu, llama
+from runtime import cpu, libraries
 from runtime.errors import UsageError
 
 PLANTED = {
@@ -84,21 +84,21 @@ def compiler() -> list[str]:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder of the real libraries, the planted ones and the probe."""
-    real = llama.library_folder()
+    real = libraries.library_folder()
     if cpu.BASELINE not in cpu.variants(real):
         pytest.skip(f"the installed engine has no {cpu.BASELINE} variant")
     folder = tmp_path_factory.mktemp("planted")
-    libraries = folder / "lib"
-    libraries.mkdir()
+    copies = folder / "lib"
+    copies.mkdir()
     for library in real.glob("lib*.so"):
-        shutil.copy2(library, libraries)
+        shutil.copy2(library, copies)
     for name, code in PLANTED.items():
         source = folder / f"{name}.c"
         source.write_text(code)
-        target = libraries / f"libggml-cpu-{name}.so"
+        target = copies / f"libggml-cpu-{name}.so"
         subprocess.run([*compiler(), "-shared", "-fPIC", "-o", target, source], check=True)
-    (libraries / "libggml-cpu-killed.so").rename(folder / "libggml-cpu-killed.so")
-    (libraries / "libggml-cpu-garbage.so").write_text("no library at all")
+    (copies / "libggml-cpu-killed.so").rename(folder / "libggml-cpu-killed.so")
+    (copies / "libggml-cpu-garbage.so").write_text("no library at all")
     probe.write(folder / "probe", real, "test")
     return folder
 
@@ -227,5 +227,5 @@ def test_plainest_variant_computes_the_probe_as_recorded(planted: Path) -> None:
 def test_every_variant_of_the_engine_has_a_score(planted: Path, tmp_path: Path) -> None:
     choice, _ = choose(planted, tmp_path)
 
-    assert set(cpu.variants(llama.library_folder())) <= set(choice["scores"])
+    assert set(cpu.variants(libraries.library_folder())) <= set(choice["scores"])
     assert choice["scores"]["x64"] > 0

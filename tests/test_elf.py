@@ -111,7 +111,12 @@ def welded(tmp_path: Path) -> Iterator[Path]:
     part = Part(section, lambda fd: os.write(fd, MODEL), lambda: sha256(MODEL).hex())
     path = tmp_path / "chat"
     with open(path, "w+b", buffering=0) as out:
-        weld(out.fileno(), Stub(prefix, headers, b"archive", {"a": 1}), [part], Manifest("Ada"))
+        weld(
+            out.fileno(),
+            Stub(prefix, headers, b"archive", {"a": 1}),
+            [part],
+            lambda: Manifest("Ada"),
+        )
     path.chmod(0o755)
     yield path
 
@@ -164,7 +169,7 @@ def test_stub_can_be_taken_out_of_a_bundle(welded: Path, tmp_path: Path) -> None
     stub = Stub.of(bundle)
     bundle.close()
     with open(tmp_path / "stub", "w+b", buffering=0) as out:
-        weld(out.fileno(), stub, [], Manifest())
+        weld(out.fileno(), stub, [], Manifest)
     names = [header.name for header in elf.sections((tmp_path / "stub").read_bytes())]
 
     assert b"archive" == stub.archive

@@ -12,11 +12,11 @@ DEMO = Path(__file__).parent.parent / "models" / "demo.gguf"
 STORM = """
 import signal, sys
 from pathlib import Path
-from runtime import cpu, llama, model
+from runtime import cpu, libraries, llama, model
 from runtime.engine import Engine
 from runtime.options import Options
 
-folder = llama.library_folder()
+folder = libraries.library_folder()
 llama.load_variant(folder / f"{cpu.PREFIX}{cpu.BASELINE}{cpu.SUFFIX}")
 llama.start()
 source = model.open_source(Path(sys.argv[1]))

@@ -29,7 +29,7 @@ from ggufs import (
     write_model,
 )
 
-from runtime import llama
+from runtime import libraries, llama
 
 TEXT = "the cat and the 猫 \N{GRINNING FACE}"
 
@@ -88,7 +88,7 @@ def engine() -> Engine:
     """The engine as installed, with the best CPU variant for this machine."""
     lib = llama.api
     if not lib._lib.ggml_backend_reg_count():
-        lib._lib.ggml_backend_load_all_from_path(os.fsencode(llama.library_folder()))
+        lib._lib.ggml_backend_load_all_from_path(os.fsencode(libraries.library_folder()))
     llama.start()
     return Engine(lib)
 

@@ -19,6 +19,7 @@ LAYERS = (
     {"runtime", "errors", "units", "strangers"},
     {
         "generation_tag",
+        "libraries",
         "format",
         "gguf",
         "seekable",
@@ -26,8 +27,8 @@ LAYERS = (
         "machine",
         "unpacked",
         "terminal",
-        "llama",
     },
+    {"llama"},
     {"payload", "memory", "cpu", "template"},
     {"progress", "about", "restore"},
     {"model", "parts"},
@@ -48,14 +49,15 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"runtime", "errors", "payload", "about", "parts", "terminal"},  # inspect, verify …
     "compress": {"payload", "seekable"},
     "config": {"errors", "options"},
+    "digest": set(),
     "elf": {"errors"},
     "engine": set(),  # runs before anything is installed
     "lint": {"errors", "gguf"},
     "output": {"errors"},
-    "probe": {"errors", "cpu", "llama"},  # the proof itself; where the libraries lie
+    "probe": {"errors", "cpu", "libraries"},  # the proof itself; where the libraries lie
     "source": {"errors"},
     "splits": {"errors", "gguf"},
-    "stub": {"runtime", "errors", "format", "payload", "cpu", "llama", "unpacked"},  # lock's name
+    "stub": {"runtime", "errors", "format", "payload", "cpu", "libraries", "unpacked"},
     "weld": {"format", "payload"},
 }  # fmt: skip
 

@@ -1,0 +1,92 @@
+"""Hashes of what is bundled, and when a remembered one may be believed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from bundler import digest
+from bundler.source import Extent, Source
+
+
+@pytest.fixture
+def model(tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(digest, "SETTLED", 0.05)
+    path = tmp_path / "model"
+    path.write_bytes(b"weights" * 1000)
+    time.sleep(0.1)
+    return path
+
+
+def hashed(path: Path, **extent: int) -> str:
+    with open(path, "rb") as file:
+        part = Extent(file.fileno(), extent.get("offset", 0), extent.get("length", 7000))
+        with digest.hashing(Source([part])) as result:
+            return result()
+
+
+def remembered(clean_home: Path) -> dict[str, str]:
+    path = clean_home / "cache" / "modelembed" / "digests.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def lie(clean_home: Path) -> None:
+    """Replace what is remembered, so that a test sees whether it was believed."""
+    path = clean_home / "cache" / "modelembed" / "digests.json"
+    path.write_text(json.dumps(dict.fromkeys(remembered(clean_home), "f" * 64)))
+
+
+def test_it_is_the_sha256(model: Path) -> None:
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == hashed(model)
+
+
+def test_a_file_left_alone_is_hashed_once(model: Path, clean_home: Path) -> None:
+    hashed(model)
+    lie(clean_home)
+
+    assert "f" * 64 == hashed(model)
+
+
+@pytest.mark.parametrize("change", ["content", "times taken back", "another file"])
+def test_a_changed_file_is_hashed_again(model: Path, clean_home: Path, change: str) -> None:
+    hashed(model)
+    lie(clean_home)
+    before = model.stat()
+    if change == "another file":
+        model.with_suffix(".new").write_bytes(b"changed" * 1000)
+        model.with_suffix(".new").replace(model)
+    else:
+        model.write_bytes(b"changed" * 1000)
+    if change == "times taken back":
+        os.utime(model, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert hashlib.sha256(b"changed" * 1000).hexdigest() == hashed(model)
+
+
+def test_a_file_written_just_now_is_not_remembered(
+    model: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "SETTLED", 60.0)
+
+    hashed(model)
+
+    assert {} == remembered(clean_home)
+
+
+def test_a_part_of_a_file_is_not_remembered(model: Path, clean_home: Path) -> None:
+    hashed(model, offset=7, length=70)
+
+    assert {} == remembered(clean_home)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}'])
+def test_a_damaged_memory_is_no_memory(model: Path, clean_home: Path, text: str) -> None:
+    hashed(model)
+    (clean_home / "cache" / "modelembed" / "digests.json").write_text(text)
+
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == hashed(model)
