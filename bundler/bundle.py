@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -12,26 +13,55 @@ from typing import Any
 from bundler import compress
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
-from bundler.output import publish
-from bundler.source import Source
-from bundler.weld import Part, Stub, weld
+from bundler.signing import SecretKey
 from runtime import __version__
+from runtime.edit import adapter
+from runtime.errors import UsageError
 from runtime.format import Manifest, Section
-from runtime.payload import Bundle
+from runtime.output import publish
+from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress
 from runtime.progress import progress
 from runtime.units import gigabytes
+from runtime.weld import Part, Stub, Written, weld, weld_beside
 
 SECTION = "model"
+AUTO = 0.10
+"""`auto` compresses when it saves this share: a mapped file starts at once and is shared."""
+DOUBT = 0.03
+"""How far samples may be off: below the threshold by more, nothing is coded just to see."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What to bundle, besides the model."""
 
-    name: str
-    compression: str = "auto"
+    name: str = ""
+    """What the program calls itself; empty for the model's own name."""
+    license: str = ""
+    threshold: float | None = AUTO
+    """Share that compression must save to be used; None to store whatever it would save."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
+    key: SecretKey | None = None
+    """What to sign it with."""
+    adapters: tuple[Path, ...] = ()
+    sidecar: bool = False
+    """Write the parts to a file of their own beside the executable."""
+
+
+def threshold(text: str) -> float | None:
+    """Return what `--compress TEXT` asks for: auto, max (or zstd), none, or a share like 15%."""
+    known = {"auto": AUTO, "max": 0.0, "zstd": 0.0, "none": None}
+    if text in known:
+        return known[text]
+    with contextlib.suppress(ValueError):
+        share = float(text.removesuffix("%")) / 100
+        if text.endswith("%") and 0 <= share < 1:
+            return share
+    raise UsageError(
+        f"--compress takes auto, max, none or a share such as 15%, not '{text}'",
+        hint="15% compresses where that makes the model at least 15% smaller",
+    )
 
 
 def make(
@@ -48,53 +78,91 @@ def make(
     and a refusal stops the writing at once.
     """
     source = model.source
-    codec = choose_codec(source, recipe.compression, say)
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(publish(target, force=recipe.force))
+        originals = [
+            (name, stack.enter_context(hashing(original))) for name, original in model.originals
+        ]
+        digest = stack.enter_context(hashing(source))
 
-    def describe() -> Manifest:
-        for warning in verdict.result().warnings:
-            say(f"warning: {warning}")
-        defaults = dict(recipe.defaults)
-        if template := verdict.result().chat_template:
-            defaults.setdefault("chat_template", template)
-        return Manifest(
-            name=recipe.name,
-            defaults=defaults,
-            model=model.facts,
-            tool=f"modelembed {__version__}",
-        )
+        def describe() -> Manifest:
+            for warning in verdict.result().warnings:
+                say(f"warning: {warning}")
+            defaults = dict(recipe.defaults)
+            if template := verdict.result().chat_template:
+                defaults.setdefault("chat_template", template)
+            facts = dict(model.facts)
+            if originals:
+                facts["originals"] = [f"{name} sha256:{result()}" for name, result in originals]
+            return Manifest(recipe.name, (), defaults, facts, tool=f"modelembed {__version__}")
 
-    section = Section(SECTION, "model", 0, 0, source.size, codec, "")
-    verb = "compressing" if codec == "zstd" else "writing"
-    with (
-        publish(target, force=recipe.force) as out,
-        hashing(source) as digest,
-        progress(f"{verb} {gigabytes(source.size)}") as show,
-    ):
+        def write(fd: int) -> Written:
+            def step(done: int, total: int) -> None:
+                if verdict.done():
+                    verdict.result()
+                show(done, total)
 
-        def update(done: int, total: int) -> None:
-            if verdict.done():
-                verdict.result()
-            show(done, total)
-
-        def write(fd: int) -> int:
-            if codec == "zstd":
-                return compress.compress(source, fd, update)
-            source.copy_to(fd, lambda done: update(done, source.size))
+            if recipe.threshold is not None:
+                with progress(f"compressing {gigabytes(source.size)}") as show:
+                    if written := _compressed(model, fd, recipe.threshold, step, say):
+                        return written
+            with progress(f"writing {gigabytes(source.size)}") as show:
+                source.copy_to(fd, lambda done: step(done, source.size))
             os.fsync(fd)  # now, while the hash is still being taken
-            return source.size
+            return Written(source.size, "stored", "")
 
-        weld(out, Stub.of(stub), [Part(section, write, digest)], describe)
+        section = Section(SECTION, "model", 0, 0, source.size, "stored", "")
+        parts = [Part(section, write, digest)]
+        parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
+        if not recipe.sidecar:
+            weld(out, Stub.of(stub), parts, describe, signer(recipe))
+            return
+        name = Path(f"{target.absolute()}{SIDECAR_SUFFIX}")
+        beside = stack.enter_context(publish(name, force=recipe.force, mode=0o644))
+        weld_beside(out, beside, name.name, Stub.of(stub), parts, describe, signer(recipe))
 
 
-def choose_codec(source: Source, compression: str, say: Callable[[str], None]) -> str:
-    """Return the codec for `source`: auto measures a sample, and says what it found."""
-    if compression != "auto":
-        return {"none": "stored", "zstd": "zstd"}[compression]
-    saving = compress.sample_saving(source)
-    smaller = gigabytes(source.size * (1 - saving))
-    figures = f"{gigabytes(source.size)} stored, about {smaller} compressed ({saving:.0%} less)"
-    if saving >= compress.WORTH:
-        say(f"compressing: {figures}; it is unpacked into memory at every start")
-        return "zstd"
-    say(f"storing: {figures}; stored models start at once and share their memory")
-    return "stored"
+def signer(recipe: Recipe) -> Callable[[bytes], str] | None:
+    """Return what signs a manifest for `recipe`, None where nobody is to."""
+    key = recipe.key
+    if key is None:
+        return None
+    return lambda manifest: key.sign(manifest, comment(recipe.name))
+
+
+def comment(name: str) -> str:
+    """Return the signed comment for a program called `name`."""
+    return "modelembed: " + "".join(c if c.isprintable() else " " for c in name)[:200]
+
+
+def _compressed(
+    model: Model, fd: int, least: float, step: Progress, say: Callable[[str], None]
+) -> Written | None:
+    """Append the model compressed; return None, with nothing appended, if it saves too little."""
+    source = model.source
+    pieces = compress.cut(model.header, source.size)
+    guess = compress.estimate(source, pieces)
+    stored = f"stored {source.size:,} bytes, starts at once, memory shared"
+    if guess.saving < least - DOUBT:
+        say(f"storing: {stored}; compression would save about {guess.saving:.1%}, {_hint(least)}")
+        return None
+    start = os.lseek(fd, 0, os.SEEK_CUR)
+    written = compress.compress(source, pieces, fd, step)
+    saving = 1 - written.length / source.size
+    if saving < max(least, 1e-9):
+        os.lseek(fd, start, os.SEEK_SET)
+        os.ftruncate(fd, start)
+        say(f"storing: {stored}; compression saves only {saving:.1%}, {_hint(least)}")
+        return None
+    say(
+        f"compressing: {written.length:,} bytes instead of {source.size:,} ({saving:.1%} less); "
+        f"every start takes about {guess.restore_seconds:.1f} s longer on this machine, and "
+        f"{gigabytes(source.size)} of memory of its own"
+    )
+    return written
+
+
+def _hint(least: float) -> str:
+    if not least:
+        return "which is nothing"
+    return f"less than {least:.0%} (--compress max takes all of it)"

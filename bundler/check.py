@@ -33,7 +33,9 @@ class Report:
             rate = (self.cost["generated_tokens"] - 1) / self.cost["generate_s"]
             speed = f", {rate:.1f} tokens/s"
         load = f"load {self.cost['load_s']:.2f} s"
-        if self.cost["restored_bytes"]:
+        if self.cost["restored_bytes"] and self.cost["restore_s"] < 0.01:
+            load = f"unpack and {load}"
+        elif self.cost["restored_bytes"]:
             load = f"unpack {self.cost['restore_s']:.2f} s, {load}"
         own = memory.get("anonymous", 0) + memory.get("shmem", 0)
         return [

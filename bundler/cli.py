@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bundler import bundle as bundling
 from bundler import check, config, lint
-from bundler.output import require_new
-from runtime import __version__, payload
+from bundler.signing import SecretKey
+from runtime import __version__, payload, tools
 from runtime.errors import AppError, UsageError
+from runtime.format import Manifest
+from runtime.options import settings
+from runtime.output import require_new
 from runtime.terminal import use_utf8
 
 INTERRUPTED = 130
@@ -63,10 +66,11 @@ PATH = click.Path(path_type=Path)
 @click.option("--force", is_flag=True, help="replace PATH if it exists")
 @click.option(
     "--compress",
-    type=click.Choice(["auto", "none", "zstd"]),
+    metavar="auto|max|none|N%",
     default="auto",
     show_default=True,
-    help="auto compresses where that saves a tenth or more",
+    help="auto compresses where that saves a tenth or more, N% where it saves that share, max "
+    "always",
 )
 @click.option("--system", metavar="TEXT|@FILE", help="bake in a system prompt")
 @click.option("--name", metavar="NAME", help="what the program calls itself (default: the model)")
@@ -87,6 +91,18 @@ PATH = click.Path(path_type=Path)
     "license_name",
     metavar="TEXT",
     help="the model's licence, if the file does not say",
+)
+@click.option(
+    "--lora",
+    "adapters",
+    multiple=True,
+    metavar="FILE[=SCALE]",
+    help="add a LoRA adapter; repeatable",
+)
+@click.option("--sidecar", is_flag=True, help="put the model into PATH.payload beside the program")
+@click.option("--cache", is_flag=True, help="let the program keep its model unpacked on disk")
+@click.option(
+    "--sign", "key_path", type=PATH, metavar="KEY", help="sign it with a secret key of minisign"
 )
 @click.option(
     "--stub",
@@ -113,6 +129,10 @@ def bundle(
     pairs: tuple[str, ...],
     config_path: Path | None,
     license_name: str | None,
+    adapters: tuple[str, ...],
+    sidecar: bool,
+    cache: bool,
+    key_path: Path | None,
     stub_path: Path | None,
     check: bool,
 ) -> None:
@@ -123,32 +143,36 @@ def bundle(
     model = model or given.model
     if model is None:
         raise UsageError("there is no model to bundle", hint="modelembed bundle FILE.gguf -o OUT")
-    defaults = {**given.defaults, **config.settings(pairs)}
+    defaults = {**given.defaults, **settings(pairs)}
     for key, value in (("system", system), ("greeting", greeting)):
         if value is not None:
             defaults[key] = _text(value)
+    if cache:
+        defaults["cache"] = True
     if chat_template is not None:
         defaults["chat_template"] = _template(chat_template)
     output = output or Path(model.name.removesuffix(".gguf"))
     if output.exists() and model.exists() and output.samefile(model):
         raise UsageError(f"{output} is the model itself", hint="choose another name with -o")
     require_new(output, force)
-    _make(
-        model, output, stub_path, check, defaults,
-        name or given.name, license_name or given.license, compress, force,
-    )  # fmt: skip
+    paths, strengths = _adapters(adapters)
+    if strengths:
+        defaults.setdefault("lora", strengths)
+    recipe = bundling.Recipe(
+        name=name or given.name,
+        license=license_name or given.license,
+        threshold=bundling.threshold(compress),
+        defaults=defaults,
+        force=force,
+        key=SecretKey.load(key_path) if key_path else None,  # asks now, before it takes long
+        adapters=paths,
+        sidecar=sidecar,
+    )
+    _make(model, output, stub_path, recipe, check)
 
 
 def _make(
-    model: Path,
-    output: Path,
-    stub_path: Path | None,
-    run_check: bool,
-    defaults: dict[str, Any],
-    name: str,
-    license_name: str,
-    compression: str,
-    force: bool,
+    model: Path, output: Path, stub_path: Path | None, recipe: bundling.Recipe, run_check: bool
 ) -> None:
     """Lint, write, prove."""
     from bundler import stub as stubs
@@ -160,15 +184,15 @@ def _make(
     found = lint.examine(opened)
     for warning in found.warnings:
         say(f"warning: {warning}")
-    if license_name:
-        found.facts["license"] = license_name
-    name = name or found.facts.get("name", "") or output.stem
+    if recipe.license:
+        found.facts["license"] = recipe.license
+    recipe = replace(recipe, name=recipe.name or found.facts.get("name", "") or output.stem)
     licence = found.facts.get("license", "not stated")
-    say(f"model: {name}, {found.facts['architecture']}, licence: {licence}")
-    recipe = bundling.Recipe(name, compression, defaults, force)
+    say(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}")
+    template = recipe.defaults.get("chat_template", "")
     with ThreadPoolExecutor(1) as pool:
         verdict = (
-            pool.submit(lint.ask_engine, runtime_path, opened, defaults.get("chat_template", ""))
+            pool.submit(lint.ask_engine, runtime_path, opened, template)
             if here
             else pool.submit(lint.Verdict)
         )
@@ -180,6 +204,18 @@ def _make(
     elif run_check:
         say("not tested: the runtime is for another platform")
     say(f"run it: {output if output.is_absolute() else f'./{output}'}")
+
+
+def _adapters(words: tuple[str, ...]) -> tuple[tuple[Path, ...], str]:
+    """Return the files that FILE[=SCALE] words name, and the option that gives their strength."""
+    paths, strengths = [], []
+    for word in words:
+        name, separator, scale = word.rpartition("=")
+        path = Path(name if separator and not Path(word).exists() else word)
+        paths.append(path)
+        strengths.append(f"{path.name.removesuffix('.gguf')}={scale if path == Path(name) else 1}")
+    plain = all(word.endswith("=1") for word in strengths)
+    return tuple(paths), "" if plain else ",".join(strengths)
 
 
 def _text(value: str) -> str:
@@ -205,8 +241,8 @@ def _template(value: str) -> str:
 def stub(output: Path | None, force: bool, variants: Path | None) -> None:
     """Build the runtime without a model: a program that runs with -m FILE.gguf."""
     from bundler import stub as stubs
-    from bundler.output import publish
-    from bundler.source import Extent, Source
+    from runtime.output import publish
+    from runtime.source import Extent, Source
 
     if output:
         require_new(output, force)
@@ -218,37 +254,29 @@ def stub(output: Path | None, force: bool, variants: Path | None) -> None:
     click.echo(path)
 
 
-@main.command()
+@main.command(name="rebuild-check")
 @click.argument("file", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
-def inspect(file: Path, as_json: bool) -> None:
-    """Show what is in FILE, an executable made by modelembed."""
-    from runtime import about
+@click.argument("model", type=PATH, required=False)
+@click.option("--stub", "stub_path", type=PATH, metavar="PATH", help="the runtime it was made of")
+def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> None:
+    """Make FILE again, from MODEL or the model inside, and say whether each byte is the same."""
+    from bundler import rebuild
+    from bundler import stub as stubs
 
-    document = about.facts(payload.load(file))
-    if as_json:
-        click.echo(json.dumps(document, indent=1))
-    else:
-        for line in about.lines(document):
-            click.echo(line)
-
-
-@main.command()
-@click.argument("file", type=PATH)
-def verify(file: Path) -> None:
-    """Check every byte of the parts of FILE against what was bundled."""
-    from runtime import parts
-
-    parts.verify(payload.load(file))
-    click.echo("intact")
+    bundle = payload.load(file)
+    runtime = stubs.open_stub(stub_path or stubs.build(say))
+    if differences := rebuild.check(bundle, runtime, model, say):
+        raise AppError(
+            f"{file} made again is another: " + "; ".join(differences),
+            hint="another release, Python or engine makes another runtime: name the one that was "
+            "used with --stub",
+        )
+    click.echo("the same bytes")
 
 
-@main.command()
-@click.argument("file", type=PATH)
-@click.argument("part", default="model")
-@click.option("--output", "-o", type=PATH, metavar="PATH", help="where to write it")
-def extract(file: Path, part: str, output: Path | None) -> None:
-    """Write a PART (default: the model) of FILE as it was before bundling."""
-    from runtime import parts
+def _signer(path: Path) -> Callable[[bytes], str]:
+    key = SecretKey.load(path)
+    return lambda manifest: key.sign(manifest, bundling.comment(Manifest.decode(manifest).name))
 
-    click.echo(parts.extract(payload.load(file), part, output))
+
+tools.add(main, own=False, signer=_signer)

@@ -1,79 +1,249 @@
-"""Compress a section on all cores into independent zstd frames with a seek table."""
+"""Compress a model on all cores: split by type into streams, each coded by zstd as far as it pays.
+
+zstd serves as a Huffman coder here: weights hold no repetitions worth finding, and looking for
+them costs ratio as well as time.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
+import xxhash
 import zstandard
 
-from bundler.source import Source
-from runtime import seekable
+from runtime import chunks
+from runtime.chunks import RAW, ZSTD, Chunk, Coded
+from runtime.gguf import Header
 from runtime.payload import Progress
+from runtime.source import Source
+from runtime.weights import LAYOUTS, PLAIN, Buffer, Stream, streams_of
+from runtime.weld import Written
 
-FRAME = 1 << 20
+PIECE = 1 << 20
 """Small enough for a core's cache when it is restored, large enough to cost no ratio."""
-LEVEL = 3
 WINDOW = 4
-"""Frames per thread that may wait to be written."""
-SAMPLES = 16
-WORTH = 0.10
-"""`auto` compresses when it saves this share: a mapped file starts at once and is shared."""
+"""Chunks per thread that may wait to be written."""
+SPLIT_MIN = 8 << 10
+"""Smaller tensors are plain bytes, together with what is beside them: their rows of the table would
+cost what they save, and with a great many of them readers would refuse the table."""
+PAYS = 0.01
+"""A stream is coded when that saves this share of it: copying is free, decoding is not."""
+TEXT_LEVEL = 19
+"""For what is no weights: header and vocabulary, a few megabytes."""
+
+# Matches of at least 7 bytes in a table of 64 entries: there will be none, and literals are left.
+HUFFMAN = zstandard.ZstdCompressionParameters(
+    window_log=17,
+    hash_log=6,
+    chain_log=6,
+    search_log=1,
+    min_match=7,
+    target_length=0,
+    strategy=zstandard.STRATEGY_FAST,
+    write_content_size=True,
+    write_checksum=False,  # XXH3 of the whole chunk checks more
+    write_dict_id=False,
+)
 
 
-def sample_saving(source: Source) -> float:
-    """Return the share of its size that compression saves, judged by frames spread evenly."""
-    count = max(1, -(-source.size // FRAME))
-    picked = sorted({i * count // SAMPLES for i in range(min(SAMPLES, count))})
-    compressor = _compressor()
-    before = after = 0
-    for index in picked:
-        data = source.read(index * FRAME, FRAME)
-        before += len(data)
-        after += len(compressor.compress(data))
-    return 1 - after / before if before else 0.0
+@dataclass(frozen=True)
+class Piece:
+    """A range of the original to be coded as one chunk."""
+
+    offset: int
+    size: int
+    kind: int
+    """ggml's number of its type, or PLAIN."""
+    text: bool = False
+    """Worth a search for repetitions: the header with its vocabulary."""
 
 
-def compress(source: Source, out: int, progress: Progress, threads: int = 0) -> int:
-    """Append the compressed source to the file `out`; return how many bytes it takes.
+def cut(header: Header, size: int) -> list[Piece]:
+    """Cut an original of `size` bytes into pieces of one type each, in order and without gaps.
 
-    Frames are compressed in parallel and written in order, so that the result is always the
-    same. At most a few frames per thread are in memory.
+    What `header` does not list as a tensor, or lists as overlapping another, is cut as plain
+    bytes; what it says need not be true for the result to restore.
     """
-    threads = threads or len(os.sched_getaffinity(0))
-    count = -(-source.size // FRAME)
-    sizes: list[tuple[int, int]] = []
-    for index, (data, original) in enumerate(_in_order(source, count, threads)):
-        _write(out, data)
-        sizes.append((len(data), original))
-        progress(min((index + 1) * FRAME, source.size), source.size)
-    table = seekable.encode(sizes)
-    _write(out, table)
-    return sum(size for size, _ in sizes) + len(table)
+    done = min(header.data_offset, size)
+    pieces = _cut_range(0, done, PLAIN, text=True)
+    for begin, end, kind in _regions(header, size):
+        pieces += _cut_range(done, begin, PLAIN)
+        pieces += _cut_range(begin, end, kind)
+        done = end
+    return pieces + _cut_range(done, size, PLAIN)
 
 
-def _compressor() -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+def _regions(header: Header, size: int) -> list[tuple[int, int, int]]:
+    """Return begin, end and type of the tensors that can be split, neighbours of a type as one."""
+    regions: list[tuple[int, int, int]] = []
+    for tensor in sorted(header.tensors, key=lambda tensor: tensor.offset):
+        begin = header.data_offset + tensor.offset
+        end = begin + tensor.size
+        layout = LAYOUTS.get(tensor.type)
+        if layout is None or tensor.size < SPLIT_MIN or tensor.size % layout.record:
+            continue
+        if end > size or (regions and begin < regions[-1][1]):
+            continue
+        # Small ones share a piece; large ones begin one, since they are read back one by one.
+        fitting = regions and end - regions[-1][0] <= PIECE
+        if fitting and regions[-1][1:] == (begin, tensor.type):
+            regions[-1] = (regions[-1][0], end, tensor.type)
+        else:
+            regions.append((begin, end, tensor.type))
+    return regions
 
 
-def _in_order(source: Source, count: int, threads: int) -> Iterator[tuple[bytes, int]]:
-    """Yield (compressed frame, original size) for all frames, in order."""
+def _cut_range(begin: int, end: int, kind: int, *, text: bool = False) -> list[Piece]:
+    record = LAYOUTS[kind].record if kind in LAYOUTS else 1
+    step = PIECE // record * record
+    return [Piece(at, min(step, end - at), kind, text) for at in range(begin, end, step)]
+
+
+def compress(
+    source: Source, pieces: Sequence[Piece], out: int, progress: Progress, threads: int = 0
+) -> Written:
+    """Append the coded pieces and their table to the file `out`.
+
+    They are coded in parallel and written in order, so that the result is always the same. At
+    most a few per thread are in memory.
+    """
+    table: list[Chunk] = []
+    digest = hashlib.sha256()
+    offset = done = 0
+    for chunk, streams in _in_order(source, pieces, threads or len(os.sched_getaffinity(0))):
+        table.append(replace(chunk, offset=offset, target=done))
+        _write(out, streams, digest)
+        offset += chunk.length
+        done += chunk.size
+        progress(done, source.size)
+    data = chunks.encode(table)
+    _write(out, [data], digest)
+    return Written(offset + len(data), "planes", digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What compressing would bring, judged by samples."""
+
+    saving: float
+    """Share of the size that is saved."""
+    restore_seconds: float
+    """To restore the whole at every start, on this machine's cores."""
+
+
+def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Estimate:
+    """Code and decode pieces spread evenly over the source."""
+    from runtime.machine import physical_cores
+    from runtime.restore import Decoder
+
+    pieces = [piece for piece in pieces if not piece.text] or pieces
+    count = len(pieces)
+    picked = [pieces[i] for i in sorted({i * count // samples for i in range(samples) if count})]
+    if not picked:
+        return Estimate(0.0, 0.0)
+    coder = Coder(source)
+    table: list[Chunk] = []
+    with tempfile.TemporaryFile() as file:
+        for piece in picked:
+            chunk, streams = coder.code(piece)
+            table.append(replace(chunk, offset=file.tell()))
+            file.writelines(streams)
+        file.flush()
+        after = file.tell()
+        decoder = Decoder(file.fileno(), 0, table, "sample")
+        begin = time.perf_counter()
+        for chunk in table:
+            decoder.decode(chunk)
+        seconds = time.perf_counter() - begin
+    before = sum(piece.size for piece in picked)
+    return Estimate(1 - after / before, seconds * source.size / before / physical_cores())
+
+
+class Coder:
+    """Codes pieces one at a time; not for two threads at once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._streams = Buffer(PIECE)
+        self._weights = zstandard.ZstdCompressor(compression_params=HUFFMAN)
+        self._text = zstandard.ZstdCompressor(
+            level=TEXT_LEVEL, write_checksum=False, write_content_size=True
+        )
+
+    def code(self, piece: Piece) -> tuple[Chunk, list[bytes | memoryview]]:
+        """Return the chunk, placed nowhere yet, and the bytes of its streams."""
+        data = self._source.read(piece.offset, piece.size)
+        xxh3 = xxhash.xxh3_128_digest(data)
+        kind = piece.kind
+        streams = self._split(data, kind)
+        coded = [self._coded(stream, content, piece.text) for stream, content in streams]
+        if sum(len(result) for _, result in coded) > (1 - PAYS) * len(data):
+            kind, coded = PLAIN, [(RAW, data)]
+        rows = tuple(Coded(coding, len(result)) for coding, result in coded)
+        return Chunk(0, 0, len(data), kind, rows, xxh3), [result for _, result in coded]
+
+    def _split(self, data: bytes, kind: int) -> list[tuple[Stream, bytes | memoryview]]:
+        streams = streams_of(kind, len(data))
+        if kind == PLAIN:
+            return [(streams[0], data)]
+        layout = LAYOUTS[kind]
+        layout.split(data, self._streams, len(data) // layout.record)
+        result: list[tuple[Stream, bytes | memoryview]] = []
+        begin = 0
+        for stream in streams:
+            result.append((stream, self._streams.view[begin : begin + stream.size]))
+            begin += stream.size
+        return result
+
+    def _coded(self, stream: Stream, content: bytes | memoryview, text: bool) -> tuple[int, bytes]:
+        if text:
+            result = self._text.compress(content)
+        elif stream.plane:
+            result = self._in_planes(stream, content)
+        else:
+            result = self._weights.compress(content)
+        if len(result) > (1 - PAYS) * len(content):
+            return RAW, bytes(content)
+        return ZSTD, result
+
+    def _in_planes(self, stream: Stream, content: bytes | memoryview) -> bytes:
+        """Code one frame with a block, and so a Huffman table, for each plane."""
+        frame = self._weights.compressobj(size=stream.size)
+        parts = []
+        for begin in range(0, stream.size, stream.plane):
+            parts.append(frame.compress(content[begin : begin + stream.plane]))
+            if begin + stream.plane < stream.size:
+                parts.append(frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+        parts.append(frame.flush())
+        return b"".join(parts)
+
+
+Result = tuple[Chunk, list["bytes | memoryview"]]
+
+
+def _in_order(source: Source, pieces: Sequence[Piece], threads: int) -> Iterator[Result]:
+    """Code all pieces in parallel and yield the results in order."""
     local = threading.local()
 
-    def work(index: int) -> tuple[bytes, int]:
-        if not hasattr(local, "compressor"):
-            local.compressor = _compressor()
-        data = source.read(index * FRAME, FRAME)
-        return local.compressor.compress(data), len(data)
+    def work(piece: Piece) -> Result:
+        if not hasattr(local, "coder"):
+            local.coder = Coder(source)
+        coder: Coder = local.coder
+        return coder.code(piece)
 
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[tuple[bytes, int]]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
-            for index in range(count):
-                waiting.append(pool.submit(work, index))
+            for piece in pieces:
+                waiting.append(pool.submit(work, piece))
                 if len(waiting) >= WINDOW * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -83,7 +253,9 @@ def _in_order(source: Source, count: int, threads: int) -> Iterator[tuple[bytes,
                 future.cancel()
 
 
-def _write(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(out, view) :]
+def _write(out: int, parts: Sequence[bytes | memoryview], digest: hashlib._Hash) -> None:
+    for part in parts:
+        digest.update(part)
+        view = memoryview(part)
+        while view:
+            view = view[os.write(out, view) :]

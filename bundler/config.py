@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
-from runtime.options import FIELDS, canonical, check, parse
+from runtime.options import FIELDS, canonical, check
 
 # Key of the file -> runtime option, beside the options' own names.
 TOP_LEVEL: Mapping[str, type] = {
@@ -99,15 +99,3 @@ def _unknown(path: Path, key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key.rpartition(".")[2], list(known), 1)
     guess = f" (did you mean '{close[0]}'?)" if close else ""
     return f"{path}: unknown key '{key}' is ignored{guess}"
-
-
-def settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Return the options that KEY=VALUE words set; raise UsageError for what does not exist."""
-    result = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
-        option = canonical(key)
-        result[option] = parse(option, value, f"--set {key}")
-    return result

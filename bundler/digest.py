@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bundler.engine import cache_folder
-from bundler.source import Extent, Source
+from runtime.source import Extent, Source
 
 KEPT = 256
 """Hashes that are remembered, the latest."""

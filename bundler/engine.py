@@ -53,6 +53,7 @@ FLAGS = (
 # command-line programs' helpers take as long to compile as the engine, and are not shipped.
 PROJECT_INCLUDE = "set(LLAMA_BUILD_COMMON OFF)\n"
 STAMP = "modelembed-engine.txt"
+WEIGHTS_FLAGS = ("-O3", "-fno-sanitize=undefined", "-shared", "-fPIC", "-s")
 
 
 class BuildFailed(Exception):
@@ -298,12 +299,35 @@ def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
     return next(out.glob("*.whl"))
 
 
-def install(wheel: Path) -> None:
-    """Install `wheel` and what it needs into the running environment."""
+def build_weights(compiler: str = "auto", say: Callable[[str], None] = print) -> Path:
+    """Return the compiled loops of runtime/weights.c, made now unless the cache has them."""
+    source = Path(__file__).parent.parent / "runtime" / "weights.c"
+    with tempfile.TemporaryDirectory(prefix="modelembed-weights-") as scratch:
+        toolchain = _toolchain(compiler, Path(scratch), say)
+        words = [toolchain.name, toolchain.version, platform.machine(), GLIBC, *WEIGHTS_FLAGS]
+        key = hashlib.sha256("\0".join(words).encode() + source.read_bytes()).hexdigest()[:16]
+        target = cache_folder() / "weights" / f"libweights-{key}.so"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made = target.with_suffix(f".{os.getpid()}")
+            cc = next(a for a in toolchain.arguments if "C_COMPILER=" in a).partition("=")[2]
+            command = [cc, *WEIGHTS_FLAGS, "-o", str(made), str(source)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise BuildFailed(f"{source} could not be compiled:\n{done.stderr.strip()}")
+            made.rename(target)
+        return target
+
+
+def install(wheel: Path, weights: Path) -> None:
+    """Install `wheel` and what it needs into the running environment, and `weights` beside it."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*command, str(wheel)], check=True)
     # The same version built otherwise would be kept, so the wheel itself is always put in.
     subprocess.run([*command, "--no-deps", "--force-reinstall", str(wheel)], check=True)
+    show = [sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+    site = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy2(weights, Path(site) / "llama_cpp" / "lib" / "libweights.so")
 
 
 def main() -> int:
@@ -316,12 +340,16 @@ def main() -> int:
     parser.add_argument("--compiler", choices=("auto", "zig", "clang", "gcc"), default="auto")
     parser.add_argument("--wheel", action="store_true", help="build only, and print the path")
     options = parser.parse_args()
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     try:
-        wheel = build(options.compiler, lambda text: print(text, file=sys.stderr, flush=True))
+        wheel = build(options.compiler, say)
         if options.wheel:
             print(wheel)
         else:
-            install(wheel)
+            install(wheel, build_weights(options.compiler, say))
             print(f"engine: installed {wheel.name}", file=sys.stderr)
     except BuildFailed as exc:
         print(f"error: {exc}", file=sys.stderr)

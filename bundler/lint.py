@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bundler import splits
-from bundler.source import Source
 from bundler.splits import Opened
+from runtime import gguf
 from runtime.errors import AppError, GGUFError
 from runtime.gguf import BLOCKS, Header
+from runtime.source import Extent, Source
 
 PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
 QUESTION_SECONDS = 120
@@ -27,9 +28,13 @@ class Model:
     """A model found fit to be bundled."""
 
     source: Source
+    header: Header
+    """Of `source`."""
     facts: dict[str, Any]
     """For the manifest: name, license, architecture, parameters, quantization …"""
     warnings: list[str] = field(default_factory=list)
+    originals: list[tuple[str, Source]] = field(default_factory=list)
+    """Name and content of the files that were merged; none for a model in one file."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,14 @@ def examine(opened: list[Opened]) -> Model:
     facts = _facts(opened[0].header, opened, opened[0].path)
     if not facts.get("license"):
         warnings.append("the model file names no licence: check that you may pass it on")
-    return Model(splits.merged(opened), facts, warnings)
+    if len(opened) == 1:
+        return Model(splits.merged(opened), opened[0].header, facts, warnings)
+    source = splits.merged(opened)
+    head = source.parts[0]
+    assert isinstance(head, bytes)
+    originals = [(part.path.name, Source([Extent(part.fd, 0, part.size)])) for part in opened]
+    header = gguf.parse(head, label="the merged model", hyperparameters_only=False)
+    return Model(source, header, facts, warnings, originals)
 
 
 def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> Verdict:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.source import Extent, Source
 from runtime import gguf
 from runtime.errors import GGUFError
 from runtime.gguf import Header, Tensor
+from runtime.source import Extent, Source
 
 NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 KEYS = ("split.no", "split.count", "split.tensors.count")

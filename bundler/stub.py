@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import runtime
-from bundler import elf, engine, probe
-from bundler.output import publish
-from bundler.weld import Stub, weld
-from runtime import __version__, cpu, libraries, payload, unpacked
+from bundler import engine, probe
+from runtime import __version__, cpu, elf, libraries, payload, unpacked, weights
 from runtime.errors import AppError, FormatError
 from runtime.format import Manifest
+from runtime.output import publish
 from runtime.payload import Bundle
+from runtime.weld import Stub, weld
 
 # PyInstaller's archive: PyInstaller/archive/writers.py, CArchiveWriter._COOKIE_FORMAT.
 COOKIE = struct.Struct("!8sIIII64s")
@@ -43,7 +43,7 @@ STEPS = {
 
 SHIPPED = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
-    "typing_extensions", "pyinstaller", "modelembed",
+    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed",
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
 
@@ -78,7 +78,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         (data / "licenses.json").write_text(json.dumps(list(_licenses()), indent=1))
         (data / unpacked.MARK).write_text("held while the program runs\n")
         image = _freeze(work, chosen, data, say).read_bytes()
-        stub = _taken_apart(image, _facts(chosen, image, identity))
+        stub = _taken_apart(image, _facts(chosen, image, identity)).hashed()
         with publish(target, force=True) as out:
             weld(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
@@ -104,6 +104,8 @@ def engine_folder() -> Path:
         raise AppError(
             f"llama-cpp-python {installed} is installed, {engine.VERSION} is needed", hint=cure
         )
+    if not (folder / weights.LIBRARY).exists():
+        raise AppError(f"{weights.LIBRARY} is not beside the engine's libraries", hint=cure)
     if not (folder / engine.STAMP).exists():
         raise AppError(
             "the installed llama-cpp-python was not built by `python -m bundler.engine`, so its "
@@ -149,7 +151,8 @@ def _identity(extra: list[Path]) -> str:
     all would cost a fifth of a second at every `bundle`.
     """
     digest = hashlib.sha256()
-    sources = sorted((_root() / "runtime").glob("**/*.py"))
+    code = _root() / "runtime"
+    sources = sorted([*code.glob("**/*.py"), *code.glob("*.c")])
     recipe = [_recipe(), Path(probe.__file__), Path(__file__)]
     for path in [*sources, *recipe, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

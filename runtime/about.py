@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import __version__, payload
+from runtime.format import Section
 from runtime.payload import Bundle
 from runtime.units import amount, gigabytes
 
@@ -35,13 +36,31 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "model": dict(manifest.model),
         "sections": [
             {"name": s.name, "kind": s.kind, "size": s.size, "length": s.length,
-             "codec": s.codec, "offset": s.offset, "sha256": s.sha256}
+             "codec": s.codec, "offset": s.offset, "sha256": s.sha256,
+             "coded_sha256": s.coded_sha256, "types": _types(bundle, s)}
             for s in manifest.sections
         ],
+        "sidecar": manifest.sidecar.name if manifest.sidecar else "",
+        "signed_by": _signer(bundle),
         "defaults": dict(manifest.defaults),
         "stub": dict(manifest.stub),
         "tool": manifest.tool,
     }  # fmt: skip
+
+
+def _types(bundle: Bundle, section: Section) -> dict[str, dict[str, int]]:
+    from runtime import composition
+
+    found = composition.by_type(bundle, section)
+    return {name: {"size": size, "length": coded} for name, (size, coded) in found.items()}
+
+
+def _signer(bundle: Bundle) -> str:
+    """Return the name of the key that signed the bundle, if it has a signature; unchecked."""
+    from runtime import minisign
+
+    text = bundle.signature
+    return minisign.Signature.parse(text).name if text else ""
 
 
 def lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -58,13 +77,23 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         if section["codec"] != "stored":
             how += gigabytes(section["length"])
         rows.append((f"part {section['name']}", f"{gigabytes(section['size'])}, {how}"))
+        for name, found in section["types"].items():
+            share = f", {found['length'] / found['size']:.1%} of it" if found["size"] else ""
+            coded = share if section["codec"] != "stored" else ""
+            rows.append((f"  {name}", f"{gigabytes(found['size'])}{coded}"))
+        rows.append(("  SHA-256", section["sha256"]))
     if not document["sections"]:
         rows.append(("parts", "none: pass a model with -m FILE.gguf"))
+    if document["sidecar"]:
+        rows.append(("parts are in", document["sidecar"]))
+    if document["signed_by"]:
+        rows.append(("signed with", f"key {document['signed_by']} (verify --key checks it)"))
     for key, value in document["defaults"].items():
         text = str(value)
         rows.append((f"default {key}", text if len(text) < 60 else text[:57] + "…"))
     stub = document["stub"]
     rows += [(key, str(stub[key])) for key in ("engine", "python", "glibc") if stub.get(key)]
+    rows += [("stub", stub[key]) for key in ("id",) if stub.get(key)]
     if isinstance(variants := stub.get("variants"), list):
         rows.append(("CPU variants", ", ".join(variants)))
     rows.append(("made by", document["tool"]))

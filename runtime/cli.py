@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import about, payload
+from runtime import about, payload, tools
 from runtime.errors import AppError, UsageError
 from runtime.options import FIELDS, Options, kind
 from runtime.payload import Bundle
@@ -246,12 +246,7 @@ def read_text(path: Path) -> str:
 @click.pass_obj
 def info(bundle: Bundle | None, as_json: bool) -> None:
     """Show what is in this file."""
-    document = about.facts(_required(bundle))
-    if as_json:
-        click.echo(json.dumps(document, indent=1))
-    else:
-        for line in about.lines(document):
-            click.echo(line)
+    tools.inspect(tools.required(bundle), as_json)
 
 
 @main.command()
@@ -261,26 +256,35 @@ def licenses(bundle: Bundle | None) -> None:
     click.echo_via_pager(f"{line}\n" for line in about.licenses(bundle))
 
 
-@main.command()
-@click.pass_obj
-def verify(bundle: Bundle | None) -> None:
-    """Check every byte of the model against what was bundled."""
-    from runtime import parts
-
-    parts.verify(_required(bundle))
-    click.echo("intact")
+@main.group(name="cache")
+def cache_group() -> None:
+    """List or clear the models that --cache keeps unpacked."""
 
 
-@main.command()
-@click.argument("part", default="model")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE",
-              help="where to write it (default: its own name)")  # fmt: skip
-@click.pass_obj
-def extract(bundle: Bundle | None, part: str, output: Path | None) -> None:
-    """Write a part (default: the model) to a file, as it was before bundling."""
-    from runtime import parts
+@cache_group.command(name="list")
+def cache_list() -> None:
+    """Show the models that are kept, the latest used first."""
+    import time
 
-    click.echo(parts.extract(_required(bundle), part, output))
+    from runtime import cache
+    from runtime.units import gigabytes
+
+    kept = cache.entries()
+    for entry in kept:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}")
+    total = gigabytes(sum(entry.size for entry in kept))
+    click.echo(f"{total:>10}  in {len(kept)} models" if kept else "nothing is kept")
+
+
+@cache_group.command(name="clear")
+def cache_clear() -> None:
+    """Delete the models that are kept."""
+    from runtime import cache
+    from runtime.units import gigabytes
+
+    gone = cache.clear()
+    click.echo(f"deleted {len(gone)} models, {gigabytes(sum(entry.size for entry in gone))}")
 
 
 @main.command(hidden=True)
@@ -293,9 +297,4 @@ def probe(model: Path, chat_template: str) -> None:
     click.echo(json.dumps(probe_model(model, chat_template)))
 
 
-def _required(bundle: Bundle | None) -> Bundle:
-    if bundle is None:
-        raise UsageError(
-            "this is not a bundled executable", hint="run it on one: OUT info, OUT verify …"
-        )
-    return bundle
+tools.add(main, own=True)

@@ -18,16 +18,17 @@ from runtime.errors import FormatError
 
 VERSION = 1
 MAGIC = b"MODELEMB"
-FOOTER = struct.Struct("<8sII6Q32s24xI")  # FORMAT.md, "Footer"
+FOOTER = struct.Struct("<8sII6Q32sQ16xI")  # FORMAT.md, "Footer"
 FOOTER_SIZE = FOOTER.size
 SECTION_ALIGNMENT = 2 << 20  # covers every page size and lets reflinks share whole blocks
 PKG_ALIGNMENT = 16
+SIGNATURE_MAX = 16 << 10
 MANIFEST_MAX = 16 << 20  # a damaged length must not make us allocate gigabytes
 
 REBUILD = "the file is damaged or incomplete: copy or download it again"
 
-CODECS = ("stored", "zstd")
-KINDS = ("model",)
+CODECS = ("stored", "zstd", "planes")
+KINDS = ("model", "adapter")
 
 
 def align(offset: int, alignment: int) -> int:
@@ -48,7 +49,14 @@ class Footer:
     offset: int
     """Where this footer itself starts; a copy found elsewhere is not ours."""
     manifest_sha256: bytes
+    signature_length: int = 0
+    """Bytes of a signature of the manifest, directly behind it; 0 for none."""
     flags: int = 0
+
+    @property
+    def signature_offset(self) -> int:
+        """Return where the signature starts: behind the manifest."""
+        return self.manifest_offset + self.manifest_length
 
     def encode(self) -> bytes:
         """Return the footer's bytes, CRC-32 of all but the last four included."""
@@ -63,6 +71,7 @@ class Footer:
             self.pkg_length,
             self.offset,
             self.manifest_sha256,
+            self.signature_length,
             0,
         )
         return packed[:-4] + struct.pack("<I", zlib.crc32(packed[:-4]))
@@ -84,8 +93,8 @@ class Footer:
                 f"the bundle has format version {version}; this program reads {VERSION}",
                 hint="use the modelembed release that made it, or a newer one",
             )
-        prefix, m_offset, m_length, pkg, pkg_length, offset, digest = rest
-        footer = cls(prefix, m_offset, m_length, pkg, pkg_length, offset, digest, flags)
+        prefix, m_offset, m_length, pkg, pkg_length, offset, digest, signature = rest
+        footer = cls(prefix, m_offset, m_length, pkg, pkg_length, offset, digest, signature, flags)
         footer._check()
         return footer
 
@@ -98,10 +107,16 @@ class Footer:
                 f"the manifest claims {self.manifest_length} bytes, at most {MANIFEST_MAX}",
                 hint=REBUILD,
             )
+        if self.signature_length > SIGNATURE_MAX:
+            raise FormatError(
+                f"the signature claims {self.signature_length} bytes, at most {SIGNATURE_MAX}",
+                hint=REBUILD,
+            )
         order = (
             self.prefix_length,
             self.manifest_offset,
-            self.manifest_offset + self.manifest_length,
+            self.signature_offset,
+            self.signature_offset + self.signature_length,
             self.pkg_offset,
             self.pkg_offset + self.pkg_length,
             self.offset,
@@ -125,6 +140,19 @@ class Section:
     codec: str
     sha256: str
     """Of the original, in lower-case hexadecimal."""
+    coded_sha256: str = ""
+    """Of the bytes in the file; empty where an older release wrote none."""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """The file beside the executable that holds the sections instead of it."""
+
+    name: str
+    """As it was called when it was made; NAME.payload is looked for first."""
+    size: int
+    manifest_sha256: str
+    """Of its manifest, in lower-case hexadecimal: no other file will do."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +169,14 @@ class Manifest:
     """Facts about the runtime: versions of engine and Python, CPU variants, glibc floor."""
     tool: str = ""
     """Name and version of the program that wrote the bundle."""
+    sidecar: Sidecar | None = None
+    """Where the sections are, if not in this file; `sections` is empty then."""
 
     def encode(self) -> bytes:
         """Return canonical JSON: sorted keys, no spaces, UTF-8."""
         document = {"format": VERSION, **asdict(self)}
+        if self.sidecar is None:
+            del document["sidecar"]
         return json.dumps(
             document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
         ).encode("utf-8", "replace")  # a file name may hold what is no text
@@ -177,6 +209,7 @@ class Manifest:
             model=reader.facts("model"),
             stub=reader.facts("stub"),
             tool=reader.take("tool", str),
+            sidecar=_sidecar(document["sidecar"]) if "sidecar" in document else None,
         )
 
     def check(self, footer: Footer) -> None:
@@ -208,10 +241,12 @@ class _Reader:
         self.document = document
         self.path = path
 
-    def take(self, key: str, kind: type) -> Any:
-        """Return the value of `key`, which must be a `kind`."""
+    def take(self, key: str, kind: type, *, default: Any = None) -> Any:
+        """Return the value of `key`, which must be a `kind`; `default` where it is missing."""
         path = f"{self.path}.{key}" if self.path else key
         if key not in self.document:
+            if default is not None:
+                return default
             raise FormatError(f"the manifest lacks '{path}'", hint=REBUILD)
         value = self.document[key]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -236,6 +271,21 @@ class _Reader:
         return values
 
 
+def _sidecar(item: object) -> Sidecar:
+    reader = _Reader(item, "sidecar")
+    sidecar = Sidecar(
+        reader.take("name", str), reader.take("size", int), reader.take("manifest_sha256", str)
+    )
+    if not is_plain_name(sidecar.name) or not 0 <= sidecar.size < 1 << 63:
+        raise FormatError("the manifest's 'sidecar' is no file beside this one", hint=REBUILD)
+    return sidecar
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether `name` can only mean a file in the folder it is looked for."""
+    return name.isprintable() and not set(name) & set("/\\") and name not in ("", ".", "..")
+
+
 def _section(item: object, index: int) -> Section:
     reader = _Reader(item, f"sections[{index}]")
     section = Section(
@@ -246,11 +296,10 @@ def _section(item: object, index: int) -> Section:
         size=reader.take("size", int),
         codec=reader.take("codec", str),
         sha256=reader.take("sha256", str),
+        coded_sha256=reader.take("coded_sha256", str, default=""),
     )
     path = reader.path
-    if not section.name or not section.name.isprintable() or set(section.name) & set("/\\"):
-        raise FormatError(f"the manifest's '{path}.name' is not a plain name", hint=REBUILD)
-    if section.name in (".", ".."):
+    if not is_plain_name(section.name):
         raise FormatError(f"the manifest's '{path}.name' is not a plain name", hint=REBUILD)
     if section.kind not in KINDS or section.codec not in CODECS:
         raise FormatError(
@@ -265,8 +314,11 @@ def _section(item: object, index: int) -> Section:
         raise FormatError(f"section '{section.name}' has an impossible size", hint=REBUILD)
     if section.codec == "stored" and section.length != section.size:
         raise FormatError(f"stored section '{section.name}' has two sizes", hint=REBUILD)
-    if len(section.sha256) != 64 or set(section.sha256) - set("0123456789abcdef"):
-        raise FormatError(f"section '{section.name}' has no SHA-256", hint=REBUILD)
+    for digest in (section.sha256, section.coded_sha256 or section.sha256):
+        if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+            raise FormatError(f"section '{section.name}' has no SHA-256", hint=REBUILD)
+    if section.codec == "stored" and section.coded_sha256 not in ("", section.sha256):
+        raise FormatError(f"stored section '{section.name}' has two hashes", hint=REBUILD)
     return section
 
 

@@ -59,6 +59,9 @@ BLOCKS: Mapping[int, tuple[str, int, int]] = {
     34: ("TQ1_0", 256, 54),
     35: ("TQ2_0", 256, 66),
     39: ("MXFP4", 32, 17),
+    40: ("NVFP4", 64, 36),
+    41: ("Q1_0", 128, 18),
+    42: ("Q2_0", 64, 18),
 }
 
 Scalar: TypeAlias = int | float | bool | str
@@ -179,10 +182,15 @@ def read(
     return scanner.header(hyperparameters_only)
 
 
-def parse(start: bytes, *, label: str) -> Header:
-    """Read the hyperparameters from the first bytes of a GGUF."""
+def parse(start: bytes, *, label: str, hyperparameters_only: bool = True) -> Header:
+    """Read the header from the first bytes of a GGUF."""
     scanner = _Scanner(lambda count, at: start[at : at + count], len(start), label)
-    return scanner.header(hyperparameters_only=True)
+    return scanner.header(hyperparameters_only)
+
+
+def parse_source(read: Callable[[int, int], bytes], size: int, *, label: str) -> Header:
+    """Read the whole header of a GGUF of `size` bytes; `read(offset, length)` gives its bytes."""
+    return _Scanner(lambda count, at: read(at, count), size, label).header(False)
 
 
 class _Scanner:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import llama, session, template
+from runtime.cfile import RangeFile
 from runtime.errors import AppError
 from runtime.llama import api
 from runtime.model import open_source
@@ -29,9 +30,8 @@ def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
     source = open_source(path)
     parameters = api.llama_model_default_params()
     parameters.vocab_only = True
-    file = llama.open_file(source.fd, source.offset)
-    handle = api.llama_model_load_from_file_ptr(file, parameters)
-    llama.close_file(file)
+    with RangeFile(source.fd, source.offset) as file:
+        handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
     result: dict[str, Any] = {"error": "", "template": "", "template_error": "", "rendered": ""}
     if not handle:
         result["error"] = llama.log.last_error() or "no reason given"

@@ -88,24 +88,3 @@ def load_variant(path: Path) -> None:
 def start() -> None:
     """Initialise the engine; call after the backend is registered."""
     api.llama_backend_init()
-
-
-def open_file(fd: int, offset: int) -> int:
-    """Return a C `FILE*` on a duplicate of `fd`, standing at `offset`."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.fdopen.restype = ctypes.c_void_p
-    libc.fdopen.argtypes = (ctypes.c_int, ctypes.c_char_p)
-    libc.fseeko.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int)
-    # A duplicate made by opening anew has a position of its own.
-    copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-    file = libc.fdopen(copy, b"rb")
-    if not file or libc.fseeko(file, offset, os.SEEK_SET):
-        raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
-    return int(file)
-
-
-def close_file(file: int) -> None:
-    """Close a `FILE*` from `open_file`."""
-    libc = ctypes.CDLL(None)
-    libc.fclose.argtypes = (ctypes.c_void_p,)
-    libc.fclose(file)

@@ -34,16 +34,15 @@ def plan(
     batch: int,
     available: int | None,
     fit: bool = True,
-    copies: int = 1,
 ) -> Plan:
     """Return the context that fits; raise MemoryShortage when none does.
 
-    `size` is the model's bytes and `copies` how many of it are held at once. `wanted` is the
-    context asked for, 0 for the default. With `fit` off nothing is refused or shrunk.
+    `size` is the model's bytes. `wanted` is the context asked for, 0 for the default. With
+    `fit` off nothing is refused or shrunk.
     """
     trained = header.hyper("context_length") or DEFAULT_CONTEXT
     context = wanted or min(trained, DEFAULT_CONTEXT)
-    fixed = size * copies + PROGRAM + _buffers(header, batch)
+    fixed = size + PROGRAM + _buffers(header, batch)
     per_token = header.kv_bytes_per_token
     needed = fixed + per_token * context
     if not fit or available is None or needed <= available:

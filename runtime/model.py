@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import gguf, llama, payload, restore, strangers
+from runtime import gguf, payload, restore, strangers
+from runtime.cfile import File
 from runtime.errors import GGUFError, ModelError
 from runtime.format import Section
 from runtime.llama import api, log
@@ -34,6 +35,11 @@ class Source:
         """Tell whether the model must be restored before it can be mapped."""
         section = self.bundle.model if self.bundle else None
         return section is not None and section.codec != "stored"
+
+    @property
+    def quantization(self) -> str:
+        """Return the type of most weights of a bundled model, empty where nobody says."""
+        return str(self.bundle.manifest.model.get("quantization", "")) if self.bundle else ""
 
     def close(self) -> None:
         """Close the file; what the engine has mapped stays."""
@@ -63,7 +69,7 @@ def _restored_header(bundle: Bundle, section: Section, label: str) -> gguf.Heade
     count, start = 1, b""
     while True:
         known = len(start)
-        start = restore.first_bytes(bundle, section, count)
+        start = b"".join(bytes(piece) for piece in restore.pieces(bundle, section, count))
         try:
             return gguf.parse(start, label=label)
         except GGUFError:
@@ -103,22 +109,18 @@ def open_source(path: Path) -> Source:
 class Model:
     """A model that the engine has loaded."""
 
-    def __init__(self, source: Source, fd: int, offset: int, options: Options) -> None:
-        """Load the GGUF at `offset` of `fd`; raise ModelError with the engine's own reason."""
+    def __init__(self, source: Source, file: File, options: Options) -> None:
+        """Load the GGUF that `file` stands at; raise ModelError with the engine's own reason."""
         self.label = source.label
         self._api = api
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = options.gpu_layers
         parameters.use_extra_bufts = options.repack
         parameters.load_mode = (
-            api.LLAMA_LOAD_MODE_AUTO if options.mmap else api.LLAMA_LOAD_MODE_NONE
+            api.LLAMA_LOAD_MODE_AUTO if options.mmap and file.mappable else api.LLAMA_LOAD_MODE_NONE
         )
         log.recent.clear()
-        file = llama.open_file(fd, offset)
-        try:
-            self.handle = api.llama_model_load_from_file_ptr(file, parameters)
-        finally:
-            llama.close_file(file)
+        self.handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
         if not self.handle:
             raise ModelError(
                 f"the engine cannot load {source.label}: {log.last_error() or 'no reason given'}",

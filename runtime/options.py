@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -208,6 +208,23 @@ class Options:
     memfd: bool = option(
         True, "--memfd", help="restore a compressed model in memory, not in a temporary file"
     )
+    lora: str = option(
+        "",
+        "--lora",
+        metavar="NAME[=SCALE],…",
+        help="adapters to use: parts of this file or GGUF files, each with its strength "
+        "(default: all parts, at 1); none for none",
+    )
+    cache: bool = option(
+        False, "--cache", help="keep a compressed model unpacked on disk, for the next start"
+    )
+    cache_size: float = option(
+        20.0,
+        "--cache-size",
+        low=0,
+        metavar="GB",
+        help="most that all models kept by --cache may take",
+    )
     cpu: str = option(
         "",
         "--cpu",
@@ -243,7 +260,8 @@ def canonical(key: str, path: str = "") -> str:
         if item.metadata["baked"] and (wanted == item.name or wanted in item.metadata["aliases"]):
             return item.name
     known = [name for name, item in FIELDS.items() if item.metadata["baked"]]
-    close = difflib.get_close_matches(wanted, known, 1)
+    aliases = [alias for name in known for alias in FIELDS[name].metadata["aliases"]]
+    close = difflib.get_close_matches(wanted, [*known, *aliases], 1)
     raise UsageError(
         f"there is no option '{path or key}'",
         hint=f"did you mean '{close[0]}'?" if close else "the options: " + ", ".join(known),
@@ -296,6 +314,18 @@ def parse(key: str, text: str, path: str = "") -> Any:
             f"'{path}' is {text!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
         ) from None
     return check(key, value, path)
+
+
+def settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return the options that KEY=VALUE words set; raise UsageError for what does not exist."""
+    result = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
+        option = canonical(key)
+        result[option] = parse(option, value, f"--set {key}")
+    return result
 
 
 def _describe(item: dataclasses.Field[Any]) -> str:

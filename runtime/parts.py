@@ -2,49 +2,165 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from queue import Queue
 
-from runtime import payload
+from runtime import elf, payload
+from runtime.about import plain
 from runtime.errors import PayloadError
 from runtime.format import Section
 from runtime.payload import Bundle
 from runtime.progress import progress
-from runtime.restore import restore
+from runtime.restore import pieces
 from runtime.units import gigabytes
 
+MANIFEST = "manifest"
+RUNTIME_HASHES = ("launcher_sha256", "archive_sha256")
 NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 255
 
 
-def verify(bundle: Bundle) -> None:
-    """Compare every part's SHA-256; raise PayloadError naming the first that differs."""
+def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
+    """Check everything: the runtime, and every part coded and restored; yield remarks.
+
+    `key` is a public key of minisign, or the name of its file: the manifest, and by its hashes
+    all the rest, must be signed with it. Raise PayloadError at the first damage.
+    """
+    yield _signer(bundle, key)
+    _verify_runtime(bundle)
     for section in bundle.manifest.sections:
-        with (
-            _original(bundle, section) as (fd, offset),
-            progress(f"checking {section.name}") as update,
-        ):
-            found = payload.digest(fd, offset, section.size, update)
-        if found != section.sha256:
+        with progress(f"checking {section.name}") as update:
+            coded = hash_of(
+                payload.chunks(bundle.fd, section.offset, section.length), section.length, update
+            )
+        if section.codec == "stored":
+            _compare(bundle, section, coded, section.sha256)
+            continue
+        if section.coded_sha256:
+            _compare(bundle, section, coded, section.coded_sha256)
+        with progress(f"unpacking {section.name}") as update:
+            found = hash_of(original(bundle, section), section.size, update)
+        _compare(bundle, section, found, section.sha256)
+
+
+def _signer(bundle: Bundle, key: str | None) -> str:
+    """Check the signature, and tell what it is worth."""
+    from runtime import minisign
+
+    text = bundle.signature
+    if not text:
+        if key is not None:
             raise PayloadError(
-                f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
-                f"expected {section.sha256}",
+                f"{bundle.path} is not signed", hint="ask for a signed one, or leave out --key"
+            )
+        return "not signed"
+    signature = minisign.Signature.parse(text)
+    comment = plain(signature.trusted_comment)
+    if key is None:
+        return f"signed with key {signature.name}, which was not checked: give it with --key"
+    path = Path(key)
+    public = minisign.PublicKey.parse(path.read_bytes() if path.is_file() else key)
+    minisign.verify(public, signature, bundle.encoded_manifest)
+    missing = [name for name in RUNTIME_HASHES if name not in bundle.manifest.stub]
+    if missing and bundle.footer.pkg_length:
+        raise PayloadError(
+            "the signature does not cover the runtime",
+            hint="sign it again with a newer release of modelembed",
+        )
+    return f"signed with key {signature.name}: {comment}"
+
+
+def _verify_runtime(bundle: Bundle) -> None:
+    """Compare launcher and archive with their hashes, where the manifest has them."""
+    footer = bundle.footer
+    launcher = os.pread(bundle.program, footer.prefix_length, 0)
+    ranges = (
+        elf.neutral(launcher),
+        os.pread(bundle.program, footer.pkg_length, footer.pkg_offset),
+    )
+    for name, data in zip(RUNTIME_HASHES, ranges, strict=True):
+        expected = bundle.manifest.stub.get(name)
+        if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+            raise PayloadError(
+                f"the {name.partition('_')[0]} of {bundle.path} is damaged",
                 hint="copy or download the file again",
             )
 
 
+def _compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:
+    if found != expected:
+        raise PayloadError(
+            f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
+            f"expected {expected}",
+            hint="copy or download the file again",
+        )
+
+
+def hash_of(
+    data: Iterable[bytes | memoryview], size: int, update: payload.Progress = lambda *_: None
+) -> str:
+    """Return the SHA-256 of all `data`, hashed while the next piece is being read."""
+    digest = hashlib.sha256()
+    queue: Queue[bytes | None] = Queue(4)
+
+    def work() -> None:
+        while (piece := queue.get()) is not None:
+            digest.update(piece)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    done = 0
+    try:
+        for piece in data:
+            queue.put(bytes(piece))  # a copy: the decoder's buffer is used again
+            done += len(piece)
+            update(done, size)
+    finally:
+        queue.put(None)
+        thread.join()
+    return digest.hexdigest()
+
+
 def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
     """Write a part's original to the new file `target`; return a sentence about it."""
+    if name == MANIFEST:
+        return _extract_manifest(bundle, target or Path("manifest.json"))
     section = bundle.section(name)
     if target is None:
         target = Path(_file_name(bundle, section))
-    with (
-        _original(bundle, section) as (fd, offset),
-        progress(f"writing {target}") as update,
-    ):
-        payload.copy_out(fd, offset, section.size, target, update)
+    with progress(f"writing {target}") as update:
+        payload.write_new(target, _proved(bundle, section), section.size, update)
     return f"{target}: {gigabytes(section.size)}"
+
+
+def _extract_manifest(bundle: Bundle, target: Path) -> str:
+    """Write the manifest's very bytes, and beside them its signature as minisign wants it."""
+    payload.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
+    if not (signature := bundle.signature):
+        return f"{target}: not signed"
+    beside = Path(f"{target}.minisig")
+    payload.write_new(beside, [signature], len(signature))
+    return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
+
+
+def original(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+    """Yield a part's original bytes, piece by piece; each is good until the next."""
+    if section.codec == "stored":
+        yield from payload.chunks(bundle.fd, section.offset, section.size)
+    else:
+        yield from pieces(bundle, section)
+
+
+def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+    """Yield the original, and raise PayloadError at its end if it is not what was bundled."""
+    digest = hashlib.sha256()
+    for piece in original(bundle, section):
+        digest.update(piece)
+        yield piece
+    _compare(bundle, section, digest.hexdigest(), section.sha256)
 
 
 def _file_name(bundle: Bundle, section: Section) -> str:
@@ -54,17 +170,3 @@ def _file_name(bundle: Bundle, section: Section) -> str:
     name = Path(str(bundle.manifest.model.get("file", ""))).name
     usable = name.isprintable() and name not in ("", ".", "..") and len(name) <= NAME_MAX
     return name if usable else "model.gguf"
-
-
-@contextmanager
-def _original(bundle: Bundle, section: Section) -> Iterator[tuple[int, int]]:
-    """Give a file descriptor and the offset where the section's original bytes start."""
-    if section.codec == "stored":
-        yield bundle.fd, section.offset
-        return
-    with progress(f"unpacking {section.name}") as update:
-        fd = restore(bundle, section, threads=os.cpu_count() or 1, progress=update)
-    try:
-        yield fd, 0
-    finally:
-        os.close(fd)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runtime import elf
 from runtime import format as layout
 from runtime.errors import FormatError, PayloadError
-from runtime.format import FOOTER_SIZE, Footer, Manifest, Section
+from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
+from runtime.units import gigabytes
 
 TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
 CHUNK = 1 << 20
+SIDECAR_SUFFIX = ".payload"
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -30,6 +32,10 @@ class Bundle:
     """What to call the file in messages."""
     footer: Footer
     manifest: Manifest
+    encoded_manifest: bytes = b""
+    """The manifest's very bytes, as they were hashed and signed."""
+    program_fd: int = -1
+    """The executable itself; -1 where it is the same as `fd`, which holds the sections."""
 
     @property
     def model(self) -> Section | None:
@@ -44,9 +50,22 @@ class Bundle:
         names = ", ".join(s.name for s in self.manifest.sections) or "none"
         raise PayloadError(f"{self.path} has no part '{name}'", hint=f"its parts: {names}")
 
+    @property
+    def signature(self) -> bytes:
+        """Return the text of the manifest's signature, in minisign's format; empty for none."""
+        footer = self.footer
+        return os.pread(self.program, footer.signature_length, footer.signature_offset)
+
+    @property
+    def program(self) -> int:
+        """Return the file descriptor of the executable: launcher, manifest, archive, footer."""
+        return self.fd if self.program_fd < 0 else self.program_fd
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, or both."""
         os.close(self.fd)
+        if self.program_fd >= 0:
+            os.close(self.program_fd)
 
 
 def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
@@ -58,6 +77,8 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         bundle = _read(fd, label or os.fspath(path))
+        if bundle is not None and bundle.manifest.sidecar is not None:
+            bundle = _with_sidecar(bundle, bundle.manifest.sidecar)
     except BaseException:
         os.close(fd)
         raise
@@ -97,6 +118,12 @@ def own() -> Bundle | None:
 
 def _read(fd: int, label: str) -> Bundle | None:
     size = os.fstat(fd).st_size
+    if (expected := elf.size(os.pread(fd, elf.EHDR.size, 0))) > size:
+        raise FormatError(
+            f"{label} is {gigabytes(expected - size)} short: {gigabytes(size)} of "
+            f"{gigabytes(expected)}",
+            hint="download or copy it again",
+        )
     start = max(0, size - TAIL)
     tail = os.pread(fd, TAIL, start)
     position = tail.rfind(layout.MAGIC)
@@ -113,7 +140,38 @@ def _read(fd: int, label: str) -> Bundle | None:
         raise FormatError(f"the manifest of {label} is damaged", hint=layout.REBUILD)
     manifest = Manifest.decode(data)
     manifest.check(footer)
-    return Bundle(fd, label, footer, manifest)
+    return Bundle(fd, label, footer, manifest, data)
+
+
+def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
+    """Return `bundle` with the sections of the file beside it."""
+    program = Path(os.path.realpath(bundle.path))
+    candidates = [Path(f"{program}{SIDECAR_SUFFIX}"), program.with_name(sidecar.name)]
+    path = next((path for path in candidates if path.exists()), None)
+    if path is None:
+        raise PayloadError(
+            f"{bundle.path} has its model in a file of its own, and {candidates[0]} is missing",
+            hint=f"put {sidecar.name}, which belongs to it, into the same folder",
+        )
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if (size := os.fstat(fd).st_size) < sidecar.size:
+            raise PayloadError(
+                f"{path} is {gigabytes(sidecar.size - size)} short: {gigabytes(size)} of "
+                f"{gigabytes(sidecar.size)}",
+                hint="download or copy it again",
+            )
+        found = _read(fd, str(path))
+        if found is None or layout.sha256(found.encoded_manifest).hex() != sidecar.manifest_sha256:
+            raise PayloadError(
+                f"{path} does not belong to {bundle.path}",
+                hint=f"put the {sidecar.name} that was made with it into the same folder",
+            )
+    except BaseException:
+        os.close(fd)
+        raise
+    manifest = replace(bundle.manifest, sections=found.manifest.sections)
+    return replace(bundle, fd=fd, program_fd=bundle.fd, manifest=manifest)
 
 
 def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
@@ -127,21 +185,13 @@ def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
         offset += len(data)
 
 
-def digest(fd: int, offset: int, length: int, progress: Progress = lambda *_: None) -> str:
-    """Return the SHA-256 of a range of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    done = 0
-    for data in chunks(fd, offset, length):
-        digest.update(data)
-        done += len(data)
-        progress(done, length)
-    return digest.hexdigest()
-
-
-def copy_out(
-    fd: int, offset: int, size: int, target: Path, progress: Progress = lambda *_: None
+def write_new(
+    target: Path,
+    data: Iterable[bytes | memoryview],
+    size: int,
+    progress: Progress = lambda *_: None,
 ) -> None:
-    """Write a range of `fd` to the new file `target`; refuse if it exists."""
+    """Write `data`, `size` bytes in all, to the new file `target`; refuse if it exists."""
     temporary = target.with_name(f".modelembed-{os.getpid()}.part")
     done = 0
     try:
@@ -150,9 +200,9 @@ def copy_out(
                 f"{target} exists already", hint="choose another name with -o, or move it away"
             )
         with open(temporary, "xb") as out:
-            for data in chunks(fd, offset, size):
-                out.write(data)
-                done += len(data)
+            for piece in data:
+                out.write(piece)
+                done += len(piece)
                 progress(done, size)
             out.flush()
             os.fsync(out.fileno())

@@ -1,26 +1,25 @@
 """Restore a compressed section into memory, in parallel.
 
 The target is a memfd, sealed when it is complete, so that nothing can change the weights any
-more; where the system has none, an unlinked temporary file. Every thread decompresses frame by
-frame into a buffer that fits the processor's cache, and writes it to its place.
+more; where the system has none, an unlinked temporary file. Each thread has a stripe of the
+chunks, and for each chunk: reads it, decompresses its streams, joins them, checks the hash, and
+writes the result to its place, all in buffers that fit the processor's cache.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-import zstandard
-
-from runtime import seekable
+from runtime import chunks, seekable
+from runtime.chunks import Chunk, Coded
 from runtime.errors import PayloadError
 from runtime.format import Section
 from runtime.payload import Bundle, Progress
-from runtime.seekable import Frame
+from runtime.weights import LAYOUTS, PLAIN, Buffer, streams_of
 
 F_ADD_SEALS = 1033
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL | SHRINK | GROW | WRITE
@@ -40,10 +39,10 @@ def restore(
     `memfd=False` forces the temporary file. Raise PayloadError when the section is damaged
     or there is no room for it.
     """
-    frames = _frames(bundle, section)
+    table = table_of(bundle, section)  # first: no room is taken for what is damaged
     fd, sealable = _target(section.size, memfd)
     try:
-        _fill(bundle, section, frames, fd, threads, progress)
+        fill(bundle, section, fd, threads=threads, progress=progress, table=table)
         if sealable:
             _seal(fd)
     except BaseException:
@@ -52,35 +51,97 @@ def restore(
     return fd
 
 
-def first_bytes(bundle: Bundle, section: Section, count: int = 1) -> bytes:
-    """Return the beginning of a compressed section's original: its first `count` frames."""
-    frames = _frames(bundle, section)
-    if not frames:
-        raise _damaged(section, "it is empty")
-    return b"".join(_content(bundle, section, frame) for frame in frames[:count])
+def pieces(bundle: Bundle, section: Section, count: int | None = None) -> Iterator[memoryview]:
+    """Yield the section's original, piece by piece; only the first `count` if given.
+
+    A piece is good until the next is asked for. Raise PayloadError on damage.
+    """
+    table = table_of(bundle, section)[:count]
+    decoder = Decoder(bundle.fd, section.offset, table, section.name)
+    for chunk in table:
+        yield decoder.decode(chunk)
 
 
-def _content(bundle: Bundle, section: Section, frame: Frame) -> bytes:
-    """Decompress one frame."""
-    data = os.pread(bundle.fd, frame.length, section.offset + frame.offset)
-    try:
-        if zstandard.get_frame_parameters(data).content_size != frame.size:
-            raise _damaged(section, "a frame has another size than it should")
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=frame.size)
-    except zstandard.ZstdError as exc:
-        raise _damaged(section, str(exc)) from exc
-
-
-def _frames(bundle: Bundle, section: Section) -> list[Frame]:
+def table_of(bundle: Bundle, section: Section) -> list[Chunk]:
+    """Return the chunks of a compressed section, whatever its codec."""
+    module = chunks if section.codec == "planes" else seekable
     end = section.offset + section.length
-    footer = seekable.FOOTER.size
-    if section.length < footer:
-        raise _damaged(section, "it is too short")
-    length = seekable.table_length(os.pread(bundle.fd, footer, end - footer))
+    tail = min(module.TAIL.size, section.length)
+    length = module.table_length(os.pread(bundle.fd, tail, end - tail))
     if length > section.length:
-        raise _damaged(section, "its seek table is longer than itself")
+        raise _damaged(section.name, "its table is longer than itself")
     table = os.pread(bundle.fd, length, end - length)
-    return seekable.decode(table, section.length, section.size)
+    if section.codec == "planes":
+        return chunks.decode(table, section.length, section.size)
+    return [
+        # Frames of this codec carry a checksum of their own.
+        Chunk(f.offset, f.target, f.size, PLAIN, (Coded(chunks.ZSTD, f.length),), b"")
+        for f in seekable.decode(table, section.length, section.size)
+    ]
+
+
+class Decoder:
+    """Decodes chunks one at a time; not for two threads at once."""
+
+    def __init__(self, fd: int, offset: int, table: Sequence[Chunk], label: str) -> None:
+        """Read at `offset` of `fd`, into buffers for the largest chunk of `table`.
+
+        `label` names the section in messages.
+        """
+        import xxhash
+        import zstandard
+
+        size = max((chunk.size for chunk in table), default=0)
+        self._fd, self._offset, self._label = fd, offset, label
+        self._coded = Buffer(max((chunk.length for chunk in table), default=0))
+        self._streams = Buffer(size)
+        self._original = Buffer(size)
+        self._zstd = zstandard.ZstdDecompressor()
+        self._error = zstandard.ZstdError
+        self._hash = xxhash.xxh3_128_digest
+
+    def decode(self, chunk: Chunk, target: Buffer | None = None) -> memoryview:
+        """Return the chunk's original bytes, in `target` or good until the next call."""
+        target = target or self._original
+        out = target if chunk.kind == PLAIN else self._streams
+        coded: list[tuple[memoryview, memoryview]] = []
+        places: list[memoryview] = []
+        begin = used = 0
+        for stream, made in zip(chunk.streams, streams_of(chunk.kind, chunk.size), strict=True):
+            place = out.view[begin : begin + made.size]
+            begin += made.size
+            if stream.coding == chunks.RAW:
+                places.append(place)
+                continue
+            source = self._coded.view[used : used + stream.length]
+            used += stream.length
+            places.append(source)
+            coded.append((source, place))
+        self._read(chunk, places)
+        for source, place in coded:
+            self._decompress(source, place)
+        if chunk.kind != PLAIN:
+            layout = LAYOUTS[chunk.kind]
+            layout.join(self._streams, target, chunk.size // layout.record)
+        original = target.view[: chunk.size]
+        if chunk.xxh3 and self._hash(original) != chunk.xxh3:
+            raise _damaged(self._label, f"the hash of a piece at {chunk.target:,} is another")
+        return original
+
+    def _read(self, chunk: Chunk, places: list[memoryview]) -> None:
+        """Read the streams to where they belong: raw ones need no copy after that."""
+        found = os.preadv(self._fd, places, self._offset + chunk.offset)
+        if found != chunk.length:
+            raise _damaged(self._label, "the file became shorter")
+
+    def _decompress(self, source: memoryview, target: memoryview) -> None:
+        try:
+            # One pass into `target`: libzstd sees room for the whole content.
+            with self._zstd.stream_reader(source) as reader:
+                if reader.readinto(target) != len(target) or reader.read(1):
+                    raise _damaged(self._label, "a frame has another size than it should")
+        except self._error as exc:
+            raise _damaged(self._label, str(exc)) from exc
 
 
 def _target(size: int, memfd: bool) -> tuple[int, bool]:
@@ -113,109 +174,83 @@ def _target(size: int, memfd: bool) -> tuple[int, bool]:
     return fd, False
 
 
-def _fill(
+def fill(
     bundle: Bundle,
     section: Section,
-    frames: Sequence[Frame],
     fd: int,
+    *,
     threads: int,
     progress: Progress,
+    table: Sequence[Chunk] | None = None,
 ) -> None:
-    """Decompress all frames into `fd`, each thread a contiguous stripe of them."""
-    if not section.size:
-        return
+    """Decode all of a section into the file `fd`, each thread a contiguous stripe of it.
+
+    `table` is the section's, if it has been read already. Raise PayloadError when the section is
+    damaged or there is no room for it.
+    """
+    job = _Job(bundle, section, table_of(bundle, section) if table is None else table, fd)
+    stripes = _stripes(job.table, threads)
+    job.sizes = [0] * len(stripes)
+    workers = [
+        threading.Thread(target=job.run, args=(stripe, slot), daemon=True)
+        for slot, stripe in enumerate(stripes)
+    ]
+    size = job.section.size
     try:
-        _fill_mapped(bundle, section, frames, fd, threads, progress)
-    except (MemoryError, OverflowError, OSError) as exc:
-        raise PayloadError(
-            f"there is no room to restore '{section.name}': {section.size / 1e9:.2f} GB are "
-            f"needed ({exc})",
-            hint="close other programs, or use a machine with more memory",
-        ) from exc
-
-
-def _fill_mapped(
-    bundle: Bundle,
-    section: Section,
-    frames: Sequence[Frame],
-    fd: int,
-    threads: int,
-    progress: Progress,
-) -> None:
-    base = section.offset % mmap.ALLOCATIONGRANULARITY
-    with (
-        mmap.mmap(
-            bundle.fd,
-            section.length + base,
-            offset=section.offset - base,
-            access=mmap.ACCESS_READ,
-        ) as source,
-    ):
-        job = _Job(source, base, fd, len(frames))
-        workers = [
-            threading.Thread(target=job.run, args=(stripe,), daemon=True)
-            for stripe in _stripes(frames, threads)
-        ]
-        try:
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                while worker.is_alive():
-                    worker.join(TICK)
-                    progress(job.done, section.size)
-        finally:
-            job.stop = True  # Ctrl-C: the mappings must outlive the threads that use them
-            for worker in workers:
-                if worker.ident is not None:  # one that could not be started has none
-                    worker.join()
-        if job.failure or job.done != section.size:
-            raise _damaged(section, job.failure or "a part of it was not restored")
-        progress(section.size, section.size)
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            while worker.is_alive():
+                worker.join(TICK)
+                progress(job.done, size)
+    except RuntimeError as exc:  # the system refuses more threads
+        raise _no_room(job.section, exc) from exc
+    finally:
+        job.stop = True  # Ctrl-C: the file must outlive the threads that write to it
+        for worker in workers:
+            if worker.ident is not None:  # one that could not be started has none
+                worker.join()
+    if isinstance(job.failure, (MemoryError, OverflowError, OSError)):
+        raise _no_room(job.section, job.failure) from job.failure
+    if job.failure:
+        raise job.failure
+    if job.done != size:
+        raise _damaged(job.section.name, "a part of it was not restored")
+    progress(size, size)
 
 
 class _Job:
     """What the threads of one restore share."""
 
-    def __init__(self, source: mmap.mmap, base: int, target: int, count: int) -> None:
-        self.source = source
-        self.base = base
+    def __init__(
+        self, bundle: Bundle, section: Section, table: Sequence[Chunk], target: int
+    ) -> None:
+        self.bundle = bundle
+        self.section = section
+        self.table = table
         self.target = target
         self.stop = False
-        self.failure = ""
-        self._sizes = [0] * count  # a slot each, so that the threads need no lock
-        self._next = iter(range(count))
+        self.failure: Exception | None = None
+        self.sizes: list[int] = []  # a slot for each thread, so that they need no lock
 
     @property
     def done(self) -> int:
         """Return how many bytes are restored so far."""
-        return sum(self._sizes)
+        return sum(self.sizes)
 
-    def run(self, frames: Sequence[Frame]) -> None:
-        """Decompress `frames`; record the first failure instead of raising."""
-        slot = next(self._next)
-        source = memoryview(self.source)
+    def run(self, stripe: Sequence[Chunk], slot: int) -> None:
+        """Decode `stripe`; record the first failure instead of raising."""
         try:
-            decompressor = zstandard.ZstdDecompressor()
-            # Small enough for the cache. Writing it costs less than faulting zeroed pages in.
-            scratch = memoryview(bytearray(max((f.size for f in frames), default=0)))
-            for frame in frames:
+            decoder = Decoder(self.bundle.fd, self.section.offset, stripe, self.section.name)
+            for chunk in stripe:
                 if self.stop:
                     return
-                start = self.base + frame.offset
-                with (
-                    source[start : start + frame.length] as data,
-                    # One pass into `scratch`: libzstd sees room for the whole content.
-                    decompressor.stream_reader(data) as reader,
-                ):
-                    if reader.readinto(scratch[: frame.size]) != frame.size or reader.read(1):
-                        raise zstandard.ZstdError("a frame has another size than it should")
-                self._write(scratch[: frame.size], frame.target)
-                self._sizes[slot] += frame.size
+                # Writing costs less than faulting zeroed pages of a mapping in.
+                self._write(decoder.decode(chunk), chunk.target)
+                self.sizes[slot] += chunk.size
         except Exception as exc:  # raised again by the thread that waits
-            self.failure = self.failure or str(exc) or type(exc).__name__
+            self.failure = self.failure or exc
             self.stop = True
-        finally:
-            source.release()
 
     def _write(self, data: memoryview, offset: int) -> None:
         while data:
@@ -223,17 +258,17 @@ class _Job:
             data, offset = data[written:], offset + written
 
 
-def _stripes(frames: Sequence[Frame], threads: int) -> list[Sequence[Frame]]:
-    """Cut `frames` into at most `threads` runs of about equal output."""
-    total = sum(frame.size for frame in frames)
-    ends = list(accumulate(frame.size for frame in frames))
+def _stripes(table: Sequence[Chunk], threads: int) -> list[Sequence[Chunk]]:
+    """Cut `table` into at most `threads` runs of about equal output."""
+    total = sum(chunk.size for chunk in table)
+    ends = list(accumulate(chunk.size for chunk in table))
     stripes = []
     begin = 0
     for index in range(threads):
         goal = total * (index + 1) / threads
-        end = next((i + 1 for i, done in enumerate(ends) if done >= goal), len(frames))
-        if frames[begin:end]:
-            stripes.append(frames[begin:end])
+        end = next((i + 1 for i, done in enumerate(ends) if done >= goal), len(table))
+        if table[begin:end]:
+            stripes.append(table[begin:end])
         begin = max(begin, end)
     return stripes
 
@@ -244,7 +279,13 @@ def _seal(fd: int) -> None:
     fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
 
 
-def _damaged(section: Section, detail: str) -> PayloadError:
+def _damaged(name: str, detail: str) -> PayloadError:
+    return PayloadError(f"the compressed part '{name}' is damaged: {detail}", hint=seekable.HINT)
+
+
+def _no_room(section: Section, exc: Exception) -> PayloadError:
     return PayloadError(
-        f"the compressed part '{section.name}' is damaged: {detail}", hint=seekable.HINT
+        f"there is no room to restore '{section.name}': {section.size / 1e9:.2f} GB are "
+        f"needed ({exc})",
+        hint="close other programs, or use a machine with more memory",
     )

@@ -1,14 +1,13 @@
-"""The seek table of zstd's seekable format: independent frames that any zstd can read.
+"""Read the seek table of zstd's seekable format: the codec `zstd` of older bundles.
 
 Source: contrib/seekable_format/zstd_seekable_compression_format.md of the zstd project. The
-frames follow one another; a skippable frame at the end lists the sizes of each. We write no
-per-frame checksums there, since every frame carries zstd's own content checksum.
+frames follow one another; a skippable frame at the end lists the sizes of each. It has no
+checksums of frames, since every frame carries zstd's own content checksum.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.errors import PayloadError
@@ -16,8 +15,8 @@ from runtime.errors import PayloadError
 SKIPPABLE = struct.Struct("<II")  # magic, bytes that follow
 SKIPPABLE_MAGIC = 0x184D2A5E
 ENTRY = struct.Struct("<II")  # compressed bytes, original bytes
-FOOTER = struct.Struct("<IBI")  # number of frames, descriptor, magic
-FOOTER_MAGIC = 0x8F92EAB1
+TAIL = struct.Struct("<IBI")  # number of frames, descriptor, magic
+TAIL_MAGIC = 0x8F92EAB1
 FRAMES_MAX = 1 << 27  # the format's own limit
 FRAME_MAX = 64 << 20  # ours: bounds what one damaged entry can make us allocate
 
@@ -34,21 +33,14 @@ class Frame:
     size: int
 
 
-def encode(sizes: Sequence[tuple[int, int]]) -> bytes:
-    """Return the skippable frame for frames of the given (compressed, original) sizes."""
-    body = b"".join(ENTRY.pack(*pair) for pair in sizes)
-    body += FOOTER.pack(len(sizes), 0, FOOTER_MAGIC)
-    return SKIPPABLE.pack(SKIPPABLE_MAGIC, len(body)) + body
-
-
 def table_length(tail: bytes) -> int:
     """Return how many bytes the seek table takes, given the stream's last nine bytes."""
-    if len(tail) != FOOTER.size:
+    if len(tail) != TAIL.size:
         raise PayloadError("the compressed section is too short", hint=HINT)
-    count, descriptor, magic = FOOTER.unpack(tail)
-    if magic != FOOTER_MAGIC or descriptor != 0 or count > FRAMES_MAX:
+    count, descriptor, magic = TAIL.unpack(tail)
+    if magic != TAIL_MAGIC or descriptor != 0 or count > FRAMES_MAX:
         raise PayloadError("the compressed section has no valid seek table", hint=HINT)
-    return SKIPPABLE.size + int(count) * ENTRY.size + FOOTER.size
+    return SKIPPABLE.size + int(count) * ENTRY.size + TAIL.size
 
 
 def decode(table: bytes, length: int, size: int) -> list[Frame]:
@@ -57,14 +49,14 @@ def decode(table: bytes, length: int, size: int) -> list[Frame]:
     They must fill exactly the `length` bytes of the section less the table, and restore to
     exactly `size` bytes; anything else raises PayloadError.
     """
-    if len(table) < SKIPPABLE.size + FOOTER.size:
+    if len(table) < SKIPPABLE.size + TAIL.size:
         raise PayloadError("the compressed section is too short", hint=HINT)
     magic, body = SKIPPABLE.unpack_from(table)
     if magic != SKIPPABLE_MAGIC or body != len(table) - SKIPPABLE.size:
         raise PayloadError("the compressed section has no valid seek table", hint=HINT)
     frames = []
     offset = target = 0
-    entries = memoryview(table)[SKIPPABLE.size : -FOOTER.size]
+    entries = memoryview(table)[SKIPPABLE.size : -TAIL.size]
     if len(entries) % ENTRY.size:
         raise PayloadError("the compressed section has no valid seek table", hint=HINT)
     for compressed, original in ENTRY.iter_unpack(entries):

@@ -7,18 +7,29 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime import cpu, libraries, llama, machine, memory, restore, template
+from runtime import cache, cpu, libraries, llama, machine, memory, restore, template
+from runtime.cfile import DecodingFile, File, RangeFile
 from runtime.conversation import Conversation
 from runtime.engine import Engine
 from runtime.errors import ModelError
+from runtime.format import Section
 from runtime.model import Model, Source
 from runtime.options import Options
+from runtime.payload import Bundle, Progress
 from runtime.progress import progress
 from runtime.units import gigabytes
+
+NUMBERS = ("", "F32", "F16", "BF16")
+"""Types that the engine uses as they are; it has layouts of its own for most others."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Show no progress."""
 
 
 @dataclass
@@ -26,6 +37,7 @@ class Timing:
     """Seconds and bytes spent before the first token."""
 
     restore_s: float = 0.0
+    """Only what came before loading: some models are restored while they are loaded."""
     restored_bytes: int = 0
     load_s: float = 0.0
     first_token_s: float = 0.0
@@ -48,7 +60,6 @@ class Session:
             batch=options.batch_size,
             available=machine.available_memory(),
             fit=options.fit,
-            copies=2 if source.compressed and options.repack else 1,
         )
         if self.plan.notice:
             notify(self.plan.notice)
@@ -66,29 +77,56 @@ class Session:
         self.model.close()
 
     def _load(self) -> Model:
-        source, begin = self.source, time.perf_counter()
-        fd, offset = source.fd, source.offset
-        if source.compressed:
-            assert source.bundle is not None and source.bundle.model is not None
-            with progress(f"unpacking {gigabytes(source.size)}") as update:
-                fd = restore.restore(
-                    source.bundle,
-                    source.bundle.model,
-                    threads=self.options.threads or machine.physical_cores(),
-                    memfd=self.options.memfd,
-                    progress=update,
-                )
-            offset = 0
-            self.timing.restore_s = time.perf_counter() - begin
-            self.timing.restored_bytes = source.size
+        begin = time.perf_counter()
+        label = f"unpacking {gigabytes(self.source.size)}"
+        with progress(label) if self.source.compressed else nullcontext(_silent) as update:
+            file = self._open(update)
+            self.timing.restore_s = time.perf_counter() - begin if self.source.compressed else 0.0
             begin = time.perf_counter()
-        try:
-            model = Model(source, fd, offset, self.options)
-        finally:
-            if fd != source.fd:
-                os.close(fd)
+            with file:
+                model = Model(self.source, file, self.options)
         self.timing.load_s = time.perf_counter() - begin
         return model
+
+    def _open(self, update: Progress) -> File:
+        """Return the model as the engine can read it, restored where it must be.
+
+        Weights that the engine will rearrange are decoded into its memory and kept nowhere else.
+        Others are restored into a file in memory and mapped, which processes can share.
+        """
+        source = self.source
+        if not source.compressed:
+            return RangeFile(source.fd, source.offset)
+        assert source.bundle is not None and source.bundle.model is not None
+        self.timing.restored_bytes = source.size
+        threads = self.options.threads or machine.physical_cores()
+        if self.options.cache:
+            return self._kept(source.bundle, source.bundle.model, threads, update)
+        rearranged = self.options.repack and source.quantization not in NUMBERS
+        if self.options.memfd and (rearranged or not self.options.mmap):
+            return DecodingFile(
+                source.bundle, source.bundle.model, threads=threads, progress=update
+            )
+        fd = restore.restore(
+            source.bundle,
+            source.bundle.model,
+            threads=threads,
+            memfd=self.options.memfd,
+            progress=update,
+        )
+        try:
+            return RangeFile(fd, 0)
+        finally:
+            os.close(fd)
+
+    def _kept(self, bundle: Bundle, section: Section, threads: int, update: Progress) -> File:
+        """Return the model as the user's cache keeps it."""
+        limit = self.options.cache_size
+        fd = cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
+        try:
+            return RangeFile(fd, 0)
+        finally:
+            os.close(fd)
 
     def _template(self, notify: Callable[[str], None]) -> template.Template:
         text = self.options.chat_template or self.model.chat_template

@@ -7,14 +7,30 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import bundles
 import ggufs
 import pytest
 from conftest import DEMO, Program
 
+from bundler import bundle as bundling
+from bundler import compress, lint
+from bundler.compress import Piece
+from runtime import parts, payload
+from runtime.errors import GGUFError, UsageError
+from runtime.format import Section
+from runtime.payload import Progress
+from runtime.source import Source
+from runtime.weld import Written
+
 QUICK = ("--compress", "none", "--no-check")
+MODES = ("none", "auto", "max", "15%")
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +52,22 @@ def test_the_default_name_is_the_models(modelembed: Program, tiny: Path, tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small", "small.gguf"]
 
 
-def test_two_runs_make_the_same_bytes(modelembed: Program, tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_two_runs_make_the_same_bytes(
+    modelembed: Program, tiny: Path, tmp_path: Path, mode: str
+) -> None:
     made = []
     for name in ("a", "b"):
-        for compression in ("none", "zstd"):
-            target = tmp_path / f"{name}-{compression}"
-            done = modelembed(
-                "bundle", str(tiny), "-o", str(target), "--no-check", "--compress", compression
-            )
-            assert done.code == 0, done.err
-            made.append(target.read_bytes())
+        done = modelembed(
+            "bundle", str(tiny), "-o", str(tmp_path / name), "--no-check", "--compress", mode
+        )
+        assert done.code == 0, done.err
+        made.append((tmp_path / name).read_bytes())
 
-    assert made[:2] == made[2:]
+    assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("compression", ["none", "zstd", "auto"])
+@pytest.mark.parametrize("compression", ["none", "max", "auto"])
 def test_the_model_comes_back_bit_for_bit(
     modelembed: Program, tmp_path: Path, compression: str
 ) -> None:
@@ -106,7 +123,7 @@ def test_an_interrupted_run_leaves_nothing(
     folder.mkdir()
     with subprocess.Popen(
         [
-            modelembed.path, "bundle", model, "-o", folder / "chat", "--compress", "zstd",
+            modelembed.path, "bundle", model, "-o", folder / "chat", "--compress", "max",
             "--no-check", "--stub", stub,
         ],
         stderr=subprocess.DEVNULL,
@@ -242,3 +259,217 @@ def test_a_split_model_is_merged(modelembed: Program, tmp_path: Path) -> None:
     missing = modelembed("bundle", str(parts[0]), "-o", str(tmp_path / "x"), "--no-check")
     assert missing.code == 1
     assert Path(parts[1]).name in missing.err
+
+
+# The choice of a codec needs no runtime: here the stub is one that cannot run.
+
+
+@dataclass
+class Bundled:
+    """What came of bundling a model without a real runtime."""
+
+    path: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def section(self) -> Section:
+        bundle = payload.load(self.path)
+        bundle.close()
+        return bundle.section("model")
+
+    def original(self) -> bytes:
+        """Return the model, proved."""
+        bundle = payload.load(self.path)
+        for _ in parts.verify(bundle):
+            pass
+        parts.extract(bundle, "model", self.path.with_suffix(".gguf"))
+        bundle.close()
+        return self.path.with_suffix(".gguf").read_bytes()
+
+
+def bundled(model: Path, target: Path, mode: str, verdict: Future[lint.Verdict]) -> Bundled:
+    """Return an executable of a model, made without asking the engine."""
+    target.parent.mkdir(exist_ok=True)
+    stub = payload.load(bundles.write(target.with_suffix(".stub")))
+    made = Bundled(target)
+    recipe = bundling.Recipe(name="Tiny", threshold=bundling.threshold(mode))
+    try:
+        found = lint.examine(lint.preflight(model))
+        bundling.make(target, stub, found, verdict, recipe, made.said.append)
+    finally:
+        stub.close()
+    return made
+
+
+@pytest.fixture
+def verdict(clean_home: Path) -> Future[lint.Verdict]:
+    """Return that the engine has nothing against a model."""
+    future: Future[lint.Verdict] = Future()
+    future.set_result(lint.Verdict())
+    return future
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return models of which compression saves much, and little."""
+    folder = tmp_path_factory.mktemp("models")
+    shape = ggufs.Shape(vocabulary=288, feed_forward=1024, layers=4)
+    return {
+        weights: Path(ggufs.write_model(folder / weights, weight_type=weights, shape=shape))
+        for weights in ("BF16", "Q6_K")
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("auto", 0.10), ("max", 0.0), ("zstd", 0.0), ("none", None), ("15%", 0.15), ("0%", 0.0),
+     ("12.5%", 0.125), ("99.9%", 0.999)],
+)  # fmt: skip
+def test_compress_takes_a_word_or_a_share(text: str, share: float | None) -> None:
+    assert share == pytest.approx(bundling.threshold(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yes", "AUTO", "15", "0.15", "%", "-1%", "100%", "1e3%", "nan%", "inf%",
+             "15 percent", "15%%", "lzma"],
+)  # fmt: skip
+def test_compress_takes_nothing_else(text: str) -> None:
+    with pytest.raises(UsageError, match="--compress takes auto, max, none or a share") as caught:
+        bundling.threshold(text)
+
+    assert f"not '{text}'" in caught.value.problem
+    assert "15%" in caught.value.hint
+
+
+def test_a_wrong_compression_is_refused_before_anything_is_built(
+    tiny: Path, tmp_path: Path
+) -> None:
+    program = Program(Path(sys.executable).parent / "modelembed")
+    done = program("bundle", str(tiny), "-o", str(tmp_path / "x"), "--compress", "lzma")
+
+    assert (2, "") == (done.code, done.out)
+    assert done.err.startswith("error: --compress takes auto, max, none or a share")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "mode", "codec"),
+    [
+        ("BF16", "auto", "planes"),
+        ("BF16", "15%", "planes"),
+        ("BF16", "60%", "stored"),
+        ("BF16", "none", "stored"),
+        ("Q6_K", "auto", "stored"),
+        ("Q6_K", "max", "planes"),
+        ("Q6_K", "zstd", "planes"),
+        ("Q6_K", "0%", "planes"),
+        ("Q6_K", "15%", "stored"),
+    ],
+)
+def test_compression_is_chosen_by_what_it_saves(
+    models: dict[str, Path],
+    verdict: Future[lint.Verdict],
+    tmp_path: Path,
+    weights: str,
+    mode: str,
+    codec: str,
+) -> None:
+    made = bundled(models[weights], tmp_path / "chat", mode, verdict)
+    size = models[weights].stat().st_size
+
+    assert (codec, size) == (made.section.codec, made.section.size)
+    assert models[weights].read_bytes() == made.original()
+    assert (codec == "planes") == (made.section.length < size)
+    if mode != "none":
+        (said,) = [text for text in made.said if not text.startswith("warning:")]
+        assert said.startswith("compressing: " if codec == "planes" else "storing: ")
+
+
+@pytest.mark.parametrize("mode", [*MODES, "zstd"])
+@pytest.mark.parametrize("weights", ["BF16", "Q6_K"])
+def test_the_same_bytes_again(
+    models: dict[str, Path],
+    verdict: Future[lint.Verdict],
+    tmp_path: Path,
+    weights: str,
+    mode: str,
+) -> None:
+    made = [bundled(models[weights], tmp_path / f / "chat", mode, verdict) for f in ("a", "b")]
+
+    assert made[0].path.read_bytes() == made[1].path.read_bytes()
+
+
+def saving(model: Path, target: Path, verdict: Future[lint.Verdict]) -> float:
+    """Return by what percentage compression makes a model smaller."""
+    section = bundled(model, target, "max", verdict).section
+    return 100 * (1 - section.length / section.size)
+
+
+@pytest.mark.parametrize("weights", ["BF16", "Q6_K"])
+def test_coding_that_saves_too_little_is_taken_back(
+    models: dict[str, Path],
+    verdict: Future[lint.Verdict],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+) -> None:
+    model, percent = models[weights], saving(models[weights], tmp_path / "max" / "chat", verdict)
+    stored = bundled(model, tmp_path / "none" / "chat", "none", verdict)
+    coded = []
+    whole = compress.compress
+    monkeypatch.setattr(
+        compress, "compress", lambda *given, **more: coded.append(given) or whole(*given, **more)
+    )
+    # So near that samples cannot tell: all of it is coded, and then is not worth it.
+    near = bundled(model, tmp_path / "near" / "chat", f"{percent + 0.2:.3f}%", verdict)
+    assert len(coded) == 1
+    just = bundled(model, tmp_path / "just" / "chat", f"{percent - 0.2:.3f}%", verdict)
+    assert len(coded) == 2
+    far = bundled(model, tmp_path / "far" / "chat", f"{percent + 20:.3f}%", verdict)
+    assert len(coded) == 2
+
+    assert ["stored", "planes", "stored"] == [made.section.codec for made in (near, just, far)]
+    assert stored.path.read_bytes() == near.path.read_bytes() == far.path.read_bytes()
+    assert model.read_bytes() == near.original()
+    assert any(f"compression saves only {percent:.1f}%" in text for text in near.said)
+
+
+@pytest.mark.parametrize("mode", ["auto", "max"])
+def test_coding_that_makes_it_larger_is_taken_back(
+    models: dict[str, Path],
+    verdict: Future[lint.Verdict],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+) -> None:
+    whole = compress.compress
+
+    def padded(source: Source, pieces: Sequence[Piece], out: int, step: Progress) -> Written:
+        written = whole(source, pieces, out, step)
+        more = source.size - written.length + 100
+        os.write(out, b"x" * more)
+        return replace(written, length=written.length + more)
+
+    monkeypatch.setattr(compress, "compress", padded)
+    model = tmp_path / "sparse.gguf"
+    shutil.copy(models["BF16"], model)
+    os.truncate(model, model.stat().st_size + (4 << 20))  # a hole is skipped, not written
+    made = bundled(model, tmp_path / "chat", mode, verdict)
+
+    assert "stored" == made.section.codec
+    assert model.read_bytes() == made.original()
+    assert made.path.stat().st_size < made.section.offset + made.section.size + 10_000
+    assert any("compression saves only -0.0%" in text for text in made.said)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_model_that_the_engine_refuses_leaves_nothing(
+    models: dict[str, Path], clean_home: Path, tmp_path: Path, mode: str
+) -> None:
+    refused: Future[lint.Verdict] = Future()
+    refused.set_exception(GGUFError("no such architecture"))
+    target = tmp_path / "out" / "chat"
+    with pytest.raises(GGUFError, match="no such architecture"):
+        bundled(models["BF16"], target, mode, refused)
+
+    assert ["chat.stub"] == os.listdir(target.parent)

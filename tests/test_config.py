@@ -10,6 +10,7 @@ import pytest
 
 from bundler import config
 from bundler.config import Config
+from runtime import options
 from runtime.errors import UsageError
 
 USUAL = {
@@ -151,7 +152,7 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_settings() -> None:
     pairs = ["temp=0.2", "temperature=0.3", "system=a=b", "fit=no", "--ctx-size=512"]
 
-    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == config.settings(pairs)
+    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == options.settings(pairs)
 
 
 @pytest.mark.parametrize(
@@ -165,4 +166,4 @@ def test_settings() -> None:
 )
 def test_setting_that_makes_no_sense(message: str, pair: str) -> None:
     with pytest.raises(UsageError, match=message):
-        config.settings([pair])
+        options.settings([pair])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundler import digest
-from bundler.source import Extent, Source
+from runtime.source import Extent, Source
 
 
 @pytest.fixture

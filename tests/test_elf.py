@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler import elf
-from bundler.elf import EHDR, SHDR, SectionHeader
-from bundler.weld import Part, Stub, weld
-from runtime import payload
+from runtime import elf, payload
+from runtime.elf import EHDR, SHDR, SectionHeader
 from runtime.errors import FormatError
 from runtime.format import Manifest, Section, sha256
+from runtime.weld import Part, Stub, Written, weld
 
 MODEL = b"GGUF and much more" * 100
 
@@ -108,7 +107,8 @@ def welded(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("PyInstaller has no launcher for Linux here")
     prefix, headers = elf.program(launcher.read_bytes())
     section = Section("model", "model", 0, 0, len(MODEL), "stored", "")
-    part = Part(section, lambda fd: os.write(fd, MODEL), lambda: sha256(MODEL).hex())
+    written = Written(len(MODEL), "stored", "")
+    part = Part(section, lambda fd: os.write(fd, MODEL) and written, lambda: sha256(MODEL).hex())
     path = tmp_path / "chat"
     with open(path, "w+b", buffering=0) as out:
         weld(

@@ -13,6 +13,7 @@ STORM = """
 import signal, sys
 from pathlib import Path
 from runtime import cpu, libraries, llama, model
+from runtime.cfile import RangeFile
 from runtime.engine import Engine
 from runtime.options import Options
 
@@ -20,7 +21,8 @@ folder = libraries.library_folder()
 llama.load_variant(folder / f"{cpu.PREFIX}{cpu.BASELINE}{cpu.SUFFIX}")
 llama.start()
 source = model.open_source(Path(sys.argv[1]))
-loaded = model.Model(source, source.fd, source.offset, Options())
+with RangeFile(source.fd, source.offset) as file:
+    loaded = model.Model(source, file, Options())
 engine = Engine(loaded, Options(temp=0.0, n_predict=30), 256)
 signal.signal(signal.SIGALRM, lambda *_: engine.cancel())
 for _ in range(20):

@@ -19,7 +19,8 @@ from runtime.format import FOOTER_SIZE, MANIFEST_MAX, Footer, Manifest, Section,
 
 HERE = Path(__file__).parent
 GOLDEN_FOOTER = (HERE / "golden" / "footer-v1.bin").read_bytes()
-GOLDEN_MANIFEST = (HERE / "golden" / "manifest-v1.json").read_bytes()
+GOLDEN_MANIFEST = (HERE / "golden" / "manifest-v1-planes.json").read_bytes()
+OLDER_MANIFEST = (HERE / "golden" / "manifest-v1.json").read_bytes()
 SPECIFICATION = (HERE.parent / "FORMAT.md").read_text(encoding="utf-8")
 
 MIB2 = 2 << 20
@@ -34,8 +35,9 @@ FOOTER = Footer(
         "c5a680148fe5f4e2ce17780c9d1a6905b4143d35c7d5c6ba46c8ef46f2744223"
     ),
 )
-MODEL = Section("model", "model", MIB2, 3_000_000, 3_000_000, "stored", "0123456789abcdef" * 4)
-SPARE = Section("spare", "model", 3 * MIB2, 1000, 5_000_000_000, "zstd", "f" * 64)
+HASH = "0123456789abcdef" * 4
+MODEL = Section("model", "model", MIB2, 3_000_000, 3_000_000, "stored", HASH, HASH)
+SPARE = Section("spare", "model", 3 * MIB2, 1000, 5_000_000_000, "planes", "f" * 64, "e" * 64)
 MANIFEST = Manifest(
     name="Ada",
     sections=(MODEL, SPARE),
@@ -66,9 +68,22 @@ def test_manifest_is_golden() -> None:
     MANIFEST.check(FOOTER)
 
 
+def test_older_manifest_is_still_read() -> None:
+    # Its writer knew no hashes of coded bytes, and another codec.
+    older = (
+        dataclasses.replace(MODEL, coded_sha256=""),
+        dataclasses.replace(SPARE, coded_sha256="", codec="zstd"),
+    )
+    found = Manifest.decode(OLDER_MANIFEST)
+
+    assert dataclasses.replace(MANIFEST, sections=older) == found
+    assert found == Manifest.decode(found.encode())
+    found.check(FOOTER)
+
+
 def test_specification_lists_the_footer_as_it_is() -> None:
     rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+) \| `(\w+)` \|", SPECIFICATION, re.M)
-    known = {"magic": b"MODELEMB", "version": 1, "reserved": bytes(24), "crc": 0xDF67A6BF}
+    known = {"magic": b"MODELEMB", "version": 1, "reserved": bytes(16), "crc": 0xDF67A6BF}
     position = 0
     for offset, size, kind, name in rows:
         assert position == int(offset), f"there is a hole before {name}"
@@ -117,6 +132,8 @@ def test_every_flipped_bit_of_the_footer_is_refused(position: int) -> None:
         ({"prefix_length": 6292465}, "out of order"),
         ({"manifest_offset": 6293153}, "out of order"),
         ({"manifest_length": 689}, "out of order"),
+        ({"signature_length": 15}, "out of order"),
+        ({"signature_length": 16_385, "pkg_offset": 7_000_000}, "16385 bytes, at most 16384"),
         ({"pkg_offset": 6292464}, "out of order"),
         ({"pkg_length": 36_300_000}, "out of order"),
         ({"pkg_length": (1 << 64) - 1}, "out of order"),
@@ -182,6 +199,7 @@ def section_refusal(**changes: Any) -> str:
 
 KEYS = ("format", "name", "sections", "defaults", "model", "stub", "tool")
 SECTION_KEYS = tuple(f.name for f in dataclasses.fields(Section))
+OPTIONAL_KEYS = ("coded_sha256",)
 WRONG = (None, True, 1.5, "text", 7, [1], {"a": 1})
 
 
@@ -198,7 +216,7 @@ def test_key_of_a_wrong_type_is_named(key: str) -> None:
             assert f"'{key}' is {type(value).__name__}, expected" in refusal(**{key: value})
 
 
-@pytest.mark.parametrize("key", SECTION_KEYS)
+@pytest.mark.parametrize("key", [key for key in SECTION_KEYS if key not in OPTIONAL_KEYS])
 def test_missing_key_of_a_section_is_named(key: str) -> None:
     assert f"the manifest lacks 'sections[0].{key}'" == section_refusal(**{key: ...})
 
@@ -231,6 +249,9 @@ def test_name_that_is_no_plain_name_is_refused(name: str) -> None:
         ({"size": 1 << 63, "codec": "zstd"}, "has an impossible size"),
         ({"length": 1 << 100, "size": 1 << 100}, "has an impossible size"),
         ({"size": 2_999_999}, "stored section 'model' has two sizes"),
+        ({"coded_sha256": "f" * 64}, "stored section 'model' has two hashes"),
+        ({"codec": "planes", "coded_sha256": "0" * 63}, "has no SHA-256"),
+        ({"codec": "planes", "coded_sha256": "A" * 64}, "has no SHA-256"),
         ({"sha256": "0" * 63}, "has no SHA-256"),
         ({"sha256": "A" * 64}, "has no SHA-256"),
         ({"sha256": "٠" * 64}, "has no SHA-256"),

@@ -20,7 +20,11 @@ LAYERS = (
     {
         "generation_tag",
         "libraries",
+        "elf",
         "format",
+        "output",
+        "source",
+        "minisign",
         "gguf",
         "seekable",
         "options",
@@ -28,14 +32,18 @@ LAYERS = (
         "unpacked",
         "terminal",
     },
-    {"llama"},
+    {"llama", "weights"},
+    {"chunks"},
     {"payload", "memory", "cpu", "template"},
-    {"progress", "about", "restore"},
+    {"progress", "restore", "adapters", "weld"},
+    {"cache", "cfile", "composition"},
+    {"about"},
     {"model", "parts"},
+    {"edit"},
     {"engine"},
     {"conversation"},
     {"chat", "session"},
-    {"inspection", "talk"},
+    {"inspection", "talk", "tools"},
     {"cli"},
     {"__main__"},
 )
@@ -44,24 +52,35 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # What of the runtime each module of the bundler needs: the format, and what must be judged the
 # same way at build time and at run time. The engine itself is asked through the stub.
 ALLOWED: dict[str, set[str]] = {
-    "bundle": {"runtime", "format", "payload", "progress", "units"},  # __version__; writes, says
+    "bundle": {
+        "runtime", "edit", "errors", "format", "output", "payload", "progress", "units", "weld",
+    },
     "check": {"errors", "units"},
-    "cli": {"runtime", "errors", "payload", "about", "parts", "terminal"},  # inspect, verify …
-    "compress": {"payload", "seekable"},
+    "cli": {
+        "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
+        "tools",
+    },
+    "compress": {
+        "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
+    },  # restores samples
     "config": {"errors", "options"},
-    "digest": set(),
-    "elf": {"errors"},
+    "digest": {"source"},
     "engine": set(),  # runs before anything is installed
-    "lint": {"errors", "gguf"},
-    "output": {"errors"},
+    "lint": {"errors", "gguf", "source"},
     "probe": {"errors", "cpu", "libraries"},  # the proof itself; where the libraries lie
-    "source": {"errors"},
-    "splits": {"errors", "gguf"},
-    "stub": {"runtime", "errors", "format", "payload", "cpu", "libraries", "unpacked"},
-    "weld": {"format", "payload"},
+    "rebuild": {
+        "edit", "errors", "format", "gguf", "machine", "parts", "payload", "progress", "restore",
+        "source", "weld",
+    },
+    "signing": {"errors", "minisign"},
+    "splits": {"errors", "gguf", "source"},
+    "stub": {
+        "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload", "unpacked",
+        "weights", "weld",
+    },
 }  # fmt: skip
 
-HEAVY = ("llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy")
+HEAVY = ("llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash")
 
 
 def imports(path: Path) -> Iterator[str]:

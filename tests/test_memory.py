@@ -73,10 +73,6 @@ def test_insisting_helps() -> None:
     assert (4096, "") == (plan(0, fit=False).context, plan(0, fit=False).notice)
 
 
-def test_restoring_and_repacking_counts_twice() -> None:
-    assert FIXED + SIZE + 4096 * 2048 == plan(None, copies=2).needed
-
-
 def test_header_that_says_nothing_is_judged_by_its_size() -> None:
     empty = Header(3, {}, {}, (), 0)
 

@@ -28,21 +28,35 @@ def test_gguf(tiny: Path) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_bundle(tiny: Path, tmp_path: Path, compressed: bool) -> None:
-    data = tiny.read_bytes()
-    part = bundles.zstd(data, frame=1 << 20) if compressed else bundles.stored(data)
-    source = model.open_source(bundles.write(tmp_path / "chat", [part]))
+def section(codec: str, data: bytes, size: int = 1 << 20) -> bundles.Part:
+    """Return a section of each codec, compressed in pieces of `size` bytes."""
+    if codec == "stored":
+        return bundles.stored(data)
+    if codec == "zstd":
+        return bundles.zstd(data, frame=size)
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    return bundles.planes(*(bundles.chunk(p, 255 if len(p) % 4 else 0) for p in pieces))
 
-    assert (2 << 20, len(data), compressed) == (source.offset, source.size, source.compressed)
+
+CODECS = ["stored", "planes", "zstd"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_bundle(tiny: Path, tmp_path: Path, codec: str) -> None:
+    data = tiny.read_bytes()
+    source = model.open_source(bundles.write(tmp_path / "chat", [section(codec, data)]))
+
+    assert (2 << 20, len(data)) == (source.offset, source.size)
+    assert (codec != "stored") == source.compressed
     assert "llama" == source.header.architecture
     assert 512 == source.header.hyper("context_length")
     assert source.label.startswith("the model in ")
     source.close()
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, compressed: bool) -> None:
+@pytest.mark.parametrize("size", [1000, 50_000, 1 << 20])
+@pytest.mark.parametrize("codec", CODECS)
+def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, codec: str, size: int) -> None:
     def text(value: bytes) -> bytes:
         return struct.pack("<Q", len(value)) + value
 
@@ -53,8 +67,7 @@ def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, compressed: boo
     pairs = [text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama"), words]
     pairs += [text(key) + struct.pack("<II", 4, 77) for key in numbers]
     data = struct.pack("<4sIQQ", b"GGUF", 3, 0, len(pairs)) + b"".join(pairs)
-    part = bundles.zstd(data, frame=50_000) if compressed else bundles.stored(data)
-    source = model.open_source(bundles.write(tmp_path / "chat", [part]))
+    source = model.open_source(bundles.write(tmp_path / "chat", [section(codec, data, size)]))
 
     assert 77 == source.header.hyper("context_length")
     source.close()
@@ -90,7 +103,8 @@ def test_what_is_no_model(
 
 
 def test_section_that_is_no_model(tmp_path: Path) -> None:
-    for part in (bundles.stored(b"PK\3\4" + bytes(50)), bundles.zstd(b"PK\3\4" + bytes(50))):
+    for codec in CODECS:
+        part = section(codec, b"PK\3\4" + bytes(50))
         bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
         with pytest.raises(GGUFError, match=r"the model in .* is not a GGUF: it is a ZIP archive"):
             model.embedded(bundle)
@@ -100,8 +114,11 @@ def test_section_that_is_no_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "part",
     [bundles.coded_as(b"", b""), bundles.coded_as(b"x" * 50, b"hello"), bundles.zstd(b""),
-     bundles.stored(b"")],
-    ids=["nothing", "noise", "no frames", "empty"],
+     bundles.stored(b""), bundles.planes(), bundles.planes_as(b"", b""),
+     bundles.planes_as(b"x" * 50, b"hello"), bundles.planes(bundles.chunk(b"GG")),
+     bundles.planes(bundles.chunk(b"GGUF" + bytes(60), xxh3=bytes(16)))],
+    ids=["nothing", "noise", "no frames", "empty", "no chunks", "nothing in planes",
+         "noise in planes", "two bytes", "another hash"],
 )  # fmt: skip
 def test_section_that_is_damaged(tmp_path: Path, part: bundles.Part) -> None:
     bundle = payload.load(bundles.write(tmp_path / "chat", [part]))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.output import publish, require_new
 from runtime.errors import AppError, UsageError
+from runtime.output import publish, require_new
 
 
 def write(target: Path, data: bytes = b"new", *, force: bool = False) -> None:
@@ -96,7 +96,7 @@ def test_killed_process_leaves_nothing(tmp_path: Path, number: signal.Signals) -
     target = tmp_path / "chat"
     target.write_bytes(b"precious")
     code = (
-        "import os, pathlib, sys, time; from bundler.output import publish\n"
+        "import os, pathlib, sys, time; from runtime.output import publish\n"
         "with publish(pathlib.Path(sys.argv[1]), force=True) as fd:\n"
         "    os.write(fd, b'half'); print('writing', flush=True); time.sleep(60)"
     )
@@ -156,7 +156,7 @@ def test_folder_is_no_target(tmp_path: Path) -> None:
 def test_failure_in_mid_write_is_explained(tmp_path: Path) -> None:
     # A limit on file sizes stands in for a full disk: both fail in the middle of a write.
     code = (
-        "import os, pathlib, resource, signal, sys; from bundler.output import publish\n"
+        "import os, pathlib, resource, signal, sys; from runtime.output import publish\n"
         "from runtime.errors import AppError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

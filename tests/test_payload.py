@@ -1,9 +1,9 @@
-"""Finding a payload, reading ranges of it, and copying them out."""
+"""Finding a payload, reading ranges of it, and writing them to new files."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import bundles
@@ -12,7 +12,7 @@ import pytest
 from runtime import payload
 from runtime.errors import FormatError, PayloadError
 from runtime.format import FOOTER_SIZE
-from runtime.payload import TAIL
+from runtime.payload import CHUNK, TAIL
 
 MODEL = b"GGUF and much more" * 100
 
@@ -29,7 +29,6 @@ def test_bundle_is_found_and_read(bundle: Path) -> None:
     assert ("Test", "model") == (found.manifest.name, section.name)
     assert section is found.model
     assert MODEL == b"".join(payload.chunks(found.fd, section.offset, section.length))
-    assert section.sha256 == payload.digest(found.fd, section.offset, section.size)
     found.close()
 
 
@@ -129,53 +128,81 @@ def test_file_that_becomes_shorter_is_noticed(bundle: Path) -> None:
             list(payload.chunks(file.fileno(), size - 10, 15))
 
 
-def test_progress_ends_with_everything(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(bytes(3_000_000))
+@pytest.mark.parametrize("length", [0, 1, CHUNK, CHUNK + 1])
+def test_range_is_read_in_chunks(tmp_path: Path, length: int) -> None:
+    data = bytes(7) + b"x" * length + b"behind"
+    (tmp_path / "file").write_bytes(data)
+    with open(tmp_path / "file", "rb") as file:
+        found = list(payload.chunks(file.fileno(), 7, length))
+
+    assert b"x" * length == b"".join(found)
+    assert all(0 < len(piece) <= CHUNK for piece in found)
+
+
+PIECES = [b"0123", b"", memoryview(b"4567"), b"89"]
+
+
+def test_new_file_is_written_piece_by_piece(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    with open(path, "rb") as file:
-        found = payload.digest(file.fileno(), 0, 3_000_000, lambda *now: seen.append(now))
-
-    assert hashlib.sha256(bytes(3_000_000)).hexdigest() == found
-    assert [(1048576, 3000000), (2097152, 3000000), (3000000, 3000000)] == seen
-
-
-def copy_out(source: Path, target: Path, size: int = 10) -> None:
-    with open(source, "rb") as file:
-        payload.copy_out(file.fileno(), 2, size, target)
-
-
-def test_copy_out_writes_a_range(tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(b"ab0123456789cd")
-    copy_out(tmp_path / "source", tmp_path / "target")
+    payload.write_new(tmp_path / "target", PIECES, 10, lambda *now: seen.append(now))
 
     assert b"0123456789" == (tmp_path / "target").read_bytes()
-    assert ["source", "target"] == sorted(os.listdir(tmp_path))
+    assert ["target"] == os.listdir(tmp_path)
+    assert [(4, 10), (4, 10), (8, 10), (10, 10)] == seen
 
 
-def test_copy_out_replaces_nothing(tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(b"ab0123456789cd")
+def test_buffer_may_be_used_again_for_the_next_piece(tmp_path: Path) -> None:
+    def pieces() -> Iterator[memoryview]:
+        buffer = bytearray(5000)
+        for number in range(10):
+            buffer[:] = bytes([number]) * len(buffer)
+            yield memoryview(buffer)
+
+    payload.write_new(tmp_path / "target", pieces(), 50_000)
+
+    assert b"".join(bytes([n]) * 5000 for n in range(10)) == (tmp_path / "target").read_bytes()
+
+
+def test_nothing_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"precious")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("target", "link"):
         with pytest.raises(PayloadError, match="exists"):
-            copy_out(tmp_path / "source", tmp_path / name)
+            payload.write_new(tmp_path / name, PIECES, 10)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
-    assert ["link", "source", "target"] == sorted(os.listdir(tmp_path))
+    assert ["link", "target"] == sorted(os.listdir(tmp_path))
 
 
-def test_failed_copy_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(b"ab0123")
-    with pytest.raises(PayloadError, match="are missing"):
-        copy_out(tmp_path / "source", tmp_path / "target")
+def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"0123"
+        (tmp_path / "target").write_bytes(b"precious")
 
-    assert ["source"] == os.listdir(tmp_path)
+    with pytest.raises(PayloadError, match="exists"):
+        payload.write_new(tmp_path / "target", pieces(), 4)
+
+    assert b"precious" == (tmp_path / "target").read_bytes()
+    assert ["target"] == os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("error", [PayloadError("damaged"), KeyboardInterrupt()])
+def test_failed_write_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield bytes(100_000)
+        assert 1 == len(os.listdir(tmp_path))
+        raise error
+
+    with pytest.raises(type(error)):
+        payload.write_new(tmp_path / "target", pieces(), 200_000)
+
+    assert [] == os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["missing/target", "source/target", "x" * 300])
 def test_target_that_cannot_be(tmp_path: Path, name: str) -> None:
-    (tmp_path / "source").write_bytes(b"ab0123456789cd")
+    (tmp_path / "source").write_bytes(b"")
 
     with pytest.raises(PayloadError, match="cannot be written"):
-        copy_out(tmp_path / "source", tmp_path / name)
+        payload.write_new(tmp_path / name, PIECES, 10)
+    assert ["source"] == os.listdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The seek table: the bytes of zstd's format, and tables that lie."""
+"""The seek table of older bundles: the bytes of zstd's format, and tables that lie."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ LENGTH, SIZE = 12 + len(GOLDEN), 64 + (4 << 20)
 
 
 def test_table_is_golden() -> None:
-    assert GOLDEN == seekable.encode([(5, 64), (7, 4 << 20)])
     assert GOLDEN == bundles.seek_table([(5, 64), (7, 4 << 20)])
     assert FRAMES == seekable.decode(GOLDEN, LENGTH, SIZE)
     assert len(GOLDEN) == seekable.table_length(GOLDEN[-9:])
@@ -39,7 +38,7 @@ SIZES = st.lists(st.tuples(st.integers(1, (1 << 32) - 1), st.integers(0, FRAME_M
 @given(SIZES)
 @settings(deadline=None)
 def test_round_trip(sizes: list[tuple[int, int]]) -> None:
-    table = seekable.encode(sizes)
+    table = bundles.seek_table(sizes)
     coded, original = (sum(column) for column in zip(*sizes, strict=True)) if sizes else (0, 0)
 
     frames = seekable.decode(table, coded + len(table), original)
@@ -74,8 +73,8 @@ def test_tail_that_is_none_is_refused(tail: bytes) -> None:
         (GOLDEN, 0, SIZE),
         (b"\0" + GOLDEN[1:], LENGTH, SIZE),
         (GOLDEN[:4] + b"\x18" + GOLDEN[5:], LENGTH, SIZE),
-        (seekable.encode([(5, FRAME_MAX + 1)]), 30, FRAME_MAX + 1),
-        (seekable.encode([(0xFFFFFFFF, FRAME_MAX)] * 4), 66, 4 * FRAME_MAX),
+        (bundles.seek_table([(5, FRAME_MAX + 1)]), 30, FRAME_MAX + 1),
+        (bundles.seek_table([(0xFFFFFFFF, FRAME_MAX)] * 4), 66, 4 * FRAME_MAX),
     ],
 )
 def test_table_that_lies_is_refused(table: bytes, length: int, size: int) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.source import Extent, Source
 from runtime.errors import PayloadError
+from runtime.source import Extent, Source
 
 TEXT = bytes(range(256)) * 4
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attacks import facts, footers, manifests, sections, seek_tables
+from attacks import chunk_tables, facts, footers, manifests, sections, seek_tables
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class Attack:
 
 ALL = {
     f"{script.__name__.rpartition('.')[2]}-{name}": Attack(build, script.COMMAND, script.CODES)
-    for script in (footers, manifests, sections, seek_tables, facts)
+    for script in (footers, manifests, sections, chunk_tables, seek_tables, facts)
     for name, build in script.ATTACKS.items()
 }

@@ -47,6 +47,17 @@ def is_elf(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
+def size(start: bytes) -> int:
+    """Return how many bytes a file has that ends with its section table, as ours do.
+
+    `start` is its first bytes; 0 where they tell nothing.
+    """
+    if not is_elf(start) or len(start) < EHDR.size:
+        return 0
+    header = EHDR.unpack_from(start)
+    return int(header[6]) + int(header[11]) * int(header[12])
+
+
 def sections(image: bytes) -> list[SectionHeader]:
     """Return the section headers of the whole ELF file `image`."""
     return sections_at(image, image, 0)
@@ -117,6 +128,15 @@ def table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
         for place, h in zip(places, [*headers, strings], strict=True)
     )  # fmt: skip
     return names.ljust(start - offset, b"\0") + rows, start
+
+
+def neutral(prefix: bytes) -> bytes:
+    """Return `prefix` without what tools such as strip move: where its section table lies."""
+    if not is_elf(prefix) or len(prefix) < EHDR.size:
+        return prefix
+    fields = list(EHDR.unpack_from(prefix))
+    fields[6] = fields[11] = fields[12] = fields[13] = 0
+    return EHDR.pack(*fields) + prefix[EHDR.size :]
 
 
 def patched(prefix: bytes, start: int, count: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -26,16 +27,19 @@ def require_new(target: Path, force: bool) -> None:
         )
 
 
+_COUNT = itertools.count()
+
+
 @contextlib.contextmanager
-def publish(target: Path, *, force: bool) -> Iterator[int]:
-    """Give a file descriptor to write to; `target` appears, complete and executable, at the end.
+def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
+    """Give a file descriptor to write to; `target` appears, complete, at the end.
 
     Where the file system can, the file has no name until then, so that even SIGKILL leaves
     nothing behind. An existing `target` is replaced only with `force`, and in one step.
     """
     require_new(target, force)
     folder = target.absolute().parent
-    temporary: Path | None = folder / f".modelembed-{os.getpid()}.part"
+    temporary: Path | None = folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
     try:
         try:
             fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
@@ -49,7 +53,7 @@ def publish(target: Path, *, force: bool) -> Iterator[int]:
     try:
         with _terminable():
             yield fd
-            os.fchmod(fd, 0o755)
+            os.fchmod(fd, mode)
             os.fsync(fd)
             assert temporary is not None
             if not named:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bundler import elf
-from bundler.elf import SectionHeader
+from runtime import elf
 from runtime import format as layout
-from runtime.format import Footer, Manifest, Section
+from runtime.elf import SectionHeader
+from runtime.format import Footer, Manifest, Section, Sidecar
 from runtime.payload import Bundle
 
 
@@ -25,16 +26,24 @@ class Stub:
     """PyInstaller's PKG, cookie included."""
     facts: Mapping[str, Any]
 
+    def hashed(self) -> Stub:
+        """Return the same with the hashes of launcher and archive among its facts."""
+        hashes = {
+            "launcher_sha256": hashlib.sha256(elf.neutral(self.prefix)).hexdigest(),
+            "archive_sha256": hashlib.sha256(self.archive).hexdigest(),
+        }
+        return replace(self, facts={**self.facts, **hashes})
+
     @classmethod
     def of(cls, bundle: Bundle) -> Stub:
         """Return the stub inside an executable of ours, whether or not it carries sections."""
         footer = bundle.footer
-        prefix = os.pread(bundle.fd, footer.prefix_length, 0)
-        archive = os.pread(bundle.fd, footer.pkg_length, footer.pkg_offset)
+        prefix = os.pread(bundle.program, footer.prefix_length, 0)
+        archive = os.pread(bundle.program, footer.pkg_length, footer.pkg_offset)
         headers: list[SectionHeader] = []
         if elf.is_elf(prefix):
-            size = os.fstat(bundle.fd).st_size
-            tail = os.pread(bundle.fd, size - footer.offset, footer.offset)
+            size = os.fstat(bundle.program).st_size
+            tail = os.pread(bundle.program, size - footer.offset, footer.offset)
             headers = elf.sections_at(prefix, tail, footer.offset)
             headers = [
                 h for h in headers if h.end <= footer.prefix_length and h.name != ".shstrtab"
@@ -43,32 +52,60 @@ class Stub:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What became of a section when it was written."""
+
+    length: int
+    codec: str
+    sha256: str
+    """Of the bytes in the file; empty for a stored one, where the original's says it."""
+
+
+@dataclass(frozen=True)
 class Part:
     """A section to be written: its description, and how to get its bytes."""
 
     section: Section
-    """Offset, length and hash are filled in when it is written."""
-    write: Callable[[int], int]
-    """Appends the coded bytes to a file descriptor; returns how many."""
+    """Offset, length, codec and hashes are filled in when it is written."""
+    write: Callable[[int], Written]
+    """Appends the coded bytes to a file descriptor."""
     digest: Callable[[], str]
     """Returns the SHA-256 of the original; called after `write`, so that both may overlap."""
 
 
-def weld(out: int, stub: Stub, parts: Sequence[Part], describe: Callable[[], Manifest]) -> Manifest:
+def weld(
+    out: int,
+    stub: Stub,
+    parts: Sequence[Part],
+    describe: Callable[[], Manifest],
+    sign: Callable[[bytes], str] | None = None,
+) -> Manifest:
     """Write the executable to the empty file `out`; return the manifest with all offsets.
 
-    `describe` gives the rest of the manifest, and is called when the parts are written.
+    `describe` gives the rest of the manifest, and is called when the parts are written; `sign`
+    the text of a signature of the manifest's bytes.
     """
     _append(out, stub.prefix)
     placed = []
     for part in parts:
         offset = _pad(out, layout.SECTION_ALIGNMENT)
-        length = part.write(out)
-        placed.append(replace(part.section, offset=offset, length=length, sha256=part.digest()))
+        written = part.write(out)
+        original = part.digest()
+        placed.append(
+            replace(
+                part.section,
+                offset=offset,
+                length=written.length,
+                codec=written.codec,
+                sha256=original,
+                coded_sha256=written.sha256 or original,
+            )
+        )
     manifest = replace(describe(), sections=tuple(placed), stub=stub.facts)
     encoded = manifest.encode()
     manifest_offset = _pad(out, layout.PKG_ALIGNMENT)
-    _append(out, encoded)
+    signature = sign(encoded).encode() if sign else b""
+    _append(out, encoded + signature)
     pkg_offset = _pad(out, layout.PKG_ALIGNMENT)
     _append(out, stub.archive)
     footer = Footer(
@@ -79,11 +116,29 @@ def weld(out: int, stub: Stub, parts: Sequence[Part], describe: Callable[[], Man
         pkg_length=len(stub.archive),
         offset=pkg_offset + len(stub.archive),
         manifest_sha256=layout.sha256(encoded),
+        signature_length=len(signature),
     )
     _append(out, footer.encode())
     if stub.headers:
         _append_table(out, stub, placed, footer)
     return manifest
+
+
+def weld_beside(
+    out: int,
+    beside: int,
+    name: str,
+    stub: Stub,
+    parts: Sequence[Part],
+    describe: Callable[[], Manifest],
+    sign: Callable[[bytes], str] | None = None,
+) -> Manifest:
+    """Write the executable to `out` and its parts to the file `beside`, to be called `name`."""
+    nothing = Stub(b"", [], b"", {})
+    inner = weld(beside, nothing, parts, lambda: Manifest(tool=describe().tool))
+    digest = layout.sha256(inner.encode()).hex()
+    sidecar = Sidecar(name, os.fstat(beside).st_size, digest)
+    return weld(out, stub, [], lambda: replace(describe(), sidecar=sidecar), sign)
 
 
 def _append_table(out: int, stub: Stub, placed: Sequence[Section], footer: Footer) -> None:

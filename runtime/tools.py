@@ -1,0 +1,202 @@
+"""The commands on made files, for both command lines.
+
+`modelembed COMMAND FILE` works on any file, `./chat COMMAND` on itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime import __version__, about, payload
+from runtime.errors import UsageError
+from runtime.payload import Bundle
+
+PATH = click.Path(path_type=Path)
+Command = Callable[..., None]
+Signer = Callable[[Path], Callable[[bytes], str]]
+"""Returns what signs a manifest, given the secret key's file."""
+
+
+def add(group: click.Group, *, own: bool, signer: Signer | None = None) -> None:
+    """Add the commands to `group`, on the program itself (`own`) or on a FILE.
+
+    `signer` adds options to sign what `edit` and `upgrade` write.
+    """
+
+    def register(name: str, function: Command, *decorators: Callable[[Command], Command]) -> None:
+        command = _on_own(function) if own else _on_file(function)
+        command.__doc__ = function.__doc__
+        for decorate in reversed(decorators):
+            command = decorate(command)
+        if not own:
+            command = click.argument("file", type=PATH)(command)
+        group.command(name=name)(command)
+
+    output = click.option(
+        "--output", "-o", type=PATH, metavar="PATH", help="write to PATH instead of replacing it"
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="print JSON")
+    sign = click.option("--sign", "key", type=PATH, metavar="KEY", help="sign the result")
+    signing = [sign] if signer else []
+
+    register("inspect", inspect, as_json)
+    register("verify", verify, click.option(
+        "--key", metavar="PUBKEY", help="whose signature it must bear: a file, or the key itself"
+    ))  # fmt: skip
+    register("extract", extract, click.argument("part", default="model"), click.option(
+        "--output", "-o", type=PATH, metavar="FILE", help="where to write it (default: its name)"
+    ))  # fmt: skip
+
+    def edit_it(bundle: Bundle, key: Path | None = None, **given: Any) -> None:
+        """Change defaults, name, licence or parts; the weights are only moved."""
+        edit(bundle, given, signer(key) if signer and key else None)
+
+    def upgrade_it(
+        bundle: Bundle, stub: Path, output: Path | None, key: Path | None = None
+    ) -> None:
+        """Put the same model under a newer runtime."""
+        upgrade(bundle, stub, output, signer(key) if signer and key else None)
+
+    register("edit", edit_it, *EDIT_OPTIONS, output, *signing)
+    stub = click.option(
+        "--stub",
+        type=PATH,
+        required=True,
+        metavar="NEW",
+        help="made by `modelembed stub -o NEW`",
+    )
+    register("upgrade", upgrade_it, stub, output, *signing)
+
+
+def _on_own(function: Command) -> Command:
+    @click.pass_obj
+    def command(bundle: Bundle | None, /, **given: Any) -> None:
+        function(required(bundle), **given)
+
+    return command
+
+
+def _on_file(function: Command) -> Command:
+    def command(file: Path, **given: Any) -> None:
+        function(payload.load(file), **given)
+
+    return command
+
+
+def required(bundle: Bundle | None) -> Bundle:
+    """Return `bundle`; raise UsageError where the program runs without one."""
+    if bundle is None:
+        raise UsageError(
+            "this is not a bundled executable", hint="run it on one: OUT info, OUT verify …"
+        )
+    return bundle
+
+
+def inspect(bundle: Bundle, as_json: bool) -> None:
+    """Show what is inside: parts, sizes by type of weights, hashes, defaults, versions."""
+    document = about.facts(bundle)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        for line in about.lines(document):
+            click.echo(line)
+
+
+def verify(bundle: Bundle, key: str | None) -> None:
+    """Check every byte against what was bundled, and who signed it."""
+    from runtime import parts
+
+    for line in parts.verify(bundle, key):
+        click.echo(line, err=True)
+    click.echo("intact")
+
+
+def extract(bundle: Bundle, part: str, output: Path | None) -> None:
+    """Write a PART (default: the model) as it was before bundling, or the manifest."""
+    from runtime import parts
+
+    click.echo(parts.extract(bundle, part, output))
+
+
+EDIT_OPTIONS = (
+    click.option("--name", metavar="NAME", help="what the program calls itself"),
+    click.option("--system", metavar="TEXT|@FILE", help="another system prompt"),
+    click.option("--greeting", metavar="TEXT|@FILE", help="another greeting"),
+    click.option(
+        "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="bake in a default; repeatable"
+    ),
+    click.option("--unset", multiple=True, metavar="KEY", help="forget a default; repeatable"),
+    click.option("--license", "license_name", metavar="TEXT", help="the model's licence"),
+    click.option(
+        "--lora", "add", type=PATH, multiple=True, metavar="FILE", help="add a LoRA adapter"
+    ),
+    click.option(
+        "--remove", multiple=True, metavar="PART", help="leave out a part other than the model"
+    ),
+)
+
+
+def edit(bundle: Bundle, given: dict[str, Any], sign: Callable[[bytes], str] | None) -> None:
+    """Write `bundle` with the changes of the options in `given`."""
+    from runtime.edit import Change
+    from runtime.options import canonical, settings
+
+    defaults = settings(given["pairs"])
+    for key in ("system", "greeting"):
+        if (text := given[key]) is not None:
+            defaults[key] = _text(text)
+    change = Change(
+        name=given["name"],
+        defaults=defaults,
+        unset=tuple(canonical(key) for key in given["unset"]),
+        license=given["license_name"],
+        add=given["add"],
+        remove=given["remove"],
+    )
+    if change == Change():
+        raise UsageError(
+            "there is nothing to change", hint='for example: edit --system "You are a pirate."'
+        )
+    _write(bundle, change, given["output"], sign)
+
+
+def upgrade(
+    bundle: Bundle, stub: Path, output: Path | None, sign: Callable[[bytes], str] | None
+) -> None:
+    """Write `bundle` with the runtime in `stub`."""
+    from runtime.edit import Change, require_runtime
+
+    new = payload.load(stub)
+    require_runtime(new)
+    _write(bundle, Change(stub=new), output, sign)
+
+
+def _write(
+    bundle: Bundle, change: Any, output: Path | None, sign: Callable[[bytes], str] | None
+) -> None:
+    from runtime import edit
+    from runtime.output import require_new
+
+    target = output or Path(bundle.path).resolve()
+    if output:
+        require_new(output, force=False)
+    edit.apply(bundle, target, change, tool=f"modelembed {__version__}", sign=sign)
+    if bundle.signature and sign is None:
+        click.echo("warning: it is no longer signed, since it was changed", err=True)
+    click.echo(f"wrote {target}", err=True)
+
+
+def _text(value: str) -> str:
+    """Return a flag's text, read from a file where it is @FILE."""
+    if not value.startswith("@"):
+        return value
+    path = Path(value[1:])
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc

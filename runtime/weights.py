@@ -1,0 +1,222 @@
+"""Split the bytes of weights into streams that compress well, and join them again.
+
+A general compressor finds next to nothing in weights: their bytes are mixed, scales with quants,
+exponents with fractions. Sorted into streams of one kind each, a Huffman coder finds what there is
+to find. For every type of GGUF this is a row of `LAYOUTS`; the numbers of types are ggml's
+(`enum ggml_type` in ggml.h), the fields those of its block structures (ggml-common.h).
+
+The loops themselves are compiled (weights.c): in Python alone they take ten times as long as the
+decompression. All calls release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.errors import ModelError
+from runtime.libraries import REINSTALL, library_folder
+
+LIBRARY = "libweights.so"
+PLAIN = 255
+"""The layout of bytes that are no weights, or of a type unknown here: one stream, unchanged."""
+
+
+class Buffer:
+    """Writable memory of a fixed size, with its address: its own, or somebody else's."""
+
+    def __init__(self, size: int, address: int = 0) -> None:
+        """Take `size` bytes, or those at `address`, which must outlive this."""
+        kind = ctypes.c_char * size
+        self._memory = kind.from_address(address) if address else kind()
+        self.view = memoryview(self._memory).cast("B")
+        self.address = ctypes.addressof(self._memory)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One of the streams that a piece of weights is split into."""
+
+    size: int
+    plane: int = 0
+    """Bytes of one kind within it: statistics change after so many. 0 where they do not."""
+
+
+class Layout(Protocol):
+    """How the bytes of one type are split: `split` and `join` undo each other.
+
+    Streams lie one after the other and take as many bytes as the records.
+    """
+
+    @property
+    def record(self) -> int:
+        """Bytes of a record; only whole records can be split."""
+
+    def streams(self, count: int) -> list[Stream]:
+        """Return what streams `count` records make."""
+
+    def split(self, records: bytes, streams: Buffer, count: int) -> None:
+        """Split `count` records into streams."""
+
+    def join(self, streams: Buffer, records: Buffer, count: int) -> None:
+        """Join the streams of `count` records."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Plain numbers, a stream for each byte of them (for BF16: for exponent and the rest)."""
+
+    record: int
+    kind: str
+    """The end of the compiled functions' names."""
+
+    def streams(self, count: int) -> list[Stream]:
+        return [Stream(count)] * self.record
+
+    def split(self, records: bytes, streams: Buffer, count: int) -> None:
+        _function(f"weights_split_{self.kind}")(streams.address, records, count)
+
+    def join(self, streams: Buffer, records: Buffer, count: int) -> None:
+        _function(f"weights_join_{self.kind}")(records.address, streams.address, count)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A field whose bytes differ in kind: all first bytes, then all second ones, and so on."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A field whose bytes are of one kind, kept together."""
+
+    name: str
+    width: int
+
+
+class Blocks:
+    """Blocks of fields: all planes together in the first stream, then one for each run.
+
+    The planes are short, and so share a stream.
+    """
+
+    def __init__(self, *fields: Planes | Run) -> None:
+        self.fields = fields
+        self.record = sum(field.width for field in fields)
+        # In the order of the streams; offsets are those in the block.
+        placed = []
+        offset = 0
+        for field in fields:
+            placed.append((field, offset))
+            offset += field.width
+        self._order = sorted(placed, key=lambda pair: isinstance(pair[0], Run))
+
+    def streams(self, count: int) -> list[Stream]:
+        planes = sum(field.width for field in self.fields if isinstance(field, Planes))
+        runs = [Stream(field.width * count) for field in self.fields if isinstance(field, Run)]
+        return [Stream(planes * count, count), *runs] if planes else runs
+
+    def split(self, records: bytes, streams: Buffer, count: int) -> None:
+        start = ctypes.cast(ctypes.c_char_p(records), ctypes.c_void_p).value or 0
+        done = streams.address
+        for field, offset in self._order:
+            name = "planes" if isinstance(field, Planes) else "run"
+            _field_function(f"weights_split_{name}")(
+                done, start + offset, count, self.record, field.width
+            )
+            done += field.width * count
+
+    def join(self, streams: Buffer, records: Buffer, count: int) -> None:
+        done = streams.address
+        for field, offset in self._order:
+            name = "planes" if isinstance(field, Planes) else "run"
+            _field_function(f"weights_join_{name}")(
+                records.address + offset, done, count, self.record, field.width
+            )
+            done += field.width * count
+
+
+D = Planes("d", 2)
+DMIN = Planes("dmin", 2)
+
+LAYOUTS: Mapping[int, Layout] = {
+    0: Numbers(4, "4"),  # F32
+    1: Numbers(2, "2"),  # F16
+    2: Blocks(D, Run("qs", 16)),  # Q4_0
+    3: Blocks(D, Planes("m", 2), Run("qs", 16)),  # Q4_1
+    6: Blocks(D, Run("qh", 4), Run("qs", 16)),  # Q5_0
+    7: Blocks(D, Planes("m", 2), Run("qh", 4), Run("qs", 16)),  # Q5_1
+    8: Blocks(D, Run("qs", 32)),  # Q8_0
+    9: Blocks(D, Planes("s", 2), Run("qs", 32)),  # Q8_1
+    10: Blocks(Planes("scales", 16), Run("qs", 64), D, DMIN),  # Q2_K
+    11: Blocks(Run("hmask", 32), Run("qs", 64), Planes("scales", 12), D),  # Q3_K
+    12: Blocks(D, DMIN, Planes("scales", 12), Run("qs", 128)),  # Q4_K
+    13: Blocks(D, DMIN, Planes("scales", 12), Run("qh", 32), Run("qs", 128)),  # Q5_K
+    14: Blocks(Run("ql", 128), Run("qh", 64), Run("scales", 16), D),  # Q6_K
+    15: Blocks(Planes("d", 4), Run("qs", 256), Run("bsums", 32)),  # Q8_K
+    16: Blocks(D, Run("qs", 64)),  # IQ2_XXS
+    17: Blocks(D, Planes("qs", 64), Run("scales", 8)),  # IQ2_XS
+    18: Blocks(D, Run("qs", 64), Run("gas", 32)),  # IQ3_XXS: grid indices, then signs and scales
+    19: Blocks(D, Run("qs", 32), Run("qh", 16)),  # IQ1_S
+    20: Blocks(D, Run("qs", 16)),  # IQ4_NL
+    21: Blocks(D, Run("qs", 64), Run("qh", 8), Run("signs", 32), Run("scales", 4)),  # IQ3_S
+    22: Blocks(D, Run("qs", 32), Run("signs", 32), Run("qh", 8), Run("scales", 8)),  # IQ2_S
+    23: Blocks(D, Planes("scales_h", 2), Run("scales_l", 4), Run("qs", 128)),  # IQ4_XS
+    25: Numbers(2, "2"),  # I16
+    26: Numbers(4, "4"),  # I32
+    27: Blocks(Planes("number", 8)),  # I64
+    28: Blocks(Planes("number", 8)),  # F64
+    29: Blocks(Run("qs", 32), Run("qh", 16), Planes("scales", 8)),  # IQ1_M
+    30: Numbers(2, "bf16"),  # BF16
+    34: Blocks(Run("qs", 48), Run("qh", 4), D),  # TQ1_0
+    35: Blocks(Run("qs", 64), D),  # TQ2_0
+    39: Blocks(Planes("e", 1), Run("qs", 16)),  # MXFP4
+    40: Blocks(Run("d", 4), Run("qs", 32)),  # NVFP4
+    41: Blocks(D, Run("qs", 16)),  # Q1_0
+    42: Blocks(D, Run("qs", 16)),  # Q2_0
+}
+
+
+def streams_of(kind: int, size: int) -> Sequence[Stream]:
+    """Return the streams that `size` bytes of type `kind` are split into.
+
+    Raise ValueError when the type is unknown, or the bytes are no whole records.
+    """
+    if kind == PLAIN:
+        return [Stream(size)]
+    layout = LAYOUTS.get(kind)
+    if layout is None or size % layout.record:
+        raise ValueError(f"{size} bytes of weights of type {kind} cannot be split")
+    return layout.streams(size // layout.record)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = library_folder() / LIBRARY
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as exc:
+        raise ModelError(f"{path.name} cannot be loaded: {exc}", hint=REINSTALL) from exc
+
+
+@functools.cache
+def _function(name: str) -> Callable[..., None]:
+    """Return a function of (target, source, count)."""
+    function = _library()[name]
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    function.restype = None
+    return function
+
+
+@functools.cache
+def _field_function(name: str) -> Callable[..., None]:
+    """Return a function of (target, source, count, bytes of a record, bytes of the field)."""
+    function = _library()[name]
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_size_t] * 3]
+    function.restype = None
+    return function

@@ -1,0 +1,266 @@
+"""Made files: edited, upgraded, signed, taken apart, put beside, and never lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DEMO, Program
+
+GOLDEN = Path(__file__).parent / "golden" / "minisign"
+KEY, PUBLIC, FOREIGN = (
+    GOLDEN / name for name in ("throwaway.key", "throwaway.pub", "encrypted.pub")
+)
+QUICK = ("--no-check", "--set", "temp=0")
+
+
+@pytest.fixture
+def made(forms: dict[str, Path], tmp_path: Path) -> Path:
+    """A file of its own to be changed, compressed."""
+    return Path(shutil.copy(forms["zstd"], tmp_path / "made"))
+
+
+def facts(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Program(path)("inspect", "--json").out)
+    return document
+
+
+def test_both_sides_inspect_alike(modelembed: Program, made: Path) -> None:
+    assert Program(made)("inspect", "--json").out == modelembed("inspect", str(made), "--json").out
+
+    section = facts(made)["sections"][0]
+    assert (
+        DEMO.stat().st_size == section["size"] == sum(t["size"] for t in section["types"].values())
+    )
+    assert hashlib.sha256(DEMO.read_bytes()).hexdigest() == section["sha256"]
+    data = made.read_bytes()[section["offset"] : section["offset"] + section["length"]]
+    assert hashlib.sha256(data).hexdigest() == section["coded_sha256"]
+    shown = Program(made)("inspect").out
+    assert "F16" in shown and section["sha256"] in shown
+
+
+@pytest.mark.parametrize("side", ["modelembed", "itself"])
+def test_edit(modelembed: Program, made: Path, side: str) -> None:
+    edit = (lambda *a: Program(made)("edit", *a)) if side == "itself" else (
+        lambda *a: modelembed("edit", str(made), *a)
+    )  # fmt: skip
+    before = facts(made)["sections"]
+
+    done = edit("--system", "Your name is Max.", "--name", "Max", "--set", "temp=0")
+    assert done.code == 0, done.err
+    assert Program(made).ask("What is your name?") == "My name is Max."
+    assert facts(made)["name"] == "Max"
+
+    assert edit("--unset", "system", "--license", "MIT").code == 0
+    assert Program(made).ask("What is your name?") == "My name is Demo."
+    assert facts(made)["defaults"] == {"temp": 0.0}
+    assert facts(made)["model"]["license"] == "MIT"
+    assert facts(made)["sections"] == before
+    assert Program(made)("verify").out == "intact\n"
+    assert [made.name] == os.listdir(made.parent)
+    assert os.access(made, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "nothing to change"),
+        (("--set", "temprature=1"), "did you mean 'temperature'"),
+        (("--unset", "seed"), "no default 'seed'"),
+        (("--remove", "model"), "cannot be removed"),
+        (("--remove", "nothing"), "no part 'nothing'"),
+        (("--lora", str(DEMO)), "no LoRA adapter"),
+        (("--lora", "missing.gguf"), "cannot be read"),
+        (("--system", "@missing.txt"), "cannot be read"),
+    ],
+)
+def test_a_refused_edit_changes_nothing(
+    modelembed: Program, made: Path, options: tuple[str, ...], message: str
+) -> None:
+    before = made.read_bytes()
+
+    done = modelembed("edit", str(made), *options)
+
+    assert done.code in (1, 2)
+    assert message in done.err
+    assert before == made.read_bytes()
+    assert [made.name] == os.listdir(made.parent)
+
+
+def test_edit_into_another_file_leaves_the_first(modelembed: Program, made: Path) -> None:
+    before = made.read_bytes()
+    other = made.with_name("other")
+
+    assert modelembed("edit", str(made), "--name", "B", "-o", str(other)).code == 0
+    again = modelembed("edit", str(made), "--name", "B", "-o", str(other))
+
+    assert "exists already" in again.err
+    assert before == made.read_bytes()
+    assert facts(other)["name"] == "B"
+
+
+def test_upgrade_puts_the_same_model_under_another_runtime(
+    modelembed: Program, made: Path, stub: Path
+) -> None:
+    # A runtime that differs in what it says about itself is another one.
+    document = facts(made)
+    done = modelembed("upgrade", str(made), "--stub", str(stub))
+
+    assert done.code == 0, done.err
+    assert document["sections"] == facts(made)["sections"]
+    assert Program(made)("verify").out == "intact\n"
+    refused = modelembed("upgrade", str(made), "--stub", str(DEMO))
+    assert refused.code == 1
+    assert "not a file made by modelembed" in refused.err
+
+
+def test_rebuild_check(modelembed: Program, forms: dict[str, Path], made: Path) -> None:
+    for form in ("stored", "zstd"):
+        assert modelembed("rebuild-check", str(forms[form])).out == "the same bytes\n"
+        assert modelembed("rebuild-check", str(forms[form]), str(DEMO)).code == 0
+
+    section = facts(made)["sections"][0]
+    with open(made, "r+b") as file:
+        file.seek(section["offset"] + section["length"] // 2)
+        file.write(b"damage")
+    done = modelembed("rebuild-check", str(made), str(DEMO))
+    assert done.code == 1
+    assert "part 'model': differs" in done.err
+
+
+def test_signatures(modelembed: Program, tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    done = modelembed("bundle", str(DEMO), "-o", str(target), "--sign", str(KEY), *QUICK)
+    assert done.code == 0, done.err
+    program = Program(target)
+
+    assert "which was not checked" in program("verify").err
+    for key in (str(PUBLIC), PUBLIC.read_text().splitlines()[1]):
+        checked = program("verify", "--key", key)
+        assert (checked.code, checked.out) == (0, "intact\n"), checked.err
+        assert "modelembed demo" in checked.err
+    foreign = program("verify", "--key", str(FOREIGN))
+    assert foreign.code == 1
+    assert "expected key" in foreign.err
+
+    assert program("extract", "manifest", "-o", str(tmp_path / "m")).code == 0
+    if tool := shutil.which("minisign"):
+        command = [tool, "-Vm", str(tmp_path / "m"), "-p", str(PUBLIC)]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    edited = modelembed("edit", str(target), "--name", "B")
+    assert "no longer signed" in edited.err
+    assert "is not signed" in program("verify", "--key", str(PUBLIC)).err
+    assert modelembed("edit", str(target), "--name", "C", "--sign", str(KEY)).code == 0
+    assert program("verify", "--key", str(PUBLIC)).code == 0
+
+
+def test_a_signature_covers_the_runtime(modelembed: Program, tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sign", str(KEY), *QUICK)
+    data = bytearray(target.read_bytes())
+    # Past the launcher's code that runs first: a place in the archive.
+    place = data.index(b"licenses.json") + 1
+    data[place] ^= 1
+    target.write_bytes(data)
+
+    done = modelembed("verify", str(target), "--key", str(PUBLIC))
+
+    assert done.code == 1
+    assert "archive" in done.err and "damaged" in done.err
+
+
+def test_sidecar(modelembed: Program, tmp_path: Path) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    done = modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+    assert done.code == 0, done.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["chat", "chat.payload"]
+    program = Program(target)
+    question, answer = "What is the capital of France?", "The capital of France is Paris."
+
+    assert program.ask(question) == answer
+    assert program("verify").out == "intact\n"
+    assert modelembed("edit", str(target), "--name", "B").code == 0
+    assert program.ask(question) == answer
+    renamed = target.rename(tmp_path / "renamed")
+    assert Program(renamed).ask(question) == answer
+    (tmp_path / "link").symlink_to(renamed)
+    assert Program(tmp_path / "link").ask(question) == answer
+    assert modelembed("extract", str(renamed), "-o", str(tmp_path / "m.gguf")).code == 0
+    assert DEMO.read_bytes() == (tmp_path / "m.gguf").read_bytes()
+
+    whole = beside.read_bytes()
+    beside.write_bytes(whole[:-100_000])
+    assert "100 kB short" in Program(renamed)(question).err
+    other = tmp_path / "other"
+    modelembed("bundle", str(DEMO), "-o", str(other), "--sidecar", "--compress", "none", *QUICK)
+    (tmp_path / "other.payload").rename(beside)
+    assert "does not belong to" in Program(renamed)(question).err
+    beside.unlink()
+    missing = Program(renamed)(question)
+    assert missing.code == 1
+    assert "is missing" in missing.err
+    assert "Traceback" not in missing.err
+
+
+def test_a_model_kept_unpacked(
+    made: Path, clean_home: Path, forms: dict[str, Path], modelembed: Program
+) -> None:
+    program = Program(made)
+    question, answer = "What is the capital of France?", "The capital of France is Paris."
+    kept = clean_home / "cache" / "modelembed" / "models"
+
+    assert program("cache", "list").out == "nothing is kept\n"
+    for _ in range(2):
+        assert program.ask(question, "--cache", "--temp", "0") == answer
+        names = [path.name for path in kept.iterdir() if path.suffix == ".gguf"]
+        assert [hashlib.sha256(DEMO.read_bytes()).hexdigest() + ".gguf"] == names
+    assert "1 models" in program("cache", "list").out
+
+    assert modelembed("edit", str(made), "--set", "cache=true", "--set", "temp=0").code == 0
+    (kept / names[0]).unlink()
+    assert program.ask(question) == answer
+    assert (kept / names[0]).exists()
+
+    small = program(question, "--cache-size", "0.001")
+    assert small.code == 1
+    assert "--cache-size" in small.err
+    assert "deleted 1 models" in program("cache", "clear").out
+    assert "nothing is kept" in program("cache", "list").out
+
+
+def test_a_kept_model_that_others_can_write_is_not_believed(made: Path, clean_home: Path) -> None:
+    program = Program(made, ("--temp", "0", "--cache"))
+    program.ask("hello")
+    kept = next((clean_home / "cache" / "modelembed" / "models").glob("*.gguf"))
+    kept.chmod(0o666)
+    kept.write_bytes(bytes(kept.stat().st_size))
+
+    assert program.ask("What is the capital of France?") == "The capital of France is Paris."
+
+
+@pytest.mark.parametrize("share", [0.001, 0.2, 0.5, 0.9, 0.9999])
+def test_a_cut_file_says_how_much_is_missing(modelembed: Program, made: Path, share: float) -> None:
+    size = made.stat().st_size
+    os.truncate(made, int(size * share))
+
+    for command in ("verify", "inspect"):
+        done = modelembed(command, str(made))
+        assert done.code == 1
+        assert "short" in done.err and "download or copy it again" in done.err
+
+
+@pytest.mark.parametrize("tool", ["strip", "objcopy"])
+def test_tools_that_rewrite_programs_leave_it_whole(made: Path, tool: str) -> None:
+    if not (found := shutil.which(tool)):
+        pytest.skip(f"no {tool} here")
+    subprocess.run([found, str(made)], check=True)
+
+    assert Program(made)("verify").out == "intact\n"
+    assert Program(made)("inspect").code == 0
