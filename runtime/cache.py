@@ -116,11 +116,12 @@ def _kept(path: Path, size: int) -> int | None:
 
 
 def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress: Progress) -> None:
+    table = restore.table_of(bundle, section)  # first: no room is taken for what is damaged
     temporary = path.with_suffix(f".{os.getpid()}.part")
     fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(fd, 0, section.size)
-        restore.fill(bundle, section, fd, threads=threads, progress=progress)
+        restore.fill(bundle, section, fd, threads=threads, progress=progress, table=table)
         digest = hashlib.sha256()
         for data in payload.chunks(fd, 0, section.size):
             digest.update(data)

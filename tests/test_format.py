@@ -100,7 +100,7 @@ def test_specification_lists_the_keys_of_the_manifest() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (integer|string|array|object) \|", SPECIFICATION, re.M))
     types = {"integer": int, "string": str, "array": list, "object": dict}
     document = json.loads(GOLDEN_MANIFEST)
-    keys = {**document, **document["sections"][0]}
+    keys = {**document, **document["sections"][0], "manifest_sha256": ""}  # the last: a sidecar's
 
     assert {key: type(value) for key, value in keys.items()} == {
         key: types[kind] for key, kind in rows.items()
