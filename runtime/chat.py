@@ -61,7 +61,7 @@ class Chat:
         self._commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: self._say(HELP.rstrip()),
             "?": lambda _: self._say(HELP.rstrip()),
-            "stats": lambda _: self._say(conversation.engine.stats.line()),
+            "stats": lambda _: self._say(conversation.stats.line()),
             "clear": self._clear,
             "system": self._system,
             "regen": lambda _: self._stream(conversation.regenerate()),
@@ -136,7 +136,7 @@ class Chat:
         """Write the answer as it comes; Ctrl-C ends it, not the program."""
         written = False
         try:
-            with on_interrupt(self.conversation.engine.cancel):
+            with on_interrupt(self.conversation.cancel):
                 for piece in pieces:
                     written = True
                     self._out.write(piece)
@@ -145,7 +145,7 @@ class Chat:
             if written:
                 self._out.write("\n")
             raise
-        stats = self.conversation.engine.stats
+        stats = self.conversation.stats
         self._out.write("\n")
         if stats.reason == "cancelled":
             self._say("stopped")

@@ -144,7 +144,8 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
     for item in reversed(FIELDS.values()):
         meta = item.metadata
         default = item.default
-        shown = "" if default in ("", None) or kind(item) is bool else f" (default: {default})"
+        unsaid = default in ("", None) or kind(item) in (bool, tuple)
+        shown = "" if unsaid else f" (default: {default})"
         arguments: dict[str, Any] = {"default": None, "help": meta["help"] + shown}
         declarations = [item.name, *meta["flags"]]
         if kind(item) is bool:
@@ -153,6 +154,8 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
             declarations = [item.name, f"{long}/--no-{long[2:]}", *others]
         elif meta["choices"]:
             arguments["type"] = click.Choice(meta["choices"])
+        elif kind(item) is tuple:
+            arguments |= {"multiple": True, "metavar": meta["metavar"]}
         else:
             arguments |= {"type": kind(item), "metavar": meta["metavar"]}
         command = click.option(*declarations, **arguments)(command)
@@ -216,10 +219,10 @@ def settled(bundle: Bundle | None, given: dict[str, Any]) -> Options:
     options = Options()
     if bundle:
         options = options.merged(bundle.manifest.defaults, "baked-in ")
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen = {key: value for key, value in given.items() if value not in (None, ())}
     if text := chosen.get("chat_template"):
         chosen["chat_template"] = template_text(text)
-    for key in ("system", "greeting"):
+    for key in ("system", "greeting", "grammar", "json_schema"):
         if (text := chosen.get(key, "")).startswith("@"):
             chosen[key] = read_text(Path(text[1:]))
     return options.merged(chosen, "--")

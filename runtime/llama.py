@@ -127,3 +127,23 @@ def close_file(file: int) -> None:
     libc = ctypes.CDLL(None)
     libc.fclose.argtypes = (ctypes.c_void_p,)
     libc.fclose(file)
+
+
+def schema_to_grammar(schema: str) -> str:
+    """Return the grammar that the library's converter makes of a JSON schema."""
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    return str(json_schema_to_gbnf(schema))
+
+
+def abort_flag(context: Any) -> Any:
+    r"""Return a byte; while it is 1, the context gives up what it is computing.
+
+    The engine asks at every node of its graph. A callback in Python would take the interpreter's
+    lock each time; libc's strlen takes none, and says 1 of the text "\1" and 0 of "".
+    """
+    text = (ctypes.c_bool * 2)(False, False)
+    callback = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
+    api.llama_set_abort_callback(context, callback, ctypes.addressof(text))
+    flag = ctypes.c_bool.from_buffer(text)
+    return flag

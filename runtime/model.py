@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,3 +202,24 @@ class Model:
     def ends(self, token: int) -> bool:
         """Tell whether `token` ends an answer."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+    @functools.cached_property
+    def endings(self) -> list[int]:
+        """Return all tokens that end an answer."""
+        return [token for token in range(self.vocab_size) if self.ends(token)]
+
+    @property
+    def suppressed(self) -> list[int]:
+        """Return the tokens that the model's file says must never be said."""
+        count = ctypes.c_int32()
+        found = api.llama_vocab_get_suppress_tokens(self._vocab, ctypes.byref(count))
+        return list(found[: count.value])
+
+    @property
+    def rewinds(self) -> bool:
+        """Tell whether a part of what the model has read can be taken back.
+
+        Recurrent models keep one state for all that they read.
+        """
+        recurrent = api.llama_model_is_recurrent(self.handle)
+        return not (recurrent or api.llama_model_is_hybrid(self.handle))

@@ -102,13 +102,14 @@ class Session:
 
     def report(self) -> dict[str, Any]:
         """Return what this run cost, in seconds and bytes."""
-        stats = self.engine.stats
+        stats = self.conversation.stats
         return {
             "restore_s": self.timing.restore_s,
             "restored_bytes": self.timing.restored_bytes,
             "load_s": self.timing.load_s,
             "first_token_s": self.timing.first_token_s,
             "prompt_tokens": stats.prompt_tokens,
+            "cached_tokens": stats.cached_tokens,
             "prompt_s": stats.prompt_seconds,
             "generated_tokens": stats.generated_tokens,
             "generate_s": stats.generate_seconds,

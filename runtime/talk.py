@@ -66,7 +66,7 @@ def _one_shot(session: Session, question: str) -> None:
         sys.stdout.write("\n")
     sys.stdout.flush()
     if session.options.stats:
-        notify(session.engine.stats.line())
+        notify(session.conversation.stats.line())
 
 
 def _interactive(session: Session, name: str, question: str) -> None:

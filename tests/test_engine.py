@@ -22,12 +22,16 @@ llama.start()
 source = model.open_source(Path(sys.argv[1]))
 loaded = model.Model(source, source.fd, source.offset, Options())
 engine = Engine(loaded, Options(temp=0.0, n_predict=30), 256)
-signal.signal(signal.SIGALRM, lambda *_: engine.cancel())
+stream = engine.submit(loaded.tokenize("Tell", beginning=True))
+signal.signal(signal.SIGALRM, lambda *_: stream.cancel())
 for _ in range(20):
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.00005)
-    list(engine.generate(loaded.tokenize("Tell me a story.", beginning=True)))
+    stream = engine.submit(loaded.tokenize("Tell me a story.", beginning=True))
+    list(stream)
     signal.setitimer(signal.ITIMER_REAL, 0)
-print("".join(engine.generate(loaded.tokenize("Tell", beginning=True))) and "alive")
+text = "".join(piece.text for piece in engine.submit(loaded.tokenize("Tell", beginning=True)))
+engine.close()
+print(text and "alive")
 """
 
 

@@ -16,21 +16,24 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
-    {"runtime", "errors", "units", "strangers"},
+    {"runtime", "errors", "units", "strangers", "option", "stats", "text"},
     {
         "generation_tag",
         "format",
         "gguf",
         "seekable",
-        "options",
+        "sampling_options",
         "machine",
         "unpacked",
         "terminal",
         "llama",
+        "stream",
     },
-    {"payload", "memory", "cpu", "template"},
+    {"options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "about", "restore"},
     {"model", "parts"},
+    {"sampling", "slots"},
+    {"job"},
     {"engine"},
     {"conversation"},
     {"chat", "session"},

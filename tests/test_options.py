@@ -108,8 +108,8 @@ def test_numbers_that_the_engine_cannot_hold_are_refused(key: str) -> None:
 
 
 def test_baked_option_of_a_newer_release_says_so() -> None:
-    with pytest.raises(UsageError, match="there is no option 'baked-in mirostat'") as caught:
-        Options().merged({"mirostat": 2}, "baked-in ")
+    with pytest.raises(UsageError, match="there is no option 'baked-in telepathy'") as caught:
+        Options().merged({"telepathy": 2}, "baked-in ")
     assert "this bundle needs a newer runtime" == caught.value.hint
 
 
