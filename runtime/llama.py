@@ -131,9 +131,13 @@ def close_file(file: int) -> None:
 
 def schema_to_grammar(schema: str) -> str:
     """Return the grammar that the library's converter makes of a JSON schema."""
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
+    from llama_cpp import llama_grammar
 
-    return str(json_schema_to_gbnf(schema))
+    # The library's own rule lets line breaks and the like through, which JSON does not.
+    escapes = r'["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F]'
+    rule = rf'[^"\\\x7F\x00-\x1F] | "\\" ({escapes})'
+    llama_grammar.PRIMITIVE_RULES["char"] = llama_grammar.BuiltinRule(rule)
+    return str(llama_grammar.json_schema_to_gbnf(schema))
 
 
 def abort_flag(context: Any) -> Any:

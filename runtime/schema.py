@@ -68,6 +68,9 @@ def _check(schema: Any, where: str) -> None:
         raise _refused("pattern", where, "it must begin with ^ and end with $")
     if "$ref" in schema and not str(schema["$ref"]).startswith("#/"):
         raise _refused("$ref", where, "it must begin with #/")
+    for keyword in ("enum", "anyOf", "oneOf"):
+        if schema.get(keyword, True) == []:
+            raise _refused(keyword, where, "it is empty")
     if kind == "array" and schema.get("items") is False:
         raise _refused("items", where)
     for part, place in _parts(schema, where):

@@ -35,11 +35,12 @@ class Text:
         if self.stopped:
             return ""
         text = self._held + text
-        found = [(text.find(stop), stop) for stop in self._stops if stop in text]
-        if found:
-            end, self.stopped = min(found)
+        places = [(text.find(stop), stop) for stop in self._stops if stop in text]
+        if places:
+            # The first to be complete, however the text was cut into pieces.
+            begin, self.stopped = min(places, key=lambda p: (p[0] + len(p[1]), p[0]))
             self._held = ""
-            return text[:end]
+            return text[:begin]
         keep = max(_overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
