@@ -89,6 +89,10 @@ class Conversation:
         """Forget all turns; the system prompt stays."""
         self.turns.clear()
 
+    def prompt(self) -> list[int]:
+        """Return the tokens of all turns so far, up to where the next answer would begin."""
+        return self._prompt("")
+
     def cancel(self) -> None:
         """End the running answer within one step; safe from any thread or signal handler."""
         self._cancelled = True

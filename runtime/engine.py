@@ -7,6 +7,7 @@ answer, and as much of the waiting prompts as fits beside them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -104,7 +105,26 @@ class Engine:
             raise
         return Stream(job.feed)
 
-    def call(self, action: Callable[[], Any]) -> Any:
+    def state_of(self, tokens: Sequence[int]) -> bytes:
+        """Return the state of exactly `tokens`, computed where it is not there, for `adopt`."""
+        plain = dataclasses.replace(self.options, n_predict=0, grammar="", json_schema="")
+        for _ in self.submit(tokens, plain):
+            pass
+        held, state = self.snapshot(tokens)
+        if held != list(tokens):
+            raise ModelError("the state was replaced meanwhile", hint="let nothing else run")
+        return state
+
+    def snapshot(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
+        """Return what is held that begins most like `tokens`, and its state; computes nothing."""
+        found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(tokens))
+        return found
+
+    def adopt(self, state: bytes, tokens: Sequence[int]) -> None:
+        """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
+        self._call(lambda: self._slots.adopt(state, tokens))
+
+    def _call(self, action: Callable[[], Any]) -> Any:
         """Run `action` on the engine's thread between two steps; return what it returns."""
         done: list[tuple[Any, BaseException | None]] = []
         finished = threading.Event()

@@ -7,6 +7,7 @@ AppError                 anything we can explain; exit code 1
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
 ├── Busy                 too many questions are waiting
+├── SessionError         a saved conversation cannot be written or read
 └── MemoryShortage       the model does not fit into the memory this process may use
 """
 
@@ -53,6 +54,10 @@ class ModelError(AppError):
 
 class Busy(AppError):
     """The engine has as many questions waiting as it takes."""
+
+
+class SessionError(AppError):
+    """A saved conversation cannot be written, or is none."""
 
 
 class MemoryShortage(AppError):

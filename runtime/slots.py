@@ -6,10 +6,12 @@ several begin with is there once. What an answer leaves behind stays until the r
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.errors import ModelError
 from runtime.llama import api
 
 
@@ -30,6 +32,7 @@ class Slots:
 
     def __init__(self, context: Any, count: int, *, rewinds: bool) -> None:
         """`rewinds` tells whether a part of a sequence can be taken back."""
+        self._context = context
         self._memory = api.llama_get_memory(context)
         self._slots = [Slot(number) for number in range(count)]
         self._rewinds = rewinds
@@ -96,6 +99,33 @@ class Slots:
         held = int(api.llama_memory_seq_pos_max(self._memory, slot.number)) + 1
         if held != len(slot.held):
             self.cut(slot, 0) if not self._rewinds else self.cut(slot, min(held, len(slot.held)))
+
+    def save(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
+        """Return what the slot with the most of `tokens` holds, and its state."""
+        slot = max(self._slots, key=lambda slot: common(slot.held, tokens))
+        room = api.llama_state_seq_get_size(self._context, slot.number)
+        buffer = (ctypes.c_uint8 * room)()
+        size = api.llama_state_seq_get_data(self._context, buffer, room, slot.number)
+        return list(slot.held), bytes(memoryview(buffer)[:size])
+
+    def adopt(self, state: bytes, tokens: Sequence[int]) -> None:
+        """Put a state from `save` into a slot; raise ModelError where it does not fit."""
+        free = [slot for slot in self._slots if not slot.busy]
+        if not free:
+            raise ModelError("all sequences are busy", hint="try again when an answer has ended")
+        slot = min(free, key=lambda slot: (bool(slot.held), slot.used))
+        self.cut(slot, 0)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        while True:
+            size = api.llama_state_seq_set_data(self._context, buffer, len(state), slot.number)
+            held = int(api.llama_memory_seq_pos_max(self._memory, slot.number)) + 1
+            if size == len(state) and held == len(tokens):
+                break
+            api.llama_memory_seq_rm(self._memory, slot.number, -1, -1)
+            if size or not self.evict():
+                raise ModelError("its state does not fit this model and context")
+        slot.held = list(tokens)
+        self.touch(slot)
 
     def _usable(self, slot: Slot, tokens: Sequence[int]) -> int:
         """Return how many of the first `tokens` can be had from a slot."""
