@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from runtime.conversation import Conversation
-from runtime.errors import AppError
+from runtime.errors import AppError, UsageError
 from runtime.terminal import on_interrupt
 
 HELP = """\
@@ -17,6 +17,8 @@ HELP = """\
 /system TEXT    use another system prompt and start anew; without TEXT, show it
 /regen          answer the last question again
 /undo           take back the last question and its answer
+/save NAME      keep this conversation, with the engine's state, under a name or at a path
+/load NAME      go on with a conversation that was kept
 /exit           leave (also Ctrl-D)
 
 Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\.
@@ -26,6 +28,13 @@ FENCE = '"""'
 
 ReadLine = Callable[[str], str]
 """Shows a prompt and returns a line; raises EOFError at the end, KeyboardInterrupt at Ctrl-C."""
+
+
+class Keeper(Protocol):
+    """Saves the conversation and loads others; both return a sentence to show."""
+
+    def save(self, name: str) -> str: ...
+    def load(self, name: str) -> str: ...
 
 
 class Style:
@@ -52,7 +61,9 @@ class Chat:
         out: TextIO,
         style: Style,
         show_stats: bool = False,
+        keeper: Keeper | None = None,
     ) -> None:
+        """`keeper` saves and loads; without one there is neither."""
         self.conversation = conversation
         self.show_stats = show_stats
         self.style = style
@@ -67,6 +78,9 @@ class Chat:
             "regen": lambda _: self._stream(conversation.regenerate()),
             "undo": self._undo,
         }
+        if keeper:
+            self._commands["save"] = lambda name: self._say(keeper.save(_given(name)))
+            self._commands["load"] = lambda name: self._say(keeper.load(_given(name)))
 
     def run(self, first: str = "") -> None:
         """Answer `first` if given, then what is typed, until the end of input or /exit."""
@@ -174,6 +188,13 @@ class Chat:
     def _say(self, text: str) -> None:
         self._out.write(self.style.dim(text) + "\n")
         self._out.flush()
+
+
+def _given(name: str) -> str:
+    """Return `name`; raise UsageError where it is missing."""
+    if not name:
+        raise UsageError("a name is missing", hint="for example /save holiday, /load holiday")
+    return name
 
 
 def terminal_reader() -> ReadLine:

@@ -10,7 +10,7 @@ from pathlib import Path
 from runtime import saved
 from runtime.conversation import Conversation
 from runtime.engine import Engine
-from runtime.errors import ModelError
+from runtime.errors import ModelError, SessionError
 from runtime.model import Source
 from runtime.saved import Saved
 
@@ -37,6 +37,8 @@ class Keeper:
         """Save the conversation under a name or at a path; return a sentence about it."""
         path = place(name)
         talk = self._conversation
+        if not talk.turns:
+            raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(talk.prompt())
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
         Saved(talk.system, turns, self._key, tokens, state).write(path)

@@ -48,6 +48,16 @@ class Options(SamplingOptions):
         help="chat template: a name the engine knows (chatml, llama3 …) or Jinja text "
         "(default: the model's own)",
     )
+    session: str = option(
+        "",
+        "--session",
+        baked=False,
+        metavar="FILE",
+        help="go on with the conversation in FILE, if it exists, and save it there at the end",
+    )
+    think: bool = option(
+        True, "--think", help="let reasoning models think aloud, where their template has a switch"
+    )
     n_predict: int = option(
         -1,
         "--predict",

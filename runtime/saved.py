@@ -6,6 +6,7 @@ engine gives it, and a SHA-256 of both.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -61,7 +62,8 @@ class Saved:
                 os.fsync(file.fileno())
             os.replace(draft, path)
         except OSError as exc:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink()
             raise SessionError(
                 f"the conversation cannot be saved to {path}: {exc.strerror}",
                 hint="name another place",

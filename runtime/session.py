@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime import cpu, llama, machine, memory, restore, template
+from runtime import __version__, cpu, llama, machine, memory, restore, template
 from runtime.conversation import Conversation
 from runtime.engine import Engine
-from runtime.errors import ModelError
-from runtime.model import Model, Source
+from runtime.errors import ModelError, UsageError
+from runtime.keeper import Keeper, fingerprint
+from runtime.model import Model, Source, open_source
+from runtime.model import embedded as embedded_model
 from runtime.options import Options
+from runtime.payload import Bundle
 from runtime.progress import progress
 from runtime.units import gigabytes
 
@@ -59,6 +62,8 @@ class Session:
         self.conversation = Conversation(
             self.engine, self.model, self._template(notify), options, notify
         )
+        key = {"model": fingerprint(source), "engine": build_identity() or __version__}
+        self.keeper = Keeper(self.conversation, self.engine, key, notify)
 
     def close(self) -> None:
         """Free everything the engine holds."""
@@ -119,6 +124,21 @@ class Session:
             "cpu": self.choice.name,
             "memory": machine.memory_use(),
         }
+
+
+def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Source:
+    """Return the model to use: the file `path`, or the one in `bundle`."""
+    if path and embedded:
+        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
+    if path:
+        return open_source(path)
+    if bundle and bundle.model and embedded is not False:
+        return embedded_model(bundle)
+    raise UsageError(
+        "this file has no model in it" if not embedded else "there is no embedded model",
+        hint="pass one with -m FILE.gguf, or make a file that has one: "
+        "modelembed bundle FILE.gguf -o OUT",
+    )
 
 
 def start_engine(options: Options) -> cpu.Choice:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import click
 
-from runtime import START, about, model, terminal
+from runtime import START, about, terminal
 from runtime.chat import Chat, Style, reader
-from runtime.errors import UsageError
 from runtime.options import Options
 from runtime.payload import Bundle
-from runtime.session import Session
+from runtime.session import Session, pick
 from runtime.units import amount
 
 
@@ -29,24 +28,18 @@ def run(
     report: Path | None,
 ) -> None:
     """Load the model and answer `question`, or chat; write the costs to `report` if given."""
-    if path and embedded:
-        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
-    if path:
-        source = model.open_source(path)
-    elif bundle and bundle.model and embedded is not False:
-        source = model.embedded(bundle)
-    else:
-        raise UsageError(
-            "this file has no model in it" if not embedded else "there is no embedded model",
-            hint="pass one with -m FILE.gguf, or make a file that has one: "
-            "modelembed bundle FILE.gguf -o OUT",
-        )
+    source = pick(bundle, path, embedded)
     session = Session(source, options, notify)
     try:
+        kept = options.session and Path(options.session)
+        if kept and kept.exists():
+            notify(session.keeper.load(str(kept.absolute())))
         if interactive:
             _interactive(session, about.program_name(bundle), question)
         else:
             _one_shot(session, question)
+        if kept and session.conversation.turns:
+            notify(session.keeper.save(str(kept.absolute())))
         if report:
             report.write_text(json.dumps(session.report(), indent=1) + "\n")
     finally:
@@ -84,6 +77,7 @@ def _interactive(session: Session, name: str, question: str) -> None:
         out=sys.stdout,
         style=style,
         show_stats=session.options.stats,
+        keeper=session.keeper,
     )
     typed = sys.stdin.isatty()
     # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.

@@ -39,7 +39,8 @@ LAYERS = (
     {"conversation"},
     {"chat", "keeper"},
     {"session"},
-    {"inspection", "talk"},
+    {"inspection", "talk", "bench", "doctor"},
+    {"flags"},
     {"cli"},
     {"__main__"},
 )
