@@ -8,7 +8,9 @@ from typing import Protocol, TextIO
 
 from runtime.conversation import Conversation
 from runtime.errors import AppError, UsageError
+from runtime.screen import Screen, Style
 from runtime.terminal import on_interrupt
+from runtime.thinking import Markers
 
 HELP = """\
 /help           this list
@@ -37,19 +39,6 @@ class Keeper(Protocol):
     def load(self, name: str) -> str: ...
 
 
-class Style:
-    """The few colours of the chat, or none."""
-
-    def __init__(self, colour: bool) -> None:
-        self.prompt = "\x1b[1;32m> \x1b[0m" if colour else "> "
-        self.more = "\x1b[32m… \x1b[0m" if colour else "… "
-        self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
-
-    def dim(self, text: str) -> str:
-        """Return `text` as a remark beside the conversation."""
-        return f"{self._dim}{text}{self._plain}"
-
-
 class Chat:
     """The loop of question and answer, with its commands."""
 
@@ -62,11 +51,13 @@ class Chat:
         style: Style,
         show_stats: bool = False,
         keeper: Keeper | None = None,
+        markers: Markers | None = None,
     ) -> None:
-        """`keeper` saves and loads; without one there is neither."""
+        """`keeper` saves and loads, `markers` tell the model's thoughts; there may be neither."""
         self.conversation = conversation
         self.show_stats = show_stats
         self.style = style
+        self._markers = markers
         self._read_line = read_line
         self._out = out
         self._commands: dict[str, Callable[[str], None]] = {
@@ -148,17 +139,19 @@ class Chat:
 
     def _stream(self, pieces: Iterable[str]) -> None:
         """Write the answer as it comes; Ctrl-C ends it, not the program."""
-        written = False
+        screen = None
         try:
             with on_interrupt(self.conversation.cancel):
                 for piece in pieces:
-                    written = True
-                    self._out.write(piece)
-                    self._out.flush()
+                    screen = screen or self._screen()
+                    screen.write(piece)
         except AppError:
-            if written:
+            if screen:
+                screen.close()
                 self._out.write("\n")
             raise
+        if screen:
+            screen.close()
         stats = self.conversation.stats
         self._out.write("\n")
         if stats.reason == "cancelled":
@@ -168,6 +161,12 @@ class Chat:
         if self.show_stats:
             self._say(stats.line())
         self._out.flush()
+
+    def _screen(self) -> Screen:
+        """Return what shows the answer that has just begun."""
+        return Screen(
+            self._out, self.style, markers=self._markers, prompt=self.conversation.opening
+        )
 
     def _clear(self, _: str) -> None:
         self.conversation.clear()

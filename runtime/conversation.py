@@ -12,6 +12,7 @@ from runtime.stats import Stats
 from runtime.stream import Answer
 from runtime.template import Message, Template
 
+OPENING = 32  # characters of a prompt's end that may tell how the answer begins
 RESERVE = 256
 """Tokens kept free for an answer, at most a quarter of the context."""
 
@@ -54,6 +55,8 @@ class Conversation:
         self.turns: list[Message] = []
         self.stats = Stats(context_size=engine.context_size)
         """What the last answer cost."""
+        self.opening = ""
+        """The end of what the model was shown, where the answer begins."""
         self._notify = notify
         self._running: Answer | None = None
         self._cancelled = False
@@ -172,6 +175,7 @@ class Conversation:
         if self.system:
             messages.append({"role": "system", "content": self.system})
         text = self.template.render([*messages, *self.turns]) + answer
+        self.opening = text[-OPENING:]
         if self.tokenizer.adds_bos and self.tokenizer.bos:
             # Most templates spell out the beginning token that the tokenizer adds as well.
             text = text.removeprefix(self.tokenizer.bos)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime import __version__, cpu, llama, machine, memory, restore, template
+from runtime import __version__, cpu, llama, machine, memory, restore, template, thinking
 from runtime.conversation import Conversation
 from runtime.engine import Engine
 from runtime.errors import ModelError, UsageError
@@ -103,7 +103,10 @@ class Session:
                 "(choose another with --chat-template)"
             )
             text = template.FALLBACK
-        return template.make(text, bos=self.model.bos, eos=self.model.eos)
+        self.markers = thinking.markers(text)
+        if not self.options.think and not thinking.switchable(text):
+            notify("the model's template has no switch for thinking: --no-think is ignored")
+        return template.make(text, bos=self.model.bos, eos=self.model.eos, think=self.options.think)
 
     def report(self) -> dict[str, Any]:
         """Return what this run cost, in seconds and bytes."""

@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 
 from runtime import START, about, terminal
-from runtime.chat import Chat, Style, reader
+from runtime.chat import Chat, reader
 from runtime.options import Options
 from runtime.payload import Bundle
+from runtime.screen import Screen, Style
 from runtime.session import Session, pick
 from runtime.units import amount
 
@@ -49,12 +50,17 @@ def run(
 def _one_shot(session: Session, question: str) -> None:
     """Answer one question on stdout."""
     written = ""
+    screen: Screen | None = None
+    style = Style(terminal.colourful(session.options.color))
     for piece in session.conversation.ask(question):
-        if not written:
+        if screen is None:
             session.timing.first_token_s = time.perf_counter() - START
+            prompt = session.conversation.opening
+            screen = Screen(sys.stdout, style, markers=session.markers, prompt=prompt)
         written = piece
-        sys.stdout.write(piece)
-        sys.stdout.flush()
+        screen.write(piece)
+    if screen:
+        screen.close()
     if not written.endswith("\n"):
         sys.stdout.write("\n")
     sys.stdout.flush()
@@ -78,6 +84,7 @@ def _interactive(session: Session, name: str, question: str) -> None:
         style=style,
         show_stats=session.options.stats,
         keeper=session.keeper,
+        markers=session.markers,
     )
     typed = sys.stdin.isatty()
     # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.

@@ -41,12 +41,12 @@ class Text:
             begin, self.stopped = min(places, key=lambda p: (p[0] + len(p[1]), p[0]))
             self._held = ""
             return text[:begin]
-        keep = max(_overlap(text, stop) for stop in self._stops)
+        keep = max(overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
 
-def _overlap(text: str, stop: str) -> int:
+def overlap(text: str, stop: str) -> int:
     """Return how many characters at the end of `text` are the beginning of `stop`."""
     for count in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:count]):

@@ -19,6 +19,7 @@ LAYERS = (
     {"runtime", "errors", "units", "strangers", "option", "stats", "text"},
     {
         "generation_tag",
+        "thinking",
         "format",
         "gguf",
         "seekable",
@@ -30,7 +31,7 @@ LAYERS = (
         "stream",
         "saved",
     },
-    {"options", "payload", "memory", "cpu", "template", "schema", "batch"},
+    {"screen", "options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "about", "restore"},
     {"model", "parts"},
     {"sampling", "slots"},
