@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import random
-import statistics
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -74,6 +74,9 @@ def writing(engine: Engine, count: int) -> float:
 
 def _row(session: Session, kind: str, tokens: int, samples: list[float]) -> dict[str, Any]:
     header = session.source.header
+    mean = math.fsum(samples) / len(samples)
+    squares = math.fsum((sample - mean) ** 2 for sample in samples)
+    deviation = math.sqrt(squares / max(1, len(samples) - 1))
     return {
         "test": f"{kind}{tokens}",
         "modelembed": __version__,
@@ -87,8 +90,8 @@ def _row(session: Session, kind: str, tokens: int, samples: list[float]) -> dict
         "n_threads": session.engine.threads,
         "n_prompt": tokens if kind == "pp" else 0,
         "n_gen": tokens if kind == "tg" else 0,
-        "avg_ts": statistics.fmean(samples),
-        "stddev_ts": statistics.stdev(samples) if len(samples) > 1 else 0.0,
+        "avg_ts": mean,
+        "stddev_ts": deviation,
         "samples_ts": samples,
         "restore_s": session.timing.restore_s,
         "load_s": session.timing.load_s,

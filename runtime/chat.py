@@ -8,6 +8,7 @@ from typing import Protocol, TextIO
 
 from runtime.conversation import Conversation
 from runtime.errors import AppError, UsageError
+from runtime.markdown import Markdown
 from runtime.screen import Screen, Style
 from runtime.terminal import on_interrupt
 from runtime.thinking import Markers
@@ -52,12 +53,17 @@ class Chat:
         show_stats: bool = False,
         keeper: Keeper | None = None,
         markers: Markers | None = None,
+        markdown: bool = False,
     ) -> None:
-        """`keeper` saves and loads, `markers` tell the model's thoughts; there may be neither."""
+        """`keeper` saves and loads, `markers` tell the model's thoughts; there may be neither.
+
+        With `markdown` answers are shown as such.
+        """
         self.conversation = conversation
         self.show_stats = show_stats
         self.style = style
         self._markers = markers
+        self._markdown = markdown
         self._read_line = read_line
         self._out = out
         self._commands: dict[str, Callable[[str], None]] = {
@@ -165,7 +171,11 @@ class Chat:
     def _screen(self) -> Screen:
         """Return what shows the answer that has just begun."""
         return Screen(
-            self._out, self.style, markers=self._markers, prompt=self.conversation.opening
+            self._out,
+            self.style,
+            markers=self._markers,
+            prompt=self.conversation.opening,
+            body=Markdown(self._out.write) if self._markdown else None,
         )
 
     def _clear(self, _: str) -> None:

@@ -142,6 +142,9 @@ class Options(SamplingOptions):
     color: str = option(
         "auto", "--color", "-co", choices=("auto", "on", "off"), help="colour in the chat"
     )
+    markdown: bool = option(
+        True, "--markdown", help="show bold, lists and code as such in the chat, where colour is on"
+    )
     stats: bool = option(False, "--stats", help="print tokens, speed and context after answers")
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")
 

@@ -85,6 +85,7 @@ def _interactive(session: Session, name: str, question: str) -> None:
         show_stats=session.options.stats,
         keeper=session.keeper,
         markers=session.markers,
+        markdown=style.colour and session.options.markdown,
     )
     typed = sys.stdin.isatty()
     # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.

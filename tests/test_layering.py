@@ -20,6 +20,7 @@ LAYERS = (
     {
         "generation_tag",
         "thinking",
+        "markdown",
         "format",
         "gguf",
         "seekable",
