@@ -41,7 +41,8 @@ class Engine:
         self.threads = options.threads or machine.physical_cores()
         settings = api.llama_context_default_params()
         settings.n_ctx = context_size
-        settings.n_batch = settings.n_ubatch = min(options.batch_size, max(context_size, 1))
+        batch = max(min(options.batch_size, context_size), options.parallel, 1)
+        settings.n_batch = settings.n_ubatch = batch
         settings.n_seq_max = options.parallel
         settings.kv_unified = True
         settings.n_threads = self.threads
@@ -200,16 +201,15 @@ class Engine:
         """Give slots to those who wait, in order, while there is room for their answers."""
         while self._waiting:
             job = self._waiting[0]
-            if self._jobs:
-                own = len(job.tokens) - self._slots.shared(job.tokens, busy=True)
-                if self._room() < own + min(job.left, RESERVE):
-                    return
+            shared = self._slots.shared(job.tokens)
+            if self._jobs and self._room() < len(job.tokens) - shared + min(job.left, RESERVE):
+                return
             slot = self._slots.take(job.tokens)
             if slot is None:
                 return
             with self._wake:
                 self._waiting.popleft()
-            job.start(slot)
+            job.start(slot, shared)
             self._jobs.append(job)
 
     def _room(self) -> int:

@@ -33,7 +33,7 @@ class Job:
         """The prompt and the answer so far."""
         self.slot: Slot | None = None
         self.shared = 0
-        """Tokens that it had from others when it started."""
+        """Tokens that it had in common with a running answer when it started."""
         stats = self.feed.stats
         stats.prompt_tokens, stats.context_size = len(prompt), context_size
         self._model = model
@@ -61,10 +61,10 @@ class Job:
         """Return how many tokens the answer may yet have."""
         return sys.maxsize if self._limit < 0 else self._limit - self.feed.stats.generated_tokens
 
-    def start(self, slot: Slot) -> None:
+    def start(self, slot: Slot, shared: int) -> None:
         """Begin, or go on, in `slot`, which may hold the beginning already."""
         self.slot = slot
-        self.shared = len(slot.held)
+        self.shared = shared
         if not self._begun:
             self._begun = time.perf_counter()
             self.feed.stats.queue_seconds = self._begun - self._submitted

@@ -1,7 +1,9 @@
 """The sequences of a context: which tokens each holds, who uses it, which to take for a prompt.
 
 All share one memory (llama.cpp's unified cache): one of them alone may fill it, and a prefix that
-several begin with is there once. What an answer leaves behind stays until the room is needed.
+several begin with is there once. With a part of the memory for each, eight long answers at once
+were up to a tenth faster, but no prefix could be shared: the engine copies whole parts only. What
+an answer leaves behind stays until the room is needed.
 """
 
 from __future__ import annotations
@@ -41,9 +43,10 @@ class Slots:
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots)
 
-    def shared(self, tokens: Sequence[int], *, busy: bool) -> int:
-        """Return how many of the first `tokens` some slot holds; with `busy` only such count."""
-        return max(self._usable(slot, tokens) for slot in self._slots if slot.busy or not busy)
+    def shared(self, tokens: Sequence[int]) -> int:
+        """Return how many of the first `tokens` some busy slot holds."""
+        busy = (slot for slot in self._slots if slot.busy)
+        return max((self._usable(slot, tokens) for slot in busy), default=0)
 
     def take(self, tokens: Sequence[int]) -> Slot | None:
         """Return a slot for `tokens`, holding as many of the first ones as any does.

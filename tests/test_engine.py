@@ -205,6 +205,13 @@ def test_a_limit_of_none_computes_the_prompt_only() -> None:
 
 
 @in_child
+def test_more_answers_than_a_batch_has_room_for() -> None:
+    with engine(parallel=8, context=512, batch_size=1) as eight:
+        streams = [eight.submit(question(FRANCE)) for _ in range(8)]
+        assert [PARIS] * 8 == [read(stream) for stream in streams]
+
+
+@in_child
 def test_numbers_that_are_none_end_one_answer_with_an_error(tmp_path: Path) -> None:
     import gguf
 
@@ -315,6 +322,38 @@ def test_nothing_leaks_and_nothing_runs_when_idle() -> None:
         begin = time.process_time()
         time.sleep(1)
         assert time.process_time() - begin < 0.01
+
+
+@in_child
+def test_a_recurrent_model_is_right_too(tmp_path: Path) -> None:
+    import recurrent
+
+    path = recurrent.write(tmp_path / "recurrent.gguf")
+    options = dataclasses.replace(ENDLESS, n_predict=20)
+    prompts = [demo(path).tokenize(text * 9, beginning=True) for text in ("ab", "abc", "xyz", "ab")]
+
+    def tokens(stream: Stream) -> list[int]:
+        return [token for piece in stream for token in piece.tokens]
+
+    expected = []
+    for prompt in prompts:
+        with engine(path=path) as one:
+            expected.append(tokens(one.submit(prompt, options)))
+    assert expected[0] != expected[1]
+    with engine(path=path, parallel=3) as three:
+        streams = [three.submit(prompt, options) for prompt in prompts]
+        assert expected == [tokens(stream) for stream in streams]
+    with engine(path=path) as one:
+        # What goes on is not computed again; what was taken back has to be.
+        assert expected[0] == tokens(one.submit(prompts[0], options))
+        longer = [*prompts[0], *expected[0], *prompts[2]]
+        going_on = one.submit(longer, options)
+        found = tokens(going_on)
+        assert going_on.stats.cached_tokens >= len(prompts[0])
+        again = one.submit(prompts[0], options)
+        assert expected[0] == tokens(again)
+        assert 0 == again.stats.cached_tokens
+        assert found == tokens(one.submit(longer, options))
 
 
 # In a process of its own: what is looked for is a program that hangs.
