@@ -18,6 +18,12 @@ GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
 TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
 TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
 COLOR_FLAGS = ("-co", "--color")  # llama.cpp takes them bare, too
+# llama.cpp has flags of their own for what comes from a file; here a file is @FILE everywhere.
+FILE_FLAGS = {
+    "--grammar-file": "--grammar",
+    "--json-schema-file": "--json-schema",
+    "-jf": "--json-schema",
+}
 COLOR_VALUES = (["auto"], ["on"], ["off"])
 
 
@@ -29,7 +35,11 @@ def normalised(arguments: Sequence[str]) -> list[str]:
             return [*result, *arguments[index:]]
         text = index and arguments[index - 1] in TEXT_FLAGS  # what follows is free text
         match = None if text else GO_STYLE.fullmatch(argument)
-        if argument == "-embedded":
+        if index and arguments[index - 1] in FILE_FLAGS:
+            result.append(f"@{argument}")
+        elif argument in FILE_FLAGS and not text:
+            result.append(FILE_FLAGS[argument])
+        elif argument == "-embedded":
             result.append("--embedded")
         elif match and match[1] in ("i", "embedded", "interactive"):
             name = {"i": "interactive"}.get(match[1], match[1])

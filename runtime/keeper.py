@@ -24,10 +24,10 @@ class Keeper:
         self,
         conversation: Conversation,
         engine: Engine,
-        key: dict[str, str],
+        key: Callable[[], dict[str, str]],
         notify: Callable[[str], None],
     ) -> None:
-        """`key` says what a state must have been computed with."""
+        """`key` says what a state must have been computed with; it is asked when that counts."""
         self._conversation = conversation
         self._engine = engine
         self._key = key
@@ -41,7 +41,7 @@ class Keeper:
             raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(talk.prompt())
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
-        Saved(talk.system, turns, self._key, tokens, state).write(path)
+        Saved(talk.system, turns, self._key(), tokens, state).write(path)
         return f"saved to {path} ({_turns(len(turns))}, {path.stat().st_size / 1e6:.1f} MB)"
 
     def load(self, name: str) -> str:
@@ -66,9 +66,10 @@ class Keeper:
     def _refusal(self, found: Saved) -> str:
         if found.damaged:
             return "it is damaged"
-        if found.key.get("model") != self._key["model"]:
+        key = self._key()
+        if found.key.get("model") != key["model"]:
             return "it was saved with another model"
-        if found.key != self._key:
+        if found.key != key:
             return "it was saved with another version of the engine"
         return ""
 

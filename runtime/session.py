@@ -62,8 +62,7 @@ class Session:
         self.conversation = Conversation(
             self.engine, self.model, self._template(notify), options, notify
         )
-        key = {"model": fingerprint(source), "engine": build_identity() or __version__}
-        self.keeper = Keeper(self.conversation, self.engine, key, notify)
+        self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
 
     def close(self) -> None:
         """Free everything the engine holds."""
@@ -94,6 +93,10 @@ class Session:
                 os.close(fd)
         self.timing.load_s = time.perf_counter() - begin
         return model
+
+    def _state_key(self) -> dict[str, str]:
+        """Return what a saved state of this session belongs to."""
+        return {"model": fingerprint(self.source), "engine": build_identity() or __version__}
 
     def _template(self, notify: Callable[[str], None]) -> template.Template:
         text = self.options.chat_template or self.model.chat_template

@@ -97,6 +97,7 @@ def test_answers_can_be_held_to_a_form(chat: Program, tmp_path: Path) -> None:
 
     (tmp_path / "g.gbnf").write_text('root ::= "yes" | "no"')
     assert chat.ask(FRANCE, "--grammar", f"@{tmp_path / 'g.gbnf'}") in ("yes", "no")
+    assert chat.ask(FRANCE, "--grammar-file", str(tmp_path / "g.gbnf")) in ("yes", "no")
     assert "The capital of " == chat.ask(FRANCE, "-r", "Nowhere", "-r", "France")
 
     refused = chat(FRANCE, "-j", '{"type": "integer", "minimum": 1}')

@@ -104,7 +104,7 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
 
     def talk(one, key=key):  # type: ignore[no-untyped-def]
         conversation = Conversation(one, model, shaped, GREEDY, notes.append)
-        return conversation, keeper.Keeper(conversation, one, key, notes.append)
+        return conversation, keeper.Keeper(conversation, one, lambda: key, notes.append)
 
     path = str(tmp_path / "ada.x")
     with engine() as one:
