@@ -38,6 +38,8 @@ class Job:
         stats.prompt_tokens, stats.context_size = len(prompt), context_size
         self._model = model
         self._limit = options.n_predict
+        # Where a grammar is complete, nothing but an end can follow.
+        self._endless = options.ignore_eos and not (options.grammar or options.json_schema)
         self._alternatives = alternatives
         self._text = Text(options.stop)
         self._sampler = Sampler(model, options, context_size, prompt)
@@ -86,7 +88,7 @@ class Job:
             self._first = now
             stats.prompt_seconds = now - self._begun
         stats.generate_seconds = now - self._first
-        if self._model.ends(token):
+        if self._model.ends(token) and not self._endless:
             return "stop"
         stats.generated_tokens += 1
         if self._alternatives is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,10 +202,11 @@ class Model:
         """Tell whether `token` ends an answer."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
 
-    @functools.cached_property
+    @property
     def endings(self) -> list[int]:
-        """Return all tokens that end an answer."""
-        return [token for token in range(self.vocab_size) if self.ends(token)]
+        """Return the usual tokens that end an answer; to ask all of them would take too long."""
+        found = {int(ask(self._vocab)) for ask in (api.llama_vocab_eos, api.llama_vocab_eot)}
+        return sorted(token for token in found if token >= 0)
 
     @property
     def suppressed(self) -> list[int]:
