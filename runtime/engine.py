@@ -118,12 +118,12 @@ class Engine:
 
     def snapshot(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
         """Return what is held that begins most like `tokens`, and its state; computes nothing."""
-        found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(tokens))
+        found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(list(tokens)))
         return found
 
     def adopt(self, state: bytes, tokens: Sequence[int]) -> None:
         """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
-        self._call(lambda: self._slots.adopt(state, tokens))
+        self._call(lambda: self._slots.adopt(state, list(tokens)))
 
     def _call(self, action: Callable[[], Any]) -> Any:
         """Run `action` on the engine's thread between two steps; return what it returns."""
@@ -183,11 +183,15 @@ class Engine:
                     self._step()
                 except Exception as exc:  # nobody may wait for ever for a thread that has died
                     self._fail_all(exc)
-        for job in [*self._jobs, *self._waiting]:
+        for job in self._known():
             self._end(job, "cancelled")
 
+    def _known(self) -> list[Job]:
+        with self._wake:
+            return [*self._jobs, *self._waiting]
+
     def _end_cancelled(self) -> None:
-        for job in [*self._jobs, *self._waiting]:
+        for job in self._known():
             if job.feed.cancelled:
                 self._end(job, "cancelled")
 
@@ -199,7 +203,7 @@ class Engine:
 
     def _admit(self) -> None:
         """Give slots to those who wait, in order, while there is room for their answers."""
-        while self._waiting:
+        while self._waiting and not self._slots.full:
             job = self._waiting[0]
             shared = self._slots.shared(job.tokens)
             if self._jobs and self._room() < len(job.tokens) - shared + min(job.left, RESERVE):
