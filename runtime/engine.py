@@ -95,7 +95,7 @@ class Engine:
             with self._wake:
                 if self._closing:
                     raise ModelError("the engine is closed")
-                if len(self._waiting) >= WAITING_MAX:
+                if sum(not waiting.feed.cancelled for waiting in self._waiting) >= WAITING_MAX:
                     raise Busy(
                         f"{WAITING_MAX} questions are waiting already", hint="try again later"
                     )
