@@ -141,6 +141,14 @@ def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
         parse(key, text, f"--set {key}")
 
 
+def test_lists() -> None:
+    assert ("a",) == parse("stop", "a")
+    assert ("a", "b") == check("stop", ["a", "b"], "stop") == check("stop", ("a", "b"), "stop")
+    for wrong in ("a", ["a", 1], None, {"a": "b"}):
+        with pytest.raises(UsageError, match="expected a list of texts"):
+            check("stop", wrong, "stop")
+
+
 @given(st.sampled_from(sorted(FIELDS)), st.text() | st.integers() | st.floats() | st.booleans())
 def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
     try:
