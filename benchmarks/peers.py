@@ -1,8 +1,9 @@
 """Build the programs to compare with from the llama.cpp tree that our engine is built from.
 
-`llama-bench` and `llama-completion`, compiled as llama.cpp's own instructions say: the default
-compiler, Release, tuned for this CPU. The tree is the one inside the source distribution of the
-installed llama-cpp-python, hence the same commit as the engine in the stub.
+`llama-bench`, `llama-completion` and `llama-batched-bench`, compiled as llama.cpp's own
+instructions say: the default compiler, Release, tuned for this CPU. The tree is the one inside the
+source distribution of the installed llama-cpp-python, hence the same commit as the engine in the
+stub.
 
     python -m benchmarks.peers [--sdist FILE] [--jobs N]
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from benchmarks import cache
 
-TARGETS = ("llama-bench", "llama-completion")
+TARGETS = ("llama-bench", "llama-completion", "llama-batched-bench")
 FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DGGML_NATIVE=ON",
@@ -50,6 +51,11 @@ class Peers:
     def bench(self) -> Path:
         """The program that measures prompt and generation speed."""
         return self.folder / "llama-bench"
+
+    @property
+    def batched(self) -> Path:
+        """The program that measures many sequences at once."""
+        return self.folder / "llama-batched-bench"
 
     @property
     def completion(self) -> Path:
@@ -88,7 +94,9 @@ def build(*, sdist: Path | None = None, jobs: int | None = None) -> Peers:
     """
     version = engine_version()
     _, line = compiler()
-    mark = hashlib.sha256("\n".join([version, line, cpu_model(), *FLAGS]).encode()).hexdigest()
+    mark = hashlib.sha256(
+        "\n".join([version, line, cpu_model(), *FLAGS, *TARGETS]).encode()
+    ).hexdigest()
     target = cache.folder("peers") / f"{version}-{mark[:12]}"
 
     def make(draft: Path) -> None:

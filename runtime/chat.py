@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from runtime.conversation import Conversation
-from runtime.errors import AppError
+from runtime.errors import AppError, UsageError
+from runtime.markdown import Markdown
+from runtime.screen import Screen, Style
 from runtime.terminal import on_interrupt
+from runtime.thinking import Markers
 
 HELP = """\
 /help           this list
@@ -17,6 +20,9 @@ HELP = """\
 /system TEXT    use another system prompt and start anew; without TEXT, show it
 /regen          answer the last question again
 /undo           take back the last question and its answer
+/save NAME      keep this conversation, with the engine's state, under a name or at a path
+/load NAME      go on with a conversation that was kept
+/lora NAME=X    use an adapter at strength X, none for none; alone, show them
 /exit           leave (also Ctrl-D)
 
 Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\.
@@ -28,17 +34,18 @@ ReadLine = Callable[[str], str]
 """Shows a prompt and returns a line; raises EOFError at the end, KeyboardInterrupt at Ctrl-C."""
 
 
-class Style:
-    """The few colours of the chat, or none."""
+class Lora(Protocol):
+    """The part of the adapters that a chat needs."""
 
-    def __init__(self, colour: bool) -> None:
-        self.prompt = "\x1b[1;32m> \x1b[0m" if colour else "> "
-        self.more = "\x1b[32m… \x1b[0m" if colour else "… "
-        self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
+    def use(self, text: str) -> None: ...
+    def describe(self) -> str: ...
 
-    def dim(self, text: str) -> str:
-        """Return `text` as a remark beside the conversation."""
-        return f"{self._dim}{text}{self._plain}"
+
+class Keeper(Protocol):
+    """Saves the conversation and loads others; both return a sentence to show."""
+
+    def save(self, name: str) -> str: ...
+    def load(self, name: str) -> str: ...
 
 
 class Chat:
@@ -52,21 +59,36 @@ class Chat:
         out: TextIO,
         style: Style,
         show_stats: bool = False,
+        keeper: Keeper | None = None,
+        lora: Lora | None = None,
+        markers: Markers | None = None,
+        markdown: bool = False,
     ) -> None:
+        """`keeper` saves and loads, `markers` tell the model's thoughts; there may be neither.
+
+        With `markdown` answers are shown as such.
+        """
         self.conversation = conversation
         self.show_stats = show_stats
         self.style = style
+        self._markers = markers
+        self._markdown = markdown
         self._read_line = read_line
         self._out = out
         self._commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: self._say(HELP.rstrip()),
             "?": lambda _: self._say(HELP.rstrip()),
-            "stats": lambda _: self._say(conversation.engine.stats.line()),
+            "stats": lambda _: self._say(conversation.stats.line()),
             "clear": self._clear,
             "system": self._system,
             "regen": lambda _: self._stream(conversation.regenerate()),
             "undo": self._undo,
         }
+        if lora:
+            self._commands["lora"] = lambda text: self._use_lora(lora, text)
+        if keeper:
+            self._commands["save"] = lambda name: self._say(keeper.save(_given(name)))
+            self._commands["load"] = lambda name: self._say(keeper.load(_given(name)))
 
     def run(self, first: str = "") -> None:
         """Answer `first` if given, then what is typed, until the end of input or /exit."""
@@ -134,18 +156,20 @@ class Chat:
 
     def _stream(self, pieces: Iterable[str]) -> None:
         """Write the answer as it comes; Ctrl-C ends it, not the program."""
-        written = False
+        screen = None
         try:
-            with on_interrupt(self.conversation.engine.cancel):
+            with on_interrupt(self.conversation.cancel):
                 for piece in pieces:
-                    written = True
-                    self._out.write(piece)
-                    self._out.flush()
+                    screen = screen or self._screen()
+                    screen.write(piece)
         except AppError:
-            if written:
+            if screen:
+                screen.close()
                 self._out.write("\n")
             raise
-        stats = self.conversation.engine.stats
+        if screen:
+            screen.close()
+        stats = self.conversation.stats
         self._out.write("\n")
         if stats.reason == "cancelled":
             self._say("stopped")
@@ -155,9 +179,24 @@ class Chat:
             self._say(stats.line())
         self._out.flush()
 
+    def _screen(self) -> Screen:
+        """Return what shows the answer that has just begun."""
+        return Screen(
+            self._out,
+            self.style,
+            markers=self._markers,
+            prompt=self.conversation.opening,
+            body=Markdown(self._out.write) if self._markdown else None,
+        )
+
     def _clear(self, _: str) -> None:
         self.conversation.clear()
         self._say("the conversation starts anew")
+
+    def _use_lora(self, lora: Lora, text: str) -> None:
+        if text:
+            lora.use(text)
+        self._say(lora.describe())
 
     def _undo(self, _: str) -> None:
         question = self.conversation.undo()
@@ -174,6 +213,13 @@ class Chat:
     def _say(self, text: str) -> None:
         self._out.write(self.style.dim(text) + "\n")
         self._out.flush()
+
+
+def _given(name: str) -> str:
+    """Return `name`; raise UsageError where it is missing."""
+    if not name:
+        raise UsageError("a name is missing", hint="for example /save holiday, /load holiday")
+    return name
 
 
 def terminal_reader() -> ReadLine:

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from runtime import about, payload, tools
 from runtime.errors import AppError, UsageError
-from runtime.options import FIELDS, Options, kind
+from runtime.flags import model_options, normalised, runtime_options, settled, some_options
 from runtime.payload import Bundle
 from runtime.terminal import interrupt_once, piped_text, use_utf8
 
-if TYPE_CHECKING:
-    pass
-
 INTERRUPTED = 130
-GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
-TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
-TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
-COLOR_FLAGS = ("-co", "--color")  # llama.cpp takes them bare, too
-COLOR_VALUES = (["auto"], ["on"], ["off"])
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,6 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     except AppError as exc:
         print(exc.render(), file=sys.stderr)
         return exc.exit_code
+    except Failed:
+        return 1
     except click.ClickException as exc:
         exc.show(sys.stderr)
         return exc.exit_code
@@ -73,29 +66,8 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def normalised(arguments: Sequence[str]) -> list[str]:
-    """Return `arguments` with Go's spellings (-embedded, -i=false, -n=5) in click's."""
-    result: list[str] = []
-    for index, argument in enumerate(arguments):
-        if argument == "--":
-            return [*result, *arguments[index:]]
-        text = index and arguments[index - 1] in TEXT_FLAGS  # what follows is free text
-        match = None if text else GO_STYLE.fullmatch(argument)
-        if argument == "-embedded":
-            result.append("--embedded")
-        elif match and match[1] in ("i", "embedded", "interactive"):
-            name = {"i": "interactive"}.get(match[1], match[1])
-            value = match[2].lower()
-            if value not in TRUE + FALSE:
-                raise UsageError(f"'{argument}' is neither true nor false")
-            result.append(f"--{name}" if value in TRUE else f"--no-{name}")
-        elif match and not argument.startswith("--"):
-            result += [f"-{match[1]}", match[2]]
-        elif argument in COLOR_FLAGS and arguments[index + 1 : index + 2] not in COLOR_VALUES:
-            result += [argument, "on"]
-        else:
-            result.append(argument)
-    return result
+class Failed(Exception):
+    """What was looked for was found to be wrong, and has been said."""
 
 
 class DefaultGroup(click.Group):
@@ -139,37 +111,6 @@ def main() -> None:
     """
 
 
-def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add a click option for every runtime option; what is not given stays None."""
-    for item in reversed(FIELDS.values()):
-        meta = item.metadata
-        default = item.default
-        shown = "" if default in ("", None) or kind(item) is bool else f" (default: {default})"
-        arguments: dict[str, Any] = {"default": None, "help": meta["help"] + shown}
-        declarations = [item.name, *meta["flags"]]
-        if kind(item) is bool:
-            long = next(flag for flag in meta["flags"] if flag.startswith("--"))
-            others = [flag for flag in meta["flags"] if flag != long]
-            declarations = [item.name, f"{long}/--no-{long[2:]}", *others]
-        elif meta["choices"]:
-            arguments["type"] = click.Choice(meta["choices"])
-        else:
-            arguments |= {"type": kind(item), "metavar": meta["metavar"]}
-        command = click.option(*declarations, **arguments)(command)
-    return command
-
-
-def model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the choice of the model."""
-    command = click.option(
-        "--embedded/--no-embedded", default=None, help="insist on the model inside this file"
-    )(command)
-    return click.option(
-        "--model", "-m", type=click.Path(path_type=Path), metavar="FILE",
-        help="use this model: a GGUF, or another file made by modelembed",
-    )(command)  # fmt: skip
-
-
 @main.command()
 @click.argument("question", nargs=-1)
 @click.option("--prompt", "-p", metavar="TEXT", help="the question, instead of as words")
@@ -209,36 +150,6 @@ def chat(
     from runtime import talk
 
     talk.run(bundle, options, ask_first, interactive, model, embedded, report)
-
-
-def settled(bundle: Bundle | None, given: dict[str, Any]) -> Options:
-    """Return the options: built in, then baked in, then given; the last one wins."""
-    options = Options()
-    if bundle:
-        options = options.merged(bundle.manifest.defaults, "baked-in ")
-    chosen = {key: value for key, value in given.items() if value is not None}
-    if text := chosen.get("chat_template"):
-        chosen["chat_template"] = template_text(text)
-    for key in ("system", "greeting"):
-        if (text := chosen.get(key, "")).startswith("@"):
-            chosen[key] = read_text(Path(text[1:]))
-    return options.merged(chosen, "--")
-
-
-def template_text(value: str) -> str:
-    """Return a template's text: `value` itself, or what the file of that name holds."""
-    path = Path(value)
-    if "{" not in value and path.is_file():
-        return read_text(path)
-    return value
-
-
-def read_text(path: Path) -> str:
-    """Return the text in `path`; raise UsageError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc
 
 
 @main.command()
@@ -285,6 +196,89 @@ def cache_clear() -> None:
 
     gone = cache.clear()
     click.echo(f"deleted {len(gone)} models, {gigabytes(sum(entry.size for entry in gone))}")
+
+
+@main.command()
+@model_options
+@click.option(
+    "--n-prompt",
+    "-p",
+    default=512,
+    metavar="N",
+    type=click.IntRange(0, 1 << 20),
+    help="tokens of the prompt to read (default: 512)",
+)
+@click.option(
+    "--n-gen",
+    "-n",
+    default=128,
+    metavar="N",
+    type=click.IntRange(0, 1 << 20),
+    help="tokens of the answer to write (default: 128)",
+)
+@click.option(
+    "--repetitions",
+    "-r",
+    default=5,
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="how often to measure each (default: 5)",
+)
+@some_options("threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu")
+@click.option("--json", "as_json", is_flag=True, help="print JSON, in llama-bench's terms")
+@click.pass_obj
+def bench(
+    bundle: Bundle | None,
+    /,
+    n_prompt: int,
+    n_gen: int,
+    repetitions: int,
+    model: Path | None,
+    embedded: bool | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Measure how fast this machine reads and writes with the model."""
+    from runtime import bench as measuring
+    from runtime.session import pick
+
+    measuring.run(
+        pick(bundle, model, embedded),
+        settled(bundle, given),
+        prompt=n_prompt,
+        answer=n_gen,
+        repetitions=repetitions,
+        as_json=as_json,
+        notify=measuring.notify,
+    )
+
+
+@main.command()
+@model_options
+@click.option("--verify/--no-verify", default=True, help="check every byte of the payload, too")
+@some_options("ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu")
+@click.pass_context
+def doctor(
+    context: click.Context,
+    /,
+    model: Path | None,
+    embedded: bool | None,
+    verify: bool,
+    **given: Any,
+) -> None:
+    """Look for what keeps the program from running well, and say what helps."""
+    from runtime import doctor as examination
+    from runtime.session import pick
+
+    bundle: Bundle | None = context.obj
+    failed = False
+    for finding in examination.examine(
+        bundle, lambda: pick(bundle, model, embedded), settled(bundle, given), verify=verify
+    ):
+        click.echo(finding.line())
+        failed |= finding.state == examination.FAIL
+    if failed:
+        raise Failed
 
 
 @main.command(hidden=True)

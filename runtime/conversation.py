@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from runtime.engine import Stats
-from runtime.errors import ModelError
+from runtime.errors import AppError, ModelError
 from runtime.options import Options
+from runtime.stats import Stats
+from runtime.stream import Answer
 from runtime.template import Message, Template
 
+OPENING = 32  # characters of a prompt's end that may tell how the answer begins
 RESERVE = 256
 """Tokens kept free for an answer, at most a quarter of the context."""
 
@@ -27,11 +30,9 @@ class Tokenizer(Protocol):
 class Generator(Protocol):
     """The part of an engine that a conversation needs."""
 
-    stats: Stats
     context_size: int
 
-    def generate(self, prompt: Sequence[int], options: Options | None = None) -> Iterator[str]: ...
-    def cancel(self) -> None: ...
+    def submit(self, prompt: Sequence[int], options: Options | None = None) -> Answer: ...
 
 
 class Conversation:
@@ -52,7 +53,13 @@ class Conversation:
         self.options = options
         self.system = options.system
         self.turns: list[Message] = []
+        self.stats = Stats(context_size=engine.context_size)
+        """What the last answer cost."""
+        self.opening = ""
+        """The end of what the model was shown, where the answer begins."""
         self._notify = notify
+        self._running: Answer | None = None
+        self._cancelled = False
 
     def ask(self, text: str) -> Iterator[str]:
         """Yield the answer to `text` and remember both; a cancelled answer counts as far as it got.
@@ -85,14 +92,25 @@ class Conversation:
         """Forget all turns; the system prompt stays."""
         self.turns.clear()
 
+    def prompt(self) -> list[int]:
+        """Return the tokens of all turns so far, up to where the next answer would begin."""
+        return self._prompt("")
+
+    def cancel(self) -> None:
+        """End the running answer within one step; safe from any thread or signal handler."""
+        self._cancelled = True
+        running = self._running
+        if running is not None:
+            running.cancel()
+
     def _answer(self, before: list[Message]) -> Iterator[str]:
         """Generate the assistant's turn, dropping the oldest turns whenever room runs out.
 
         On failure the turns are `before` again.
         """
         answer = ""
-        failed = False
-        total = Stats()
+        failed = self._cancelled = False
+        self.stats = total = Stats(context_size=self.engine.context_size)
         try:
             while True:
                 prompt = self._fitting(answer)
@@ -100,12 +118,17 @@ class Conversation:
                 left = self.options.n_predict
                 if left >= 0:
                     left = max(0, left - total.generated_tokens)
-                options = self._limited(left)
-                for piece in self.engine.generate(prompt, options):
-                    answer += piece
-                    yield piece
-                _add(total, self.engine.stats)
-                full = self.engine.stats.reason == "context"
+                options = dataclasses.replace(self.options, n_predict=left)
+                self._running = running = self.engine.submit(prompt, options)
+                if self._cancelled:  # meanwhile: it was not there yet to be told
+                    running.cancel()
+                try:
+                    for piece in running:
+                        answer += piece.text
+                        yield piece.text
+                finally:
+                    total.add(running.stats)
+                full = total.reason == "context"
                 # Going on needs room, and room needs an older turn to drop.
                 if not full or len(answer) == begin or not self._drop_oldest():
                     if full:
@@ -115,22 +138,17 @@ class Conversation:
                         )
                     break
                 self._notify("context full: the oldest turns were dropped, going on")
-        except ModelError:
+        except AppError:
             failed = True
             raise
         finally:
+            self._running = None
             # An abandoned answer counts as far as it got, even if that is nowhere: many
             # templates insist that questions and answers alternate.
             if failed:
                 self.turns[:] = before
             else:
                 self.turns.append({"role": "assistant", "content": answer})
-        self.engine.stats = total
-
-    def _limited(self, left: int) -> Options:
-        import dataclasses
-
-        return dataclasses.replace(self.options, n_predict=left)
 
     def _fitting(self, answer: str) -> list[int]:
         """Return the prompt's tokens, with the oldest turns dropped until it leaves room."""
@@ -157,22 +175,8 @@ class Conversation:
         if self.system:
             messages.append({"role": "system", "content": self.system})
         text = self.template.render([*messages, *self.turns]) + answer
+        self.opening = text[-OPENING:]
         if self.tokenizer.adds_bos and self.tokenizer.bos:
             # Most templates spell out the beginning token that the tokenizer adds as well.
             text = text.removeprefix(self.tokenizer.bos)
         return self.tokenizer.tokenize(text, beginning=True)
-
-
-def _add(total: Stats, part: Stats) -> None:
-    """Add one continuation's cost to the whole answer's."""
-    if not total.prompt_tokens:
-        total.prompt_tokens = part.prompt_tokens
-        total.cached_tokens = part.cached_tokens
-        total.prompt_seconds = part.prompt_seconds
-    else:
-        total.generate_seconds += part.prompt_seconds
-    total.generated_tokens += part.generated_tokens
-    total.generate_seconds += part.generate_seconds
-    total.context_used = part.context_used
-    total.context_size = part.context_size
-    total.reason = part.reason

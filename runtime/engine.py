@@ -1,64 +1,51 @@
-"""Generate tokens: one context, one sequence, and never the same prefix twice."""
+"""Generate tokens: one context, many answers at once, and never the same prefix twice.
+
+One thread alone uses the context. Each of its steps computes the next token of every running
+answer, and as much of the waiting prompts as fits beside them.
+"""
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import ctypes
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import dataclasses
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from runtime import machine
-from runtime.errors import ModelError
+from runtime import llama, machine
+from runtime.batch import Batch
+from runtime.errors import AppError, Busy, ModelError
+from runtime.job import Job
 from runtime.llama import api, log
 from runtime.model import Model
 from runtime.options import Options
+from runtime.slots import Slots
+from runtime.stream import Stream
 
-
-@dataclass
-class Stats:
-    """What one answer cost."""
-
-    prompt_tokens: int = 0
-    """Tokens of the prompt, cached ones included."""
-    cached_tokens: int = 0
-    """Tokens of the prompt whose state was still there."""
-    prompt_seconds: float = 0.0
-    generated_tokens: int = 0
-    generate_seconds: float = 0.0
-    context_used: int = 0
-    context_size: int = 0
-    reason: str = ""
-    """Why the answer ended: stop, length, context or cancelled."""
-
-    def line(self) -> str:
-        """Return one line for people."""
-        computed = self.prompt_tokens - self.cached_tokens
-        prompt = f"prompt {self.prompt_tokens} tokens"
-        if self.cached_tokens:
-            prompt += f" ({self.cached_tokens} cached)"
-        if computed and self.prompt_seconds:
-            prompt += f", {computed / self.prompt_seconds:.1f} tokens/s"
-        answer = f"answer {self.generated_tokens} tokens"
-        if self.generate_seconds and self.generated_tokens > 1:
-            answer += f", {(self.generated_tokens - 1) / self.generate_seconds:.1f} tokens/s"
-        first = f"first after {self.prompt_seconds:.2f} s"
-        context = f"context {self.context_used} of {self.context_size}"
-        return f"{prompt} · {answer} · {first} · {context}"
+CHUNK = 64
+"""Prompt tokens computed in one step while answers run: what they wait for at most."""
+RESERVE = 64
+"""Tokens of room that an answer must have at its start, or as many as it may have."""
+WAITING_MAX = 64
+NO_ROOM, ABORTED = 1, 2  # of llama_decode's codes, those that are no failure
 
 
 class Engine:
-    """A context over a model. Not for two threads at once, except `cancel`."""
+    """A context over a model, with the thread that decodes."""
 
     def __init__(self, model: Model, options: Options, context_size: int) -> None:
         """Create the context; raise ModelError when the engine cannot."""
         self.model = model
         self.options = options
-        self.stats = Stats()
         self.threads = options.threads or machine.physical_cores()
         settings = api.llama_context_default_params()
         settings.n_ctx = context_size
-        settings.n_batch = settings.n_ubatch = min(options.batch_size, max(context_size, 1))
+        batch = max(min(options.batch_size, context_size), options.parallel, 1)
+        settings.n_batch = settings.n_ubatch = batch
+        settings.n_seq_max = options.parallel
+        settings.kv_unified = True
         settings.n_threads = self.threads
         settings.n_threads_batch = options.threads_batch or self.threads
         settings.no_perf = True
@@ -70,33 +57,32 @@ class Engine:
                 f"{log.last_error() or 'no reason given'}",
                 hint="try a smaller one with -c",
             )
-        self._memory = api.llama_get_memory(self._context)
-        self._batch_size = int(settings.n_batch)
         self.context_size = int(api.llama_n_ctx(self._context))
-        self._tokens: list[int] = []
-        # A plain attribute: a lock, such as an Event's, held by the code that a signal
-        # interrupts would make the handler wait for ever.
-        self._cancelled = False
+        self._abort = llama.abort_flag(self._context)
+        self._batch = Batch(int(api.llama_n_batch(self._context)))
+        self._slots = Slots(self._context, options.parallel, rewinds=model.rewinds)
+        self._jobs: list[Job] = []
+        """Those with a slot, in the order of their arrival."""
+        self._waiting: deque[Job] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._closing = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._thread.start()
 
-    def close(self) -> None:
-        """Free the context."""
-        if self._context:
-            api.llama_free(self._context)
-            self._context = None
+    def submit(
+        self,
+        prompt: Sequence[int],
+        options: Options | None = None,
+        *,
+        alternatives: int | None = None,
+    ) -> Stream:
+        """Return the answer to `prompt`, as it comes; safe from any thread.
 
-    def cancel(self) -> None:
-        """End the running answer within one step; safe from any thread or signal handler."""
-        self._cancelled = True
-
-    def generate(self, prompt: Sequence[int], options: Options | None = None) -> Iterator[str]:
-        """Yield the answer to `prompt` in pieces of text, whole characters only.
-
-        `stats` tells afterwards, or as far as it went, what it cost and why it ended. Raise
-        ModelError when the prompt is empty or does not fit into the context.
+        With `alternatives` every token comes with its log-probability and those of as many
+        likeliest ones. Raise ModelError when the prompt is empty or does not fit into the
+        context, UsageError when an option is wrong, Busy when too many are waiting.
         """
-        options = options or self.options
-        self._cancelled = False
-        self.stats = stats = Stats(len(prompt), context_size=self.context_size)
         if not prompt:
             raise ModelError("the prompt is empty", hint="ask something")
         if len(prompt) >= self.context_size:
@@ -105,120 +91,255 @@ class Engine:
                 f"{self.context_size - 1}",
                 hint="shorten it, or give more context with -c",
             )
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        sampler = _sampler(self.model, options, prompt)
+        job = Job(self.model, prompt, options or self.options, self.context_size, alternatives)
         try:
-            begin = time.perf_counter()
-            self._prefill(prompt)
-            if not self._cancelled:
-                for token in self._sampled(sampler, options, begin):
-                    if text := decoder.decode(self.model.piece(token)):
-                        yield text
-            if self._cancelled:
-                stats.reason = "cancelled"
-            if text := decoder.decode(b"", final=True):
-                yield text
-        finally:
-            api.llama_sampler_free(sampler)
+            with self._wake:
+                if self._closing:
+                    raise ModelError("the engine is closed")
+                if sum(not waiting.feed.cancelled for waiting in self._waiting) >= WAITING_MAX:
+                    raise Busy(
+                        f"{WAITING_MAX} questions are waiting already", hint="try again later"
+                    )
+                self._waiting.append(job)
+                self._wake.notify()
+        except AppError:
+            job.close()
+            raise
+        return Stream(job.feed)
 
-    def _prefill(self, prompt: Sequence[int]) -> None:
-        """Compute the state of `prompt`, taking over the prefix that is there already."""
-        # The last token is always computed: its logits are what the answer starts from.
-        keep = min(_common(self._tokens, prompt), len(prompt) - 1)
-        if not api.llama_memory_seq_rm(self._memory, 0, keep, -1):
-            # Recurrent models cannot forget a part of what they read.
-            api.llama_memory_clear(self._memory, True)
-            keep = 0
-        del self._tokens[keep:]
-        self.stats.cached_tokens = keep
-        for start in range(keep, len(prompt), self._batch_size):
-            if self._cancelled:
-                return
-            self._decode(prompt[start : start + self._batch_size])
+    def state_of(self, tokens: Sequence[int]) -> bytes:
+        """Return the state of exactly `tokens`, computed where it is not there, for `adopt`."""
+        plain = dataclasses.replace(self.options, n_predict=0, grammar="", json_schema="")
+        for _ in self.submit(tokens, plain):
+            pass
+        held, state = self.snapshot(tokens)
+        if held != list(tokens):
+            raise ModelError("the state was replaced meanwhile", hint="let nothing else run")
+        return state
 
-    def _sampled(self, sampler: ctypes.c_void_p, options: Options, begin: float) -> Iterator[int]:
-        """Yield sampled tokens, each after being decoded, until the answer ends."""
-        stats = self.stats
-        stats.reason = "length"
-        limit = options.n_predict
-        first = 0.0
-        while limit and not self._cancelled:
-            token = int(api.llama_sampler_sample(sampler, self._context, -1))
-            now = time.perf_counter()
-            first = first or now
-            stats.prompt_seconds = first - begin
-            stats.generate_seconds = now - first
-            if self.model.ends(token) and not options.ignore_eos:
-                stats.reason = "stop"
-                return
-            stats.generated_tokens += 1
-            yield token
-            if stats.generated_tokens == limit:
-                return
-            if len(self._tokens) >= self.context_size:
-                stats.reason = "context"
-                return
-            self._decode([token])
+    def snapshot(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
+        """Return what is held that begins most like `tokens`, and its state; computes nothing."""
+        found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(list(tokens)))
+        return found
 
-    def _decode(self, tokens: Sequence[int]) -> None:
-        array = (ctypes.c_int32 * len(tokens))(*tokens)
+    def adopt(self, state: bytes, tokens: Sequence[int]) -> None:
+        """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
+        self._call(lambda: self._slots.adopt(state, list(tokens)))
+
+    def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        """Use these LoRA adapters of the model, each at its strength, from the next answer on.
+
+        What was computed with others is forgotten. Raise ModelError when the engine refuses.
+        """
+        handles = (api.llama_adapter_lora_p_ctypes * len(adapters))(*(a for a, _ in adapters))
+        scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+
+        def switch() -> None:
+            if api.llama_set_adapters_lora(self._context, handles, len(adapters), scales):
+                raise ModelError("the engine refuses the adapters", hint="leave one out of --lora")
+            for slot in self._slots:
+                self._slots.cut(slot, 0)
+
+        self._call(switch)
+
+    def _call(self, action: Callable[[], Any]) -> Any:
+        """Run `action` on the engine's thread between two steps; return what it returns."""
+        done: list[tuple[Any, BaseException | None]] = []
+        finished = threading.Event()
+
+        def run() -> None:
+            try:
+                done.append((action(), None))
+            except BaseException as exc:  # handed over to who asked
+                done.append((None, exc))
+            finished.set()
+
+        with self._wake:
+            if self._closing:
+                raise ModelError("the engine is closed")
+            self._calls.append(run)
+            self._wake.notify()
+        while not finished.wait(0.1):
+            if not self._thread.is_alive():
+                raise ModelError("the engine is closed")
+        result, error = done[0]
+        if error:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """End all answers as cancelled, join the thread, free the context."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._abort.value = True
+        while self._thread.is_alive():
+            self._thread.join(0.1)  # in short waits, so that Ctrl-C is heard
+            self._abort.value = True
+        if self._context:
+            self._batch.close()
+            api.llama_free(self._context)
+            self._context = None
+
+    def _run(self) -> None:
+        """Do what there is to do, and sleep while there is nothing."""
+        while True:
+            with self._wake:
+                while not (self._waiting or self._jobs or self._calls or self._closing):
+                    self._wake.wait()
+                calls, self._calls = self._calls, deque()
+            if self._closing:
+                break
+            for call in calls:
+                call()
+            self._abort.value = False  # before looking who has cancelled: none is overlooked
+            self._end_cancelled()
+            self._admit()
+            if self._jobs:
+                try:
+                    self._step()
+                except Exception as exc:  # nobody may wait for ever for a thread that has died
+                    self._fail_all(exc)
+        for job in self._known():
+            self._end(job, "cancelled")
+
+    def _known(self) -> list[Job]:
+        with self._wake:
+            return [*self._jobs, *self._waiting]
+
+    def _end_cancelled(self) -> None:
+        for job in self._known():
+            if job.feed.cancelled:
+                self._end(job, "cancelled")
+
+    def _fail_all(self, exc: Exception) -> None:
+        for job in list(self._jobs):
+            if job.slot:
+                self._slots.cut(job.slot, 0)
+            self._end(job, "error", ModelError(f"the engine failed: {type(exc).__name__}: {exc}"))
+
+    def _admit(self) -> None:
+        """Give slots to those who wait, in order, while there is room for their answers."""
+        while self._waiting and not self._slots.full:
+            job = self._waiting[0]
+            shared = self._slots.shared(job.tokens)
+            if self._jobs and self._room() < len(job.tokens) - shared + min(job.left, RESERVE):
+                return
+            slot = self._slots.take(job.tokens)
+            if slot is None:
+                return
+            with self._wake:
+                self._waiting.popleft()
+            job.start(slot, shared)
+            self._jobs.append(job)
+
+    def _room(self) -> int:
+        """Return how many tokens the running answers leave; prefixes they share count once."""
+        return self.context_size - sum(len(job.tokens) - job.shared for job in self._jobs)
+
+    def _step(self) -> None:
+        """Compute one batch: every running answer's next token, then prompts in order."""
+        self._batch.clear()
+        running = [job for job in self._jobs if job.running]
+        room = self._batch.room - len(running)
+        if running:
+            room = min(room, CHUNK)
+        parts = [(job, 1) for job in running]
+        for job in self._jobs:
+            if not job.running and room:
+                count = min(room, job.pending)
+                parts.append((job, count))
+                room -= count
+        self._compute(parts)
+
+    def _compute(self, parts: list[tuple[Job, int]]) -> None:
+        """Decode the next so many tokens of each job, and choose what follows."""
+        self._batch.clear()
+        places: list[tuple[Job, list[int], int | None]] = []
+        for job, count in parts:
+            assert job.slot is not None
+            begin = len(job.slot.held)
+            chunk = job.tokens[begin : begin + count]
+            last = count == job.pending
+            end = self._batch.add(job.slot.number, chunk, begin, answer=last)
+            places.append((job, chunk, end if last else None))
+        alone = parts[0][0].feed if len(parts) == 1 else None
+        if alone:
+            alone.alone = self._abort
+            if alone.cancelled:  # meanwhile: the byte was not there yet
+                return
         log.recent.clear()
-        status = api.llama_decode(self._context, api.llama_batch_get_one(array, len(tokens)))
+        status = self._batch.decode(self._context)
+        if alone:
+            alone.alone = None
         if status:
-            self._tokens.clear()
-            api.llama_memory_clear(self._memory, True)
-            raise ModelError(
-                f"the engine failed to compute (code {status}): "
-                f"{log.last_error() or 'no reason given'}",
-                hint="try a smaller context with -c, or -v for the engine's log",
-            )
-        self._tokens.extend(tokens)
-        self.stats.context_used = len(self._tokens)
+            self._failed(parts, status)
+            return
+        for job, chunk, index in places:
+            assert job.slot is not None
+            job.slot.held.extend(chunk)
+            if index is not None:
+                self._advance(job, index)
 
+    def _advance(self, job: Job, index: int) -> None:
+        """Choose the next token of a job whose tokens are all computed."""
+        try:
+            reason = job.advance(self._context, index)
+        except AppError as exc:
+            assert job.slot is not None
+            self._slots.cut(job.slot, 0)  # what led to numbers that are none is no use
+            self._end(job, "error", exc)
+            return
+        if reason:
+            self._end(job, reason)
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many tokens two lists have in common at their start."""
-    for count, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return count
-    return min(len(a), len(b))
-
-
-def _sampler(model: Model, options: Options, prompt: Sequence[int]) -> ctypes.c_void_p:
-    """Return the engine's sampler chain for `options`, in llama.cpp's order.
-
-    The prompt counts as said already where repetition is penalised.
-    """
-    chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-    parts = []
-    penalised = (
-        options.repeat_penalty != 1.0
-        or options.presence_penalty != 0.0
-        or options.frequency_penalty != 0.0
-    )
-    if penalised:
-        parts.append(
-            api.llama_sampler_init_penalties(
-                model.vocab_size,
-                options.repeat_last_n,
-                options.repeat_penalty,
-                options.frequency_penalty,
-                options.presence_penalty,
-            )
+    def _failed(self, parts: list[tuple[Job, int]], status: int) -> None:
+        """Deal with a step that failed: make room, or find out whose fault it is."""
+        for job, _ in parts:
+            assert job.slot is not None
+            self._slots.recover(job.slot)
+        if status == ABORTED:
+            return
+        if status == NO_ROOM:
+            if self._slots.evict():
+                return
+            if len(self._jobs) > 1:
+                self._postpone(self._jobs[-1])
+                return
+        if len(parts) > 1:
+            for part in parts:
+                self._compute([part])
+            return
+        job, count = parts[0]
+        if count > 1:
+            self._compute([(job, count // 2)])
+            return
+        assert job.slot is not None
+        self._slots.cut(job.slot, 0)
+        error = ModelError(
+            f"the engine failed to compute (code {status}): "
+            f"{log.last_error() or 'no reason given'}",
+            hint="try a smaller context with -c, or -v for the engine's log",
         )
-    if options.temp <= 0.0:
-        parts.append(api.llama_sampler_init_greedy())
-    else:
-        parts.append(api.llama_sampler_init_top_k(options.top_k))
-        parts.append(api.llama_sampler_init_top_p(options.top_p, 1))
-        parts.append(api.llama_sampler_init_min_p(options.min_p, 1))
-        parts.append(api.llama_sampler_init_temp(options.temp))
-        seed = options.seed if options.seed >= 0 else api.LLAMA_DEFAULT_SEED
-        parts.append(api.llama_sampler_init_dist(seed))
-    for part in parts:
-        api.llama_sampler_chain_add(chain, part)
-    if penalised:
-        for token in prompt:
-            api.llama_sampler_accept(chain, token)
-    pointer: ctypes.c_void_p = chain
-    return pointer
+        self._end(job, "error", error)
+
+    def _postpone(self, job: Job) -> None:
+        """Take a job's slot away until there is room; it goes on where it was."""
+        assert job.slot is not None
+        self._slots.cut(job.slot, 0)
+        job.slot.busy = False
+        job.slot = None
+        self._jobs.remove(job)
+        with self._wake:
+            self._waiting.appendleft(job)
+
+    def _end(self, job: Job, reason: str, error: AppError | None = None) -> None:
+        """Give a job's slot back, with what it holds, and tell the reader."""
+        if job.slot:
+            self._slots.touch(job.slot)
+            job.slot.busy = False
+        with contextlib.suppress(ValueError):
+            self._jobs.remove(job)
+        with self._wake, contextlib.suppress(ValueError):
+            self._waiting.remove(job)
+        job.end(reason, error)

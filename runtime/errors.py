@@ -6,6 +6,8 @@ AppError                 anything we can explain; exit code 1
 ├── PayloadError         a section is damaged, missing, or cannot be restored
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
+├── Busy                 too many questions are waiting
+├── SessionError         a saved conversation cannot be written or read
 └── MemoryShortage       the model does not fit into the memory this process may use
 """
 
@@ -48,6 +50,14 @@ class GGUFError(AppError):
 
 class ModelError(AppError):
     """The engine refuses the model, or fails while using it."""
+
+
+class Busy(AppError):
+    """The engine has as many questions waiting as it takes."""
+
+
+class SessionError(AppError):
+    """A saved conversation cannot be written, or is none."""
 
 
 class MemoryShortage(AppError):

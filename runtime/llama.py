@@ -88,3 +88,27 @@ def load_variant(path: Path) -> None:
 def start() -> None:
     """Initialise the engine; call after the backend is registered."""
     api.llama_backend_init()
+
+
+def schema_to_grammar(schema: str) -> str:
+    """Return the grammar that the library's converter makes of a JSON schema."""
+    from llama_cpp import llama_grammar
+
+    # The library's own rule lets line breaks and the like through, which JSON does not.
+    escapes = r'["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F]'
+    rule = rf'[^"\\\x7F\x00-\x1F] | "\\" ({escapes})'
+    llama_grammar.PRIMITIVE_RULES["char"] = llama_grammar.BuiltinRule(rule)
+    return str(llama_grammar.json_schema_to_gbnf(schema))
+
+
+def abort_flag(context: Any) -> Any:
+    r"""Return a byte; while it is 1, the context gives up what it is computing.
+
+    The engine asks at every node of its graph. A callback in Python would take the interpreter's
+    lock each time; libc's strlen takes none, and says 1 of the text "\1" and 0 of "".
+    """
+    text = (ctypes.c_bool * 2)(False, False)
+    callback = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
+    api.llama_set_abort_callback(context, callback, ctypes.addressof(text))
+    flag = ctypes.c_bool.from_buffer(text)
+    return flag

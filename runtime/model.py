@@ -203,3 +203,25 @@ class Model:
     def ends(self, token: int) -> bool:
         """Tell whether `token` ends an answer."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+    @property
+    def endings(self) -> list[int]:
+        """Return the usual tokens that end an answer; to ask all of them would take too long."""
+        found = {int(ask(self._vocab)) for ask in (api.llama_vocab_eos, api.llama_vocab_eot)}
+        return sorted(token for token in found if token >= 0)
+
+    @property
+    def suppressed(self) -> list[int]:
+        """Return the tokens that the model's file says must never be said."""
+        count = ctypes.c_int32()
+        found = api.llama_vocab_get_suppress_tokens(self._vocab, ctypes.byref(count))
+        return list(found[: count.value])
+
+    @property
+    def rewinds(self) -> bool:
+        """Tell whether a part of what the model has read can be taken back.
+
+        Recurrent models keep one state for all that they read.
+        """
+        recurrent = api.llama_model_is_recurrent(self.handle)
+        return not (recurrent or api.llama_model_is_hybrid(self.handle))

@@ -11,44 +11,19 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import UsageError
+from runtime.option import option
+from runtime.sampling_options import SamplingOptions
 
 INT_MAX = 2**31 - 1  # the engine's integers
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def option(
-    default: Any,
-    *flags: str,
-    help: str,
-    low: float | None = None,
-    high: float | None = None,
-    metavar: str = "",
-    choices: tuple[str, ...] = (),
-    aliases: tuple[str, ...] = (),
-    baked: bool = True,
-) -> Any:
-    """Return a dataclass field that also describes a command-line option."""
-    return field(
-        default=default,
-        metadata={
-            "flags": flags,
-            "help": help,
-            "low": low,
-            "high": high,
-            "metavar": metavar,
-            "choices": choices,
-            "aliases": aliases,
-            "baked": baked,
-        },
-    )
-
-
 @dataclass(frozen=True)
-class Options:
+class Options(SamplingOptions):
     """What a run of the executable goes by. The last source wins: built in, baked in, flags."""
 
     system: str = option(
@@ -72,6 +47,16 @@ class Options:
         metavar="NAME|JINJA",
         help="chat template: a name the engine knows (chatml, llama3 …) or Jinja text "
         "(default: the model's own)",
+    )
+    session: str = option(
+        "",
+        "--session",
+        baked=False,
+        metavar="FILE",
+        help="go on with the conversation in FILE, if it exists, and save it there at the end",
+    )
+    think: bool = option(
+        True, "--think", help="let reasoning models think aloud, where their template has a switch"
     )
     n_predict: int = option(
         -1,
@@ -121,6 +106,16 @@ class Options:
         metavar="N",
         help="threads for the prompt, 0 for the same as -t",
     )
+    parallel: int = option(
+        1,
+        "--parallel",
+        "-np",
+        low=1,
+        high=256,
+        metavar="N",
+        help="answers computed at once, sharing the context",
+        aliases=("n_parallel",),
+    )
     gpu_layers: int = option(
         0,
         "--gpu-layers",
@@ -130,76 +125,6 @@ class Options:
         metavar="N",
         help="layers to put on a GPU, where this build has support for one",
         aliases=("n_gpu_layers",),
-    )
-    seed: int = option(
-        -1,
-        "--seed",
-        "-s",
-        low=-1,
-        high=0xFFFFFFFF,
-        metavar="N",
-        help="random seed, -1 for a new one every time",
-    )
-    temp: float = option(
-        0.8,
-        "--temp",
-        "--temperature",
-        low=0.0,
-        high=100.0,
-        metavar="T",
-        help="temperature: 0 always takes the likeliest token",
-        aliases=("temperature",),
-    )
-    top_k: int = option(
-        40, "--top-k", low=0, metavar="N", help="keep the N likeliest tokens, 0 for all"
-    )
-    top_p: float = option(
-        0.95,
-        "--top-p",
-        low=0.0,
-        high=1.0,
-        metavar="P",
-        help="keep the likeliest tokens up to this probability, 1 for all",
-    )
-    min_p: float = option(
-        0.05,
-        "--min-p",
-        low=0.0,
-        high=1.0,
-        metavar="P",
-        help="drop tokens below this share of the likeliest one's, 0 for none",
-    )
-    repeat_penalty: float = option(
-        1.0,
-        "--repeat-penalty",
-        low=0.0,
-        high=100.0,
-        metavar="X",
-        help="make repeated tokens less likely, 1 for no change",
-    )
-    repeat_last_n: int = option(
-        64,
-        "--repeat-last-n",
-        low=-1,
-        metavar="N",
-        help="how many last tokens count as repeated, -1 for the whole context",
-        aliases=("repeat_lastn",),
-    )
-    presence_penalty: float = option(
-        0.0,
-        "--presence-penalty",
-        low=-100.0,
-        high=100.0,
-        metavar="X",
-        help="make tokens that appeared less likely, 0 for no change",
-    )
-    frequency_penalty: float = option(
-        0.0,
-        "--frequency-penalty",
-        low=-100.0,
-        high=100.0,
-        metavar="X",
-        help="the same, by how often they appeared, 0 for no change",
     )
     ignore_eos: bool = option(False, "--ignore-eos", help="go on when the model wants to stop")
     fit: bool = option(True, "--fit", help="check memory first, and shrink the context to fit")
@@ -234,6 +159,9 @@ class Options:
     color: str = option(
         "auto", "--color", "-co", choices=("auto", "on", "off"), help="colour in the chat"
     )
+    markdown: bool = option(
+        True, "--markdown", help="show bold, lists and code as such in the chat, where colour is on"
+    )
     stats: bool = option(False, "--stats", help="print tokens, speed and context after answers")
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")
 
@@ -244,11 +172,24 @@ class Options:
         )
 
 
-FIELDS = {item.name: item for item in dataclasses.fields(Options)}
-KINDS: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+# In the order of the help: how tokens are chosen comes last.
+FIELDS = {
+    item.name: item
+    for item in sorted(
+        dataclasses.fields(Options),
+        key=lambda item: item.name in SamplingOptions.__dataclass_fields__,
+    )
+}
+KINDS: Mapping[str, type[Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "tuple[str, ...]": tuple,
+}
 
 
-def kind(item: dataclasses.Field[Any]) -> type:
+def kind(item: dataclasses.Field[Any]) -> type[Any]:
     """Return the Python type of an option."""
     return KINDS[str(item.type)]
 
@@ -277,7 +218,13 @@ def check(key: str, value: Any, path: str) -> Any:
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # left as it is, and refused below
             value = float(value)
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+    if wanted is tuple and isinstance(value, list):  # as JSON has it
+        value = tuple(value)
+    if (
+        not isinstance(value, wanted)
+        or (wanted is int and isinstance(value, bool))
+        or (wanted is tuple and not all(isinstance(part, str) for part in value))
+    ):
         raise UsageError(
             f"'{path}' is {value!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
         )
@@ -307,6 +254,8 @@ def parse(key: str, text: str, path: str = "") -> Any:
             if text.lower() not in TRUE + FALSE:
                 raise ValueError
             value = text.lower() in TRUE
+        elif wanted is tuple:
+            value = (text,)
         elif wanted is not str:
             value = wanted(text)
     except ValueError:
@@ -333,7 +282,13 @@ def _describe(item: dataclasses.Field[Any]) -> str:
     low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
     if choices:
         return " or ".join(choices)
-    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    names = {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        tuple: "a list of texts",
+    }
     text = names[kind(item)]
     if low is not None and high is not None:
         return f"{text} from {low:g} to {high:g}"

@@ -12,13 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime import cache, cpu, libraries, llama, machine, memory, restore, template
+from runtime import (
+    __version__,
+    cache,
+    cpu,
+    libraries,
+    llama,
+    machine,
+    memory,
+    restore,
+    template,
+    thinking,
+)
 from runtime.cfile import DecodingFile, File, RangeFile
 from runtime.conversation import Conversation
 from runtime.engine import Engine
-from runtime.errors import ModelError
+from runtime.errors import ModelError, UsageError
 from runtime.format import Section
-from runtime.model import Model, Source
+from runtime.keeper import Keeper, fingerprint
+from runtime.lora import Lora
+from runtime.model import Model, Source, open_source
+from runtime.model import embedded as embedded_model
 from runtime.options import Options
 from runtime.payload import Bundle, Progress
 from runtime.progress import progress
@@ -67,9 +81,12 @@ class Session:
             notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
         self.model = self._load()
         self.engine = Engine(self.model, options, self.plan.context)
+        self.lora = Lora(self.model, self.engine, source.bundle)
+        self.lora.use(options.lora)
         self.conversation = Conversation(
             self.engine, self.model, self._template(notify), options, notify
         )
+        self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
 
     def close(self) -> None:
         """Free everything the engine holds."""
@@ -128,6 +145,15 @@ class Session:
         finally:
             os.close(fd)
 
+    def _state_key(self) -> dict[str, str]:
+        """Return what a saved state of this session belongs to."""
+        adapters = ",".join(f"{name}={scale:g}" for name, scale in self.lora.strengths.items())
+        return {
+            "model": fingerprint(self.source),
+            "engine": build_identity() or __version__,
+            "adapters": adapters,
+        }
+
     def _template(self, notify: Callable[[str], None]) -> template.Template:
         text = self.options.chat_template or self.model.chat_template
         if not text:
@@ -136,17 +162,21 @@ class Session:
                 "(choose another with --chat-template)"
             )
             text = template.FALLBACK
-        return template.make(text, bos=self.model.bos, eos=self.model.eos)
+        self.markers = thinking.markers(text)
+        if not self.options.think and not thinking.switchable(text):
+            notify("the model's template has no switch for thinking: --no-think is ignored")
+        return template.make(text, bos=self.model.bos, eos=self.model.eos, think=self.options.think)
 
     def report(self) -> dict[str, Any]:
         """Return what this run cost, in seconds and bytes."""
-        stats = self.engine.stats
+        stats = self.conversation.stats
         return {
             "restore_s": self.timing.restore_s,
             "restored_bytes": self.timing.restored_bytes,
             "load_s": self.timing.load_s,
             "first_token_s": self.timing.first_token_s,
             "prompt_tokens": stats.prompt_tokens,
+            "cached_tokens": stats.cached_tokens,
             "prompt_s": stats.prompt_seconds,
             "generated_tokens": stats.generated_tokens,
             "generate_s": stats.generate_seconds,
@@ -156,6 +186,21 @@ class Session:
             "cpu": self.choice.name,
             "memory": machine.memory_use(),
         }
+
+
+def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Source:
+    """Return the model to use: the file `path`, or the one in `bundle`."""
+    if path and embedded:
+        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
+    if path:
+        return open_source(path)
+    if bundle and bundle.model and embedded is not False:
+        return embedded_model(bundle)
+    raise UsageError(
+        "this file has no model in it" if not embedded else "there is no embedded model",
+        hint="pass one with -m FILE.gguf, or make a file that has one: "
+        "modelembed bundle FILE.gguf -o OUT",
+    )
 
 
 def start_engine(options: Options) -> cpu.Choice:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from runtime import START, about, model, terminal
-from runtime.chat import Chat, Style, reader
-from runtime.errors import UsageError
+from runtime import START, about, terminal
+from runtime.chat import Chat, reader
 from runtime.options import Options
 from runtime.payload import Bundle
-from runtime.session import Session
+from runtime.screen import Screen, Style
+from runtime.session import Session, pick
 from runtime.units import amount
 
 
@@ -29,24 +29,18 @@ def run(
     report: Path | None,
 ) -> None:
     """Load the model and answer `question`, or chat; write the costs to `report` if given."""
-    if path and embedded:
-        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
-    if path:
-        source = model.open_source(path)
-    elif bundle and bundle.model and embedded is not False:
-        source = model.embedded(bundle)
-    else:
-        raise UsageError(
-            "this file has no model in it" if not embedded else "there is no embedded model",
-            hint="pass one with -m FILE.gguf, or make a file that has one: "
-            "modelembed bundle FILE.gguf -o OUT",
-        )
+    source = pick(bundle, path, embedded)
     session = Session(source, options, notify)
     try:
+        kept = options.session and Path(options.session)
+        if kept and kept.exists():
+            notify(session.keeper.load(str(kept.absolute())))
         if interactive:
             _interactive(session, about.program_name(bundle), question)
         else:
             _one_shot(session, question)
+        if kept and session.conversation.turns:
+            notify(session.keeper.save(str(kept.absolute())))
         if report:
             report.write_text(json.dumps(session.report(), indent=1) + "\n")
     finally:
@@ -56,17 +50,22 @@ def run(
 def _one_shot(session: Session, question: str) -> None:
     """Answer one question on stdout."""
     written = ""
+    screen: Screen | None = None
+    style = Style(terminal.colourful(session.options.color))
     for piece in session.conversation.ask(question):
-        if not written:
+        if screen is None:
             session.timing.first_token_s = time.perf_counter() - START
+            prompt = session.conversation.opening
+            screen = Screen(sys.stdout, style, markers=session.markers, prompt=prompt)
         written = piece
-        sys.stdout.write(piece)
-        sys.stdout.flush()
+        screen.write(piece)
+    if screen:
+        screen.close()
     if not written.endswith("\n"):
         sys.stdout.write("\n")
     sys.stdout.flush()
     if session.options.stats:
-        notify(session.engine.stats.line())
+        notify(session.conversation.stats.line())
 
 
 def _interactive(session: Session, name: str, question: str) -> None:
@@ -84,6 +83,10 @@ def _interactive(session: Session, name: str, question: str) -> None:
         out=sys.stdout,
         style=style,
         show_stats=session.options.stats,
+        keeper=session.keeper,
+        lora=session.lora,
+        markers=session.markers,
+        markdown=style.colour and session.options.markdown,
     )
     typed = sys.stdin.isatty()
     # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from runtime import thinking
 from runtime.errors import ModelError
 from runtime.llama import api
 
@@ -23,10 +24,13 @@ class Template(Protocol):
         """Return the prompt; raise ModelError where the template refuses."""
 
 
-def make(text: str, *, bos: str = "", eos: str = "") -> Template:
-    """Return the template that `text` is: Jinja source, or a name that the engine knows."""
+def make(text: str, *, bos: str = "", eos: str = "", think: bool = True) -> Template:
+    """Return the template that `text` is: Jinja source, or a name that the engine knows.
+
+    Without `think` a reasoning model is told not to, if its template has a switch for that.
+    """
     if "{" in text:
-        return JinjaTemplate(text, bos=bos, eos=eos)
+        return JinjaTemplate(text, bos=bos, eos=eos, think=think)
     if text not in (names := builtin_names()):
         raise ModelError(
             f"there is no chat template called '{text}'",
@@ -74,7 +78,7 @@ class NamedTemplate:
 class JinjaTemplate:
     """A template in Jinja, as models carry it; run in Jinja's sandbox."""
 
-    def __init__(self, text: str, *, bos: str = "", eos: str = "") -> None:
+    def __init__(self, text: str, *, bos: str = "", eos: str = "", think: bool = True) -> None:
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -87,7 +91,9 @@ class JinjaTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-        self._constants = {"bos_token": bos, "eos_token": eos}
+        self._constants: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
+        if not think:
+            self._constants.update(dict.fromkeys(thinking.SWITCHES, False))
         # A template is a stranger's program: it may fail in every way that programs can.
         try:
             self._template = environment.from_string(text)

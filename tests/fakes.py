@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from runtime.engine import Stats
 from runtime.errors import ModelError
 from runtime.options import Options
+from runtime.stats import Stats
+from runtime.stream import Piece
 from runtime.template import Message
 
-Piece = str | Exception | Callable[[], object]
+Played = str | Exception | Callable[[], object]
 
 
 class FakeEngine:
@@ -20,27 +21,43 @@ class FakeEngine:
     What no longer fits into the context is kept for the continuation that is asked for next.
     """
 
-    def __init__(self, *answers: Iterable[Piece], context_size: int = 4096) -> None:
+    def __init__(self, *answers: Iterable[Played], context_size: int = 4096) -> None:
         self.answers = deque(deque(answer) for answer in answers)
         self.context_size = context_size
-        self.stats = Stats()
         self.prompts: list[str] = []
+        self.running: FakeAnswer | None = None
+
+    def cancel(self) -> None:
+        assert self.running
+        self.running.cancel()
+
+    def submit(self, prompt: Sequence[int], options: Options | None = None) -> FakeAnswer:
+        if len(prompt) >= self.context_size:
+            raise ModelError(
+                f"the prompt has {len(prompt)} tokens, the context {self.context_size}"
+            )
+        self.prompts.append("".join(map(chr, prompt)))
+        self.running = FakeAnswer(self, len(prompt), options.n_predict if options else -1)
+        return self.running
+
+
+class FakeAnswer:
+    """What a FakeEngine gives back: see runtime.stream.Answer."""
+
+    def __init__(self, engine: FakeEngine, used: int, limit: int) -> None:
+        self._engine = engine
+        self._limit = limit
         self._cancelled = False
+        self.stats = Stats(used, 0, 1.0, context_used=used, context_size=engine.context_size)
 
     def cancel(self) -> None:
         self._cancelled = True
 
-    def generate(self, prompt: Sequence[int], options: Options | None = None) -> Iterator[str]:
-        limit = options.n_predict if options else -1
-        used = len(prompt)
-        self._cancelled = False
-        self.stats = stats = Stats(used, 0, 1.0, context_used=used, context_size=self.context_size)
-        if used >= self.context_size:
-            raise ModelError(f"the prompt has {used} tokens, the context {self.context_size}")
-        self.prompts.append("".join(map(chr, prompt)))
-        pieces = self.answers.popleft()
+    def __iter__(self) -> Iterator[Piece]:
+        stats = self.stats
+        pieces = self._engine.answers.popleft()
         while pieces:
-            if 0 <= limit <= stats.generated_tokens:
+            if 0 <= self._limit <= stats.generated_tokens:
                 stats.reason = "length"
                 return
             piece = pieces.popleft()
@@ -54,10 +71,10 @@ class FakeEngine:
             if isinstance(piece, str):
                 stats.generated_tokens += len(piece)
                 stats.context_used += len(piece)
-                yield piece
-            if stats.context_used >= self.context_size:
+                yield Piece(piece)
+            if stats.context_used >= stats.context_size:
                 stats.reason = "context"
-                self.answers.appendleft(pieces)
+                self._engine.answers.appendleft(pieces)
                 return
         stats.reason = "stop"
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
@@ -16,6 +17,7 @@ from runtime.chat import Chat, Style
 from runtime.conversation import Conversation
 from runtime.errors import ModelError
 from runtime.options import Options
+from runtime.thinking import Markers
 
 CTRL_C = KeyboardInterrupt()
 
@@ -46,6 +48,7 @@ def talk(
     n_predict: int = -1,
     colour: bool = False,
     show_stats: bool = False,
+    **more: Any,
 ) -> str:
     """Return the transcript of a chat."""
     terminal = Terminal(lines)
@@ -57,6 +60,7 @@ def talk(
         out=terminal.screen,
         style=Style(colour),
         show_stats=show_stats,
+        **more,
     ).run(first)
     return terminal.screen.getvalue()
 
@@ -115,7 +119,17 @@ def test_help_lists_every_command() -> None:
 
     assert f"> /help\n{chat.HELP.rstrip()}\n> \n" == transcript
     assert transcript.replace("/help", "/?", 1) == talk(["/?"], FakeEngine())
-    for command in ("/help", "/stats", "/clear", "/system", "/regen", "/undo", "/exit"):
+    for command in (
+        "/help",
+        "/stats",
+        "/clear",
+        "/system",
+        "/regen",
+        "/undo",
+        "/save",
+        "/load",
+        "/exit",
+    ):
         assert f"\n{command} " in transcript
 
 
@@ -223,6 +237,43 @@ def test_colour_marks_prompts_and_remarks_but_no_answer() -> None:
         "\x1b[1;32m> \x1b[0m/undo\n\x1b[2mtaken back: 1?\n2?\x1b[0m\n"
         "\x1b[1;32m> \x1b[0m\n" == transcript
     )
+
+
+def test_thoughts_and_markdown() -> None:
+    engine = FakeEngine(["<think>h", "m</think>", "\n", "**4**"], ["5 * 5"])
+    transcript = talk(
+        ["2+2?", "5?"], engine, colour=True, markdown=True, markers=Markers("<think>", "</think>")
+    )
+
+    prompt = "\x1b[1;32m> \x1b[0m"
+    assert (
+        f"{prompt}2+2?\n\x1b[2mh\x1b[0m\x1b[2mm\x1b[0m\n\n\x1b[1m4\x1b[0m\n"
+        f"{prompt}5?\n5 * 5\n{prompt}\n" == transcript
+    )
+
+
+class FakeKeeper:
+    """Keep names; refuse one."""
+
+    def save(self, name: str) -> str:
+        if name == "no":
+            raise ModelError("the disk is full", hint="free some")
+        return f"saved to {name}"
+
+    def load(self, name: str) -> str:
+        return f"opened {name}"
+
+
+def test_saving_and_opening() -> None:
+    assert (
+        "> /save a b\nsaved to a b\n"
+        "> /load a\nopened a\n"
+        "> /save no\nerror: the disk is full\n\nhint: free some\n"
+        "> /load\nerror: a name is missing\n\nhint: for example /save holiday, /load holiday\n"
+        "> \n"
+        == talk(["/save a b", "/load a", "/save no", "/load"], FakeEngine(), keeper=FakeKeeper())
+    )
+    assert "there is no command /save" in talk(["/save a"], FakeEngine())
 
 
 def test_lines_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,8 +114,10 @@ def test_answer_that_outgrows_the_context_goes_on() -> None:
         "user: b?\nassistant: one two three four five six seven ",
     ] == talk.engine.prompts[1:]
     assert ["context full: the oldest turns were dropped, going on"] == talk.notices
-    assert "stop" == talk.engine.stats.reason
-    assert len("one two three four five six seven eight") == talk.engine.stats.generated_tokens
+    assert "stop" == talk.conversation.stats.reason
+    assert (
+        len("one two three four five six seven eight") == talk.conversation.stats.generated_tokens
+    )
 
 
 def test_answer_that_cannot_go_on_is_cut() -> None:
@@ -151,7 +153,7 @@ def test_cancelled_answer_is_kept_as_far_as_it_got() -> None:
     talk = Talk(cancelling("fo", "u"))
 
     assert "fou" == talk.ask("2+2?")
-    assert "cancelled" == talk.engine.stats.reason
+    assert "cancelled" == talk.conversation.stats.reason
     assert ["user: 2+2?", "assistant: fou"] == talk.turns
     assert "later" == talk.ask("and?")
 
@@ -169,7 +171,7 @@ def test_limit_on_the_answer(limit: int) -> None:
     talk = Talk(FakeEngine("four", "later"), n_predict=limit)
 
     assert "four"[:limit] == talk.ask("2+2?")
-    assert "length" == talk.engine.stats.reason
+    assert "length" == talk.conversation.stats.reason
     assert "later"[:limit] == talk.ask("and?")
 
 
@@ -178,7 +180,10 @@ def test_limit_counts_over_continuations() -> None:
     talk.ask("a?")
 
     assert "x" * 50 == talk.ask("b?")
-    assert ("length", 50) == (talk.engine.stats.reason, talk.engine.stats.generated_tokens)
+    assert ("length", 50) == (
+        talk.conversation.stats.reason,
+        talk.conversation.stats.generated_tokens,
+    )
 
 
 @pytest.mark.parametrize("pieces", [[NO_ROOM], ["fo", NO_ROOM]], ids=["at once", "in the middle"])

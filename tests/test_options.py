@@ -108,8 +108,8 @@ def test_numbers_that_the_engine_cannot_hold_are_refused(key: str) -> None:
 
 
 def test_baked_option_of_a_newer_release_says_so() -> None:
-    with pytest.raises(UsageError, match="there is no option 'baked-in mirostat'") as caught:
-        Options().merged({"mirostat": 2}, "baked-in ")
+    with pytest.raises(UsageError, match="there is no option 'baked-in telepathy'") as caught:
+        Options().merged({"telepathy": 2}, "baked-in ")
     assert "this bundle needs a newer runtime" == caught.value.hint
 
 
@@ -139,6 +139,14 @@ def test_text_is_parsed(expected: Any, key: str, text: str) -> None:
 def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"'--set {key}' is '{text[:10]}"):
         parse(key, text, f"--set {key}")
+
+
+def test_lists() -> None:
+    assert ("a",) == parse("stop", "a")
+    assert ("a", "b") == check("stop", ["a", "b"], "stop") == check("stop", ("a", "b"), "stop")
+    for wrong in ("a", ["a", 1], None, {"a": "b"}):
+        with pytest.raises(UsageError, match="expected a list of texts"):
+            check("stop", wrong, "stop")
 
 
 @given(st.sampled_from(sorted(FIELDS)), st.text() | st.integers() | st.floats() | st.booleans())

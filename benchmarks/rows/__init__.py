@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.lab import Lab
 from benchmarks.report import Row
-from benchmarks.rows import answer, bundling, disk, memory, restore, speed, start
+from benchmarks.rows import answer, bundling, disk, engine, memory, restore, speed, start
 
 Measure = Callable[[Lab], list[Row]]
 
@@ -17,6 +17,7 @@ ROWS: dict[str, Measure] = {
     "disk": disk.measure,
     "restore": restore.measure,
     "speed": speed.measure,
+    "engine": engine.measure,
     "bundling": bundling.measure,
 }
 

@@ -1,0 +1,134 @@
+"""Runtime options as flags of the command line, in all the spellings that people have."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime.errors import UsageError
+from runtime.options import FIELDS, Options, kind
+from runtime.payload import Bundle
+
+GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
+TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
+TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
+COLOR_FLAGS = ("-co", "--color")  # llama.cpp takes them bare, too
+# llama.cpp has flags of their own for what comes from a file; here a file is @FILE everywhere.
+FILE_FLAGS = {
+    "--grammar-file": "--grammar",
+    "--json-schema-file": "--json-schema",
+    "-jf": "--json-schema",
+}
+COLOR_VALUES = (["auto"], ["on"], ["off"])
+
+
+def normalised(arguments: Sequence[str]) -> list[str]:
+    """Return `arguments` with Go's spellings (-embedded, -i=false, -n=5) in click's."""
+    result: list[str] = []
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            return [*result, *arguments[index:]]
+        text = index and arguments[index - 1] in TEXT_FLAGS  # what follows is free text
+        match = None if text else GO_STYLE.fullmatch(argument)
+        if index and arguments[index - 1] in FILE_FLAGS:
+            result.append(f"@{argument}")
+        elif argument in FILE_FLAGS and not text:
+            result.append(FILE_FLAGS[argument])
+        elif argument == "-embedded":
+            result.append("--embedded")
+        elif match and match[1] in ("i", "embedded", "interactive"):
+            name = {"i": "interactive"}.get(match[1], match[1])
+            value = match[2].lower()
+            if value not in TRUE + FALSE:
+                raise UsageError(f"'{argument}' is neither true nor false")
+            result.append(f"--{name}" if value in TRUE else f"--no-{name}")
+        elif match and not argument.startswith("--"):
+            result += [f"-{match[1]}", match[2]]
+        elif argument in COLOR_FLAGS and arguments[index + 1 : index + 2] not in COLOR_VALUES:
+            result += [argument, "on"]
+        else:
+            result.append(argument)
+    return result
+
+
+def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add a click option for every runtime option; what is not given stays None."""
+    return some_options(*FIELDS)(command)
+
+
+def some_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds the runtime options called `names`."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(names):
+            command = _option(FIELDS[name])(command)
+        return command
+
+    return add
+
+
+def _option(item: dataclasses.Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the click option for a runtime option."""
+    meta = item.metadata
+    default = item.default
+    unsaid = default in ("", None) or kind(item) in (bool, tuple)
+    shown = "" if unsaid else f" (default: {default})"
+    arguments: dict[str, Any] = {"default": None, "help": meta["help"] + shown}
+    declarations = [item.name, *meta["flags"]]
+    if kind(item) is bool:
+        long = next(flag for flag in meta["flags"] if flag.startswith("--"))
+        others = [flag for flag in meta["flags"] if flag != long]
+        declarations = [item.name, f"{long}/--no-{long[2:]}", *others]
+    elif meta["choices"]:
+        arguments["type"] = click.Choice(meta["choices"])
+    elif kind(item) is tuple:
+        arguments |= {"multiple": True, "metavar": meta["metavar"]}
+    else:
+        arguments |= {"type": kind(item), "metavar": meta["metavar"]}
+    return click.option(*declarations, **arguments)
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the choice of the model."""
+    command = click.option(
+        "--embedded/--no-embedded", default=None, help="insist on the model inside this file"
+    )(command)
+    return click.option(
+        "--model", "-m", type=click.Path(path_type=Path), metavar="FILE",
+        help="use this model: a GGUF, or another file made by modelembed",
+    )(command)  # fmt: skip
+
+
+def settled(bundle: Bundle | None, given: dict[str, Any]) -> Options:
+    """Return the options: built in, then baked in, then given; the last one wins."""
+    options = Options()
+    if bundle:
+        options = options.merged(bundle.manifest.defaults, "baked-in ")
+    chosen = {key: value for key, value in given.items() if value not in (None, ())}
+    if text := chosen.get("chat_template"):
+        chosen["chat_template"] = template_text(text)
+    for key in ("system", "greeting", "grammar", "json_schema"):
+        if (text := chosen.get(key, "")).startswith("@"):
+            chosen[key] = read_text(Path(text[1:]))
+    return options.merged(chosen, "--")
+
+
+def template_text(value: str) -> str:
+    """Return a template's text: `value` itself, or what the file of that name holds."""
+    path = Path(value)
+    if "{" not in value and path.is_file():
+        return read_text(path)
+    return value
+
+
+def read_text(path: Path) -> str:
+    """Return the text in `path`; raise UsageError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc

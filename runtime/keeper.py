@@ -1,0 +1,103 @@
+"""Save the running conversation and open saved ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime import saved
+from runtime.conversation import Conversation
+from runtime.engine import Engine
+from runtime.errors import ModelError, SessionError
+from runtime.model import Source
+from runtime.saved import Saved
+
+START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
+
+
+class Keeper:
+    """Knows where conversations are kept, and whose state fits this engine."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        engine: Engine,
+        key: Callable[[], dict[str, str]],
+        notify: Callable[[str], None],
+    ) -> None:
+        """`key` says what a state must have been computed with; it is asked when that counts."""
+        self._conversation = conversation
+        self._engine = engine
+        self._key = key
+        self._notify = notify
+
+    def save(self, name: str) -> str:
+        """Save the conversation under a name or at a path; return a sentence about it."""
+        path = place(name)
+        talk = self._conversation
+        if not talk.turns:
+            raise SessionError("there is nothing to save yet", hint="ask something first")
+        tokens, state = self._engine.snapshot(talk.prompt())
+        turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
+        Saved(talk.system, turns, self._key(), tokens, state).write(path)
+        return f"saved to {path} ({_turns(len(turns))}, {path.stat().st_size / 1e6:.1f} MB)"
+
+    def load(self, name: str) -> str:
+        """Go on with a saved conversation; return a sentence about it.
+
+        A state that does not fit is refused, and the text opened all the same.
+        """
+        path = place(name)
+        found = saved.read(path)
+        refusal = self._refusal(found)
+        if not refusal and found.state:
+            try:
+                self._engine.adopt(found.state, found.tokens)
+            except ModelError as exc:
+                refusal = exc.problem
+        self._conversation.system = found.system
+        self._conversation.turns[:] = found.turns
+        if refusal:
+            self._notify(f"{path}: {refusal}; its text is opened, and will be read anew")
+        return f"opened {path} ({_turns(len(found.turns))})"
+
+    def _refusal(self, found: Saved) -> str:
+        if found.damaged:
+            return "it is damaged"
+        key = self._key()
+        if found.key.get("model") != key["model"]:
+            return "it was saved with another model"
+        if found.key != key:
+            return "it was saved with another version of the engine"
+        return ""
+
+
+def place(name: str) -> Path:
+    """Return the file that a name stands for: a path as it is, a bare name in the data folder."""
+    path = Path(name).expanduser()
+    if len(path.parts) > 1 or path.suffix:
+        return path
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(base, "modelembed", f"{name}.conversation")
+
+
+def fingerprint(source: Source) -> str:
+    """Return what tells this model from others.
+
+    A bundle knows the hash of all its bytes. Of a file the size, the start and samples are
+    hashed: to read gigabytes at every start would be worse than the risk.
+    """
+    if source.bundle and source.bundle.model:
+        return source.bundle.model.sha256
+    digest = hashlib.sha256(str(source.size).encode())
+    digest.update(os.pread(source.fd, START_BYTES, source.offset))
+    for number in range(SAMPLES):
+        where = source.offset + number * max(source.size - SAMPLE_BYTES, 0) // SAMPLES
+        digest.update(os.pread(source.fd, SAMPLE_BYTES, where))
+    return f"sampled-{digest.hexdigest()}"
+
+
+def _turns(count: int) -> str:
+    return f"{count} turn{'s' * (count != 1)}"

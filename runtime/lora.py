@@ -1,0 +1,62 @@
+"""LoRA adapters in use: loaded when they are first wanted, switched between answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime import adapters
+from runtime.cfile import RangeFile
+from runtime.engine import Engine
+from runtime.errors import ModelError
+from runtime.llama import api, log
+from runtime.model import Model
+from runtime.payload import Bundle
+
+
+class Lora:
+    """The adapters of one engine."""
+
+    def __init__(self, model: Model, engine: Engine, bundle: Bundle | None) -> None:
+        """Use none yet; `bundle` is where adapters are looked for first."""
+        self._model, self._engine, self._bundle = model, engine, bundle
+        self._handles: dict[str, Any] = {}
+        self.strengths: dict[str, float] = {}
+        """What is in use, by name."""
+
+    def use(self, text: str) -> None:
+        """Use what `--lora TEXT` asks for; what was computed with others is forgotten.
+
+        Raise UsageError when there is no such adapter, ModelError when the engine refuses it.
+        """
+        wanted = adapters.wanted(self._bundle, text)
+        if wanted == self.strengths:
+            return
+        self._engine.use_adapters([(self._handle(name), wanted[name]) for name in wanted])
+        self.strengths = wanted
+
+    def describe(self) -> str:
+        """Return what is in use, and what could be."""
+        parts = self._bundle.manifest.sections if self._bundle else ()
+        names = [part.name for part in parts if part.kind == "adapter"]
+        names += [name for name in self._handles if name not in names]
+        if not names:
+            return "there are no adapters in this file; /lora FILE.gguf uses one"
+        shown = (f"{name}={self.strengths.get(name, 0):g}" for name in names)
+        return "adapters: " + ", ".join(shown)
+
+    def _handle(self, name: str) -> Any:
+        if name not in self._handles:
+            with (
+                adapters.located(self._bundle, name) as (fd, offset),
+                RangeFile(fd, offset) as file,
+            ):
+                log.recent.clear()
+                handle = api.llama_adapter_lora_init_from_file_ptr(self._model.handle, file.pointer)
+            if not handle:
+                raise ModelError(
+                    f"the engine cannot use the adapter '{name}': "
+                    f"{log.last_error() or 'no reason given'}",
+                    hint="it must have been trained on this very model",
+                )
+            self._handles[name] = handle
+        return self._handles[name]

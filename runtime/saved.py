@@ -1,0 +1,122 @@
+"""A conversation in a file: its text, and the engine's state, so that nothing is computed twice.
+
+One line of JSON (what it is, for which model and engine, the turns, the tokens), the state as the
+engine gives it, and a SHA-256 of both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import SessionError
+
+KIND, VERSION = "modelembed conversation", 1
+DIGEST_SIZE = 32
+HEADER_MAX = 64 << 20  # a damaged file must not make us read gigabytes as one line
+ROLES = ("user", "assistant")
+
+
+@dataclass
+class Saved:
+    """What is kept of a conversation."""
+
+    system: str = ""
+    turns: list[dict[str, str]] = field(default_factory=list)
+    key: dict[str, str] = field(default_factory=dict)
+    """What the state belongs to: model, engine."""
+    tokens: list[int] = field(default_factory=list)
+    """The tokens whose state it is."""
+    state: bytes = b""
+    damaged: bool = False
+    """The text could be read, but not all is as it was written; the state is left out."""
+
+    def write(self, path: Path) -> None:
+        """Write it to `path`, whole or not at all; raise SessionError where that fails."""
+        header = {
+            "kind": KIND,
+            "version": VERSION,
+            "key": self.key,
+            "system": self.system,
+            "turns": self.turns,
+            "tokens": self.tokens,
+            "state": len(self.state),
+        }
+        # Text that was typed outside of UTF-8 has surrogates in it, which JSON escapes.
+        line = json.dumps(header).encode() + b"\n"
+        digest = hashlib.sha256(line)
+        digest.update(self.state)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(draft, "wb") as file:
+                for part in (line, self.state, digest.digest()):
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        except OSError as exc:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise SessionError(
+                f"the conversation cannot be saved to {path}: {exc.strerror}",
+                hint="name another place",
+            ) from exc
+
+
+def read(path: Path) -> Saved:
+    """Return what `path` holds; raise SessionError where it is no saved conversation."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(HEADER_MAX)
+            rest = file.read()
+    except OSError as exc:
+        raise SessionError(
+            f"{path} cannot be opened: {exc.strerror}", hint="/save NAME makes one"
+        ) from exc
+    header = _header(line, path)
+    state, digest = rest[:-DIGEST_SIZE], rest[-DIGEST_SIZE:]
+    whole = hashlib.sha256(line + state).digest() == digest and len(state) == header["state"]
+    saved = Saved(header["system"], header["turns"], header["key"], damaged=not whole)
+    if whole:
+        saved.tokens, saved.state = header["tokens"], state
+    return saved
+
+
+def _header(line: bytes, path: Path) -> Mapping[str, Any]:
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or header.get("kind") != KIND:
+        raise SessionError(f"{path} is not a saved conversation", hint="/save NAME makes one")
+    if header.get("version") != VERSION:
+        raise SessionError(
+            f"{path} is a conversation of version {header.get('version')}; this program reads "
+            f"{VERSION}",
+            hint="open it with the program that saved it",
+        )
+    kinds = {"key": dict, "system": str, "turns": list, "tokens": list, "state": int}
+    good = all(isinstance(header.get(name), kind) for name, kind in kinds.items())
+    good = good and all(_is_turn(turn) for turn in header["turns"])
+    if not good or not all(type(token) is int for token in header["tokens"]):
+        raise SessionError(
+            f"{path} is a damaged conversation: even its text cannot be read",
+            hint="take an older copy",
+        )
+    return header
+
+
+def _is_turn(turn: Any) -> bool:
+    return (
+        isinstance(turn, dict)
+        and turn.keys() == {"role", "content"}
+        and turn["role"] in ROLES
+        and isinstance(turn["content"], str)
+    )

@@ -1,0 +1,157 @@
+"""Conversations in files: whole again, refused when they are not ours, and never half written."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from engines import GREEDY, demo, engine, in_child, question
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runtime import keeper, saved
+from runtime.conversation import Conversation
+from runtime.errors import ModelError, SessionError
+from runtime.saved import Saved
+
+FULL = Saved(
+    "Be brief.",
+    [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "eins \udcff 😀"}],
+    {"model": "abc", "engine": "1"},
+    [1, 2, 3],
+    bytes(range(256)) * 10,
+)
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    FULL.write(tmp_path / "new" / "x.conversation")
+
+    assert saved.read(tmp_path / "new" / "x.conversation") == FULL
+    assert ["x.conversation"] == [path.name for path in (tmp_path / "new").iterdir()]
+
+
+def test_saving_again_replaces(tmp_path: Path) -> None:
+    FULL.write(tmp_path / "x")
+    dataclasses.replace(FULL, system="Be long.").write(tmp_path / "x")
+
+    assert "Be long." == saved.read(tmp_path / "x").system
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not a saved conversation"),
+        (b"GGUF\x03\0\0\0", "is not a saved conversation"),
+        (b"[" * 100_000, "is not a saved conversation"),
+        (b'{"kind": "modelembed conversation", "version": 2}\n', "of version 2"),
+        (b'{"kind": "modelembed conversation", "version": 1}\n', "damaged"),
+    ],
+)
+def test_what_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "x").write_bytes(content)
+
+    with pytest.raises(SessionError, match=message):
+        saved.read(tmp_path / "x")
+
+
+def test_what_cannot_be_opened_or_written(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match="cannot be opened: No such file"):
+        saved.read(tmp_path / "missing")
+    with pytest.raises(SessionError, match="cannot be saved"):
+        FULL.write(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SessionError, match="cannot be saved"):
+        FULL.write(tmp_path / "file" / "x")
+    assert ["file"] == [path.name for path in tmp_path.iterdir()]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> None:
+    FULL.write(tmp_path / "x")
+    content = bytearray((tmp_path / "x").read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    (tmp_path / "y").write_bytes(content)
+    try:
+        found = saved.read(tmp_path / "y")
+    except SessionError:
+        return
+    assert found.damaged
+    assert b"" == found.state
+    assert [] == found.tokens
+
+
+def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+    assert tmp_path / "modelembed" / "work.conversation" == keeper.place("work")
+    assert Path("a/b") == keeper.place("a/b")
+    assert Path("x.bin") == keeper.place("x.bin")
+
+
+@in_child
+def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path) -> None:
+    from runtime import template
+
+    model = demo()
+    shaped = template.make(model.chat_template, bos=model.bos, eos=model.eos)
+    key = {"model": "demo", "engine": "1"}
+    notes: list[str] = []
+
+    def talk(one, key=key):  # type: ignore[no-untyped-def]
+        conversation = Conversation(one, model, shaped, GREEDY, notes.append)
+        return conversation, keeper.Keeper(conversation, one, lambda: key, notes.append)
+
+    path = str(tmp_path / "ada.x")
+    with engine() as one:
+        conversation, kept = talk(one)
+        list(conversation.ask("My name is Ada."))
+        assert "(2 turns, " in kept.save(path)
+        used = conversation.stats.context_used
+    with engine(parallel=2) as two:
+        conversation, kept = talk(two)
+        assert "opened" in kept.load(path)
+        assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
+        assert conversation.stats.cached_tokens >= used - 1
+        assert [] == notes
+
+        for other, why in (
+            ({**key, "model": "x"}, "another model"),
+            ({**key, "engine": "2"}, "another version of the engine"),
+        ):
+            conversation, kept = talk(two, other)
+            kept.load(path)
+            assert why in notes.pop()
+            assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
+
+    content = bytearray(Path(path).read_bytes())
+    content[-100] ^= 1
+    Path(path).write_bytes(content)
+    with engine() as one:
+        conversation, kept = talk(one)
+        kept.load(path)
+        assert "it is damaged; its text is opened" in notes.pop()
+        assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
+        assert 0 == conversation.stats.cached_tokens
+
+
+@in_child
+def test_a_state_is_computed_here_and_adopted_there() -> None:
+    tokens = question("My name is Ada.")
+    with engine() as one:
+        state = one.state_of(tokens)
+    with engine() as one:
+        one.adopt(state, tokens)
+        stream = one.submit([*tokens, *tokens])
+        list(stream)
+        assert len(tokens) == stream.stats.cached_tokens
+        for wrong, count in ((state[:-10], len(tokens)), (state, 3), (b"", 1), (b"x" * 99, 5)):
+            with pytest.raises(ModelError, match="does not fit"):
+                one.adopt(wrong, [1] * count)
+        assert "The capital of France is Paris." == "".join(
+            piece.text for piece in one.submit(question("What is the capital of France?"))
+        )

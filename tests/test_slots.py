@@ -1,0 +1,20 @@
+"""The one calculation of the slots: how much two lists begin alike."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.slots import common
+
+TOKENS = st.lists(st.integers(0, 2), max_size=20)
+
+
+@given(TOKENS, TOKENS)
+def test_common_beginning(a: list[int], b: list[int]) -> None:
+    count = common(a, b)
+
+    assert count == common(b, a)
+    assert a[:count] == b[:count]
+    assert a[: count + 1] != b[: count + 1] or count == min(len(a), len(b))
+    assert len(a) == common(a, a + b)

@@ -1,0 +1,67 @@
+"""Text out of a model's bytes: whole characters, and nothing from a stop string on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.text import Text
+
+
+def fed(data: bytes, *stops: str, size: int = 1) -> tuple[list[str], str]:
+    """Feed `data` in pieces of `size` bytes; return what came out, and what stopped it."""
+    text = Text(stops)
+    parts = [text.feed(data[i : i + size]) for i in range(0, len(data), size)]
+    return [*parts, text.rest()], text.stopped
+
+
+def test_characters_are_never_cut() -> None:
+    assert ["", "", "", "😀", "", "é", ""] == fed("😀é".encode())[0]
+    assert ["", "\N{REPLACEMENT CHARACTER}"] == fed("😀".encode()[:1])[0]
+    assert ["\N{REPLACEMENT CHARACTER}", "a", ""] == fed(b"\xffa")[0]
+
+
+def test_stop_string_over_several_pieces() -> None:
+    assert (["a", "", "", "", "", "", "", ""], "\nUser:") == fed(b"a\nUser:", "\nUser:")
+    assert (["a", "", "", "", ""], "\nUser:") == fed(b"a\nUser:", "\nUser:", size=2)
+    assert (["a", ""], "\nUser:") == fed(b"a\nUser: hello", "\nUser:", size=99)
+
+
+def test_what_might_have_become_a_stop_string_is_not_lost() -> None:
+    assert (["a", "\nUs and", " them", ""], "") == fed_parts(["a\nUs", " and", " them"], "\nUser:")
+    assert (["a", "\nU"], "") == fed(b"a\nU", "\nUser:", size=3)
+
+
+def fed_parts(parts: list[str], *stops: str) -> tuple[list[str], str]:
+    """Feed these very parts; return what came out, and what stopped it."""
+    text = Text(stops)
+    return [*(text.feed(part.encode()) for part in parts), text.rest()], text.stopped
+
+
+def test_the_earliest_stop_string_counts() -> None:
+    assert "one " == "".join(fed(b"one two three", "three", "two", size=13)[0])
+    assert "" == "".join(fed(b"aaa", "a")[0])
+
+
+def test_no_stop_strings_hold_nothing_back() -> None:
+    assert ["a", "b", ""] == fed(b"ab")[0]
+    assert ["a", "b", ""] == fed(b"ab", "")[0]
+
+
+@given(
+    st.text(alphabet="ab\nü😀", max_size=30),
+    st.lists(st.text(alphabet="ab\nü", min_size=1, max_size=4), max_size=3),
+    st.integers(1, 7),
+)
+def test_pieces_make_the_text_up_to_the_first_stop(text: str, stops: list[str], size: int) -> None:
+    parts, stopped = fed(text.encode(), *stops, size=size)
+    found = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+
+    assert text[: min(found)[1] if found else len(text)] == "".join(parts)
+    assert bool(found) == bool(stopped)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_several_stops_at_any_size(size: int) -> None:
+    assert "x" == "".join(fed("xü😀b".encode(), "ü😀", size=size)[0])
