@@ -1,6 +1,7 @@
 # make demo    set up, build the runtime, bundle the demo model, ask it a question
 # make test    set up and run the tests
 # make check   format, lint and types
+# make fuzz    damage what is read from strangers, for SECONDS (60); findings are kept
 # make readme  put the live help texts into README.md
 # make stub    only build the runtime
 # make clean   remove what was built here (the compiled engine stays in the user's cache)
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 SETUP := $(VENV)/set-up
 
-.PHONY: demo test check readme stub clean
+.PHONY: demo test check fuzz readme stub clean
 
 demo: $(SETUP)
 	@mkdir -p build
@@ -29,6 +30,10 @@ check: $(SETUP)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+SECONDS ?= 60
+fuzz: $(SETUP)
+	@cd tests && ../$(BIN)/python -m fuzz $(SECONDS)
 
 readme: $(SETUP)
 	@$(BIN)/python tools/readme.py

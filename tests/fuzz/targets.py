@@ -1,0 +1,156 @@
+"""What is fuzzed: a function for each thing that is read, and sound inputs to start from.
+
+A target may raise AppError, which is a clean refusal; anything else is a finding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import chunks, gguf, minisign, parts, payload, saved, seekable
+from runtime.errors import AppError
+from runtime.format import Footer, Manifest
+from runtime.weights import LAYOUTS, Buffer, streams_of
+
+TESTS = Path(__file__).parent.parent
+GOLDEN = TESTS / "golden"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and inputs that it accepts."""
+
+    run: Callable[[bytes], object]
+    seeds: Sequence[bytes]
+
+
+def footer(data: bytes) -> None:
+    """Whatever is accepted must say the same again."""
+    assert Footer.decode(data).encode()[:104] == data[:104]
+
+
+def manifest(data: bytes) -> None:
+    """What is accepted must be writable, and mean the same when it is read again."""
+    found = Manifest.decode(data)
+    assert Manifest.decode(found.encode()) == found
+
+
+def chunk_table(data: bytes) -> None:
+    """A table that is accepted accounts for every byte."""
+    streams, size = 1 << 20, 2 << 20
+    for chunk in chunks.decode(data, streams + len(data), size):
+        assert 0 <= chunk.offset and chunk.offset + chunk.length <= streams
+        assert 0 < chunk.size and chunk.target + chunk.size <= size
+
+
+def seek_table(data: bytes) -> None:
+    """The same for the table of older bundles."""
+    for frame in seekable.decode(data, 12 + len(data), 64 + (4 << 20)):
+        assert frame.offset + frame.length <= 12
+
+
+def transforms(data: bytes) -> None:
+    """Split and join undo each other for every type, whatever the bytes."""
+    for kind, layout in LAYOUTS.items():
+        count = len(data) // layout.record
+        records = data[: count * layout.record]
+        if not count:
+            continue
+        streams, joined = Buffer(len(records)), Buffer(len(records))
+        layout.split(records, streams, count)
+        layout.join(streams, joined, count)
+        assert bytes(joined.view) == records, f"type {kind}"
+        assert sum(stream.size for stream in streams_of(kind, len(records))) == len(records)
+
+
+def bundle(data: bytes) -> None:
+    """A bundle that passes verification holds exactly what was put in."""
+    fd, name = tempfile.mkstemp()
+    try:
+        os.write(fd, data)
+        opened = payload.load(name)
+        try:
+            list(parts.verify(opened))
+            for section in opened.manifest.sections:
+                digest = hashlib.sha256()
+                for piece in parts.original(opened, section):
+                    digest.update(piece)
+                assert digest.hexdigest() == section.sha256
+        finally:
+            opened.close()
+    finally:
+        os.close(fd)
+        os.unlink(name)
+
+
+def model_header(data: bytes) -> None:
+    """A header is read within its file, in bounded memory."""
+    header = gguf.parse(data, label="it", hyperparameters_only=False)
+    assert header.data_offset >= 0
+
+
+def signature(data: bytes) -> None:
+    """A signature that is accepted says the same again."""
+    found = minisign.Signature.parse(data)
+    assert minisign.Signature.parse(found.encode()) == found
+
+
+def conversation(data: bytes) -> None:
+    """A saved conversation is read whole, as text, or not at all."""
+    fd, name = tempfile.mkstemp()
+    try:
+        os.write(fd, data)
+        found = saved.read(Path(name))
+        assert not (found.damaged and found.state)
+    finally:
+        os.close(fd)
+        os.unlink(name)
+
+
+def _gguf() -> bytes:
+    return (TESTS.parent / "models" / "demo.gguf").read_bytes()[:60_000]
+
+
+def _bundle(name: str) -> bytes:
+    return (GOLDEN / f"bundle-v1-{name}.bin").read_bytes()
+
+
+def _conversation() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "talk"
+        turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+        saved.Saved("Be kind.", turns, {"model": "m"}, [1, 2, 3], b"state").write(path)
+        return path.read_bytes()
+
+
+def _table() -> bytes:
+    coded = (chunks.Coded(chunks.RAW, 1 << 19), chunks.Coded(chunks.ZSTD, 1 << 19))
+    return chunks.encode([chunks.Chunk(0, 0, 2 << 20, 1, coded, bytes(16))])
+
+
+TARGETS: dict[str, Target] = {
+    "footer": Target(footer, [(GOLDEN / "footer-v1.bin").read_bytes()]),
+    "manifest": Target(
+        manifest,
+        [(GOLDEN / f"manifest-v1{name}.json").read_bytes() for name in ("", "-planes")],
+    ),
+    "chunk_table": Target(chunk_table, [_table()]),
+    "seek_table": Target(seek_table, [_bundle("zstd")[-4096:]]),
+    "transforms": Target(transforms, [bytes(range(256)) * 20]),
+    "bundle": Target(bundle, [_bundle(name) for name in ("stored", "planes", "zstd")]),
+    "model_header": Target(model_header, [_gguf()]),
+    "signature": Target(signature, [(GOLDEN / "minisign" / "prehashed.minisig").read_bytes()]),
+    "conversation": Target(conversation, [_conversation()]),
+}
+
+
+def survives(target: Target, data: bytes) -> None:
+    """Run a target; AppError is a clean refusal."""
+    with contextlib.suppress(AppError):
+        target.run(data)
