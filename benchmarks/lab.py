@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,12 @@ class Lab:
             self._bundles[key] = path
         return self._bundles[key]
 
-    def bundle_to(self, path: Path, model: Path, *options: str) -> Run:
+    def bundle_to(
+        self, path: Path, model: Path, *options: str, env: Mapping[str, str] | None = None
+    ) -> Run:
         """Write an executable with `model` in it to `path`."""
         where: list[str | Path] = [model, "-o", path, "--stub", self.stub]
-        return run([self.modelembed, "bundle", *where, "--no-check", *options])
+        return run([self.modelembed, "bundle", *where, "--no-check", *options], env=env)
 
     @cached_property
     def peers(self) -> peers.Peers:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import peers
 from runtime.machine import available_memory, cpu_name, physical_cores
 
 BUSY = 0.3  # load per core above which timings say little
+FICLONE = 0x40049409  # of <linux/fs.h>: make one file share all blocks of another
 
 
 def describe(folder: Path) -> dict[str, str]:
@@ -23,11 +29,12 @@ def describe(folder: Path) -> dict[str, str]:
         "CPU": f"{cpu_name()}, {cores} processors, {physical_cores()} physical cores to use",
         "memory": f"{(available_memory() or 0) / 1e9:.1f} GB available",
         "system": f"{platform.system()} {platform.release()}, {'-'.join(platform.libc_ver())}",
-        "file system": file_system(folder),
+        "file system": file_system(folder) + " that shares blocks" * shares_blocks(folder),
+        "SHA-256": sha256_speed(),
         "Python": platform.python_version(),
         "packages": ", ".join(
             f"{name} {_version(name)}"
-            for name in ("llama-cpp-python", "pyinstaller", "zstandard", "gguf")
+            for name in ("llama-cpp-python", "pyinstaller", "zstandard", "xxhash", "gguf")
         ),
         "compiler of the peers": peers.compiler()[1],
         "zstd": zstd_version(),
@@ -44,6 +51,29 @@ def file_system(path: Path) -> str:
         if inside and len(point) >= len(best[0]):  # the last and deepest mount counts
             best = (point, kind)
     return best[1]
+
+
+def shares_blocks(folder: Path) -> bool:
+    """Say whether files in `folder` can share blocks ("reflinks")."""
+    with tempfile.TemporaryFile(dir=folder) as one, tempfile.TemporaryFile(dir=folder) as other:
+        one.write(bytes(1 << 16))
+        one.flush()
+        try:
+            fcntl.ioctl(other.fileno(), FICLONE, one.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def sha256_speed() -> str:
+    """Return how fast one core takes SHA-256, and whether it has instructions for that."""
+    data = bytes(1 << 26)
+    begin = time.perf_counter()
+    hashlib.sha256(data)
+    speed = len(data) / (time.perf_counter() - begin) / 1e9
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    able = re.search(r"^(flags|Features)\s*:.*\b(sha_ni|sha2)\b", cpu, re.MULTILINE)
+    return f"{speed:.2f} GB/s with{'' if able else 'out'} instructions for it"
 
 
 def zstd_version() -> str:

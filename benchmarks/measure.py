@@ -14,6 +14,7 @@ Command = Sequence["str | Path"]
 
 PROC = Path("/proc")
 PAUSE = 0.002  # seconds between two looks at a running program
+SAID = 1 << 20  # bytes that a watched program may say: nobody reads them before it ends
 
 
 class BenchmarkError(Exception):
@@ -54,6 +55,17 @@ def _failure(command: Command, code: int, err: str) -> str:
     return f"`{words}` ended with {code}: {last or 'no message'}"
 
 
+def timed(make: Callable[[], object], target: Path | None = None) -> float:
+    """Return the seconds `make` takes, with no older writes waiting; remove `target` again."""
+    os.sync()
+    begin = time.perf_counter()
+    make()
+    seconds = time.perf_counter() - begin
+    if target:
+        target.unlink()
+    return seconds
+
+
 def interleave(
     rounds: int, *sides: Callable[[], float], warm: bool = True
 ) -> list[tuple[float, ...]]:
@@ -75,14 +87,18 @@ def interleave(
 
 @contextmanager
 def started(
-    command: Command, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    command: Command,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdout: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start `command` for watching; on leaving, reap it and raise BenchmarkError if it failed."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
+        pipesize=SAID,
         env=env,
         cwd=cwd,
     )
@@ -123,10 +139,21 @@ class Memory:
         return self.anonymous + self.shared
 
 
-def peak_memory(command: Command) -> Memory:
+def first_output_memory(command: Command) -> Memory:
+    """Run `command`; return what it and its children hold when the first output appears."""
+    with started(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = os.read(process.stdout.fileno(), 1)
+        found = memory([process.pid, *descendants(process.pid)])
+    if not said or not found.total:
+        raise BenchmarkError(f"`{command[0]}` printed nothing, or ended at once")
+    return found
+
+
+def peak_memory(command: Command, env: Mapping[str, str] | None = None) -> Memory:
     """Run `command`; return the most that it and its children held at one time."""
     peak = Memory(0, 0)
-    with started(command) as process:
+    with started(command, env) as process:
         while not ended(process):
             now = memory([process.pid, *descendants(process.pid)])
             peak = max(peak, now, key=lambda memory: memory.total)

@@ -54,7 +54,7 @@ class Row:
 def _figure(values: Sequence[float], unit: str) -> str:
     """Return the median, and how far the others lie from it."""
     median = statistics.median(values)
-    digits = 0 if unit in ("bytes", "MB") else 3 if abs(median) < 10 else 1
+    digits = 0 if unit in ("bytes", "MB", "flips") else 3 if abs(median) < 10 else 1
     text = f"{median:,.{digits}f} {unit}"
     if len(values) > 1 and median:
         spread = max(abs(value - median) for value in values) / abs(median)

@@ -19,7 +19,7 @@ def main() -> int:
     options = parse()
     if options.list:
         for name in ROWS:
-            print(f"{name:10} {summary(name)}")
+            print(f"{name:12} {summary(name)}")
         return 0
     base = options.work or cache.folder("work")
     facts = machine.describe(base)

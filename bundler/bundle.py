@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bundler import compress
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
 from bundler.signing import SecretKey
 from runtime import __version__
-from runtime.edit import adapter
 from runtime.errors import UsageError
 from runtime.format import Manifest, Section
 from runtime.output import publish
@@ -113,7 +111,10 @@ def make(
 
         section = Section(SECTION, "model", 0, 0, source.size, "stored", "")
         parts = [Part(section, write, digest)]
-        parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
+        if recipe.adapters:
+            from runtime.edit import adapter
+
+            parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
         if not recipe.sidecar:
             weld(out, Stub.of(stub), parts, describe, signer(recipe))
             return
@@ -140,6 +141,8 @@ def _compressed(
 ) -> Written | None:
     """Append the model compressed; return None, with nothing appended, if it saves too little."""
     source = model.source
+    from bundler import compress  # takes a twentieth of a second, and storing does without
+
     pieces = compress.cut(model.header, source.size)
     guess = compress.estimate(source, pieces)
     stored = f"stored {source.size:,} bytes, starts at once, memory shared"

@@ -6,7 +6,6 @@ them costs ratio as well as time.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import threading
@@ -22,6 +21,7 @@ import zstandard
 from runtime import chunks
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
+from runtime.parts import Hasher
 from runtime.payload import Progress
 from runtime.source import Source
 from runtime.weights import LAYOUTS, PLAIN, Buffer, Stream, streams_of
@@ -36,6 +36,8 @@ SPLIT_MIN = 8 << 10
 cost what they save, and with a great many of them readers would refuse the table."""
 PAYS = 0.01
 """A stream is coded when that saves this share of it: copying is free, decoding is not."""
+CHUNK_PAYS = 0.005
+"""The same of a whole chunk: joining streams is cheap."""
 TEXT_LEVEL = 19
 """For what is no weights: header and vocabulary, a few megabytes."""
 
@@ -116,17 +118,17 @@ def compress(
     most a few per thread are in memory.
     """
     table: list[Chunk] = []
-    digest = hashlib.sha256()
     offset = done = 0
-    for chunk, streams in _in_order(source, pieces, threads or len(os.sched_getaffinity(0))):
-        table.append(replace(chunk, offset=offset, target=done))
-        _write(out, streams, digest)
-        offset += chunk.length
-        done += chunk.size
-        progress(done, source.size)
-    data = chunks.encode(table)
-    _write(out, [data], digest)
-    return Written(offset + len(data), "planes", digest.hexdigest())
+    with Hasher() as hasher:
+        for chunk, streams in _in_order(source, pieces, threads or len(os.sched_getaffinity(0))):
+            table.append(replace(chunk, offset=offset, target=done))
+            _write(out, streams, hasher)
+            offset += chunk.length
+            done += chunk.size
+            progress(done, source.size)
+        data = chunks.encode(table)
+        _write(out, [data], hasher)
+    return Written(offset + len(data), "planes", hasher.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -178,14 +180,14 @@ class Coder:
             level=TEXT_LEVEL, write_checksum=False, write_content_size=True
         )
 
-    def code(self, piece: Piece) -> tuple[Chunk, list[bytes | memoryview]]:
+    def code(self, piece: Piece) -> tuple[Chunk, list[bytes]]:
         """Return the chunk, placed nowhere yet, and the bytes of its streams."""
         data = self._source.read(piece.offset, piece.size)
         xxh3 = xxhash.xxh3_128_digest(data)
         kind = piece.kind
         streams = self._split(data, kind)
         coded = [self._coded(stream, content, piece.text) for stream, content in streams]
-        if sum(len(result) for _, result in coded) > (1 - PAYS) * len(data):
+        if sum(len(result) for _, result in coded) > (1 - CHUNK_PAYS) * len(data):
             kind, coded = PLAIN, [(RAW, data)]
         rows = tuple(Coded(coding, len(result)) for coding, result in coded)
         return Chunk(0, 0, len(data), kind, rows, xxh3), [result for _, result in coded]
@@ -226,7 +228,7 @@ class Coder:
         return b"".join(parts)
 
 
-Result = tuple[Chunk, list["bytes | memoryview"]]
+Result = tuple[Chunk, list[bytes]]
 
 
 def _in_order(source: Source, pieces: Sequence[Piece], threads: int) -> Iterator[Result]:
@@ -253,9 +255,9 @@ def _in_order(source: Source, pieces: Sequence[Piece], threads: int) -> Iterator
                 future.cancel()
 
 
-def _write(out: int, parts: Sequence[bytes | memoryview], digest: hashlib._Hash) -> None:
+def _write(out: int, parts: Sequence[bytes], hasher: Hasher) -> None:
     for part in parts:
-        digest.update(part)
+        hasher.update(part)
         view = memoryview(part)
         while view:
             view = view[os.write(out, view) :]

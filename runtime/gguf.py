@@ -67,6 +67,7 @@ BLOCKS: Mapping[int, tuple[str, int, int]] = {
 Scalar: TypeAlias = int | float | bool | str
 Value: TypeAlias = Scalar | list[Any]
 
+_LENGTH = struct.Struct("<Q")
 _SCALARS: Mapping[int, struct.Struct] = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
@@ -313,11 +314,25 @@ class _Scanner:
             self._checked(count * 8)
             if count <= KEEP_MAX:
                 return [self._string() for _ in range(count)]
-            for _ in range(count):
-                (length,) = self._unpack("<Q")
-                self.position += self._checked(length)
+            self._skip_texts(count)
             return []
         raise self._unsound(f"an array has the unknown element type {kind}")
+
+    def _skip_texts(self, count: int) -> None:
+        """Step over `count` texts, of which there may be hundreds of thousands."""
+        while count:
+            (length,) = self._unpack(_LENGTH)
+            self.position += self._checked(length)
+            count -= 1
+            # The same for those whose length lies in the buffer, without a call for each.
+            buffer, place = self._buffer, self.position - self._start
+            last = min(len(buffer), self.size - self._start) - _LENGTH.size
+            while count and 0 <= place <= last:
+                (length,) = _LENGTH.unpack_from(buffer, place)
+                place += _LENGTH.size + length
+                count -= 1
+            self.position = self._start + place
+            self._checked(0)
 
     def _string(self) -> str:
         (length,) = self._unpack("<Q")

@@ -103,25 +103,44 @@ def hash_of(
     data: Iterable[bytes | memoryview], size: int, update: payload.Progress = lambda *_: None
 ) -> str:
     """Return the SHA-256 of all `data`, hashed while the next piece is being read."""
-    digest = hashlib.sha256()
-    queue: Queue[bytes | None] = Queue(4)
-
-    def work() -> None:
-        while (piece := queue.get()) is not None:
-            digest.update(piece)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
     done = 0
-    try:
+    with Hasher() as hasher:
         for piece in data:
-            queue.put(bytes(piece))  # a copy: the decoder's buffer is used again
+            hasher.update(bytes(piece))  # a copy: the decoder's buffer is used again
             done += len(piece)
             update(done, size)
-    finally:
-        queue.put(None)
-        thread.join()
-    return digest.hexdigest()
+    return hasher.hexdigest()
+
+
+class Hasher:
+    """A SHA-256 that is computed by a thread of its own, a few pieces behind."""
+
+    BEHIND = 16
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._queue: Queue[bytes | None] = Queue(self.BEHIND)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Hasher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def update(self, data: bytes) -> None:
+        """Add `data`, which must not change afterwards."""
+        self._queue.put(data)
+
+    def hexdigest(self) -> str:
+        """Return the hash of everything, once the block is left."""
+        return self._digest.hexdigest()
+
+    def _work(self) -> None:
+        while (data := self._queue.get()) is not None:
+            self._digest.update(data)
 
 
 def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:

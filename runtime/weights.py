@@ -143,6 +143,8 @@ class Blocks:
 
 D = Planes("d", 2)
 DMIN = Planes("dmin", 2)
+SCALES = (Run("s1", 4), Run("s2", 4), Run("s3", 4))
+"""Twelve bytes of 6-bit scales and minima: scales, minima, and the rest of both."""
 
 LAYOUTS: Mapping[int, Layout] = {
     0: Numbers(4, "4"),  # F32
@@ -153,10 +155,10 @@ LAYOUTS: Mapping[int, Layout] = {
     7: Blocks(D, Planes("m", 2), Run("qh", 4), Run("qs", 16)),  # Q5_1
     8: Blocks(D, Run("qs", 32)),  # Q8_0
     9: Blocks(D, Planes("s", 2), Run("qs", 32)),  # Q8_1
-    10: Blocks(Planes("scales", 16), Run("qs", 64), D, DMIN),  # Q2_K
-    11: Blocks(Run("hmask", 32), Run("qs", 64), Planes("scales", 12), D),  # Q3_K
-    12: Blocks(D, DMIN, Planes("scales", 12), Run("qs", 128)),  # Q4_K
-    13: Blocks(D, DMIN, Planes("scales", 12), Run("qh", 32), Run("qs", 128)),  # Q5_K
+    10: Blocks(Run("scales", 16), Run("qs", 64), D, DMIN),  # Q2_K
+    11: Blocks(Run("hmask", 32), Run("qs", 64), Run("lo", 8), Run("hi", 4), D),  # Q3_K
+    12: Blocks(D, DMIN, *SCALES, Run("qs", 128)),  # Q4_K
+    13: Blocks(D, DMIN, *SCALES, Run("qh", 32), Run("qs", 128)),  # Q5_K
     14: Blocks(Run("ql", 128), Run("qh", 64), Run("scales", 16), D),  # Q6_K
     15: Blocks(Planes("d", 4), Run("qs", 256), Run("bsums", 32)),  # Q8_K
     16: Blocks(D, Run("qs", 64)),  # IQ2_XXS

@@ -68,6 +68,7 @@ ALLOWED: dict[str, set[str]] = {
         "tools",
     },
     "compress": {
+        "parts",
         "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples
     "config": {"errors", "options"},

@@ -6,7 +6,20 @@ from collections.abc import Callable
 
 from benchmarks.lab import Lab
 from benchmarks.report import Row
-from benchmarks.rows import answer, bundling, disk, engine, memory, restore, speed, start
+from benchmarks.rows import (
+    answer,
+    bundling,
+    compression,
+    disk,
+    edit,
+    encode,
+    engine,
+    flips,
+    memory,
+    restore,
+    speed,
+    start,
+)
 
 Measure = Callable[[Lab], list[Row]]
 
@@ -19,6 +32,10 @@ ROWS: dict[str, Measure] = {
     "speed": speed.measure,
     "engine": engine.measure,
     "bundling": bundling.measure,
+    "compression": compression.measure,
+    "encode": encode.measure,
+    "edit": edit.measure,
+    "flips": flips.measure,
 }
 
 

@@ -21,7 +21,7 @@ def measure(lab: Lab) -> list[Row]:
         raise BenchmarkError(f"{lab.work} is {kind}, which never reaches a disk: choose --work")
     model = lab.model("1.1b-q4_k_m")
     rows = []
-    for codec in ("none", "zstd"):
+    for codec in ("none", "max"):
         bundle = lab.bundle(model, "--compress", codec)
         home = lab.work / f"home-{codec}"
         home.mkdir()
