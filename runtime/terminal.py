@@ -61,7 +61,8 @@ def interrupt_once() -> None:
     """Raise KeyboardInterrupt at the first Ctrl-C only: its double must not hit the clean-up."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Not SIG_IGN: Python complains about a signal that it noted before it was ignored.
+        signal.signal(signal.SIGINT, lambda *_: None)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
