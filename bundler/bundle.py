@@ -14,6 +14,7 @@ from bundler.digest import hashing
 from bundler.lint import Model, Verdict
 from bundler.signing import SecretKey
 from runtime import __version__
+from runtime.about import plain
 from runtime.errors import UsageError
 from runtime.format import Manifest, Section
 from runtime.output import publish
@@ -111,29 +112,27 @@ def make(
 
         section = Section(SECTION, "model", 0, 0, source.size, "stored", "")
         parts = [Part(section, write, digest)]
+        sign = signer(recipe.key) if recipe.key else None
         if recipe.adapters:
             from runtime.edit import adapter
 
             parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
         if not recipe.sidecar:
-            weld(out, Stub.of(stub), parts, describe, signer(recipe))
+            weld(out, Stub.of(stub), parts, describe, sign)
             return
         name = Path(f"{target.absolute()}{SIDECAR_SUFFIX}")
         beside = stack.enter_context(publish(name, force=recipe.force, mode=0o644))
-        weld_beside(out, beside, name.name, Stub.of(stub), parts, describe, signer(recipe))
+        weld_beside(out, beside, name.name, Stub.of(stub), parts, describe, sign)
 
 
-def signer(recipe: Recipe) -> Callable[[bytes], str] | None:
-    """Return what signs a manifest for `recipe`, None where nobody is to."""
-    key = recipe.key
-    if key is None:
-        return None
-    return lambda manifest: key.sign(manifest, comment(recipe.name))
+def signer(key: SecretKey) -> Callable[[bytes], str]:
+    """Return what signs the bytes of a manifest with `key`; its comment is the program's name."""
 
+    def sign(manifest: bytes) -> str:
+        name = Manifest.decode(manifest).name
+        return key.sign(manifest, f"modelembed: {plain(name)[:200]}")
 
-def comment(name: str) -> str:
-    """Return the signed comment for a program called `name`."""
-    return "modelembed: " + "".join(c if c.isprintable() else " " for c in name)[:200]
+    return sign
 
 
 def _compressed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from bundler import check, config, lint
 from bundler.signing import SecretKey
 from runtime import __version__, payload, tools
 from runtime.errors import AppError, UsageError
-from runtime.format import Manifest
 from runtime.options import settings
 from runtime.output import require_new
 from runtime.terminal import use_utf8
@@ -146,7 +144,7 @@ def bundle(
     defaults = {**given.defaults, **settings(pairs)}
     for key, value in (("system", system), ("greeting", greeting)):
         if value is not None:
-            defaults[key] = _text(value)
+            defaults[key] = tools.flag_text(value)
     if cache:
         defaults["cache"] = True
     if chat_template is not None:
@@ -218,20 +216,9 @@ def _adapters(words: tuple[str, ...]) -> tuple[tuple[Path, ...], str]:
     return tuple(paths), "" if plain else ",".join(strengths)
 
 
-def _text(value: str) -> str:
-    """Return a flag's text, read from a file where it is @FILE."""
-    if not value.startswith("@"):
-        return value
-    path = Path(value[1:])
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc
-
-
 def _template(value: str) -> str:
     """Return a template's text where `value` is a file, else the name that it is."""
-    return _text(f"@{value}") if Path(value).is_file() else value
+    return tools.read_text(Path(value)) if Path(value).is_file() else value
 
 
 @main.command()
@@ -265,7 +252,7 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
 
     bundle = payload.load(file)
     runtime = stubs.open_stub(stub_path or stubs.build(say))
-    if differences := rebuild.check(bundle, runtime, model, say):
+    if differences := rebuild.check(bundle, runtime, model):
         raise AppError(
             f"{file} made again is another: " + "; ".join(differences),
             hint="another release, Python or engine makes another runtime: name the one that was "
@@ -274,9 +261,4 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     click.echo("the same bytes")
 
 
-def _signer(path: Path) -> Callable[[bytes], str]:
-    key = SecretKey.load(path)
-    return lambda manifest: key.sign(manifest, bundling.comment(Manifest.decode(manifest).name))
-
-
-tools.add(main, own=False, signer=_signer)
+tools.add(main, own=False, signer=lambda path: bundling.signer(SecretKey.load(path)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +22,7 @@ from runtime.weld import Part, Stub, Written, weld
 STEP = 4 << 20
 
 
-def check(
-    bundle: Bundle, stub: Bundle, model: Path | None, say: Callable[[str], None]
-) -> list[str]:
+def check(bundle: Bundle, stub: Bundle, model: Path | None) -> list[str]:
     """Make `bundle` again out of `stub` and `model` and compare; return what differs.
 
     Without a `model` its own, taken out again, is used: that proves runtime, coding and layout.
@@ -37,7 +35,7 @@ def check(
         )
     source = _original(bundle, model)
     parts = [
-        _coded_again(section, source, say) if section.kind == "model" else moved(bundle, section)
+        _coded_again(section, source) if section.kind == "model" else moved(bundle, section)
         for section in bundle.manifest.sections
     ]
     folder = Path(bundle.path).resolve().parent
@@ -63,7 +61,7 @@ def _original(bundle: Bundle, model: Path | None) -> Source:
     return Source([Extent(fd, 0, section.size)])
 
 
-def _coded_again(section: Section, source: Source, say: Callable[[str], None]) -> Part:
+def _coded_again(section: Section, source: Source) -> Part:
     if section.codec == "zstd":
         raise UsageError(
             "the model was compressed by an older release, which this one does not repeat",

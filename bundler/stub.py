@@ -20,7 +20,7 @@ from typing import Any
 import runtime
 from bundler import engine, probe
 from runtime import __version__, cpu, elf, libraries, payload, unpacked, weights
-from runtime.errors import AppError, FormatError
+from runtime.errors import AppError
 from runtime.format import Manifest
 from runtime.output import publish
 from runtime.payload import Bundle
@@ -117,10 +117,7 @@ def engine_folder() -> Path:
 
 def open_stub(path: Path) -> Bundle:
     """Return the stub at `path`, ours or one for another platform."""
-    bundle = payload.load(path)
-    if not bundle.footer.pkg_length:
-        raise FormatError(f"{path} has no runtime in it", hint="build one: modelembed stub")
-    return bundle
+    return payload.load_runtime(path)
 
 
 def runs_here(bundle: Bundle) -> bool:

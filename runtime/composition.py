@@ -11,7 +11,7 @@ from runtime.errors import GGUFError
 from runtime.format import Section
 from runtime.gguf import Header
 from runtime.payload import Bundle
-from runtime.restore import pieces, table_of
+from runtime.restore import read_header, table_of
 
 HEADER = "header"
 
@@ -48,12 +48,4 @@ def by_type(bundle: Bundle, section: Section) -> Mapping[str, tuple[int, int]]:
 def _header(bundle: Bundle, section: Section) -> Header:
     if section.codec == "stored":
         return gguf.read(bundle.fd, section.size, label=section.name, offset=section.offset)
-    start = b""
-    for piece in pieces(bundle, section):
-        start += bytes(piece)
-        try:
-            return gguf.parse(start, label=section.name, hyperparameters_only=False)
-        except GGUFError:
-            if len(start) == section.size:
-                raise
-    raise GGUFError(f"'{section.name}' is empty")
+    return read_header(bundle, section, label=section.name, hyperparameters_only=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import adapters, gguf, payload
-from runtime.errors import FormatError, UsageError
+from runtime.errors import UsageError
 from runtime.format import Manifest, Section
 from runtime.options import Options
 from runtime.output import publish
@@ -132,9 +132,3 @@ def _changed(manifest: Manifest, change: Change, tool: str) -> Manifest:
         model["license"] = change.license
     name = manifest.name if change.name is None else change.name
     return replace(manifest, name=name, defaults=defaults, model=model, sections=(), tool=tool)
-
-
-def require_runtime(stub: Bundle) -> None:
-    """Raise FormatError when `stub` has no runtime, and so cannot replace one."""
-    if not stub.footer.pkg_length:
-        raise FormatError(f"{stub.path} has no runtime in it", hint="build one: modelembed stub")

@@ -13,6 +13,7 @@ import click
 from runtime.errors import UsageError
 from runtime.options import FIELDS, Options, kind
 from runtime.payload import Bundle
+from runtime.tools import read_text
 
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
 TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
@@ -124,11 +125,3 @@ def template_text(value: str) -> str:
     if "{" not in value and path.is_file():
         return read_text(path)
     return value
-
-
-def read_text(path: Path) -> str:
-    """Return the text in `path`; raise UsageError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc

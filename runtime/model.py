@@ -10,7 +10,6 @@ from pathlib import Path
 from runtime import gguf, payload, restore, strangers
 from runtime.cfile import File
 from runtime.errors import GGUFError, ModelError
-from runtime.format import Section
 from runtime.llama import api, log
 from runtime.options import Options
 from runtime.payload import Bundle
@@ -60,22 +59,8 @@ def embedded(bundle: Bundle) -> Source:
             bundle.fd, section.size, label=label, offset=section.offset, hyperparameters_only=True
         )
     else:
-        header = _restored_header(bundle, section, label)
+        header = restore.read_header(bundle, section, label=label)
     return Source(label, bundle.fd, section.offset, section.size, header, bundle)
-
-
-def _restored_header(bundle: Bundle, section: Section, label: str) -> gguf.Header:
-    """Read a compressed model's hyperparameters from as few frames as hold them."""
-    count, start = 1, b""
-    while True:
-        known = len(start)
-        start = b"".join(bytes(piece) for piece in restore.pieces(bundle, section, count))
-        try:
-            return gguf.parse(start, label=label)
-        except GGUFError:
-            if len(start) in (known, section.size):
-                raise
-        count *= 4
 
 
 def open_source(path: Path) -> Source:

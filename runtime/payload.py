@@ -101,6 +101,14 @@ def load(path: str | os.PathLike[str]) -> Bundle:
     return bundle
 
 
+def load_runtime(path: str | os.PathLike[str]) -> Bundle:
+    """Return the bundle at `path`, whose runtime is to be used for another."""
+    bundle = load(path)
+    if not bundle.footer.pkg_length:
+        raise FormatError(f"{path} has no runtime in it", hint="build one: modelembed stub")
+    return bundle
+
+
 def own() -> Bundle | None:
     """Return the bundle of the running program, None when it is not a frozen one.
 

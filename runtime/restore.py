@@ -14,9 +14,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from runtime import chunks, seekable
+from runtime import chunks, gguf, seekable
 from runtime.chunks import Chunk, Coded
-from runtime.errors import PayloadError
+from runtime.errors import GGUFError, PayloadError
 from runtime.format import Section
 from runtime.payload import Bundle, Progress
 from runtime.weights import LAYOUTS, PLAIN, Buffer, streams_of
@@ -60,6 +60,22 @@ def pieces(bundle: Bundle, section: Section, count: int | None = None) -> Iterat
     decoder = Decoder(bundle.fd, section.offset, table, section.name)
     for chunk in table:
         yield decoder.decode(chunk)
+
+
+def read_header(
+    bundle: Bundle, section: Section, *, label: str, hyperparameters_only: bool = True
+) -> gguf.Header:
+    """Read the GGUF header in a compressed section from as few chunks as hold it."""
+    count, start = 1, b""
+    while True:
+        known = len(start)
+        start = b"".join(bytes(piece) for piece in pieces(bundle, section, count))
+        try:
+            return gguf.parse(start, label=label, hyperparameters_only=hyperparameters_only)
+        except GGUFError:
+            if len(start) in (known, section.size):
+                raise
+        count *= 4
 
 
 def table_of(bundle: Bundle, section: Section) -> list[Chunk]:

@@ -149,7 +149,7 @@ def edit(bundle: Bundle, given: dict[str, Any], sign: Callable[[bytes], str] | N
     defaults = settings(given["pairs"])
     for key in ("system", "greeting"):
         if (text := given[key]) is not None:
-            defaults[key] = _text(text)
+            defaults[key] = flag_text(text)
     change = Change(
         name=given["name"],
         defaults=defaults,
@@ -169,11 +169,9 @@ def upgrade(
     bundle: Bundle, stub: Path, output: Path | None, sign: Callable[[bytes], str] | None
 ) -> None:
     """Write `bundle` with the runtime in `stub`."""
-    from runtime.edit import Change, require_runtime
+    from runtime.edit import Change
 
-    new = payload.load(stub)
-    require_runtime(new)
-    _write(bundle, Change(stub=new), output, sign)
+    _write(bundle, Change(stub=payload.load_runtime(stub)), output, sign)
 
 
 def _write(
@@ -191,11 +189,13 @@ def _write(
     click.echo(f"wrote {target}", err=True)
 
 
-def _text(value: str) -> str:
+def flag_text(value: str) -> str:
     """Return a flag's text, read from a file where it is @FILE."""
-    if not value.startswith("@"):
-        return value
-    path = Path(value[1:])
+    return read_text(Path(value[1:])) if value.startswith("@") else value
+
+
+def read_text(path: Path) -> str:
+    """Return the text in `path`; raise UsageError where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as exc:

@@ -60,7 +60,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # same way at build time and at run time. The engine itself is asked through the stub.
 ALLOWED: dict[str, set[str]] = {
     "bundle": {
-        "runtime", "edit", "errors", "format", "output", "payload", "progress", "units", "weld",
+        "runtime", "about", "edit", "errors", "format", "output", "payload", "progress", "units",
+        "weld",
     },
     "check": {"errors", "units"},
     "cli": {
