@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
-from bundler.signing import SecretKey
 from runtime import __version__
 from runtime.about import plain
 from runtime.errors import UsageError
@@ -22,6 +21,9 @@ from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress
 from runtime.progress import progress
 from runtime.units import gigabytes
 from runtime.weld import Part, Stub, Written, weld, weld_beside
+
+if TYPE_CHECKING:
+    from bundler.signing import SecretKey
 
 SECTION = "model"
 AUTO = 0.10

@@ -6,17 +6,20 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bundler import bundle as bundling
 from bundler import check, config, lint
-from bundler.signing import SecretKey
 from runtime import __version__, payload, tools
 from runtime.errors import AppError, UsageError
 from runtime.options import settings
 from runtime.output import require_new
 from runtime.terminal import use_utf8
+
+if TYPE_CHECKING:
+    from bundler.signing import SecretKey
 
 INTERRUPTED = 130
 
@@ -162,7 +165,7 @@ def bundle(
         threshold=bundling.threshold(compress),
         defaults=defaults,
         force=force,
-        key=SecretKey.load(key_path) if key_path else None,  # asks now, before it takes long
+        key=_key(key_path) if key_path else None,  # asks now, before it takes long
         adapters=paths,
         sidecar=sidecar,
     )
@@ -216,6 +219,13 @@ def _adapters(words: tuple[str, ...]) -> tuple[tuple[Path, ...], str]:
     return tuple(paths), "" if plain else ",".join(strengths)
 
 
+def _key(path: Path) -> SecretKey:
+    """Return the secret key in the file `path`."""
+    from bundler.signing import SecretKey  # few bundles are signed
+
+    return SecretKey.load(path)
+
+
 def _template(value: str) -> str:
     """Return a template's text where `value` is a file, else the name that it is."""
     return tools.read_text(Path(value)) if Path(value).is_file() else value
@@ -261,4 +271,4 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     click.echo("the same bytes")
 
 
-tools.add(main, own=False, signer=lambda path: bundling.signer(SecretKey.load(path)))
+tools.add(main, own=False, signer=lambda path: bundling.signer(_key(path)))

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from runtime import disk
 from runtime.errors import PayloadError
 
 CHUNK = 4 << 20
-COPY_STEP = 64 << 20  # between two looks at Ctrl-C
+COPY_STEP = 16 << 20  # until it goes to disk, and between two looks at Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _copy_extent(extent: Extent, out: int) -> Iterator[int]:
         hole = _seek(extent.fd, position, os.SEEK_HOLE, end)
         while position < hole:
             moved = _copy_range(extent.fd, out, min(hole - position, COPY_STEP), position)
+            disk.start_writing(out, os.lseek(out, 0, os.SEEK_CUR) - moved, moved)
             position += moved
             yield moved
 

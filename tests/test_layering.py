@@ -16,7 +16,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
-    {"runtime", "errors", "units", "strangers", "option", "stats", "text"},
+    {"runtime", "errors", "units", "strangers", "option", "stats", "text", "disk"},
     {
         "generation_tag",
         "libraries",
