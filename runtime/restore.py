@@ -146,7 +146,13 @@ class Decoder:
 
     def _read(self, chunk: Chunk, places: list[memoryview]) -> None:
         """Read the streams to where they belong: raw ones need no copy after that."""
-        found = os.preadv(self._fd, places, self._offset + chunk.offset)
+        try:
+            found = os.preadv(self._fd, places, self._offset + chunk.offset)
+        except OSError as exc:
+            raise PayloadError(
+                f"the compressed part '{self._label}' cannot be read: {exc.strerror}",
+                hint="its disk, or the connection to it, may be failing: copy the file elsewhere",
+            ) from exc
         if found != chunk.length:
             raise _damaged(self._label, "the file became shorter")
 

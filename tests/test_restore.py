@@ -472,3 +472,22 @@ def test_thread_that_fails_for_any_reason_fails_the_restore(
     )
 
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path: Path) -> None:
+    path = bundles.write(tmp_path / "chat", [bundles.zstd(MODEL, frame=FRAME)])
+    code = (
+        "import sys; from runtime import payload, restore\n"
+        "bundle = payload.load(sys.argv[1])\n"
+        "def broken(*_): raise OSError(5, 'Input/output error')\n"
+        "restore.os.preadv = broken\n"
+        "try: restore.restore(bundle, bundle.model, threads=2)\n"
+        "except restore.PayloadError as exc: print(exc.render())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
+    )
+
+    assert "" == done.stderr
+    assert "cannot be read: Input/output error" in done.stdout
+    assert "no room" not in done.stdout
