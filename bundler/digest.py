@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bundler.engine import cache_folder
+from runtime import folders
 from runtime.source import Extent, Source
 
 KEPT = 256
@@ -71,7 +71,7 @@ class _Memory:
     """The hash of a source that is one whole file, in the user's cache folder; best effort."""
 
     def __init__(self, source: Source) -> None:
-        self.path: Path = cache_folder() / "digests.json"
+        self.path: Path = folders.cache() / "digests.json"
         self._fd = -1
         if len(source.parts) == 1 and isinstance(extent := source.parts[0], Extent):
             whole = extent.offset == 0 and extent.length == os.fstat(extent.fd).st_size
@@ -92,11 +92,7 @@ class _Memory:
             return
         known = {**self._read(), self._key: sha256}
         latest = dict(list(known.items())[-KEPT:])
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(latest, indent=0))
-            temporary.replace(self.path)
+        folders.remember(self.path, json.dumps(latest, indent=0))
 
     def _identity(self) -> str:
         if self._fd < 0:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import payload, restore
+from runtime import folders, payload, restore
 from runtime.errors import PayloadError
 from runtime.format import Section
 from runtime.payload import Bundle, Progress
@@ -42,8 +42,7 @@ class Entry:
 
 def folder() -> Path:
     """Return where the models are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "modelembed" / "models"
+    return folders.cache() / "models"
 
 
 def entries() -> list[Entry]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runtime import machine
+from runtime import folders, machine
 from runtime.errors import UsageError
 
 PREFIX, SUFFIX = "libggml-cpu-", ".so"
@@ -210,10 +210,9 @@ class _Memory:
     """The verdict of earlier runs, in the user's cache folder; best effort."""
 
     def __init__(self, build: str) -> None:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         identity = f"{machine.cpu_identity()}\n{build}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self.path = Path(base) / "modelembed" / f"cpu-{key}.json" if build else None
+        self.path = folders.cache() / f"cpu-{key}.json" if build else None
 
     def recall(self) -> dict[str, Any] | None:
         """Return the remembered verdict, None when there is none that can be read."""
@@ -235,8 +234,4 @@ class _Memory:
         if self.path is None:
             return
         text = json.dumps({"variant": name, "scores": scores, "rejected": rejected})
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_suffix(f".{os.getpid()}")
-            temporary.write_text(text)
-            temporary.replace(self.path)
+        folders.remember(self.path, text)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime import saved
+from runtime import folders, saved
 from runtime.conversation import Conversation
 from runtime.engine import Engine
 from runtime.errors import ModelError, SessionError
@@ -79,8 +79,7 @@ def place(name: str) -> Path:
     path = Path(name).expanduser()
     if len(path.parts) > 1 or path.suffix:
         return path
-    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return Path(base, "modelembed", f"{name}.conversation")
+    return folders.data() / f"{name}.conversation"
 
 
 def fingerprint(source: Source) -> str:

@@ -16,7 +16,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
-    {"runtime", "errors", "units", "strangers", "option", "stats", "text", "disk"},
+    {"runtime", "errors", "units", "strangers", "option", "stats", "text", "disk", "folders"},
     {
         "generation_tag",
         "libraries",
@@ -73,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
         "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples
     "config": {"errors", "options"},
-    "digest": {"source"},
+    "digest": {"folders", "source"},
     "engine": set(),  # runs before anything is installed
     "lint": {"errors", "gguf", "source"},
     "probe": {"errors", "cpu", "libraries"},  # the proof itself; where the libraries lie

@@ -395,39 +395,43 @@ def test_progress_ends_with_everything(bundle: Bundle) -> None:
     assert (len(MODEL), len(MODEL)) == seen[-1]
 
 
-def test_folder_without_room_is_named(tmp_path: Path) -> None:
-    path = bundles.write(tmp_path / "chat", [bundles.zstd(MODEL, frame=FRAME)])
+def refusal(folder: Path, trouble: str, *, memfd: bool) -> str:
+    """Return what a restore says in a process of its own that has run `trouble` before."""
+    path = bundles.write(folder / "chat", [bundles.zstd(MODEL, frame=FRAME)])
     code = (
-        "import resource, sys; from runtime import payload, restore\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "import resource, sys, tempfile; from runtime import payload, restore\n"
+        f"{trouble}\n"
         "bundle = payload.load(sys.argv[1])\n"
-        "try: restore.restore(bundle, bundle.model, threads=1, memfd=False)\n"
+        f"try: restore.restore(bundle, bundle.model, threads=2, memfd={memfd})\n"
         "except restore.PayloadError as exc: print(exc.render())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
     )
-
     assert "" == done.stderr
-    assert "has no room to restore the model" in done.stdout
-    assert "set TMPDIR to a folder that has it" in done.stdout
+    return done.stdout
+
+
+def test_folder_without_room_is_named(tmp_path: Path) -> None:
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    said = refusal(tmp_path, limit, memfd=False)
+
+    assert "has no room to restore the model" in said
+    assert "set TMPDIR to a folder that has it" in said
 
 
 def test_no_folder_for_temporary_files(tmp_path: Path) -> None:
-    path = bundles.write(tmp_path / "chat", [bundles.zstd(MODEL, frame=FRAME)])
-    code = (
-        "import sys, tempfile; from runtime import payload, restore\n"
-        "tempfile.tempdir = sys.argv[1] + '-missing'\n"
-        "bundle = payload.load(sys.argv[1])\n"
-        "try: restore.restore(bundle, bundle.model, threads=1, memfd=False)\n"
-        "except restore.PayloadError as exc: print(exc.render())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
-    )
+    said = refusal(tmp_path, "tempfile.tempdir = sys.argv[1] + '-missing'", memfd=False)
 
-    assert "" == done.stderr
-    assert done.stdout.startswith("error: ")
+    assert said.startswith("error: there is no folder for temporary files")
+
+
+def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path: Path) -> None:
+    broken = "def broken(*_): raise OSError(5, 'Input/output error')\nrestore.os.preadv = broken"
+    said = refusal(tmp_path, broken, memfd=True)
+
+    assert "cannot be read: Input/output error" in said
+    assert "no room" not in said
 
 
 @pytest.mark.parametrize(
@@ -472,22 +476,3 @@ def test_thread_that_fails_for_any_reason_fails_the_restore(
     )
 
     assert (0, "") == (done.returncode, done.stderr)
-
-
-def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path: Path) -> None:
-    path = bundles.write(tmp_path / "chat", [bundles.zstd(MODEL, frame=FRAME)])
-    code = (
-        "import sys; from runtime import payload, restore\n"
-        "bundle = payload.load(sys.argv[1])\n"
-        "def broken(*_): raise OSError(5, 'Input/output error')\n"
-        "restore.os.preadv = broken\n"
-        "try: restore.restore(bundle, bundle.model, threads=2)\n"
-        "except restore.PayloadError as exc: print(exc.render())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
-    )
-
-    assert "" == done.stderr
-    assert "cannot be read: Input/output error" in done.stdout
-    assert "no room" not in done.stdout
