@@ -45,14 +45,22 @@ def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) 
         return
     # Side by side, as the two have about the same length: hashing is what takes the time.
     coded = payload.chunks(bundle.fd, section.offset, section.length)
+    failure: PayloadError | None = None
     done = 0
     with Hasher() as of_coded, Hasher() as of_original:
-        for piece, part in zip_longest(original(bundle, section), coded, fillvalue=b""):
-            of_original.update(bytes(piece))
-            of_coded.update(bytes(part))
-            done += len(piece)
-            update(done, section.size)
+        try:
+            for piece, part in zip_longest(original(bundle, section), coded, fillvalue=b""):
+                of_original.update(bytes(piece))
+                of_coded.update(bytes(part))
+                done += len(piece)
+                update(done, section.size)
+        except PayloadError as exc:
+            failure = exc
+            for part in coded:
+                of_coded.update(part)
     _compare(bundle, section, of_coded.hexdigest(), section.coded_sha256)
+    if failure:
+        raise failure
     _compare(bundle, section, of_original.hexdigest(), section.sha256)
 
 
