@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
-from runtime import __version__
+from runtime import __version__, beginning
 from runtime.about import plain
 from runtime.errors import UsageError
 from runtime.format import Manifest, Section
@@ -20,7 +22,7 @@ from runtime.output import publish
 from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress
 from runtime.progress import progress
 from runtime.units import gigabytes
-from runtime.weld import Part, Stub, Written, weld, weld_beside
+from runtime.weld import Last, Part, Stub, Written, weld, weld_beside
 
 if TYPE_CHECKING:
     from bundler.signing import SecretKey
@@ -48,6 +50,8 @@ class Recipe:
     adapters: tuple[Path, ...] = ()
     sidecar: bool = False
     """Write the parts to a file of their own beside the executable."""
+    prewarm: bool = False
+    """Compute how every conversation begins, and put that in as well."""
 
 
 def threshold(text: str) -> float | None:
@@ -86,6 +90,7 @@ def make(
         ]
         digest = stack.enter_context(hashing(source))
 
+        @functools.cache
         def describe() -> Manifest:
             for warning in verdict.result().warnings:
                 say(f"warning: {warning}")
@@ -115,16 +120,33 @@ def make(
         section = Section(SECTION, "model", 0, 0, source.size, "stored", "")
         parts = [Part(section, write, digest)]
         sign = signer(recipe.key) if recipe.key else None
+        last = prewarmer(Path(stub.path), describe, say) if recipe.prewarm else None
         if recipe.adapters:
             from runtime.edit import adapter
 
             parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
+        names = [part.section.name for part in parts] + [beginning.NAME] * recipe.prewarm
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"two parts would be called '{min(doubled)}'", hint="give the adapter another name"
+            )
         if not recipe.sidecar:
-            weld(out, Stub.of(stub), parts, describe, sign)
+            weld(out, Stub.of(stub), parts, describe, sign, last)
             return
         name = Path(f"{target.absolute()}{SIDECAR_SUFFIX}")
         beside = stack.enter_context(publish(name, force=recipe.force, mode=0o644))
-        weld_beside(out, beside, name.name, Stub.of(stub), parts, describe, sign)
+        weld_beside(out, beside, name.name, Stub.of(stub), parts, describe, sign, last)
+
+
+def prewarmer(runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]) -> Last:
+    """Return what lets `runtime` compute how conversations with a file begin."""
+
+    def last(draft: int) -> AbstractContextManager[Part]:
+        from bundler import prewarm
+
+        return prewarm.computed(runtime, draft, describe().defaults, say)
+
+    return last
 
 
 def signer(key: SecretKey) -> Callable[[bytes], str]:

@@ -38,9 +38,15 @@ class Report:
         elif self.cost["restored_bytes"]:
             load = f"unpack {self.cost['restore_s']:.2f} s, {load}"
         own = memory.get("anonymous", 0) + memory.get("shmem", 0)
+        warm = (
+            f", the first {self.cost['prewarmed_tokens']:,} tokens ready in "
+            f"{self.cost['prewarm_s']:.2f} s"
+            if self.cost["prewarmed_tokens"]
+            else ""
+        )
         return [
             f"size     {gigabytes(self.size)} (the model: {gigabytes(self.model_size)})",
-            f"start    {load}, first token after {self.cost['first_token_s']:.2f} s{speed}",
+            f"start    {load}{warm}, first token after {self.cost['first_token_s']:.2f} s{speed}",
             f"memory   {gigabytes(own)} of its own, {gigabytes(memory.get('rss_peak', 0))} at the "
             "peak with mapped weights",
             f"CPU      {self.cost['cpu']}, {self.cost['threads']} threads",

@@ -101,6 +101,11 @@ PATH = click.Path(path_type=Path)
     help="add a LoRA adapter; repeatable",
 )
 @click.option("--sidecar", is_flag=True, help="put the model into PATH.payload beside the program")
+@click.option(
+    "--prewarm",
+    is_flag=True,
+    help="compute the system prompt now, so that no start has to; takes as long as reading it",
+)
 @click.option("--cache", is_flag=True, help="let the program keep its model unpacked on disk")
 @click.option(
     "--sign", "key_path", type=PATH, metavar="KEY", help="sign it with a secret key of minisign"
@@ -132,6 +137,7 @@ def bundle(
     license_name: str | None,
     adapters: tuple[str, ...],
     sidecar: bool,
+    prewarm: bool,
     cache: bool,
     key_path: Path | None,
     stub_path: Path | None,
@@ -168,6 +174,7 @@ def bundle(
         key=_key(key_path) if key_path else None,  # asks now, before it takes long
         adapters=paths,
         sidecar=sidecar,
+        prewarm=prewarm,
     )
     _make(model, output, stub_path, recipe, check)
 
@@ -182,6 +189,11 @@ def _make(
     runtime_path = stub_path or stubs.build(say)
     runtime = stubs.open_stub(runtime_path)
     here = stubs.runs_here(runtime)
+    if recipe.prewarm and not here:
+        raise UsageError(
+            "the runtime is for another platform, and cannot compute here",
+            hint="leave out --prewarm, or bundle on that platform",
+        )
     found = lint.examine(opened)
     for warning in found.warnings:
         say(f"warning: {warning}")
@@ -271,4 +283,9 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     click.echo("the same bytes")
 
 
-tools.add(main, own=False, signer=lambda path: bundling.signer(_key(path)))
+tools.add(
+    main,
+    own=False,
+    signer=lambda path: bundling.signer(_key(path)),
+    prewarmer=bundling.prewarmer,
+)

@@ -75,12 +75,12 @@ def cut(header: Header, size: int) -> list[Piece]:
     bytes; what it says need not be true for the result to restore.
     """
     done = min(header.data_offset, size)
-    pieces = _cut_range(0, done, PLAIN, text=True)
+    pieces = cut_range(0, done, PLAIN, text=True)
     for begin, end, kind in _regions(header, size):
-        pieces += _cut_range(done, begin, PLAIN)
-        pieces += _cut_range(begin, end, kind)
+        pieces += cut_range(done, begin, PLAIN)
+        pieces += cut_range(begin, end, kind)
         done = end
-    return pieces + _cut_range(done, size, PLAIN)
+    return pieces + cut_range(done, size, PLAIN)
 
 
 def _regions(header: Header, size: int) -> list[tuple[int, int, int]]:
@@ -103,10 +103,13 @@ def _regions(header: Header, size: int) -> list[tuple[int, int, int]]:
     return regions
 
 
-def _cut_range(begin: int, end: int, kind: int, *, text: bool = False) -> list[Piece]:
+def cut_range(begin: int, end: int, kind: int, *, text: bool = False) -> list[Piece]:
+    """Cut bytes of one type; what is no whole record at their end is plain."""
     record = LAYOUTS[kind].record if kind in LAYOUTS else 1
     step = PIECE // record * record
-    return [Piece(at, min(step, end - at), kind, text) for at in range(begin, end, step)]
+    whole = end - (end - begin) % record
+    pieces = [Piece(at, min(step, whole - at), kind, text) for at in range(begin, whole, step)]
+    return pieces + ([Piece(whole, end - whole, PLAIN)] if whole < end else [])
 
 
 def compress(

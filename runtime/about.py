@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runtime import __version__, payload
+from runtime import __version__, beginning, payload
+from runtime.errors import AppError
 from runtime.format import Section
 from runtime.payload import Bundle
 from runtime.units import amount, gigabytes
@@ -37,7 +38,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "sections": [
             {"name": s.name, "kind": s.kind, "size": s.size, "length": s.length,
              "codec": s.codec, "offset": s.offset, "sha256": s.sha256,
-             "coded_sha256": s.coded_sha256, "types": _types(bundle, s)}
+             "coded_sha256": s.coded_sha256, **_content(bundle, s)}
             for s in manifest.sections
         ],
         "sidecar": manifest.sidecar.name if manifest.sidecar else "",
@@ -48,11 +49,18 @@ def facts(bundle: Bundle) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _types(bundle: Bundle, section: Section) -> dict[str, dict[str, int]]:
+def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
+    """Return what is in a part: bytes by type of weights, or how many tokens' state."""
+    if section.kind == beginning.KIND:
+        try:
+            return {"types": {}, "tokens": len(beginning.read(bundle, section).tokens)}
+        except AppError:  # it is damaged: verify says so
+            return {"types": {}}
     from runtime import composition
 
     found = composition.by_type(bundle, section)
-    return {name: {"size": size, "length": coded} for name, (size, coded) in found.items()}
+    types = {name: {"size": size, "length": coded} for name, (size, coded) in found.items()}
+    return {"types": types}
 
 
 def _signer(bundle: Bundle) -> str:
@@ -81,6 +89,9 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
             share = f", {found['length'] / found['size']:.1%} of it" if found["size"] else ""
             coded = share if section["codec"] != "stored" else ""
             rows.append((f"  {name}", f"{gigabytes(found['size'])}{coded}"))
+        if "tokens" in section:
+            what = f"state of the first {section['tokens']:,} tokens of every conversation"
+            rows.append(("  holds", what))
         rows.append(("  SHA-256", section["sha256"]))
     if not document["sections"]:
         rows.append(("parts", "none: pass a model with -m FILE.gguf"))

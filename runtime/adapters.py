@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from runtime import gguf
 from runtime.errors import GGUFError, UsageError
+from runtime.format import Section
 from runtime.gguf import Header
 from runtime.payload import Bundle
 
@@ -30,16 +31,15 @@ def check(header: Header, architecture: str, label: str) -> None:
         )
 
 
-def wanted(bundle: Bundle | None, text: str) -> dict[str, float]:
+def wanted(sections: Iterable[Section], text: str) -> dict[str, float]:
     """Return the strength of each adapter by name, as `--lora TEXT` asks for.
 
-    Without a text these are all adapters in `bundle`, at 1. Raise UsageError when it is no list
-    of NAME[=SCALE].
+    Without a text these are all adapters among `sections`, at 1. Raise UsageError when it is no
+    list of NAME[=SCALE].
     """
     if text.strip() == NONE:
         return {}
     if not text.strip():
-        sections = bundle.manifest.sections if bundle else ()
         return {section.name: 1.0 for section in sections if section.kind == "adapter"}
     result = {}
     for word in text.split(","):

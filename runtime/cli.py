@@ -291,4 +291,30 @@ def probe(model: Path, chat_template: str) -> None:
     click.echo(json.dumps(probe_model(model, chat_template)))
 
 
+@main.command(hidden=True)
+@click.argument("draft", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def prewarm(draft: Path, out: Path) -> None:
+    """Write the state of how conversations with DRAFT begin to OUT: run by `bundle --prewarm`.
+
+    The defaults are read from stdin, as JSON; how far it is comes on stdout, a line a step.
+    """
+    from runtime.model import embedded
+    from runtime.options import Options
+    from runtime.session import Session
+
+    def tell(done: int, total: int) -> None:
+        click.echo(f"{done} {total}")
+
+    options = Options().merged(json.load(sys.stdin), "baked-in ")
+    session = Session(
+        embedded(payload.load(draft)), options, lambda text: click.echo(text, err=True)
+    )
+    try:
+        with open(out, "wb") as file:
+            session.compute_beginning(file, tell)
+    finally:
+        session.close()
+
+
 tools.add(main, own=True)

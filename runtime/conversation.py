@@ -174,9 +174,17 @@ class Conversation:
         messages: list[Message] = []
         if self.system:
             messages.append({"role": "system", "content": self.system})
-        text = self.template.render([*messages, *self.turns]) + answer
+        text, tokens = tokens_of(self.template, self.tokenizer, [*messages, *self.turns], answer)
         self.opening = text[-OPENING:]
-        if self.tokenizer.adds_bos and self.tokenizer.bos:
-            # Most templates spell out the beginning token that the tokenizer adds as well.
-            text = text.removeprefix(self.tokenizer.bos)
-        return self.tokenizer.tokenize(text, beginning=True)
+        return tokens
+
+
+def tokens_of(
+    template: Template, tokenizer: Tokenizer, messages: Sequence[Message], answer: str = ""
+) -> tuple[str, list[int]]:
+    """Return text and tokens of a prompt, with the `answer` so far."""
+    text = template.render(messages) + answer
+    if tokenizer.adds_bos and tokenizer.bos:
+        # Most templates spell out the beginning token that the tokenizer adds as well.
+        return text, tokenizer.tokenize(text.removeprefix(tokenizer.bos), beginning=True)
+    return text, tokenizer.tokenize(text, beginning=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import cpu, gguf, machine, memory, parts, session, template
+from runtime import adapters, beginning, cpu, gguf, machine, memory, parts, session, template
 from runtime.errors import AppError
 from runtime.model import Source
 from runtime.options import Options
@@ -58,6 +58,8 @@ def examine(
     yield _memory(source, options)
     yield _memfd(source, options)
     yield _template(source, options)
+    if found := _prewarmed(bundle, source, options):
+        yield found
 
 
 def _processor(options: Options) -> Finding:
@@ -197,3 +199,40 @@ def _template(source: Source, options: Options) -> Finding:
     except AppError as exc:
         return Finding(FAIL, what, exc.problem, exc.hint)
     return Finding(OK, what, "given" if options.chat_template else "the model's own")
+
+
+def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Finding | None:
+    """Judge what was computed with the file, if there is such a part."""
+    what = "prewarmed"
+    section = beginning.section_of(bundle) if bundle else None
+    if bundle is None or bundle.model is None or section is None:
+        return None
+    if source.bundle is not bundle:
+        return Finding(OK, what, "not used: another model was given")
+    try:
+        found = beginning.read(bundle, section)
+        context = memory.plan(
+            source.header,
+            source.size,
+            wanted=options.ctx_size,
+            batch=options.batch_size,
+            available=machine.available_memory(),
+            fit=options.fit,
+        ).context
+        sections = bundle.manifest.sections
+        strengths = adapters.wanted(sections, options.lora)
+        expected = {
+            **beginning.conversation_key(options, strengths, sections),
+            **session.engine_key(source.header, context),
+            "model": bundle.model.sha256,
+        }
+        why = beginning.difference(found.key, expected)
+        if not why and len(found.tokens) >= context:
+            why = f"it has {len(found.tokens)} tokens, more than the context of {context} takes"
+    except AppError as exc:
+        why = exc.problem
+    if why:
+        cure = "conversations start slower; what helps: modelembed edit FILE --prewarm"
+        return Finding(WARN, what, f"not used: {why}", cure)
+    count = len(found.tokens)
+    return Finding(OK, what, f"the first {count:,} tokens of every conversation are computed")

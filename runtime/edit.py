@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runtime import adapters, gguf, payload
-from runtime.errors import UsageError
+from runtime import adapters, beginning, gguf, payload
+from runtime.errors import AppError, UsageError
 from runtime.format import Manifest, Section
 from runtime.options import Options
 from runtime.output import publish
@@ -21,7 +21,10 @@ from runtime.parts import hash_of
 from runtime.payload import Bundle
 from runtime.progress import progress
 from runtime.source import Extent, Source
-from runtime.weld import Part, Stub, Written, weld
+from runtime.weld import Last, Part, Stub, Written, weld
+
+Prewarmer = Callable[[Path, Callable[[], Manifest], Callable[[str], None]], Last]
+"""Returns what lets the runtime at a path compute how conversations begin; see bundler.bundle."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +51,69 @@ def apply(
     *,
     tool: str,
     sign: Callable[[bytes], str] | None = None,
+    prewarm: Prewarmer | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Write `bundle` with `change` to `target`, which may be itself; return the new manifest.
 
-    Raise UsageError when the change makes no sense, and AppError when it cannot be written; the
-    old file is then as it was.
+    `prewarm` computes anew how conversations begin. Where that is not asked for, and what was
+    computed no longer fits, it is left out, and `say` told so. Raise UsageError when the change
+    makes no sense, and AppError when it cannot be written; the old file is then as it was.
     """
     manifest = _changed(bundle.manifest, change, tool)
     kept = [moved(bundle, section) for section in _kept(bundle, change)]
     in_sidecar = bundle.manifest.sidecar is not None
-    if in_sidecar and (change.add or change.remove):
+    if in_sidecar and (change.add or change.remove or prewarm):
         raise UsageError(
             f"the parts of {bundle.path} lie in a file of their own",
             hint="bundle it again to change them; everything else can be edited",
         )
     added = [_added(path, bundle) for path in change.add]
-    names = [part.section.name for part in [*kept, *added]]
+    names = [part.section.name for part in [*kept, *added] if part.section.kind != beginning.KIND]
+    names += [beginning.NAME] if prewarm or len(names) < len([*kept, *added]) else []
     if doubled := {name for name in names if names.count(name) > 1}:
         raise UsageError(
             f"{bundle.path} has a part '{min(doubled)}' already",
             hint="remove that one, or give the file another name",
         )
-    stub = Stub.of(change.stub or bundle)
+    parts = [
+        part
+        for part in [*kept, *added]
+        if part.section.kind != beginning.KIND
+        or (not prewarm and _fits(bundle, change, manifest, part.section, [*kept, *added], say))
+    ]
+    runtime = change.stub or bundle
+    last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
     with publish(target, force=True) as out:
-        return weld(out, stub, [] if in_sidecar else [*kept, *added], lambda: manifest, sign)
+        return weld(
+            out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
+        )
+
+
+def _fits(
+    bundle: Bundle,
+    change: Change,
+    manifest: Manifest,
+    section: Section,
+    parts: Sequence[Part],
+    say: Callable[[str], None],
+) -> bool:
+    """Tell whether the state in `section` is of use for the new file; say why not."""
+    options = Options().merged(manifest.defaults, "default ")
+    sections = [part.section for part in parts]
+    strengths = adapters.wanted(sections, options.lora)
+    expected = beginning.conversation_key(options, strengths, sections)
+    if change.stub:
+        expected["engine"] = str(change.stub.manifest.stub.get("id", ""))
+    try:
+        why = beginning.difference(beginning.read(bundle, section).key, expected)
+    except AppError as exc:
+        why = exc.problem
+    if why and bundle.manifest.sidecar:
+        say(f"the prewarmed beginning stays in the file beside it, but is of no use: {why}")
+    elif why:
+        say(f"the prewarmed beginning is left out: {why}; prewarm it again with --prewarm")
+    return not why
 
 
 def moved(bundle: Bundle, section: Section) -> Part:

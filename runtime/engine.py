@@ -32,6 +32,12 @@ WAITING_MAX = 64
 NO_ROOM, ABORTED = 1, 2  # of llama_decode's codes, those that are no failure
 
 
+def state_form() -> str:
+    """Return in which form contexts keep states: ggml's types, and the kind of attention."""
+    settings = api.llama_context_default_params()
+    return f"keys {settings.type_k}, values {settings.type_v}, flash {settings.flash_attn_type}"
+
+
 class Engine:
     """A context over a model, with the thread that decodes."""
 
@@ -107,11 +113,15 @@ class Engine:
             raise
         return Stream(job.feed)
 
-    def state_of(self, tokens: Sequence[int]) -> bytes:
-        """Return the state of exactly `tokens`, computed where it is not there, for `adopt`."""
+    def compute(self, tokens: Sequence[int]) -> None:
+        """Compute the state of `tokens` where it is not there yet, and keep it."""
         plain = dataclasses.replace(self.options, n_predict=0, grammar="", json_schema="")
         for _ in self.submit(tokens, plain):
             pass
+
+    def state_of(self, tokens: Sequence[int]) -> bytes:
+        """Return the state of exactly `tokens`, computed where it is not there, for `adopt`."""
+        self.compute(tokens)
         held, state = self.snapshot(tokens)
         if held != list(tokens):
             raise ModelError("the state was replaced meanwhile", hint="let nothing else run")
@@ -122,7 +132,7 @@ class Engine:
         found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(list(tokens)))
         return found
 
-    def adopt(self, state: bytes, tokens: Sequence[int]) -> None:
+    def adopt(self, state: bytes | memoryview, tokens: Sequence[int]) -> None:
         """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
         self._call(lambda: self._slots.adopt(state, list(tokens)))
 

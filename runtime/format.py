@@ -28,7 +28,7 @@ MANIFEST_MAX = 16 << 20  # a damaged length must not make us allocate gigabytes
 REBUILD = "the file is damaged or incomplete: copy or download it again"
 
 CODECS = ("stored", "zstd", "planes")
-KINDS = ("model", "adapter")
+KINDS = ("model", "adapter", "state")
 
 
 def align(offset: int, alignment: int) -> int:
@@ -306,6 +306,10 @@ def _section(item: object, index: int) -> Section:
             f"section '{section.name}' is of kind '{section.kind}', codec '{section.codec}', "
             "which this program does not know",
             hint="use a newer release of modelembed",
+        )
+    if section.kind == "state" and section.codec != "planes":
+        raise FormatError(
+            f"section '{section.name}' is a state without hashes of its pieces", hint=REBUILD
         )
     if (
         min(section.offset, section.length, section.size) < 0

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runtime import folders, saved
+from runtime.beginning import difference
 from runtime.conversation import Conversation
 from runtime.engine import Engine
 from runtime.errors import ModelError, SessionError
@@ -66,12 +67,7 @@ class Keeper:
     def _refusal(self, found: Saved) -> str:
         if found.damaged:
             return "it is damaged"
-        key = self._key()
-        if found.key.get("model") != key["model"]:
-            return "it was saved with another model"
-        if found.key != key:
-            return "it was saved with another version of the engine"
-        return ""
+        return difference(found.key, self._key())
 
 
 def place(name: str) -> Path:

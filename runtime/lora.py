@@ -19,6 +19,7 @@ class Lora:
     def __init__(self, model: Model, engine: Engine, bundle: Bundle | None) -> None:
         """Use none yet; `bundle` is where adapters are looked for first."""
         self._model, self._engine, self._bundle = model, engine, bundle
+        self._sections = bundle.manifest.sections if bundle else ()
         self._handles: dict[str, Any] = {}
         self.strengths: dict[str, float] = {}
         """What is in use, by name."""
@@ -28,7 +29,7 @@ class Lora:
 
         Raise UsageError when there is no such adapter, ModelError when the engine refuses it.
         """
-        wanted = adapters.wanted(self._bundle, text)
+        wanted = adapters.wanted(self._sections, text)
         if wanted == self.strengths:
             return
         self._engine.use_adapters([(self._handle(name), wanted[name]) for name in wanted])
@@ -36,8 +37,7 @@ class Lora:
 
     def describe(self) -> str:
         """Return what is in use, and what could be."""
-        parts = self._bundle.manifest.sections if self._bundle else ()
-        names = [part.name for part in parts if part.kind == "adapter"]
+        names = [part.name for part in self._sections if part.kind == "adapter"]
         names += [name for name in self._handles if name not in names]
         if not names:
             return "there are no adapters in this file; /lora FILE.gguf uses one"

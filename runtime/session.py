@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runtime import (
     __version__,
+    beginning,
     cache,
     cpu,
     libraries,
@@ -23,12 +25,14 @@ from runtime import (
     restore,
     template,
     thinking,
+    warmup,
 )
 from runtime.cfile import DecodingFile, File, RangeFile
-from runtime.conversation import Conversation
-from runtime.engine import Engine
-from runtime.errors import ModelError, UsageError
+from runtime.conversation import Conversation, tokens_of
+from runtime.engine import Engine, state_form
+from runtime.errors import AppError, ModelError, UsageError
 from runtime.format import Section
+from runtime.gguf import Header
 from runtime.keeper import Keeper, fingerprint
 from runtime.lora import Lora
 from runtime.model import Model, Source, open_source
@@ -54,6 +58,8 @@ class Timing:
     """Only what came before loading: some models are restored while they are loaded."""
     restored_bytes: int = 0
     load_s: float = 0.0
+    prewarm_s: float = 0.0
+    """To take over what was computed with the file."""
     first_token_s: float = 0.0
     """From the start of this program's own code, what was before the first token included."""
 
@@ -65,6 +71,8 @@ class Session:
         """Load `source`; `notify` gets sentences for the user. Raise AppError on failure."""
         self.options = options
         self.timing = Timing()
+        self.prewarmed = 0
+        """Tokens of the conversation's beginning that were taken over, computed."""
         self.source = source
         self.choice = start_engine(options)
         self.plan = memory.plan(
@@ -87,6 +95,7 @@ class Session:
             self.engine, self.model, self._template(notify), options, notify
         )
         self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
+        self._notify = notify
 
     def close(self) -> None:
         """Free everything the engine holds."""
@@ -145,14 +154,53 @@ class Session:
         finally:
             os.close(fd)
 
+    def prewarm(self) -> None:
+        """Take over the state of the conversation's beginning that the file carries, if it fits.
+
+        What does not fit is computed instead; why, is said only to those who look at the costs.
+        """
+        bundle = self.source.bundle
+        if bundle is None or beginning.section_of(bundle) is None:
+            return
+        begin = time.perf_counter()
+        talk = self.conversation
+        messages = warmup.opening(talk.system, warmup.FIRST_WORDS[0])
+        try:
+            self.prewarmed = warmup.adopt(
+                bundle,
+                self.engine,
+                self._beginning_key(),
+                tokens_of(talk.template, talk.tokenizer, messages)[1],
+                threads=self.engine.threads,
+                memfd=self.options.memfd,
+            )
+        except AppError as exc:
+            if self.options.stats or self.options.verbose:
+                self._notify(f"the prewarmed beginning is not used: {exc.problem}")
+        self.timing.prewarm_s = time.perf_counter() - begin
+
+    def compute_beginning(self, out: BinaryIO, update: Progress) -> None:
+        """Write the state of how all conversations of this session begin; see warmup."""
+        talk = self.conversation
+        tokens = warmup.shared_tokens(self._dated_template, talk.tokenizer, talk.system)
+        warmup.compute(self.engine, self._beginning_key(), tokens, out, update)
+
     def _state_key(self) -> dict[str, str]:
-        """Return what a saved state of this session belongs to."""
-        adapters = ",".join(f"{name}={scale:g}" for name, scale in self.lora.strengths.items())
+        """Return what a state of this session belongs to."""
+        bundle = self.source.bundle
+        sections = bundle.manifest.sections if bundle else ()
         return {
+            **engine_key(self.source.header, self.engine.context_size),
             "model": fingerprint(self.source),
-            "engine": build_identity() or __version__,
-            "adapters": adapters,
+            "adapters": beginning.adapters_key(self.lora.strengths, sections),
         }
+
+    def _beginning_key(self) -> dict[str, str]:
+        """Return what the state of this session's beginning belongs to."""
+        bundle = self.source.bundle
+        sections = bundle.manifest.sections if bundle else ()
+        conversation = beginning.conversation_key(self.options, self.lora.strengths, sections)
+        return {**conversation, **self._state_key()}
 
     def _template(self, notify: Callable[[str], None]) -> template.Template:
         text = self.options.chat_template or self.model.chat_template
@@ -162,10 +210,20 @@ class Session:
                 "(choose another with --chat-template)"
             )
             text = template.FALLBACK
+        self._template_text = text
         self.markers = thinking.markers(text)
         if not self.options.think and not thinking.switchable(text):
             notify("the model's template has no switch for thinking: --no-think is ignored")
-        return template.make(text, bos=self.model.bos, eos=self.model.eos, think=self.options.think)
+        return self._dated_template(datetime.now)
+
+    def _dated_template(self, now: Callable[[], datetime]) -> template.Template:
+        return template.make(
+            self._template_text,
+            bos=self.model.bos,
+            eos=self.model.eos,
+            think=self.options.think,
+            now=now,
+        )
 
     def report(self) -> dict[str, Any]:
         """Return what this run cost, in seconds and bytes."""
@@ -174,6 +232,8 @@ class Session:
             "restore_s": self.timing.restore_s,
             "restored_bytes": self.timing.restored_bytes,
             "load_s": self.timing.load_s,
+            "prewarm_s": self.timing.prewarm_s,
+            "prewarmed_tokens": self.prewarmed,
             "first_token_s": self.timing.first_token_s,
             "prompt_tokens": stats.prompt_tokens,
             "cached_tokens": stats.cached_tokens,
@@ -201,6 +261,15 @@ def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Sou
         hint="pass one with -m FILE.gguf, or make a file that has one: "
         "modelembed bundle FILE.gguf -o OUT",
     )
+
+
+def engine_key(header: Header, context: int) -> dict[str, str]:
+    """Return what of the engine a state belongs to; not the CPU variant: a state is numbers."""
+    return {
+        "engine": build_identity() or __version__,
+        "cache": state_form(),
+        "positions": beginning.positions(header, context),
+    }
 
 
 def start_engine(options: Options) -> cpu.Choice:

@@ -116,14 +116,16 @@ class Slots:
         size = api.llama_state_seq_get_data(self._context, buffer, room, slot.number)
         return list(slot.held), bytes(memoryview(buffer)[:size])
 
-    def adopt(self, state: bytes, tokens: list[int]) -> None:
+    def adopt(self, state: bytes | memoryview, tokens: list[int]) -> None:
         """Put a state from `save` into a slot; raise ModelError where it does not fit."""
         free = [slot for slot in self._slots if not slot.busy]
         if not free:
             raise ModelError("all sequences are busy", hint="try again when an answer has ended")
         slot = min(free, key=lambda slot: (bool(slot.held), slot.used))
         self.cut(slot, 0)
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        # What may be written to is used where it lies: states are large.
+        view, kind = memoryview(state), ctypes.c_uint8 * len(state)
+        buffer = kind.from_buffer_copy(view) if view.readonly else kind.from_buffer(view)
         while True:
             size = api.llama_state_seq_set_data(self._context, buffer, len(state), slot.number)
             held = int(api.llama_memory_seq_pos_max(self._memory, slot.number)) + 1

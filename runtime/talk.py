@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from runtime import START, about, terminal
+from runtime import START, about, beginning, terminal
 from runtime.chat import Chat, reader
 from runtime.options import Options
 from runtime.payload import Bundle
@@ -35,6 +35,10 @@ def run(
         kept = options.session and Path(options.session)
         if kept and kept.exists():
             notify(session.keeper.load(str(kept.absolute())))
+        elif path is None:  # a state is taken from this very file alone, never from a stranger's
+            session.prewarm()
+        elif bundle and beginning.section_of(bundle) and (options.stats or options.verbose):
+            notify("the prewarmed beginning is not used: another model was given")
         if interactive:
             _interactive(session, about.program_name(bundle), question)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,13 +24,21 @@ class Template(Protocol):
         """Return the prompt; raise ModelError where the template refuses."""
 
 
-def make(text: str, *, bos: str = "", eos: str = "", think: bool = True) -> Template:
+def make(
+    text: str,
+    *,
+    bos: str = "",
+    eos: str = "",
+    think: bool = True,
+    now: Callable[[], datetime] = datetime.now,
+) -> Template:
     """Return the template that `text` is: Jinja source, or a name that the engine knows.
 
     Without `think` a reasoning model is told not to, if its template has a switch for that.
+    `now` is asked by templates that tell the date.
     """
     if "{" in text:
-        return JinjaTemplate(text, bos=bos, eos=eos, think=think)
+        return JinjaTemplate(text, bos=bos, eos=eos, think=think, now=now)
     if text not in (names := builtin_names()):
         raise ModelError(
             f"there is no chat template called '{text}'",
@@ -78,7 +86,15 @@ class NamedTemplate:
 class JinjaTemplate:
     """A template in Jinja, as models carry it; run in Jinja's sandbox."""
 
-    def __init__(self, text: str, *, bos: str = "", eos: str = "", think: bool = True) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        bos: str = "",
+        eos: str = "",
+        think: bool = True,
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -90,7 +106,7 @@ class JinjaTemplate:
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.globals["strftime_now"] = lambda form: now().strftime(form)
         self._constants: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
         if not think:
             self._constants.update(dict.fromkeys(thinking.SWITCHES, False))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,16 +17,33 @@ from runtime import __version__, about, payload
 from runtime.errors import UsageError
 from runtime.payload import Bundle
 
+if TYPE_CHECKING:
+    from runtime.edit import Change, Prewarmer
+
 PATH = click.Path(path_type=Path)
 Command = Callable[..., None]
 Signer = Callable[[Path], Callable[[bytes], str]]
 """Returns what signs a manifest, given the secret key's file."""
 
 
-def add(group: click.Group, *, own: bool, signer: Signer | None = None) -> None:
+@dataclass(frozen=True)
+class Means:
+    """What only the bundler can do with a file that is written."""
+
+    sign: Callable[[bytes], str] | None = None
+    prewarm: Prewarmer | None = None
+
+
+def add(
+    group: click.Group,
+    *,
+    own: bool,
+    signer: Signer | None = None,
+    prewarmer: Prewarmer | None = None,
+) -> None:
     """Add the commands to `group`, on the program itself (`own`) or on a FILE.
 
-    `signer` adds options to sign what `edit` and `upgrade` write.
+    `signer` and `prewarmer` add options to sign and to prewarm what `edit` and `upgrade` write.
     """
 
     def register(name: str, function: Command, *decorators: Callable[[Command], Command]) -> None:
@@ -42,7 +60,10 @@ def add(group: click.Group, *, own: bool, signer: Signer | None = None) -> None:
     )
     as_json = click.option("--json", "as_json", is_flag=True, help="print JSON")
     sign = click.option("--sign", "key", type=PATH, metavar="KEY", help="sign the result")
-    signing = [sign] if signer else []
+    prewarm = click.option(
+        "--prewarm", is_flag=True, help="compute the system prompt anew, as `bundle --prewarm`"
+    )
+    further = [*([sign] if signer else []), *([prewarm] if prewarmer else [])]
 
     register("inspect", inspect, as_json)
     register("verify", verify, click.option(
@@ -52,17 +73,26 @@ def add(group: click.Group, *, own: bool, signer: Signer | None = None) -> None:
         "--output", "-o", type=PATH, metavar="FILE", help="where to write it (default: its name)"
     ))  # fmt: skip
 
-    def edit_it(bundle: Bundle, key: Path | None = None, **given: Any) -> None:
+    def means(key: Path | None, prewarm: bool) -> Means:
+        return Means(signer(key) if signer and key else None, prewarmer if prewarm else None)
+
+    def edit_it(
+        bundle: Bundle, key: Path | None = None, prewarm: bool = False, **given: Any
+    ) -> None:
         """Change defaults, name, licence or parts; the weights are only moved."""
-        edit(bundle, given, signer(key) if signer and key else None)
+        edit(bundle, given, means(key, prewarm))
 
     def upgrade_it(
-        bundle: Bundle, stub: Path, output: Path | None, key: Path | None = None
+        bundle: Bundle,
+        stub: Path,
+        output: Path | None,
+        key: Path | None = None,
+        prewarm: bool = False,
     ) -> None:
         """Put the same model under a newer runtime."""
-        upgrade(bundle, stub, output, signer(key) if signer and key else None)
+        upgrade(bundle, stub, output, means(key, prewarm))
 
-    register("edit", edit_it, *EDIT_OPTIONS, output, *signing)
+    register("edit", edit_it, *EDIT_OPTIONS, output, *further)
     stub = click.option(
         "--stub",
         type=PATH,
@@ -70,7 +100,7 @@ def add(group: click.Group, *, own: bool, signer: Signer | None = None) -> None:
         metavar="NEW",
         help="made by `modelembed stub -o NEW`",
     )
-    register("upgrade", upgrade_it, stub, output, *signing)
+    register("upgrade", upgrade_it, stub, output, *further)
 
 
 def _on_own(function: Command) -> Command:
@@ -141,7 +171,7 @@ EDIT_OPTIONS = (
 )
 
 
-def edit(bundle: Bundle, given: dict[str, Any], sign: Callable[[bytes], str] | None) -> None:
+def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
     from runtime.edit import Change
     from runtime.options import canonical, settings
@@ -158,33 +188,37 @@ def edit(bundle: Bundle, given: dict[str, Any], sign: Callable[[bytes], str] | N
         add=given["add"],
         remove=given["remove"],
     )
-    if change == Change():
+    if change == Change() and not means.prewarm:
         raise UsageError(
             "there is nothing to change", hint='for example: edit --system "You are a pirate."'
         )
-    _write(bundle, change, given["output"], sign)
+    _write(bundle, change, given["output"], means)
 
 
-def upgrade(
-    bundle: Bundle, stub: Path, output: Path | None, sign: Callable[[bytes], str] | None
-) -> None:
+def upgrade(bundle: Bundle, stub: Path, output: Path | None, means: Means) -> None:
     """Write `bundle` with the runtime in `stub`."""
     from runtime.edit import Change
 
-    _write(bundle, Change(stub=payload.load_runtime(stub)), output, sign)
+    _write(bundle, Change(stub=payload.load_runtime(stub)), output, means)
 
 
-def _write(
-    bundle: Bundle, change: Any, output: Path | None, sign: Callable[[bytes], str] | None
-) -> None:
+def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) -> None:
     from runtime import edit
     from runtime.output import require_new
 
     target = output or Path(bundle.path).resolve()
     if output:
         require_new(output, force=False)
-    edit.apply(bundle, target, change, tool=f"modelembed {__version__}", sign=sign)
-    if bundle.signature and sign is None:
+    edit.apply(
+        bundle,
+        target,
+        change,
+        tool=f"modelembed {__version__}",
+        sign=means.sign,
+        prewarm=means.prewarm,
+        say=lambda text: click.echo(f"note: {text}", err=True),
+    )
+    if bundle.signature and means.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)
     click.echo(f"wrote {target}", err=True)
 

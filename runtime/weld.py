@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,34 +74,59 @@ class Part:
     """Returns the SHA-256 of the original; called after `write`, so that both may overlap."""
 
 
+Last = Callable[[int], AbstractContextManager[Part]]
+"""Gives a part made out of a whole file, whose descriptor it gets, for as long as it is needed."""
+
+
 def weld(
     out: int,
     stub: Stub,
     parts: Sequence[Part],
     describe: Callable[[], Manifest],
     sign: Callable[[bytes], str] | None = None,
+    last: Last | None = None,
 ) -> Manifest:
     """Write the executable to the empty file `out`; return the manifest with all offsets.
 
     `describe` gives the rest of the manifest, and is called when the parts are written; `sign`
-    the text of a signature of the manifest's bytes.
+    the text of a signature of the manifest's bytes. `last` makes one more part, when `out` is
+    complete without it.
     """
     _append(out, stub.prefix)
-    placed = []
-    for part in parts:
-        offset = _pad(out, layout.SECTION_ALIGNMENT)
-        written = part.write(out)
-        original = part.digest()
-        placed.append(
-            replace(
-                part.section,
-                offset=offset,
-                length=written.length,
-                codec=written.codec,
-                sha256=original,
-                coded_sha256=written.sha256 or original,
-            )
-        )
+    placed = [_place(out, part) for part in parts]
+    if last:
+        end = os.lseek(out, 0, os.SEEK_CUR)
+        _finish(out, stub, placed, describe, None)
+        with last(out) as part:
+            os.ftruncate(out, end)
+            os.lseek(out, end, os.SEEK_SET)
+            placed.append(_place(out, part))
+    return _finish(out, stub, placed, describe, sign)
+
+
+def _place(out: int, part: Part) -> Section:
+    """Append a part; return its section."""
+    offset = _pad(out, layout.SECTION_ALIGNMENT)
+    written = part.write(out)
+    original = part.digest()
+    return replace(
+        part.section,
+        offset=offset,
+        length=written.length,
+        codec=written.codec,
+        sha256=original,
+        coded_sha256=written.sha256 or original,
+    )
+
+
+def _finish(
+    out: int,
+    stub: Stub,
+    placed: Sequence[Section],
+    describe: Callable[[], Manifest],
+    sign: Callable[[bytes], str] | None,
+) -> Manifest:
+    """Append what comes behind the sections."""
     manifest = replace(describe(), sections=tuple(placed), stub=stub.facts)
     encoded = manifest.encode()
     manifest_offset = _pad(out, layout.PKG_ALIGNMENT)
@@ -132,10 +158,11 @@ def weld_beside(
     parts: Sequence[Part],
     describe: Callable[[], Manifest],
     sign: Callable[[bytes], str] | None = None,
+    last: Last | None = None,
 ) -> Manifest:
     """Write the executable to `out` and its parts to the file `beside`, to be called `name`."""
     nothing = Stub(b"", [], b"", {})
-    inner = weld(beside, nothing, parts, lambda: Manifest(tool=describe().tool))
+    inner = weld(beside, nothing, parts, lambda: Manifest(tool=describe().tool), last=last)
     digest = layout.sha256(inner.encode()).hex()
     sidecar = Sidecar(name, os.fstat(beside).st_size, digest)
     return weld(out, stub, [], lambda: replace(describe(), sidecar=sidecar), sign)

@@ -75,7 +75,7 @@ def test_a_session_goes_on_where_it_was(chat: Program, tmp_path: Path) -> None:
     other.write_bytes(DEMO.read_bytes()[:-1] + b"\0")
     third = chat("-p", "What is my name?", "--session", str(path), "-m", str(other))
     assert "Your name is Ada.\n" == third.out
-    assert "it was saved with another model; its text is opened" in third.err
+    assert "it was computed with another model; its text is opened" in third.err
 
 
 def test_conversations_are_saved_and_opened_by_name(chat: Program, clean_home: Path) -> None:

@@ -38,7 +38,7 @@ LAYERS = (
     {"chunks"},
     {"screen", "options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "restore", "adapters", "weld"},
-    {"cache", "cfile", "composition"},
+    {"cache", "cfile", "composition", "beginning"},
     {"about"},
     {"model", "parts"},
     {"edit"},
@@ -46,7 +46,7 @@ LAYERS = (
     {"job"},
     {"engine"},
     {"conversation"},
-    {"keeper", "lora"},
+    {"keeper", "lora", "warmup"},
     {"chat"},
     {"session"},
     {"inspection", "talk", "bench", "doctor", "tools"},
@@ -60,8 +60,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # same way at build time and at run time. The engine itself is asked through the stub.
 ALLOWED: dict[str, set[str]] = {
     "bundle": {
-        "runtime", "about", "edit", "errors", "format", "output", "payload", "progress", "units",
-        "weld",
+        "runtime", "about", "beginning", "edit", "errors", "format", "output", "payload",
+        "progress", "units", "weld",
     },
     "check": {"errors", "units"},
     "cli": {
@@ -76,6 +76,9 @@ ALLOWED: dict[str, set[str]] = {
     "digest": {"folders", "source"},
     "engine": set(),  # runs before anything is installed
     "lint": {"errors", "gguf", "source"},
+    "prewarm": {
+        "beginning", "errors", "format", "parts", "progress", "source", "units", "weights", "weld",
+    },
     "probe": {"errors", "cpu", "libraries"},  # the proof itself; where the libraries lie
     "rebuild": {
         "edit", "errors", "format", "gguf", "machine", "parts", "payload", "progress", "restore",

@@ -121,7 +121,7 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
 
         for other, why in (
             ({**key, "model": "x"}, "another model"),
-            ({**key, "engine": "2"}, "another version of the engine"),
+            ({**key, "engine": "2"}, "another build of the engine"),
         ):
             conversation, kept = talk(two, other)
             kept.load(path)
