@@ -44,7 +44,7 @@ stub: $(SETUP)
 # The engine is compiled before the rest is installed: the package index has its source only.
 $(SETUP): pyproject.toml bundler/engine.py runtime/weights.c
 	@$(PYTHON) tools/prerequisites.py
-	@echo "== setting up $(VENV) (the first time compiles the engine: 10 minutes on 2 cores)"
+	@echo "== setting up $(VENV) (the first time compiles the engine: 15 minutes on 2 cores)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m bundler.engine
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'

@@ -34,7 +34,7 @@ ZIG = "ziglang==0.17.0"
 LIBOMP = "cmeel-libomp==21.1.8"  # LLVM's OpenMP, faster than ggml's own threads
 WHEEL = "wheel==0.45.1"
 AMX_SAFE_GCC = 13
-USUAL_MINUTES = 10
+USUAL_MINUTES = 15
 
 FLAGS = (
     "-DGGML_NATIVE=OFF",  # the building machine's CPU must not matter
