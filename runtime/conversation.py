@@ -14,7 +14,7 @@ from runtime.template import Message, Template
 
 OPENING = 32  # characters of a prompt's end that may tell how the answer begins
 RESERVE = 256
-"""Tokens kept free for an answer, at most a quarter of the context."""
+"""Tokens kept free for an answer: at most a quarter of the context, and what it may have."""
 
 
 class Tokenizer(Protocol):
@@ -113,11 +113,11 @@ class Conversation:
         self.stats = total = Stats(context_size=self.engine.context_size)
         try:
             while True:
-                prompt = self._fitting(answer)
-                begin = len(answer)
                 left = self.options.n_predict
                 if left >= 0:
                     left = max(0, left - total.generated_tokens)
+                prompt = self._fitting(answer, left)
+                begin = len(answer)
                 options = dataclasses.replace(self.options, n_predict=left)
                 self._running = running = self.engine.submit(prompt, options)
                 if self._cancelled:  # meanwhile: it was not there yet to be told
@@ -130,14 +130,13 @@ class Conversation:
                     total.add(running.stats)
                 full = total.reason == "context"
                 # Going on needs room, and room needs an older turn to drop.
-                if not full or len(answer) == begin or not self._drop_oldest():
+                if not full or len(answer) == begin or not self._droppable:
                     if full:
                         self._notify(
                             f"the answer was cut: the context of {self.engine.context_size} "
                             "tokens is full (give more with -c)"
                         )
                     break
-                self._notify("context full: the oldest turns were dropped, going on")
         except AppError:
             failed = True
             raise
@@ -150,25 +149,32 @@ class Conversation:
             else:
                 self.turns.append({"role": "assistant", "content": answer})
 
-    def _fitting(self, answer: str) -> list[int]:
-        """Return the prompt's tokens, with the oldest turns dropped until it leaves room."""
-        room = self.engine.context_size - min(RESERVE, self.engine.context_size // 4)
+    def _fitting(self, answer: str, left: int) -> list[int]:
+        """Return the prompt's tokens, with as few of the oldest turns dropped as leave room.
+
+        The answer may yet have `left` tokens, -1 for any number.
+        """
+        reserve = min(RESERVE, self.engine.context_size // 4)
+        if left >= 0:
+            reserve = min(reserve, max(left, 1))
         prompt = self._prompt(answer)
-        dropped = False
-        while len(prompt) > room and self._drop_oldest():
-            dropped = True
+        dropped = 0
+        while len(prompt) > self.engine.context_size - reserve and self._droppable:
+            dropped += self._droppable
+            del self.turns[: self._droppable]
             prompt = self._prompt(answer)
         if dropped:
-            self._notify("context full: the oldest turns were dropped")
+            turns = "turn was" if dropped == 1 else f"{dropped} turns were"
+            self._notify(
+                f"context full: the oldest {turns} dropped{', going on' if answer else ''}"
+            )
         return prompt
 
-    def _drop_oldest(self) -> bool:
-        """Drop the oldest question and answer, never the last question; tell if one went."""
+    @property
+    def _droppable(self) -> int:
+        """Return how many turns the oldest question and its answer are; 0 if it is the last."""
         users = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
-        if len(users) < 2:
-            return False
-        del self.turns[: users[1]]
-        return True
+        return users[1] if len(users) > 1 else 0
 
     def _prompt(self, answer: str) -> list[int]:
         messages: list[Message] = []

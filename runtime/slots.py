@@ -44,6 +44,11 @@ class Slots:
         return iter(self._slots)
 
     @property
+    def count(self) -> int:
+        """Return how many there are."""
+        return len(self._slots)
+
+    @property
     def full(self) -> bool:
         """Tell whether all are busy."""
         return all(slot.busy for slot in self._slots)

@@ -100,7 +100,23 @@ def test_oldest_turns_are_dropped_when_full_and_the_system_prompt_kept() -> None
     assert [
         "system: Be brief.\nuser: question 2\nassistant: answer\nuser: question 3\nassistant: "
     ] == talk.engine.prompts[3:]
-    assert ["context full: the oldest turns were dropped"] * 2 == talk.notices
+    assert ["context full: the oldest 2 turns were dropped"] * 2 == talk.notices
+
+
+@pytest.mark.parametrize(("limit", "dropped"), [(-1, 4), (100, 4), (20, 2), (8, 0)])
+def test_no_more_turns_are_dropped_than_the_answer_needs(limit: int, dropped: int) -> None:
+    talk = Talk(FakeEngine(*["answer"] * 4, context_size=200), system="Be brief.", n_predict=limit)
+    for number in range(3):
+        talk.ask(f"question {number}")
+    assert [] == talk.notices
+    before = talk.turns
+    talk.ask("question 3".ljust(47, "?"))
+
+    # The prompt takes 188 tokens, 35 of them for each question with its answer.
+    assert before[dropped:] == talk.turns[:-2]
+    told = [f"context full: the oldest {dropped} turns were dropped"] if dropped else []
+    assert told == talk.notices
+    assert talk.engine.prompts[-1].startswith("system: Be brief.\n")
 
 
 def test_answer_that_outgrows_the_context_goes_on() -> None:
@@ -113,7 +129,7 @@ def test_answer_that_outgrows_the_context_goes_on() -> None:
         "user: a?\nassistant: short\nuser: b?\nassistant: ",
         "user: b?\nassistant: one two three four five six seven ",
     ] == talk.engine.prompts[1:]
-    assert ["context full: the oldest turns were dropped, going on"] == talk.notices
+    assert ["context full: the oldest 2 turns were dropped, going on"] == talk.notices
     assert "stop" == talk.conversation.stats.reason
     assert (
         len("one two three four five six seven eight") == talk.conversation.stats.generated_tokens

@@ -95,6 +95,43 @@ def test_a_running_answer_goes_on_while_a_long_prompt_is_read() -> None:
 
 
 @in_child
+def test_questions_that_come_together_are_read_together() -> None:
+    from runtime import engine as module
+
+    sizes: list[int] = []
+    usual, module.GATHER = module.GATHER, 0.3
+    try:
+        with engine(parallel=8, context=1024) as eight:
+            decode = eight._batch.decode
+
+            def counted(context: object) -> int:
+                sizes.append(eight._batch.count)
+                return decode(context)
+
+            eight._batch.decode = counted  # type: ignore[method-assign]
+            prompts = [question(fact["question"]) for fact in facts()[:3]]
+            streams = []
+            for prompt in prompts:
+                streams.append(eight.submit(prompt))
+                time.sleep(0.01)
+            for stream in streams:
+                list(stream)
+        assert sum(map(len, prompts)) == sizes[0]
+        module.GATHER = 60
+        with engine() as one:  # where there is one slot, nobody is waited for
+            assert PARIS == read(one.submit(question(FRANCE)))
+        with engine(parallel=2) as two:
+            streams = [two.submit(question(FRANCE)) for _ in range(2)]
+            assert [PARIS, PARIS] == [read(stream) for stream in streams]
+            kept = two.submit(question(FRANCE))
+            two.close()
+            list(kept)
+            assert "cancelled" == kept.stats.reason
+    finally:
+        module.GATHER = usual
+
+
+@in_child
 def test_cancelling_takes_effect_at_once_and_leaves_the_others() -> None:
     with engine(parallel=2, context=1024) as two:
         kept = two.submit(question(FRANCE))
