@@ -321,9 +321,12 @@ function showTheme() {
 }
 
 function showProgram() {
-  const { name, greeting } = program.modelembed;
+  const { name, greeting, fallback } = program.modelembed;
   byId("brand").textContent = byId("welcome-name").textContent = name;
-  byId("welcome-text").textContent = greeting || "Ask anything. It stays on this machine.";
+  byId("welcome-text").textContent = greeting || "Ask anything.";
+  byId("elsewhere").hidden = !fallback;
+  byId("elsewhere-text").textContent =
+    `The model of this program could not be loaded. Answers come from ${fallback}: what you write is sent there.`;
 }
 
 function showThink() {

@@ -6,7 +6,8 @@ import { createParser } from "./vendor/eventsource-parser/parse.js";
  * @typedef {object} Properties  what `GET /props` says, as far as it is used
  * @property {{n_ctx: number, params: Record<string, number>}} default_generation_settings
  * @property {{name: string, greeting: string, system: string, licence: string, version: string,
- *   thinking: boolean}} modelembed
+ *   thinking: boolean, fallback?: string}} modelembed  `fallback` is where answers come from
+ *   instead, when the model could not be loaded and that is allowed
  */
 
 /**
