@@ -8,7 +8,7 @@ import { announce, byId, element, icon } from "./dom.js";
 import { properties, ServerError, useKey } from "./server.js";
 import { openSettings } from "./settings-sheet.js";
 import { Settings } from "./settings.js";
-import { askedKey, confirmed, openSheet, toast } from "./sheets.js";
+import { askedKey, confirmed, openSheet, toast, undoLast } from "./sheets.js";
 import { described, listen } from "./shortcuts.js";
 import { Sidebar } from "./sidebar.js";
 import { Store } from "./store.js";
@@ -50,6 +50,7 @@ const SHORTCUTS = [
   { does: "Conversation below", code: "ArrowDown", shown: ["↓"], modifier: "Alt", run: () => beside(1) },
   { does: "Rename a conversation, in the list", code: "F2", shown: ["F2"] },
   { does: "Delete a conversation, in the list", code: "Delete", shown: ["Del"] },
+  { does: "Take a deletion back", code: "KeyZ", shown: ["Z"], modifier: "Alt", run: undoLast },
   { does: "Show or hide the conversations", code: "KeyB", shown: ["B"], modifier: "Alt", run: () => sidebar.show(!sidebar.shown) },
   { does: "Light or dark", code: "KeyT", shown: ["T"], modifier: "Alt", run: switchTheme },
   { does: "Settings", code: "KeyS", shown: ["S"], modifier: "Alt", run: openSettingsSheet },

@@ -90,14 +90,26 @@ export function toast(text, undo) {
   const shown = element("div", { className: "toast" }, element("span", {}, text));
   const remove = () => shown.remove();
   if (undo) {
-    const click = () => {
+    const onclick = () => {
       remove();
       undo();
     };
-    shown.append(element("button", { type: "button", onclick: click }, "Undo"));
+    shown.append(element("button", { type: "button", onclick }, "Undo"));
   }
   byId("toasts").replaceChildren(shown); // one at a time
-  setTimeout(remove, undo ? UNDO : TOAST);
+  let timer = setTimeout(remove, undo ? UNDO : TOAST);
+  for (const name of ["pointerenter", "focusin"]) shown.addEventListener(name, () => clearTimeout(timer));
+  for (const name of ["pointerleave", "focusout"]) {
+    shown.addEventListener(name, () => {
+      clearTimeout(timer);
+      timer = setTimeout(remove, TOAST);
+    });
+  }
+}
+
+/** Take back what was said last, if it can be. */
+export function undoLast() {
+  byId("toasts").querySelector("button")?.click();
 }
 
 /**
