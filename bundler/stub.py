@@ -48,6 +48,9 @@ SHIPPED = (
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
 
+VENDORED = Path("runtime", "page", "vendor")
+"""Libraries that the page brings along; `packages.json` lists them, each folder has a licence."""
+
 
 def build(say: Callable[[str], None], *, force: bool = False, variants: Path | None = None) -> Path:
     """Return the stub's path, built now unless the cache has it.
@@ -242,6 +245,15 @@ def _licenses() -> Iterator[dict[str, str]]:
             "version": distribution.version,
             "license": license_name.splitlines()[0] if license_name else "see below",
             "text": text or license_name,
+        }
+    vendor = _root() / VENDORED
+    for package in json.loads((vendor / "packages.json").read_text()):
+        files = sorted((vendor / package["folder"]).glob("LICENSE*"))
+        yield {
+            "name": package["name"],
+            "version": package["version"],
+            "license": package["license"],
+            "text": "\n\n".join(file.read_text(encoding="utf-8") for file in files),
         }
     for path in sorted(texts.glob("*.txt")):
         head, _, text = path.read_text().partition("\n")
