@@ -43,9 +43,13 @@ STEPS = {
 
 SHIPPED = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
-    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed",
+    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed", "starlette",
+    "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
+
+VENDORED = Path("runtime", "page", "vendor")
+"""Libraries that the page brings along; `packages.json` lists them, each folder has a licence."""
 
 
 def build(say: Callable[[str], None], *, force: bool = False, variants: Path | None = None) -> Path:
@@ -149,7 +153,8 @@ def _identity(extra: list[Path]) -> str:
     """
     digest = hashlib.sha256()
     code = _root() / "runtime"
-    sources = sorted([*code.glob("**/*.py"), *code.glob("*.c")])
+    page = (path for path in (code / "page").rglob("*") if path.is_file())
+    sources = sorted([*code.glob("**/*.py"), *code.glob("*.c"), *page])
     recipe = [_recipe(), Path(probe.__file__), Path(__file__)]
     for path in [*sources, *recipe, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -240,6 +245,15 @@ def _licenses() -> Iterator[dict[str, str]]:
             "version": distribution.version,
             "license": license_name.splitlines()[0] if license_name else "see below",
             "text": text or license_name,
+        }
+    vendor = _root() / VENDORED
+    for package in json.loads((vendor / "packages.json").read_text()):
+        files = sorted((vendor / package["folder"]).glob("LICENSE*"))
+        yield {
+            "name": package["name"],
+            "version": package["version"],
+            "license": package["license"],
+            "text": "\n\n".join(file.read_text(encoding="utf-8") for file in files),
         }
     for path in sorted(texts.glob("*.txt")):
         head, _, text = path.read_text().partition("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ from runtime import (
 )
 from runtime.cfile import DecodingFile, File, RangeFile
 from runtime.conversation import Conversation, tokens_of
+from runtime.embedder import Embedder
 from runtime.engine import Engine, state_form
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.format import Section
@@ -89,6 +91,12 @@ class Session:
             notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
         self.model = self._load()
         self.engine = Engine(self.model, options, self.plan.context)
+        self.embedder = Embedder(
+            self.model,
+            options,
+            declared=source.header.hyper("pooling_type"),
+            threads=self.engine.threads,
+        )
         self.lora = Lora(self.model, self.engine, source.bundle)
         self.lora.use(options.lora)
         self.conversation = Conversation(
@@ -99,6 +107,7 @@ class Session:
 
     def close(self) -> None:
         """Free everything the engine holds."""
+        self.embedder.close()
         self.engine.close()
         self.model.close()
 
@@ -121,6 +130,8 @@ class Session:
         Others are restored into a file in memory and mapped, which processes can share.
         """
         source = self.source
+        if source.restored is not None:
+            return RangeFile(source.restored, 0)
         if not source.compressed:
             return RangeFile(source.fd, source.offset)
         assert source.bundle is not None and source.bundle.model is not None
@@ -210,7 +221,7 @@ class Session:
                 "(choose another with --chat-template)"
             )
             text = template.FALLBACK
-        self._template_text = text
+        self.template_text = text
         self.markers = thinking.markers(text)
         if not self.options.think and not thinking.switchable(text):
             notify("the model's template has no switch for thinking: --no-think is ignored")
@@ -218,7 +229,7 @@ class Session:
 
     def _dated_template(self, now: Callable[[], datetime]) -> template.Template:
         return template.make(
-            self._template_text,
+            self.template_text,
             bos=self.model.bos,
             eos=self.model.eos,
             think=self.options.think,
@@ -270,6 +281,24 @@ def engine_key(header: Header, context: int) -> dict[str, str]:
         "cache": state_form(),
         "positions": beginning.positions(header, context),
     }
+
+
+def restored(source: Source, options: Options) -> Source:
+    """Return `source` with its model restored, for processes that are to share it."""
+    if not source.compressed:
+        return source
+    assert source.bundle is not None and source.bundle.model is not None
+    bundle, section = source.bundle, source.bundle.model
+    threads = options.threads or machine.physical_cores()
+    with progress(f"unpacking {gigabytes(source.size)}") as update:
+        if options.cache:
+            limit = options.cache_size
+            fd = cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
+        else:
+            fd = restore.restore(
+                bundle, section, threads=threads, memfd=options.memfd, progress=update
+            )
+    return dataclasses.replace(source, restored=fd)
 
 
 def start_engine(options: Options) -> cpu.Choice:

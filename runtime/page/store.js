@@ -1,0 +1,174 @@
+/** Keep conversations in this browser, and tell other windows of the page when they change. */
+
+import { openDB } from "./vendor/idb/idb.js";
+import { merged } from "./conversation.js";
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {{id: string, title: string, created: number, updated: number}} Summary */
+/** @typedef {Summary & {found?: string}} Found  `found` is the text around what was searched for */
+
+const NAME = "modelembed";
+const CONVERSATIONS = "conversations";
+const AROUND = 40; // characters before what was found
+
+/** Sends `change` when a conversation was saved or removed, here or in another window. */
+export class Store extends EventTarget {
+  /** @type {Map<string, Summary>} */
+  #summaries = new Map();
+  /** @type {BroadcastChannel} */
+  #windows;
+  #database;
+
+  /** @param {any} database */
+  constructor(database) {
+    super();
+    this.#database = database;
+    this.#windows = new BroadcastChannel(NAME);
+    this.#windows.onmessage = async (message) => {
+      await this.#note(message.data.id);
+      this.#changed(message.data.id, true);
+    };
+  }
+
+  /** Return the store of this browser, or one that forgets if the browser keeps nothing. */
+  static async open() {
+    let database;
+    try {
+      database = await openDB(NAME, 1, {
+        upgrade: (made) => made.createObjectStore(CONVERSATIONS, { keyPath: "id" }),
+      });
+    } catch (error) {
+      console.warn("conversations are not kept:", error);
+      database = new Forgetful();
+    }
+    const store = new Store(database);
+    for (const conversation of await database.getAll(CONVERSATIONS)) store.#summarize(conversation);
+    return store;
+  }
+
+  /** Whether conversations are still there when the window is closed. */
+  get lasting() {
+    return !(this.#database instanceof Forgetful);
+  }
+
+  /** @returns {Summary[]} the newest first */
+  list() {
+    return [...this.#summaries.values()].sort((one, two) => two.updated - one.updated);
+  }
+
+  /** @param {string} id @returns {Promise<Conversation | undefined>} */
+  get(id) {
+    return this.#database.get(CONVERSATIONS, id);
+  }
+
+  /** @returns {Promise<Conversation[]>} */
+  all() {
+    return this.#database.getAll(CONVERSATIONS);
+  }
+
+  /**
+   * Keep a conversation; messages that another window has added to it stay.
+   * @param {Conversation} conversation
+   */
+  async save(conversation) {
+    const transaction = this.#database.transaction(CONVERSATIONS, "readwrite");
+    const kept = await transaction.store.get(conversation.id);
+    await transaction.store.put(kept ? merged(kept, conversation) : conversation);
+    await transaction.done;
+    this.#summarize(conversation);
+    this.#tell(conversation.id);
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    await this.#database.delete(CONVERSATIONS, id);
+    this.#summaries.delete(id);
+    this.#tell(id);
+  }
+
+  /**
+   * Return the conversations that hold all words of `query`, the newest first.
+   * @param {string} query
+   * @returns {Promise<Found[]>}
+   */
+  async search(query) {
+    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+    if (!words.length) return this.list();
+    /** @type {Found[]} */
+    const found = [];
+    for (const conversation of await this.all()) {
+      const texts = [conversation.title, ...conversation.messages.map((message) => message.content)];
+      const lower = texts.map((text) => text.toLowerCase());
+      if (!words.every((word) => lower.some((text) => text.includes(word)))) continue;
+      const index = lower.findIndex((text, at) => at > 0 && text.includes(words[0]));
+      const summary = summaryOf(conversation);
+      found.push(index < 0 ? summary : { ...summary, found: around(texts[index], words[0]) });
+    }
+    return found.sort((one, two) => two.updated - one.updated);
+  }
+
+  /** @param {Conversation} conversation */
+  #summarize(conversation) {
+    this.#summaries.set(conversation.id, summaryOf(conversation));
+  }
+
+  /** @param {string} id */
+  async #note(id) {
+    const conversation = await this.get(id);
+    if (conversation) this.#summarize(conversation);
+    else this.#summaries.delete(id);
+  }
+
+  /** @param {string} id */
+  #tell(id) {
+    this.#windows.postMessage({ id });
+    this.#changed(id, false);
+  }
+
+  /** @param {string} id @param {boolean} elsewhere */
+  #changed(id, elsewhere) {
+    this.dispatchEvent(new CustomEvent("change", { detail: { id, elsewhere } }));
+  }
+}
+
+/** What stands in for the database where a browser gives none, as some do in private windows. */
+class Forgetful {
+  /** @type {Map<string, Conversation>} */
+  #kept = new Map();
+
+  /** @param {string} _ @param {string} id */
+  async get(_, id) {
+    return this.#kept.get(id);
+  }
+
+  async getAll() {
+    return [...this.#kept.values()];
+  }
+
+  /** @param {string} _ @param {string} id */
+  async delete(_, id) {
+    this.#kept.delete(id);
+  }
+
+  transaction() {
+    return {
+      store: {
+        get: async (/** @type {string} */ id) => this.#kept.get(id),
+        put: async (/** @type {Conversation} */ value) => this.#kept.set(value.id, value),
+      },
+      done: Promise.resolve(),
+    };
+  }
+}
+
+/** @param {Conversation} conversation @returns {Summary} */
+function summaryOf({ id, title, created, updated }) {
+  return { id, title, created, updated };
+}
+
+/** @param {string} text @param {string} word */
+function around(text, word) {
+  const at = text.toLowerCase().indexOf(word);
+  const begin = Math.max(0, at - AROUND);
+  return (begin ? "…" : "") + text.slice(begin, at + word.length + 2 * AROUND).replace(/\s+/g, " ");
+}

@@ -1,0 +1,160 @@
+"""Serve a model: from options to a server that ends when it is told to."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime import about as facts
+from runtime import fallback, machine, terminal
+from runtime.errors import AppError, UsageError
+from runtime.model import Source
+from runtime.options import Options
+from runtime.payload import Bundle
+from runtime.server import app, assets, listener
+from runtime.server.guard import Rules, own_names
+from runtime.server.listener import Listener
+from runtime.server.metrics import Metrics
+from runtime.server.remote import Remote
+from runtime.server.service import About, Service
+from runtime.server.supervisor import Supervisor
+from runtime.session import Session, frozen_folder, pick, restored
+from runtime.tools import read_text
+
+KEY_VARIABLE = "MODELEMBED_API_KEY"
+MEGABYTE = 1_000_000
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+def run(
+    bundle: Bundle | None,
+    options: Options,
+    path: Path | None,
+    embedded: bool | None,
+    *,
+    unguarded: bool = False,
+    browser: bool = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    `unguarded` says that no key is wanted, whoever can reach the address; `browser` opens one.
+    Raise AppError where the server cannot begin.
+    """
+    rules = rules_of(options, unguarded=unguarded)
+    listener.check_certificate(options)
+    elsewhere = fallback.of(options)
+    try:
+        source: Source | AppError = pick(bundle, path, embedded)
+    except UsageError:
+        raise
+    except AppError as exc:
+        if elsewhere is None:
+            raise
+        source = exc
+    sock = listener.bind(options)
+    address = listener.url(sock, options)
+    files = assets.read(page_folder())
+    shared = Metrics.shared(options.workers)
+
+    def started() -> None:
+        print(f"listening on {address}", file=sys.stderr, flush=True)
+        if browser:
+            threading.Thread(target=terminal.open_browser, args=(address,), daemon=True).start()
+
+    def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
+        metrics = Metrics(shared, options.workers, number)
+        tell = notify if number == 0 else lambda _: None
+        try:
+            if isinstance(source, AppError):
+                raise source
+            session = Session(source, options, tell)
+        except UsageError:
+            raise
+        except AppError as exc:
+            if elsewhere is None:
+                raise
+            tell(elsewhere.notice(exc))
+            name = facts.program_name(bundle)
+            remote = Remote(elsewhere, options, name, rules.body_max)
+            application = app.build_remote(remote, rules, files, metrics)
+            Listener(application, options, started=ready, cut=remote.stop).serve_on(sock, life)
+            return
+        try:
+            service = Service(session, metrics, about_of(bundle, options, session.source))
+            application = app.build(service, rules, files)
+            Listener(application, options, started=ready, cut=service.stop).serve_on(sock, life)
+        finally:
+            metrics.set("workers", 0)
+            session.close()
+
+    if options.workers == 1:
+        work(0, None, started)
+        return
+    cores = machine.physical_cores()
+    options = dataclasses.replace(
+        options, threads=options.threads or max(1, cores // options.workers)
+    )
+    if isinstance(source, Source):
+        source = restored(source, options)
+    Supervisor(work, options.workers, grace=options.grace, started=started).run()
+
+
+def rules_of(options: Options, *, unguarded: bool) -> Rules:
+    """Return who may ask; raise UsageError where anybody could."""
+    loopback = options.host.startswith(LOOPBACK)
+    keys = keys_of(options)
+    if not loopback and not keys and not unguarded:
+        raise UsageError(
+            f"whoever can reach {options.host} could use this server",
+            hint="ask for a key with --api-key KEY, or let everybody in with --no-api-key",
+        )
+    if keys and unguarded:
+        raise UsageError("--api-key and --no-api-key contradict each other")
+    if not keys and (not loopback or "*" in options.cors_origin):
+        print(
+            "warning: no API key is asked for: everybody who can reach "
+            f"{options.host}:{options.port} can use this server",
+            file=sys.stderr,
+        )
+    return Rules(
+        keys,
+        own_names(options.allow_host, loopback=loopback),
+        loopback,
+        frozenset(origin.lower().rstrip("/") for origin in options.cors_origin),
+        int(options.max_body * MEGABYTE),
+        options.access_log,
+    )
+
+
+def keys_of(options: Options) -> tuple[str, ...]:
+    """Return the API keys from option, file and environment."""
+    found = [*options.api_key.split(","), *os.environ.get(KEY_VARIABLE, "").split(",")]
+    if options.api_key_file:
+        found += read_text(Path(options.api_key_file)).splitlines()
+    return tuple(key.strip() for key in found if key.strip())
+
+
+def about_of(bundle: Bundle | None, options: Options, source: Source) -> About:
+    """Return what the program says about itself and the model."""
+    name = facts.program_name(bundle)
+    manifest = source.bundle.manifest if source.bundle else None
+    own = str(source.header.metadata.get("general.name") or "")
+    alias = options.alias or (manifest.name if manifest else "") or own or "model"
+    licence = str(manifest.model.get("license", "")) if manifest else ""
+    return About(name, alias, licence)
+
+
+def page_folder() -> Path:
+    """Return where the page's files are, frozen or not."""
+    if frozen := frozen_folder():
+        return frozen / "page"
+    return Path(facts.__file__).parent / "page"
+
+
+def notify(text: str) -> None:
+    """Tell whoever started the server something."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
