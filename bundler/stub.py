@@ -43,7 +43,8 @@ STEPS = {
 
 SHIPPED = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
-    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed",
+    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed", "starlette",
+    "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
 
@@ -152,7 +153,8 @@ def _identity(extra: list[Path]) -> str:
     """
     digest = hashlib.sha256()
     code = _root() / "runtime"
-    sources = sorted([*code.glob("**/*.py"), *code.glob("*.c")])
+    page = (path for path in (code / "page").rglob("*") if path.is_file())
+    sources = sorted([*code.glob("**/*.py"), *code.glob("*.c"), *page])
     recipe = [_recipe(), Path(probe.__file__), Path(__file__)]
     for path in [*sources, *recipe, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

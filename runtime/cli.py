@@ -13,11 +13,20 @@ import click
 
 from runtime import about, payload, tools
 from runtime.errors import AppError, UsageError
-from runtime.flags import model_options, normalised, runtime_options, settled, some_options
+from runtime.flags import (
+    model_options,
+    normalised,
+    runtime_options,
+    serving_options,
+    settled,
+    some_options,
+)
 from runtime.payload import Bundle
 from runtime.terminal import interrupt_once, piped_text, use_utf8
 
 INTERRUPTED = 130
+PARALLEL = 4
+"""Answers that a server computes at once, unless told otherwise."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -150,6 +159,29 @@ def chat(
     from runtime import talk
 
     talk.run(bundle, options, ask_first, interactive, model, embedded, report)
+
+
+@main.command()
+@click.option("--open", "browser", is_flag=True, help="open the page in the browser")
+@click.option("--no-api-key", "unguarded", is_flag=True,
+              help="let everybody in who can reach the address")  # fmt: skip
+@model_options
+@serving_options
+@click.pass_obj
+def serve(
+    bundle: Bundle | None,
+    /,
+    browser: bool,
+    unguarded: bool,
+    model: Path | None,
+    embedded: bool | None,
+    **given: Any,
+) -> None:
+    """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
+    options = settled(bundle, given, parallel=PARALLEL)
+    from runtime.server import run as serving
+
+    serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
 
 
 @main.command()

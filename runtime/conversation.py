@@ -85,7 +85,7 @@ class Conversation:
         while self.turns:
             turn = self.turns.pop()
             if turn["role"] == "user":
-                return turn["content"]
+                return str(turn["content"])
         return ""
 
     def clear(self) -> None:

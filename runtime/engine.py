@@ -12,6 +12,7 @@ import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from runtime import llama, machine
@@ -22,14 +23,39 @@ from runtime.llama import api, log
 from runtime.model import Model
 from runtime.options import Options
 from runtime.slots import Slots
+from runtime.stats import Stats
 from runtime.stream import Stream
 
 CHUNK = 64
 """Prompt tokens computed in one step while answers run: what they wait for at most."""
 RESERVE = 64
 """Tokens of room that an answer must have at its start, or as many as it may have."""
-WAITING_MAX = 64
 NO_ROOM, ABORTED = 1, 2  # of llama_decode's codes, those that are no failure
+
+
+@dataclass(frozen=True)
+class SlotStatus:
+    """What a sequence does."""
+
+    number: int
+    busy: bool
+    held: int
+    """Tokens whose state it holds."""
+    stats: Stats | None
+    """The costs so far of the answer that it works on."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the engine does."""
+
+    slots: tuple[SlotStatus, ...]
+    waiting: int
+    """Answers without a slot."""
+    steps: int
+    """Batches computed so far."""
+    busy_steps: int
+    """The sequences in each of them, summed up."""
 
 
 class Engine:
@@ -58,6 +84,8 @@ class Engine:
                 hint="try a smaller one with -c",
             )
         self.context_size = int(api.llama_n_ctx(self._context))
+        self.generates = bool(api.llama_get_memory(self._context))
+        """Whether the model can go on with a text; some only turn it into vectors."""
         self._abort = llama.abort_flag(self._context)
         self._batch = Batch(int(api.llama_n_batch(self._context)))
         self._slots = Slots(self._context, options.parallel, rewinds=model.rewinds)
@@ -66,6 +94,7 @@ class Engine:
         self._waiting: deque[Job] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._closing = False
+        self.steps = self.busy_steps = 0
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
         self._thread.start()
@@ -83,6 +112,11 @@ class Engine:
         likeliest ones. Raise ModelError when the prompt is empty or does not fit into the
         context, UsageError when an option is wrong, Busy when too many are waiting.
         """
+        if not self.generates:
+            raise ModelError(
+                "this model gives no answers, it only turns texts into vectors",
+                hint="serve it, and ask for embeddings",
+            )
         if not prompt:
             raise ModelError("the prompt is empty", hint="ask something")
         if len(prompt) >= self.context_size:
@@ -96,16 +130,31 @@ class Engine:
             with self._wake:
                 if self._closing:
                     raise ModelError("the engine is closed")
-                if sum(not waiting.feed.cancelled for waiting in self._waiting) >= WAITING_MAX:
-                    raise Busy(
-                        f"{WAITING_MAX} questions are waiting already", hint="try again later"
-                    )
+                most = self.options.queue
+                if sum(not waiting.feed.cancelled for waiting in self._waiting) >= most:
+                    raise Busy(f"{most} questions are waiting already", hint="try again later")
                 self._waiting.append(job)
                 self._wake.notify()
         except AppError:
             job.close()
             raise
         return Stream(job.feed)
+
+    def status(self) -> Status:
+        """Return what the sequences do at this moment; safe from any thread."""
+        with self._wake:
+            busy = {job.slot.number: job for job in self._jobs if job.slot}
+            waiting = len(self._waiting)
+        slots = tuple(
+            SlotStatus(
+                slot.number,
+                slot.number in busy,
+                len(slot.held),
+                busy[slot.number].feed.stats if slot.number in busy else None,
+            )
+            for slot in self._slots
+        )
+        return Status(slots, waiting, self.steps, self.busy_steps)
 
     def state_of(self, tokens: Sequence[int]) -> bytes:
         """Return the state of exactly `tokens`, computed where it is not there, for `adopt`."""
@@ -222,10 +271,10 @@ class Engine:
         """Give slots to those who wait, in order, while there is room for their answers."""
         while self._waiting and not self._slots.full:
             job = self._waiting[0]
-            shared = self._slots.shared(job.tokens)
+            shared = self._slots.shared(job.tokens) if job.reuses else 0
             if self._jobs and self._room() < len(job.tokens) - shared + min(job.left, RESERVE):
                 return
-            slot = self._slots.take(job.tokens)
+            slot = self._slots.take(job.tokens, reuse=job.reuses)
             if slot is None:
                 return
             with self._wake:
@@ -275,11 +324,15 @@ class Engine:
         if status:
             self._failed(parts, status)
             return
+        self.steps += 1
+        self.busy_steps += len(parts)
         for job, chunk, index in places:
             assert job.slot is not None
             job.slot.held.extend(chunk)
             if index is not None:
                 self._advance(job, index)
+            else:
+                job.read()
 
     def _advance(self, job: Job, index: int) -> None:
         """Choose the next token of a job whose tokens are all computed."""

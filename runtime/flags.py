@@ -13,6 +13,7 @@ import click
 from runtime.errors import UsageError
 from runtime.options import FIELDS, Options, kind
 from runtime.payload import Bundle
+from runtime.serve_options import ServeOptions
 from runtime.tools import read_text
 
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
@@ -25,6 +26,9 @@ FILE_FLAGS = {
     "--json-schema-file": "--json-schema",
     "-jf": "--json-schema",
 }
+SERVING = ServeOptions.__dataclass_fields__
+CHATTING = ("session", "color", "markdown", "stats")
+"""Options that mean nothing to a server."""
 COLOR_VALUES = (["auto"], ["on"], ["off"])
 
 
@@ -58,8 +62,13 @@ def normalised(arguments: Sequence[str]) -> list[str]:
 
 
 def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add a click option for every runtime option; what is not given stays None."""
-    return some_options(*FIELDS)(command)
+    """Add a click option for what a chat goes by; what is not given stays None."""
+    return some_options(*(name for name in FIELDS if name not in SERVING))(command)
+
+
+def serving_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add a click option for what a server goes by."""
+    return some_options(*(name for name in FIELDS if name not in CHATTING))(command)
 
 
 def some_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -105,9 +114,9 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     )(command)  # fmt: skip
 
 
-def settled(bundle: Bundle | None, given: dict[str, Any]) -> Options:
-    """Return the options: built in, then baked in, then given; the last one wins."""
-    options = Options()
+def settled(bundle: Bundle | None, given: dict[str, Any], **usual: Any) -> Options:
+    """Return the options: built in (or `usual`), then baked in, then given; the last one wins."""
+    options = Options(**usual)
     if bundle:
         options = options.merged(bundle.manifest.defaults, "baked-in ")
     chosen = {key: value for key, value in given.items() if value not in (None, ())}

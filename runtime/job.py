@@ -12,7 +12,7 @@ from runtime.model import Model
 from runtime.options import Options
 from runtime.sampling import Sampler
 from runtime.slots import Slot
-from runtime.stream import Chosen, Feed, Piece
+from runtime.stream import Chosen, Feed, Piece, Reading
 from runtime.text import Text
 
 
@@ -32,12 +32,14 @@ class Job:
         self.tokens = list(prompt)
         """The prompt and the answer so far."""
         self.slot: Slot | None = None
+        self.reuses = options.cache_prompt
         self.shared = 0
         """Tokens that it had in common with a running answer when it started."""
         stats = self.feed.stats
         stats.prompt_tokens, stats.context_size = len(prompt), context_size
         self._model = model
         self._limit = options.n_predict
+        self._special = options.special
         # Where a grammar is complete, nothing but an end can follow.
         self._endless = options.ignore_eos and not (options.grammar or options.json_schema)
         self._alternatives = alternatives
@@ -72,6 +74,14 @@ class Job:
             self.feed.stats.queue_seconds = self._begun - self._submitted
             self.feed.stats.cached_tokens = len(slot.held)
 
+    def read(self) -> None:
+        """Tell the reader that another part of the prompt is done."""
+        if self.slot and not self._first:
+            stats = self.feed.stats
+            seconds = time.perf_counter() - self._begun
+            held = len(self.slot.held)
+            self.feed.read(Reading(stats.prompt_tokens, stats.cached_tokens, held, seconds))
+
     def advance(self, context: Any, index: int) -> str:
         """Choose a token by the logits at `index`; return why the answer ends, "" if it goes on.
 
@@ -95,8 +105,9 @@ class Job:
             self._chosen.append(self._sampler.chosen(context, index, token, self._alternatives))
         self.tokens.append(token)
         self._unsaid.append(token)
-        self._say(self._text.feed(self._model.piece(token)))
+        self._say(self._text.feed(self._model.piece(token, special=self._special)))
         if self._text.stopped:
+            stats.stopped_by = self._text.stopped
             return "stop"
         if not self.left:
             return "length"

@@ -114,7 +114,7 @@ class Model:
         self._vocab = api.llama_model_get_vocab(self.handle)
         self.vocab_size = int(api.llama_vocab_n_tokens(self._vocab))
         self.trained_context = int(api.llama_model_n_ctx_train(self.handle))
-        self._pieces: dict[int, bytes] = {}
+        self._pieces: dict[tuple[int, bool], bytes] = {}
 
     def close(self) -> None:
         """Free the model; contexts made from it must be freed before."""
@@ -139,29 +139,35 @@ class Model:
         found = api.llama_model_chat_template(self.handle, None)
         return found.decode("utf-8", "replace") if found else ""
 
-    def tokenize(self, text: str, *, beginning: bool) -> list[int]:
-        """Return the tokens of `text`; `beginning` adds what the model wants at the start."""
+    def tokenize(self, text: str, *, beginning: bool, special: bool = True) -> list[int]:
+        """Return the tokens of `text`; `beginning` adds what the model wants at the start.
+
+        Without `special` the spelling of a control token is text like any other.
+        """
         data = text.encode("utf-8", "surrogateescape")
         room = len(data) + 8
         while True:
             tokens = (ctypes.c_int32 * room)()
-            count = api.llama_tokenize(self._vocab, data, len(data), tokens, room, beginning, True)
+            count = api.llama_tokenize(
+                self._vocab, data, len(data), tokens, room, beginning, special
+            )
             if count >= 0:
                 return list(tokens[:count])
             room = -count
 
-    def piece(self, token: int) -> bytes:
-        """Return the bytes that `token` stands for, none for control tokens."""
-        if token not in self._pieces:
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """Return the bytes that `token` stands for; with `special` those of control tokens, too."""
+        key = token, special
+        if key not in self._pieces:
             room = 64
             while True:
                 buffer = ctypes.create_string_buffer(room)
-                count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+                count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
                 if count >= 0:
-                    self._pieces[token] = buffer.raw[:count]
+                    self._pieces[key] = buffer.raw[:count]
                     break
                 room = -count
-        return self._pieces[token]
+        return self._pieces[key]
 
     def token_text(self, token: int) -> str:
         """Return a token's own spelling, control tokens included; empty for no token."""

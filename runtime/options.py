@@ -17,13 +17,14 @@ from typing import Any
 from runtime.errors import UsageError
 from runtime.option import option
 from runtime.sampling_options import SamplingOptions
+from runtime.serve_options import ServeOptions
 
 INT_MAX = 2**31 - 1  # the engine's integers
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True)
-class Options(SamplingOptions):
+class Options(SamplingOptions, ServeOptions):
     """What a run of the executable goes by. The last source wins: built in, baked in, flags."""
 
     system: str = option(
@@ -126,6 +127,10 @@ class Options(SamplingOptions):
         help="layers to put on a GPU, where this build has support for one",
         aliases=("n_gpu_layers",),
     )
+    cache_prompt: bool = option(
+        True, "--cache-prompt", help="keep what was computed, and compute no beginning twice"
+    )
+    special: bool = option(False, "--special", help="show control tokens in answers")
     ignore_eos: bool = option(False, "--ignore-eos", help="go on when the model wants to stop")
     fit: bool = option(True, "--fit", help="check memory first, and shrink the context to fit")
     repack: bool = option(True, "--repack", help="rearrange weights for faster prompts")

@@ -26,6 +26,7 @@ from runtime import (
 )
 from runtime.cfile import DecodingFile, File, RangeFile
 from runtime.conversation import Conversation
+from runtime.embedder import Embedder
 from runtime.engine import Engine
 from runtime.errors import ModelError, UsageError
 from runtime.format import Section
@@ -81,6 +82,12 @@ class Session:
             notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
         self.model = self._load()
         self.engine = Engine(self.model, options, self.plan.context)
+        self.embedder = Embedder(
+            self.model,
+            options,
+            declared=source.header.hyper("pooling_type"),
+            threads=self.engine.threads,
+        )
         self.lora = Lora(self.model, self.engine, source.bundle)
         self.lora.use(options.lora)
         self.conversation = Conversation(
@@ -90,6 +97,7 @@ class Session:
 
     def close(self) -> None:
         """Free everything the engine holds."""
+        self.embedder.close()
         self.engine.close()
         self.model.close()
 
@@ -162,6 +170,7 @@ class Session:
                 "(choose another with --chat-template)"
             )
             text = template.FALLBACK
+        self.template_text = text
         self.markers = thinking.markers(text)
         if not self.options.think and not thinking.switchable(text):
             notify("the model's template has no switch for thinking: --no-think is ignored")

@@ -53,8 +53,10 @@ class Slots:
         busy = (slot for slot in self._slots if slot.busy)
         return max((self._usable(slot, tokens) for slot in busy), default=0)
 
-    def take(self, tokens: list[int]) -> Slot | None:
+    def take(self, tokens: list[int], *, reuse: bool = True) -> Slot | None:
         """Return a slot for `tokens`, holding as many of the first ones as any does.
+
+        Without `reuse` it holds none.
 
         The last one is never among them: its logits are what the answer starts from. Return
         None when all slots are busy.
@@ -63,7 +65,7 @@ class Slots:
         if not free:
             return None
         source = max(self._slots, key=lambda slot: (self._usable(slot, tokens), not slot.busy))
-        common = self._usable(source, tokens)
+        common = self._usable(source, tokens) if reuse else 0
         others = [slot for slot in free if slot is not source]
         # A conversation that goes on is taken over; one that merely begins alike is kept.
         if not source.busy and (not others or 2 * common >= len(source.held)):

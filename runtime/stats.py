@@ -21,6 +21,8 @@ class Stats:
     context_size: int = 0
     reason: str = ""
     """Why the answer ended: stop, length, context, cancelled or error."""
+    stopped_by: str = ""
+    """The stop string that ended it, if one did."""
     queue_seconds: float = 0.0
     """Waiting for other answers before the work began."""
 

@@ -13,15 +13,24 @@ from runtime.llama import api
 
 FALLBACK = "chatml"
 
-Message = Mapping[str, str]
-"""A message has a `role` (system, user or assistant) and a `content`."""
+Message = Mapping[str, Any]
+"""A message has a `role` (system, user or assistant) and a `content`; with tools, more."""
 
 
 class Template(Protocol):
     """Renders messages, ending where the assistant's answer begins."""
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """Return the prompt; raise ModelError where the template refuses."""
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+    ) -> str:
+        """Return the prompt; raise ModelError where the template refuses.
+
+        `tools` are functions as OpenAI describes them, `variables` what the template may ask for.
+        """
 
 
 def make(text: str, *, bos: str = "", eos: str = "", think: bool = True) -> Template:
@@ -53,8 +62,14 @@ class NamedTemplate:
     def __init__(self, name: str) -> None:
         self.name = name.encode()
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """Return the prompt for `messages`."""
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+    ) -> str:
+        """Return the prompt for `messages`; there is no place for tools and variables."""
         chat = (api.llama_chat_message * len(messages))()
         for slot, message in zip(chat, messages, strict=True):
             slot.role = message["role"].encode()
@@ -100,24 +115,29 @@ class JinjaTemplate:
         except Exception as exc:
             raise _broken(f"does not parse: {exc}") from exc
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+    ) -> str:
         """Return the prompt; a system message the template refuses goes to the first user."""
+        given = {**self._constants, **variables, "tools": [*tools] or None}
         try:
-            return self._render(messages)
+            return self._render(messages, given)
         except ModelError:
             if len(messages) < 2 or messages[0]["role"] != "system":
                 raise
             system, first, *rest = messages
             merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
-            return self._render([merged, *rest])
+            return self._render([merged, *rest], given)
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
         try:
             return self._template.render(
                 messages=[dict(message) for message in messages],
-                add_generation_prompt=True,
-                tools=None,
-                **self._constants,
+                **{"add_generation_prompt": True, **variables},
             )
         except Exception as exc:
             raise _broken(f"does not render: {exc}") from exc

@@ -66,3 +66,21 @@ def interrupt_once() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
+
+
+def open_browser(address: str) -> None:
+    """Open `address` in the user's browser; where there is none, nothing happens."""
+    import webbrowser
+
+    # The launcher's own libraries are not for other programs.
+    before = os.environ.get("LD_LIBRARY_PATH")
+    original = os.environ.get("LD_LIBRARY_PATH_ORIG")
+    try:
+        if original is not None:
+            os.environ["LD_LIBRARY_PATH"] = original
+        elif before is not None:
+            del os.environ["LD_LIBRARY_PATH"]
+        webbrowser.open(address)
+    finally:
+        if before is not None:
+            os.environ["LD_LIBRARY_PATH"] = before

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RUNTIME = sorted((ROOT / "runtime").glob("*.py"))
+SERVER = sorted((ROOT / "runtime" / "server").glob("*.py"))
 BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
@@ -30,6 +31,7 @@ LAYERS = (
         "gguf",
         "seekable",
         "sampling_options",
+        "serve_options",
         "machine",
         "unpacked",
         "terminal",
@@ -42,7 +44,7 @@ LAYERS = (
     {"about"},
     {"model", "parts"},
     {"edit"},
-    {"sampling", "slots"},
+    {"sampling", "slots", "embedder"},
     {"job"},
     {"engine"},
     {"conversation"},
@@ -50,11 +52,28 @@ LAYERS = (
     {"chat"},
     {"session"},
     {"inspection", "talk", "bench", "doctor", "tools"},
+    {"server"},
     {"flags"},
     {"cli"},
     {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+# The same inside the server, which is a layer of the runtime by itself.
+SERVER_LAYERS = (
+    {"__init__", "bridge", "metrics", "assets", "problem"},
+    {"parameters"},
+    {"openai"},
+    {"native", "toolcalls", "guard"},
+    {"choice", "protocol", "endpoint"},
+    {"openapi", "service", "listener"},
+    {"answers", "inspect"},
+    {"app"},
+    {"run"},
+)
+SERVER_RANK = {name: rank for rank, names in enumerate(SERVER_LAYERS) for name in names}
+SERVER_ALONE = {"starlette", "uvicorn", "h11", "msgspec"}
+"""Libraries that nothing but the server needs."""
 
 # What of the runtime each module of the bundler needs: the format, and what must be judged the
 # same way at build time and at run time. The engine itself is asked through the stub.
@@ -89,7 +108,10 @@ ALLOWED: dict[str, set[str]] = {
     },
 }  # fmt: skip
 
-HEAVY = ("llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash")
+HEAVY = (
+    "llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash",
+    "starlette", "uvicorn", "msgspec", "httpx", "asyncio", "ssl",
+)  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -109,7 +131,7 @@ def top_level(path: Path) -> set[str]:
 
 def of_package(path: Path, package: str) -> set[str]:
     """Return the modules of `package` that a file imports; the package's own name for itself."""
-    modules = {file.stem for file in (ROOT / package).glob("*.py")}
+    modules = {file.stem for file in (ROOT / package).glob("*.py")} | {"server"}
     names = (name.split(".") for name in imports(path))
     return {
         words[1] if len(words) > 1 and words[1] in modules else package
@@ -122,7 +144,7 @@ def named(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
 
 
-@named(RUNTIME)
+@named([*RUNTIME, *SERVER])
 def test_runtime_needs_nothing_of_build_time(path: Path) -> None:
     assert set() == top_level(path) & {"bundler", "PyInstaller", "gguf", "numpy"}
 
@@ -136,6 +158,27 @@ def test_runtime_imports_only_from_layers_below(path: Path) -> None:
     assert set() == of_package(path, "runtime") - below
 
 
+@named(SERVER)
+def test_the_server_imports_only_from_layers_below(path: Path) -> None:
+    assert path.stem in SERVER_RANK, f"give {path.stem} a place in SERVER_LAYERS"
+    below = {name for name in SERVER_RANK if SERVER_RANK[name] < SERVER_RANK[path.stem]}
+    inside = {
+        words[2] if len(words) > 2 and words[2] in SERVER_RANK else "__init__"
+        for words in (name.split(".") for name in imports(path))
+        if words[:2] == ["runtime", "server"]
+    }
+
+    assert set() == inside - below
+    assert set() == of_package(path, "runtime") - {
+        name for name in RANK if RANK[name] < RANK["server"]
+    } - {"server"}
+
+
+@named([*RUNTIME, *BUNDLER])
+def test_the_server_alone_imports_the_servers_libraries(path: Path) -> None:
+    assert set() == top_level(path) & SERVER_ALONE
+
+
 @named([path for path in BUNDLER if path.stem != "__init__"])
 def test_bundler_imports_of_the_runtime_what_is_allowed(path: Path) -> None:
     assert path.stem in ALLOWED, f"say in ALLOWED what {path.stem} may import"
@@ -143,7 +186,7 @@ def test_bundler_imports_of_the_runtime_what_is_allowed(path: Path) -> None:
     assert set() == of_package(path, "runtime") - ALLOWED[path.stem]
 
 
-@named([*RUNTIME, *BUNDLER])
+@named([*RUNTIME, *SERVER, *BUNDLER])
 def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
     assert ("llama_cpp" in top_level(path)) == (path == ROOT / "runtime" / "llama.py")
 

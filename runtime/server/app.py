@@ -1,0 +1,204 @@
+"""The routes: which path does what."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+
+from runtime.server import answers, inspect, native, openai, openapi
+from runtime.server.assets import START, Asset
+from runtime.server.endpoint import Endpoint, Text
+from runtime.server.guard import App, Guard, Message, Receive, Rules, Scope, Send, refuse, respond
+from runtime.server.problem import Problem
+from runtime.server.service import Service
+
+REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
+
+
+def endpoints(service: Service, body_max: int) -> list[Endpoint]:
+    """Return everything that a program may ask."""
+    asking: list[tuple[str, Any, str, Any, Any, Any]] = [
+        ("/v1/chat/completions", answers.chat, "Answer a conversation",
+         openai.ChatRequest, openai.ChatResponse, openai.ChatChunk),
+        ("/v1/completions", answers.completion, "Go on with texts",
+         openai.CompletionRequest, openai.CompletionResponse, openai.CompletionResponse),
+        ("/v1/embeddings", answers.embeddings, "Turn texts into vectors",
+         openai.EmbeddingRequest, openai.EmbeddingResponse, None),
+        ("/completion", answers.native_completion, "Go on with texts, as llama-server does",
+         native.CompletionRequest, native.Completion | list[native.Completion], native.Completion),
+        ("/tokenize", inspect.tokenize, "Cut a text into tokens",
+         native.TokenizeRequest, native.Tokens, None),
+        ("/detokenize", inspect.detokenize, "Join tokens",
+         native.DetokenizeRequest, native.Content, None),
+        ("/apply-template", inspect.apply_template, "Write a conversation as the model reads it",
+         native.TemplateRequest, native.TemplateResponse, None),
+        ("/api/completion", answers.old_completion, "Go on with a text, as an older server did",
+         native.OldRequest, native.OldResponse, None),
+    ]  # fmt: skip
+    looking: list[tuple[str, Any, str, Any]] = [
+        ("/v1/models", inspect.models, "The models that there are", openai.ModelList),
+        ("/health", inspect.health, "Whether the server can answer", native.Health),
+        ("/props", inspect.props, "What a page needs to know", native.Props),
+        ("/slots", inspect.slots, "What the sequences do", list[native.SlotState]),
+        ("/metrics", inspect.metrics, "What was done, as Prometheus reads it", str),
+    ]
+    found = [
+        Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
+                 response=response, streams=streams, body_max=body_max)
+        for path, handler, summary, request, response, streams in asking
+    ] + [
+        Endpoint("GET", path, partial(handler, service), summary=summary, response=response)
+        for path, handler, summary, response in looking
+    ]  # fmt: skip
+    document = openapi.document(found)
+
+    async def description() -> Text:
+        return Text(document, "application/json")
+
+    return [
+        *found,
+        Endpoint("GET", "/openapi.json", description, summary="This description", response=dict),
+    ]
+
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "/v1/chat/completions": ("/chat/completions",),
+    "/v1/embeddings": ("/embeddings",),
+    "/v1/models": ("/models",),
+    "/health": ("/v1/health",),
+    "/completion": ("/completions",),
+}
+"""Paths that llama-server knows beside."""
+
+
+def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
+    """Return the whole application."""
+    routes: list[BaseRoute] = []
+    for endpoint in endpoints(service, rules.body_max):
+        for path in (endpoint.path, *ALIASES.get(endpoint.path, ())):
+            routes.append(Route(path, Reported(endpoint), methods=[endpoint.method]))
+    page = Reported(Page(files))
+    routes += [
+        Route("/v1/models/{name:path}", Reported(Named(service)), methods=["GET"]),
+        Route("/", page, methods=["GET"]),
+        Route("/favicon.ico", page, methods=["GET"]),
+        Mount("/page", page),
+    ]
+    handlers: Any = {404: _missing, 405: _wrong_method}
+    inner = Starlette(routes=routes, exception_handlers=handlers)
+    return Guard(Counted(inner, service), rules)
+
+
+class Named:
+    """Tells of the one model, by its name."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send its card, or that there is no such model."""
+        name = scope["path_params"]["name"]
+        card = inspect.card(self._service)
+        if name != card.id:
+            raise Problem(404, f"there is no model '{name}', only '{card.id}'",
+                          param="model", code="model_not_found")  # fmt: skip
+        await respond(send, 200, openai.encode(card), [])
+
+
+class Counted:
+    """Counts requests."""
+
+    def __init__(self, app: App, service: Service) -> None:
+        self._app = app
+        self._metrics = service.metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one."""
+        self._metrics.add("requests", 1)
+        await self._app(scope, receive, send)
+
+
+class Reported:
+    """Says what is wrong; of what nobody foresaw it says where, on stderr."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+            return
+        except Problem as exc:
+            problem = exc
+        except Exception as exc:
+            place = traceback.extract_tb(exc.__traceback__)[-1]
+            where = f"{os.path.basename(place.filename)}:{place.lineno}"
+            print(f"error: {scope['path']}: {type(exc).__name__} at {where}: {exc}",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            problem = Problem(500, "something unexpected happened; this is a bug")
+        if begun:
+            raise problem  # too late to say it; the connection is closed
+        await refuse(send, problem)
+
+
+class Page:
+    """Serves the page's files."""
+
+    def __init__(self, files: Mapping[str, Asset]) -> None:
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file, or that it has not changed."""
+        path = scope["path"].removeprefix("/page").lstrip("/") or START
+        if path == "favicon.ico" and path not in self._files:
+            await respond(send, 204, b"", [])
+            return
+        asset = self._files.get(path)
+        if asset is None or scope["method"] not in ("GET", "HEAD"):
+            raise Problem(404, f"there is no page '{path}'")
+        headers = dict(scope["headers"])
+        common = [(b"etag", asset.tag.encode()), (b"cache-control", REVALIDATE),
+                  (b"vary", b"Accept-Encoding")]  # fmt: skip
+        if asset.tag in headers.get(b"if-none-match", b"").decode("latin-1"):
+            await respond(send, 304, b"", common)
+            return
+        data = asset.data
+        if asset.packed is not None and b"gzip" in headers.get(b"accept-encoding", b""):
+            data = asset.packed
+            common.append((b"content-encoding", b"gzip"))
+        await respond(send, 200, data, common, asset.type.encode())
+
+
+async def _missing(request: Any, exc: Exception) -> App:
+    return _Refusal(Problem(404, f"there is nothing at {request.url.path}"))
+
+
+async def _wrong_method(request: Any, exc: Any) -> App:
+    allowed = (exc.headers or {}).get("Allow", "")
+    problem = Problem(405, f"{request.method} is not allowed here", headers={"Allow": allowed})
+    return _Refusal(problem)
+
+
+class _Refusal:
+    """A response that says what is wrong."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await refuse(send, self._problem)

@@ -1,0 +1,91 @@
+"""From the engine's thread to the event loop: no thread an answer, no waking up in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+
+from runtime.stream import Piece, Stream
+
+
+class Bridge:
+    """Wakes the readers of one event loop, all that have news by one call."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._news: deque[Reader] = deque()
+        self._called = False
+
+    def tell(self, reader: Reader) -> None:
+        """Wake `reader`; called by the engine's thread."""
+        self._news.append(reader)
+        if not self._called:
+            self._called = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._called = False  # first: what comes from now on calls again
+        while self._news:
+            self._news.popleft().wake()
+
+
+class Reader:
+    """Reads the streams of one request; leaving it cancels what still runs."""
+
+    def __init__(self, bridge: Bridge, streams: Sequence[Stream], *, pieces: bool) -> None:
+        """With `pieces` it wakes for each, otherwise at the ends alone."""
+        self.streams = tuple(streams)
+        self._bridge = bridge
+        self._awake = asyncio.Event()
+        self._told = False
+        for stream in self.streams:
+            stream.subscribe(self._tell, pieces=pieces)
+        self._awake.set()  # something may have come before anybody listened
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End all answers within a step."""
+        for stream in self.streams:
+            stream.cancel()
+
+    async def news(self) -> AsyncIterator[tuple[int, list[Piece]]]:
+        """Yield the number of a stream that has news, and its new pieces, until all have ended.
+
+        There may be none: then it has ended, or its prompt is being read. Raise AppError when
+        the engine fails.
+        """
+        running = dict(enumerate(self.streams))
+        while running:
+            await self._awake.wait()
+            self._awake.clear()
+            for index, stream in list(running.items()):
+                pieces = stream.take()
+                if pieces or stream.ended or stream.reading:
+                    yield index, pieces
+                if stream.ended:
+                    stream.take()  # raises what went wrong behind the last piece
+                    del running[index]
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self._bridge.tell(self)
+
+    def wake(self) -> None:
+        """Look at the streams again."""
+        self._told = False
+        self._awake.set()

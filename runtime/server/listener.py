@@ -1,0 +1,154 @@
+"""The socket to listen at, and uvicorn on it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from runtime.errors import UsageError
+from runtime.options import Options
+from runtime.server.guard import App
+from runtime.server.protocol import Connection
+
+KEEP_ALIVE_SECONDS = 65
+LAST_SECONDS = 3.0
+"""For the last words of answers that are cut at the end."""
+BACKLOG = 512
+
+
+def bind(options: Options) -> socket.socket:
+    """Return a listening socket; raise UsageError where there can be none."""
+    try:
+        found = socket.getaddrinfo(
+            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as exc:
+        raise UsageError(
+            f"there is no address '{options.host}': {exc.strerror}",
+            hint="127.0.0.1 is this machine alone, 0.0.0.0 all its networks",
+        ) from exc
+    family, kind, protocol, _, address = found[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        raise UsageError(
+            f"port {options.port} of {options.host} cannot be used: {exc.strerror}",
+            hint="choose another with --port, 0 for any that is free",
+        ) from exc
+    return sock
+
+
+def url(sock: socket.socket, options: Options) -> str:
+    """Return the address for browsers."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    scheme = "https" if options.ssl_cert_file else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def check_certificate(options: Options) -> None:
+    """Raise UsageError where the files for HTTPS cannot be used."""
+    files = options.ssl_cert_file, options.ssl_key_file
+    if not any(files):
+        return
+    if not all(files):
+        raise UsageError(
+            "HTTPS needs a key and a certificate",
+            hint="give both --ssl-keyfile and --ssl-certfile",
+        )
+    for name in files:
+        if not Path(name).is_file():
+            raise UsageError(f"{name} cannot be opened", hint="give the path of a PEM file")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*files)
+    except (ssl.SSLError, OSError) as exc:
+        raise UsageError(
+            f"{files[0]} and {files[1]} cannot be used for HTTPS: {exc}",
+            hint="they must be a certificate and its own key, both PEM, the key without a password",
+        ) from exc
+
+
+class Listener(uvicorn.Server):
+    """Serves until SIGTERM or Ctrl-C, then gives running answers their grace."""
+
+    def __init__(
+        self,
+        app: App,
+        options: Options,
+        *,
+        started: Callable[[], None],
+        cut: Callable[[], None],
+    ) -> None:
+        """Call `started` when requests are taken, `cut` when answers have to end."""
+
+        class Patient(Connection):
+            patience = options.timeout
+
+        # What uvicorn has to say is said by us.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=Patient,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                backlog=BACKLOG,
+                ssl_keyfile=options.ssl_key_file or None,
+                ssl_certfile=options.ssl_cert_file or None,
+            )
+        )
+        self._grace = options.grace
+        self._started = started
+        self._cut = cut
+
+    def serve_on(self, sock: socket.socket) -> None:
+        """Serve until the end."""
+        asyncio.run(self._until_stopped(sock))
+
+    async def _until_stopped(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        await self._serve([sock])
+
+    def stop(self) -> None:
+        """Take no more requests; at the second call, wait for no answer either."""
+        if self.should_exit:
+            self._grace = 0.0
+            self._cut()
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests."""
+        await super().startup(sockets)
+        self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers end within their grace, then cut them."""
+        loop = asyncio.get_running_loop()
+        cutting = loop.call_later(self._grace, self._cut)
+        self.config.timeout_graceful_shutdown = self._grace + LAST_SECONDS  # type: ignore[assignment]
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()

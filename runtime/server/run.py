@@ -1,0 +1,121 @@
+"""Serve a model: from options to a server that ends when it is told to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+from runtime import about as facts
+from runtime import terminal
+from runtime.errors import UsageError
+from runtime.model import Source
+from runtime.options import Options
+from runtime.payload import Bundle
+from runtime.server import app, assets, listener
+from runtime.server.guard import Rules, own_names
+from runtime.server.listener import Listener
+from runtime.server.metrics import Metrics
+from runtime.server.service import About, Service
+from runtime.session import Session, frozen_folder, pick
+from runtime.tools import read_text
+
+KEY_VARIABLE = "MODELEMBED_API_KEY"
+MEGABYTE = 1_000_000
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+def run(
+    bundle: Bundle | None,
+    options: Options,
+    path: Path | None,
+    embedded: bool | None,
+    *,
+    unguarded: bool = False,
+    browser: bool = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    `unguarded` says that no key is wanted, whoever can reach the address; `browser` opens one.
+    Raise AppError where the server cannot begin.
+    """
+    rules = rules_of(options, unguarded=unguarded)
+    listener.check_certificate(options)
+    source = pick(bundle, path, embedded)
+    sock = listener.bind(options)
+    address = listener.url(sock, options)
+
+    session = Session(source, options, notify)
+    try:
+        service = Service(session, Metrics(), about_of(bundle, options, source))
+        service.metrics.set("workers", 1)
+
+        def started() -> None:
+            print(f"listening on {address}", file=sys.stderr, flush=True)
+            if browser:
+                threading.Thread(target=terminal.open_browser, args=(address,), daemon=True).start()
+
+        files = assets.read(page_folder())
+        Listener(
+            app.build(service, rules, files), options, started=started, cut=service.stop
+        ).serve_on(sock)
+    finally:
+        session.close()
+
+
+def rules_of(options: Options, *, unguarded: bool) -> Rules:
+    """Return who may ask; raise UsageError where anybody could."""
+    loopback = options.host.startswith(LOOPBACK)
+    keys = keys_of(options)
+    if not loopback and not keys and not unguarded:
+        raise UsageError(
+            f"whoever can reach {options.host} could use this server",
+            hint="ask for a key with --api-key KEY, or let everybody in with --no-api-key",
+        )
+    if keys and unguarded:
+        raise UsageError("--api-key and --no-api-key contradict each other")
+    if not keys and (not loopback or "*" in options.cors_origin):
+        print(
+            "warning: no API key is asked for: everybody who can reach "
+            f"{options.host}:{options.port} can use this server",
+            file=sys.stderr,
+        )
+    return Rules(
+        keys,
+        own_names(options.allow_host, loopback=loopback),
+        loopback,
+        frozenset(origin.lower().rstrip("/") for origin in options.cors_origin),
+        int(options.max_body * MEGABYTE),
+        options.access_log,
+    )
+
+
+def keys_of(options: Options) -> tuple[str, ...]:
+    """Return the API keys from option, file and environment."""
+    found = [*options.api_key.split(","), *os.environ.get(KEY_VARIABLE, "").split(",")]
+    if options.api_key_file:
+        found += read_text(Path(options.api_key_file)).splitlines()
+    return tuple(key.strip() for key in found if key.strip())
+
+
+def about_of(bundle: Bundle | None, options: Options, source: Source) -> About:
+    """Return what the program says about itself and the model."""
+    name = facts.program_name(bundle)
+    manifest = source.bundle.manifest if source.bundle else None
+    own = str(source.header.metadata.get("general.name") or "")
+    alias = options.alias or (manifest.name if manifest else "") or own or "model"
+    licence = str(manifest.model.get("license", "")) if manifest else ""
+    return About(name, alias, licence)
+
+
+def page_folder() -> Path:
+    """Return where the page's files are, frozen or not."""
+    if frozen := frozen_folder():
+        return frozen / "page"
+    return Path(facts.__file__).parent / "page"
+
+
+def notify(text: str) -> None:
+    """Tell whoever started the server something."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
