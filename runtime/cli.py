@@ -179,6 +179,9 @@ def serve(
 ) -> None:
     """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
     options = settled(bundle, given, parallel=PARALLEL)
+    if options.workers > 1:
+        # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
+        options = settled(bundle, given, parallel=PARALLEL, repack=False)
     from runtime.server import run as serving
 
     serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)

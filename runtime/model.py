@@ -28,10 +28,14 @@ class Source:
     header: gguf.Header
     """Its hyperparameters; no tensors."""
     bundle: Bundle | None = None
+    restored: int | None = None
+    """An open file of the restored GGUF, where somebody has done that already."""
 
     @property
     def compressed(self) -> bool:
         """Tell whether the model must be restored before it can be mapped."""
+        if self.restored is not None:
+            return False
         section = self.bundle.model if self.bundle else None
         return section is not None and section.codec != "stored"
 

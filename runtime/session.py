@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -120,6 +121,8 @@ class Session:
         Others are restored into a file in memory and mapped, which processes can share.
         """
         source = self.source
+        if source.restored is not None:
+            return RangeFile(source.restored, 0)
         if not source.compressed:
             return RangeFile(source.fd, source.offset)
         assert source.bundle is not None and source.bundle.model is not None
@@ -210,6 +213,24 @@ def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Sou
         hint="pass one with -m FILE.gguf, or make a file that has one: "
         "modelembed bundle FILE.gguf -o OUT",
     )
+
+
+def restored(source: Source, options: Options) -> Source:
+    """Return `source` with its model restored, for processes that are to share it."""
+    if not source.compressed:
+        return source
+    assert source.bundle is not None and source.bundle.model is not None
+    bundle, section = source.bundle, source.bundle.model
+    threads = options.threads or machine.physical_cores()
+    with progress(f"unpacking {gigabytes(source.size)}") as update:
+        if options.cache:
+            limit = options.cache_size
+            fd = cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
+        else:
+            fd = restore.restore(
+                bundle, section, threads=threads, memfd=options.memfd, progress=update
+            )
+    return dataclasses.replace(source, restored=fd)
 
 
 def start_engine(options: Options) -> cpu.Choice:

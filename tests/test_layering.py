@@ -61,7 +61,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # The same inside the server, which is a layer of the runtime by itself.
 SERVER_LAYERS = (
-    {"__init__", "bridge", "metrics", "assets", "problem"},
+    {"__init__", "bridge", "metrics", "assets", "problem", "supervisor"},
     {"parameters"},
     {"openai"},
     {"native", "toolcalls", "guard"},

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ KEEP_ALIVE_SECONDS = 65
 LAST_SECONDS = 3.0
 """For the last words of answers that are cut at the end."""
 BACKLOG = 512
+TWICE_SECONDS = 0.5
+"""The launcher passes signals on that the terminal has sent already: they come twice."""
 
 
 def bind(options: Options) -> socket.socket:
@@ -118,24 +121,34 @@ class Listener(uvicorn.Server):
             )
         )
         self._grace = options.grace
+        self._stopped_at = 0.0
         self._started = started
         self._cut = cut
 
-    def serve_on(self, sock: socket.socket) -> None:
-        """Serve until the end."""
-        asyncio.run(self._until_stopped(sock))
+    def serve_on(self, sock: socket.socket, life: int | None = None) -> None:
+        """Serve until the end; also until the pipe `life` is closed by who holds it."""
+        asyncio.run(self._until_stopped(sock, life))
 
-    async def _until_stopped(self, sock: socket.socket) -> None:
+    async def _until_stopped(self, sock: socket.socket, life: int | None) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        # A supervisor hears Ctrl-C as well, and passes it on.
+        loop.add_signal_handler(signal.SIGINT, self.stop if life is None else _ignore)
+        if life is not None:
+            loop.add_reader(life, self._orphaned, life)
         await self._serve([sock])
 
+    def _orphaned(self, life: int) -> None:
+        asyncio.get_running_loop().remove_reader(life)
+        self.stop()
+
     def stop(self) -> None:
-        """Take no more requests; at the second call, wait for no answer either."""
-        if self.should_exit:
-            self._grace = 0.0
+        """Take no more requests; when called again, wait for no answer either."""
+        now = time.monotonic()
+        if self.should_exit and now - self._stopped_at > TWICE_SECONDS:
             self._cut()
+        if not self.should_exit:
+            self._stopped_at = now
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -152,3 +165,7 @@ class Listener(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             cutting.cancel()
+
+
+def _ignore() -> None:
+    """Hear a signal and do nothing."""

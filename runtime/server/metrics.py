@@ -43,6 +43,9 @@ class Metrics:
             for row in range(workers)
         ]
         self._own = self._rows[own]
+        for gauge in GAUGES:  # of a worker that died in this one's place
+            self.set(gauge, 0)
+        self.set("workers", 1)
 
     @staticmethod
     def shared(workers: int) -> mmap.mmap:

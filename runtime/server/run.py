@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from runtime import about as facts
-from runtime import terminal
+from runtime import machine, terminal
 from runtime.errors import UsageError
 from runtime.model import Source
 from runtime.options import Options
@@ -18,7 +20,8 @@ from runtime.server.guard import Rules, own_names
 from runtime.server.listener import Listener
 from runtime.server.metrics import Metrics
 from runtime.server.service import About, Service
-from runtime.session import Session, frozen_folder, pick
+from runtime.server.supervisor import Supervisor
+from runtime.session import Session, frozen_folder, pick, restored
 from runtime.tools import read_text
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
@@ -45,23 +48,34 @@ def run(
     source = pick(bundle, path, embedded)
     sock = listener.bind(options)
     address = listener.url(sock, options)
+    files = assets.read(page_folder())
+    shared = Metrics.shared(options.workers)
 
-    session = Session(source, options, notify)
-    try:
-        service = Service(session, Metrics(), about_of(bundle, options, source))
-        service.metrics.set("workers", 1)
+    def started() -> None:
+        print(f"listening on {address}", file=sys.stderr, flush=True)
+        if browser:
+            threading.Thread(target=terminal.open_browser, args=(address,), daemon=True).start()
 
-        def started() -> None:
-            print(f"listening on {address}", file=sys.stderr, flush=True)
-            if browser:
-                threading.Thread(target=terminal.open_browser, args=(address,), daemon=True).start()
+    def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
+        metrics = Metrics(shared, options.workers, number)
+        session = Session(source, options, notify if number == 0 else lambda _: None)
+        try:
+            service = Service(session, metrics, about_of(bundle, options, source))
+            application = app.build(service, rules, files)
+            Listener(application, options, started=ready, cut=service.stop).serve_on(sock, life)
+        finally:
+            metrics.set("workers", 0)
+            session.close()
 
-        files = assets.read(page_folder())
-        Listener(
-            app.build(service, rules, files), options, started=started, cut=service.stop
-        ).serve_on(sock)
-    finally:
-        session.close()
+    if options.workers == 1:
+        work(0, None, started)
+        return
+    cores = machine.physical_cores()
+    options = dataclasses.replace(
+        options, threads=options.threads or max(1, cores // options.workers)
+    )
+    source = restored(source, options)
+    Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 
 def rules_of(options: Options, *, unguarded: bool) -> Rules:

@@ -1,0 +1,165 @@
+"""Several processes behind one socket: started, watched, replaced, and stopped together.
+
+They are forked before the engine has started a thread; what lies in the socket, in the memory
+for the metrics and in a restored model is theirs as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from runtime.errors import AppError, ModelError
+
+LIVES, WITHIN_SECONDS = 5, 60.0
+"""A worker that dies more often than that is not started again."""
+LAST_SECONDS = 5.0
+"""How long after its grace a worker may take to end before it is killed."""
+INTERRUPTED = 130
+
+Work = Callable[[int, int, Callable[[], None]], None]
+"""Serves as worker number so and so until the pipe that is given closes; calls when it is ready."""
+
+
+class Supervisor:
+    """Keeps `count` workers running until it is told to stop."""
+
+    def __init__(
+        self, work: Work, count: int, *, grace: float, started: Callable[[], None]
+    ) -> None:
+        """Call `started` once all are ready; they have `grace` seconds to end."""
+        self._work = work
+        self._count = count
+        self._grace = grace
+        self._started = started
+        self._workers: dict[int, int] = {}
+        """Their numbers, by process."""
+        self._ready: set[int] = set()
+        self._deaths: list[float] = []
+        self._stopped_at = 0.0
+        self._failed: AppError | None = None
+
+    def run(self) -> None:
+        """Serve until SIGTERM or Ctrl-C; raise AppError when the workers cannot."""
+        self._bell, ring = os.pipe()
+        self._ready_read, self._ready_write = os.pipe()
+        # Its other end is held by this process alone: when that ends, however, the workers see it.
+        self._life_read, self._life_write = os.pipe()
+        for fd in (self._bell, ring, self._ready_read):
+            os.set_blocking(fd, False)
+        before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+        handlers: dict[int, Any] = {
+            number: signal.signal(number, self._told)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        }
+        try:
+            for number in range(self._count):
+                self._start(number)
+            self._watch()
+        finally:
+            signal.set_wakeup_fd(before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            for fd in (self._bell, ring, self._ready_read, self._ready_write,
+                       self._life_read, self._life_write):  # fmt: skip
+                os.close(fd)
+        if self._failed:
+            raise self._failed
+
+    def _told(self, number: int, frame: object) -> None:
+        """Stop at the first signal; the launcher may send the same one again."""
+        if number == signal.SIGCHLD:
+            return
+        now = time.monotonic()
+        if not self._stopped_at:
+            self._stop()
+        elif now - self._stopped_at > 1:
+            self._signal(signal.SIGTERM)
+
+    def _stop(self) -> None:
+        self._stopped_at = time.monotonic()
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        for process in list(self._workers):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def _start(self, number: int) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        process = os.fork()
+        if process:
+            self._workers[process] = number
+            return
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(self._life_write)
+            self._work(number, self._life_read, lambda: self._tell_ready(number))
+            code = 0
+        except AppError as exc:
+            print(exc.render(), file=sys.stderr)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except BaseException as exc:
+            print(f"error: worker {number + 1}: {type(exc).__name__}: {exc}", file=sys.stderr)
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _tell_ready(self, number: int) -> None:
+        os.write(self._ready_write, bytes([number]))
+
+    def _watch(self) -> None:
+        """Wait for what happens, until no worker is left."""
+        while self._workers:
+            late = self._stopped_at + self._grace + LAST_SECONDS
+            wait = max(0.1, late - time.monotonic()) if self._stopped_at else None
+            found = select.select([self._bell, self._ready_read], [], [], wait)[0]
+            if self._bell in found:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._bell, 4096)
+            if self._ready_read in found:
+                complete = len(self._ready) == self._count
+                self._ready |= set(os.read(self._ready_read, 4096))
+                if len(self._ready) == self._count and not complete:
+                    self._started()
+            if self._stopped_at and time.monotonic() > late:
+                self._signal(signal.SIGKILL)
+            self._reap()
+
+    def _reap(self) -> None:
+        """Deal with workers that have ended."""
+        while self._workers:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if not process:
+                return
+            number = self._workers.pop(process, None)
+            if number is None or self._stopped_at:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            now = time.monotonic()
+            self._deaths = [at for at in self._deaths if now - at < WITHIN_SECONDS] + [now]
+            if number not in self._ready or len(self._deaths) > LIVES:
+                self._failed = ModelError(
+                    f"worker {number + 1} ended {how}, and would again",
+                    hint="what it said before tells why; --workers 1 needs least memory",
+                )
+                self._stop()
+                continue
+            print(
+                f"warning: worker {number + 1} (process {process}) ended {how}; "
+                "another takes its place",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._start(number)
