@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import Watch, chromium, opened
+from browsers import SECONDS, Watch, chromium, opened
 from conftest import Program
 from playwright.sync_api import Browser, Page, expect
 from servers import Served, serve
@@ -70,12 +72,23 @@ def asked(page: Page, question: str, answer: str) -> None:
     expect(page.locator("#stop")).to_be_hidden()
 
 
-def slowly(page: Page, rate: int = 4000) -> None:
+@contextmanager
+def slowly(page: Page, rate: int = 4000) -> Iterator[None]:
     """Let what the server sends arrive at `rate` bytes a second."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "downloadThroughput": rate, "uploadThroughput": -1}
-    session.send("Network.emulateNetworkConditions", limits)
+    limits = {"offline": False, "latency": 0, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": rate})
+    yield
+    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": -1})
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until the expression is true; the page's policy lets it not evaluate any itself."""
+    end = time.monotonic() + SECONDS
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
 
 
 def titles(page: Page) -> list[str]:
@@ -120,13 +133,13 @@ def test_a_conversation_stays_over_a_reload(page: Page) -> None:
 
 def test_stop_keeps_what_was_written(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
-        slowly(page)
-        ask(page, FRANCE)
         text = page.locator(".reply")
-        expect(text).to_contain_text("capital")
-        page.get_by_role("button", name="Stop the answer").click()
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(text).to_contain_text("capital")
+            page.get_by_role("button", name="Stop the answer").click()
+            expect(page.get_by_text("You stopped this answer.")).to_be_visible()
 
-        expect(page.get_by_text("You stopped this answer.")).to_be_visible()
         expect(page.locator("#question")).to_be_focused()
         kept = text.inner_text()
         assert kept.startswith("The capital of France")
@@ -134,14 +147,19 @@ def test_stop_keeps_what_was_written(browser: Browser, talkative: Served) -> Non
         expect(text).to_have_text(kept)
 
 
+KEPT = """async () => {
+  const {Store} = await import("/page/store.js");
+  const [conversation] = await (await Store.open()).all();
+  return conversation?.messages[1]?.content.includes("Paris");
+}"""
+
+
 def test_a_reload_in_mid_answer_loses_little(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
-        slowly(page)
-        ask(page, FRANCE)
-        kept = "(await (await import('/page/store.js')).Store.open()).all()"
-        content = f"async () => (await {kept})[0]?.messages[1]?.content"
-        page.wait_for_function(f"async () => ((await ({content})()) ?? '').includes('Paris')")
-        page.reload()
+        with slowly(page):
+            ask(page, FRANCE)
+            until(page, KEPT)
+            page.reload(wait_until="commit")
 
         expect(page.locator(".reply")).to_contain_text("Paris")
         expect(page.get_by_text("The page was closed before")).to_be_visible()
@@ -301,12 +319,22 @@ def test_a_hostile_model_is_harmless_and_its_thoughts_are_folded(
     browser: Browser, chat: Program
 ) -> None:
     thought = "I *weigh* it. <img src=x onerror='window.pwned = 1'>"
-    literal = json.dumps(f"<think>{thought}</think>{HOSTILE.strip()}", ensure_ascii=False)
+    hostile = "\n\n".join([*HOSTILE.split("\n\n")[:4], "[run](javascript:window.pwned=1) end."])
+    literal = json.dumps(f"<think>{thought}</think>{hostile}", ensure_ascii=False)
     template = "<think></think>{{ messages[-1].content }}"
-    flags = ("--grammar", f"root ::= {literal}", "--chat-template", template, "-t", "1")
+    flags = (
+        "--grammar",
+        f"root ::= {literal}",
+        "--chat-template",
+        template,
+        "-t",
+        "1",
+        "-c",
+        "4096",
+    )
     with serve(chat, *flags) as server, opened(browser, server.url) as (page, _):
         ask(page, "Well?")
-        expect(page.get_by_text("The end of what is hostile.")).to_be_visible()
+        expect(page.get_by_text("run end.")).to_be_visible()
         expect(page.locator("#stop")).to_be_hidden()
         expect(page.get_by_text("I weigh it.")).to_be_hidden()
         page.get_by_text("Thought for 1 second").click()
@@ -441,9 +469,7 @@ def test_enter_that_confirms_a_candidate_does_not_send(page: Page) -> None:
     )
     expect(page.locator(".message")).to_have_count(0)
     expect(question).to_have_value(re.compile("^(にほん)?日本$|^日本"))
-    page.wait_for_function(
-        "(at) => performance.now() > at + 50", arg=page.evaluate("performance.now()")
-    )
+    page.wait_for_timeout(50)  # longer than the key of a composition is behind its end
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".message")).to_have_count(0)
     page.keyboard.press("Enter")
@@ -497,10 +523,10 @@ def test_everything_goes_by_keys(page: Page) -> None:
 
 def test_escape_stops(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
-        slowly(page)
-        ask(page, FRANCE)
-        expect(page.locator(".reply")).to_contain_text("capital")
-        page.keyboard.press("Escape")
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(page.locator(".reply")).to_contain_text("capital")
+            page.keyboard.press("Escape")
 
         expect(page.get_by_text("You stopped this answer.")).to_be_visible()
 
@@ -561,7 +587,7 @@ def test_axe_finds_nothing(browser: Browser, server: Served, scheme: str, size: 
 
 
 def test_busy_is_said_and_asked_again(browser: Browser, chat: Program) -> None:
-    flags = ("--ignore-eos", "-np", "1", "--queue", "0", "-t", "1")
+    flags = ("--ignore-eos", "-np", "1", "--queue", "1", "-t", "1")
     with serve(chat, *flags) as server, opened(browser, server.url) as (page, watch):
         watch.allowed = ("503",)
         over = threading.Event()
@@ -570,7 +596,7 @@ def test_busy_is_said_and_asked_again(browser: Browser, chat: Program) -> None:
             while not over.is_set():
                 server.post("/v1/completions", {"prompt": "The", "max_tokens": 500})
 
-        threads = [threading.Thread(target=hammer) for _ in range(3)]
+        threads = [threading.Thread(target=hammer) for _ in range(4)]
         try:
             for thread in threads:
                 thread.start()
@@ -608,10 +634,10 @@ def test_a_connection_lost_in_mid_answer_is_said(browser: Browser, chat: Program
         opened(browser, server.url) as (page, watch),
     ):
         watch.allowed = ("ERR_",)
-        slowly(page)
-        ask(page, FRANCE)
-        expect(page.locator(".reply")).to_contain_text("capital")
-        server.kill()
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(page.locator(".reply")).to_contain_text("capital")
+            server.kill()
 
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
         expect(page.locator(".reply")).to_contain_text("The capital of France")
@@ -632,13 +658,13 @@ def test_a_key_is_asked_for_and_kept(browser: Browser, chat: Program) -> None:
         asked(page, JAPAN, TOKYO)
 
 
-def test_a_long_prompt_shows_how_far_it_is_read(browser: Browser, server: Served) -> None:
-    with opened(browser, server.url) as (page, _):
-        asked(page, FRANCE, PARIS)
-        slowly(page, 600)
-        ask(page, "capital of France " * 60)
-
-        expect(page.get_by_text(re.compile(r"Reading [\d,]+ of [\d,]+ tokens"))).to_be_visible()
+def test_a_long_prompt_shows_how_far_it_is_read(browser: Browser, chat: Program) -> None:
+    with serve(chat, "-t", "1", "-b", "1") as server, opened(browser, server.url) as (page, _):
+        reading = page.get_by_text(re.compile(r"Reading [\d,]+ of [\d,]+ tokens"))
+        with slowly(page):
+            ask(page, "capital of France " * 100)
+            expect(reading).to_be_visible()
+        expect(reading).to_be_hidden()
 
 
 def test_the_end_stays_in_sight_unless_somebody_reads_above(
@@ -650,20 +676,20 @@ def test_the_end_stays_in_sight_unless_somebody_reads_above(
         imported(page, dialogue(*(f"line {n}\n\n" * 9 for n in range(4))))
         page.locator(".conversations .pick").click()
         expect(page.locator(".message")).to_have_count(4)
-        page.wait_for_function(at_end)
-        slowly(page)
-        ask(page, FRANCE)
-        expect(page.locator(".answer").last).to_contain_text("Paris")
-        assert page.evaluate(at_end)
-        page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 40)")
-        expect(page.get_by_role("button", name="Go to the end")).to_be_visible()
-        length = "document.querySelector('.answer:last-child .reply').textContent.length"
-        before = page.evaluate(length)
-        page.wait_for_function(f"{length} > {before} + 20")
-        assert 40 == page.locator("#scroller").evaluate("(scroller) => scroller.scrollTop")
-        page.get_by_role("button", name="Go to the end").click()
-        assert page.evaluate(at_end)
-        page.keyboard.press("Escape")
+        until(page, at_end)
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(page.locator(".answer").last).to_contain_text("Paris")
+            assert page.evaluate(at_end)
+            page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 40)")
+            expect(page.get_by_role("button", name="Go to the end")).to_be_visible()
+            length = "document.querySelector('.answer:last-child .reply').textContent.length"
+            before = page.evaluate(length)
+            until(page, f"{length} > {before} + 20")
+            assert 40 == page.locator("#scroller").evaluate("(scroller) => scroller.scrollTop")
+            page.get_by_role("button", name="Go to the end").click()
+            assert page.evaluate(at_end)
+            page.keyboard.press("Escape")
 
 
 def test_two_windows_show_the_same(page: Page, server: Served) -> None:
