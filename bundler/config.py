@@ -27,7 +27,11 @@ TOP_LEVEL: Mapping[str, type] = {
     "chat_template": str,
     "license": str,
     "parameters": dict,
+    "fallback_on_error": bool,
+    "fallback": dict,
 }
+FALLBACK = ("base_url", "model", "api_key_env")
+"""What a fallback is described by; each is an option called fallback_…."""
 NAMES = {bool: "true or false", str: "text", int: "a whole number", dict: "an object"}
 
 
@@ -90,6 +94,14 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
                 config.warnings.append(_unknown(path, where, options))
                 continue
             config.defaults[option] = check(option, parameter, f"{path}: {where}")
+    elif key == "fallback":
+        for name, part in value.items():
+            where = f"fallback.{name}"
+            if name not in FALLBACK:
+                config.warnings.append(_unknown(path, where, FALLBACK))
+                continue
+            option = canonical(f"fallback_{name}")
+            config.defaults[option] = check(option, part, f"{path}: {where}")
     else:
         option = canonical(key)
         config.defaults[option] = check(option, value, f"{path}: {key}")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TextIO
 
-from runtime.conversation import Conversation
+from runtime.conversation import Dialogue
 from runtime.errors import AppError, UsageError
 from runtime.markdown import Markdown
 from runtime.screen import Screen, Style
@@ -53,7 +53,7 @@ class Chat:
 
     def __init__(
         self,
-        conversation: Conversation,
+        conversation: Dialogue,
         *,
         read_line: ReadLine,
         out: TextIO,

@@ -35,29 +35,17 @@ class Generator(Protocol):
     def submit(self, prompt: Sequence[int], options: Options | None = None) -> Answer: ...
 
 
-class Conversation:
-    """The turns so far over one engine."""
+class Dialogue:
+    """Questions and answers so far, whoever answers."""
 
-    def __init__(
-        self,
-        engine: Generator,
-        tokenizer: Tokenizer,
-        template: Template,
-        options: Options,
-        notify: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`notify` gets a sentence whenever turns are dropped or an answer is cut."""
-        self.engine = engine
-        self.tokenizer = tokenizer
-        self.template = template
+    def __init__(self, options: Options, *, context_size: int) -> None:
         self.options = options
         self.system = options.system
         self.turns: list[Message] = []
-        self.stats = Stats(context_size=engine.context_size)
+        self.stats = Stats(context_size=context_size)
         """What the last answer cost."""
         self.opening = ""
         """The end of what the model was shown, where the answer begins."""
-        self._notify = notify
         self._running: Answer | None = None
         self._cancelled = False
 
@@ -92,16 +80,39 @@ class Conversation:
         """Forget all turns; the system prompt stays."""
         self.turns.clear()
 
-    def prompt(self) -> list[int]:
-        """Return the tokens of all turns so far, up to where the next answer would begin."""
-        return self._prompt("")
-
     def cancel(self) -> None:
         """End the running answer within one step; safe from any thread or signal handler."""
         self._cancelled = True
         running = self._running
         if running is not None:
             running.cancel()
+
+    def _answer(self, before: list[Message]) -> Iterator[str]:
+        """Generate the assistant's turn and append it; on failure the turns are `before` again."""
+        raise NotImplementedError
+
+
+class Conversation(Dialogue):
+    """The turns so far over one engine."""
+
+    def __init__(
+        self,
+        engine: Generator,
+        tokenizer: Tokenizer,
+        template: Template,
+        options: Options,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`notify` gets a sentence whenever turns are dropped or an answer is cut."""
+        super().__init__(options, context_size=engine.context_size)
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.template = template
+        self._notify = notify
+
+    def prompt(self) -> list[int]:
+        """Return the tokens of all turns so far, up to where the next answer would begin."""
+        return self._prompt("")
 
     def _answer(self, before: list[Message]) -> Iterator[str]:
         """Generate the assistant's turn, dropping the oldest turns whenever room runs out.

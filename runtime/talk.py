@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from runtime import START, about, terminal
+from runtime import START, about, fallback, terminal
 from runtime.chat import Chat, reader
+from runtime.errors import AppError, UsageError
 from runtime.options import Options
 from runtime.payload import Bundle
 from runtime.screen import Screen, Style
@@ -29,8 +30,17 @@ def run(
     report: Path | None,
 ) -> None:
     """Load the model and answer `question`, or chat; write the costs to `report` if given."""
-    source = pick(bundle, path, embedded)
-    session = Session(source, options, notify)
+    remote = fallback.of(options)
+    try:
+        session = Session(pick(bundle, path, embedded), options, notify)
+    except UsageError:
+        raise
+    except AppError as exc:
+        if remote is None:
+            raise
+        notify(remote.notice(exc))
+        _elsewhere(remote, options, question, interactive, about.program_name(bundle))
+        return
     try:
         kept = options.session and Path(options.session)
         if kept and kept.exists():
@@ -45,6 +55,30 @@ def run(
             report.write_text(json.dumps(session.report(), indent=1) + "\n")
     finally:
         session.close()
+
+
+def _elsewhere(
+    remote: fallback.Fallback, options: Options, question: str, interactive: bool, name: str
+) -> None:
+    """Let another server answer, and say so."""
+    conversation = fallback.RemoteConversation(remote, options)
+    style = Style(terminal.colourful(options.color))
+    if interactive:
+        click.echo(style.dim(f"{name} · FALLBACK: {remote.model} at {remote.base_url}"))
+        chat = Chat(
+            conversation,
+            read_line=reader(),
+            out=sys.stdout,
+            style=style,
+            show_stats=options.stats,
+            markdown=style.colour and options.markdown,
+        )
+        chat.run(question)
+        return
+    for piece in conversation.ask(question):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
 
 
 def _one_shot(session: Session, question: str) -> None:

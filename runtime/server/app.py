@@ -16,7 +16,9 @@ from runtime.server import answers, inspect, native, openai, openapi
 from runtime.server.assets import START, Asset
 from runtime.server.endpoint import Endpoint, Text
 from runtime.server.guard import App, Guard, Message, Receive, Rules, Scope, Send, refuse, respond
+from runtime.server.metrics import Metrics
 from runtime.server.problem import Problem
+from runtime.server.remote import FORWARDED, Remote
 from runtime.server.service import Service
 
 REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
@@ -84,16 +86,35 @@ def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
     for endpoint in endpoints(service, rules.body_max):
         for path in (endpoint.path, *ALIASES.get(endpoint.path, ())):
             routes.append(Route(path, Reported(endpoint), methods=[endpoint.method]))
+    routes.append(Route("/v1/models/{name:path}", Reported(Named(service)), methods=["GET"]))
+    return _whole(routes, rules, files, service.metrics)
+
+
+def build_remote(remote: Remote, rules: Rules, files: Mapping[str, Asset], metrics: Metrics) -> App:
+    """Return the application that lets another server answer."""
+    paths = {*FORWARDED, "/completion", "/tokenize", "/detokenize", "/apply-template",
+             "/api/completion"}  # fmt: skip
+    routes: list[BaseRoute] = [
+        Route(path, Reported(remote), methods=["POST"]) for path in sorted(paths)
+    ]
+    for path in ("/health", "/props", "/slots", "/metrics", "/v1/models"):
+        routes.append(Route(path, Reported(remote), methods=["GET"]))
+    return _whole(routes, rules, files, metrics)
+
+
+def _whole(
+    routes: list[BaseRoute], rules: Rules, files: Mapping[str, Asset], metrics: Metrics
+) -> App:
+    """Return the routes with those of the page, guarded."""
     page = Reported(Page(files))
     routes += [
-        Route("/v1/models/{name:path}", Reported(Named(service)), methods=["GET"]),
         Route("/", page, methods=["GET"]),
         Route("/favicon.ico", page, methods=["GET"]),
         Mount("/page", page),
     ]
     handlers: Any = {404: _missing, 405: _wrong_method}
     inner = Starlette(routes=routes, exception_handlers=handlers)
-    return Guard(Counted(inner, service), rules)
+    return Guard(Counted(inner, metrics), rules)
 
 
 class Named:
@@ -115,9 +136,9 @@ class Named:
 class Counted:
     """Counts requests."""
 
-    def __init__(self, app: App, service: Service) -> None:
+    def __init__(self, app: App, metrics: Metrics) -> None:
         self._app = app
-        self._metrics = service.metrics
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one."""

@@ -61,7 +61,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; what goes wrong is raised as Problem, or said in the stream."""
-        arguments = [self._decode(await self._body(receive))] if self._decoder else []
+        arguments = (
+            [self._decode(await read_body(receive, self._body_max))] if self._decoder else []
+        )
         task = asyncio.current_task()
         assert task is not None
         gone = False
@@ -91,22 +93,6 @@ class Endpoint:
         finally:
             if watcher:
                 watcher.cancel()
-
-    async def _body(self, receive: Receive) -> bytes:
-        """Return the request's body; raise Problem where it is too large."""
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise asyncio.CancelledError
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._body_max:
-                raise too_large(self._body_max)
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
 
     def _decode(self, body: bytes) -> Any:
         assert self._decoder is not None
@@ -153,3 +139,20 @@ class Endpoint:
             if close:
                 await close()
         await write(b"data: [DONE]\n\n", more=False)
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return a request's body; raise Problem beyond `limit` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runtime import about as facts
-from runtime import machine, terminal
-from runtime.errors import UsageError
+from runtime import fallback, machine, terminal
+from runtime.errors import AppError, UsageError
 from runtime.model import Source
 from runtime.options import Options
 from runtime.payload import Bundle
@@ -19,6 +19,7 @@ from runtime.server import app, assets, listener
 from runtime.server.guard import Rules, own_names
 from runtime.server.listener import Listener
 from runtime.server.metrics import Metrics
+from runtime.server.remote import Remote
 from runtime.server.service import About, Service
 from runtime.server.supervisor import Supervisor
 from runtime.session import Session, frozen_folder, pick, restored
@@ -45,7 +46,15 @@ def run(
     """
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
-    source = pick(bundle, path, embedded)
+    elsewhere = fallback.of(options)
+    try:
+        source: Source | AppError = pick(bundle, path, embedded)
+    except UsageError:
+        raise
+    except AppError as exc:
+        if elsewhere is None:
+            raise
+        source = exc
     sock = listener.bind(options)
     address = listener.url(sock, options)
     files = assets.read(page_folder())
@@ -58,9 +67,24 @@ def run(
 
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
         metrics = Metrics(shared, options.workers, number)
-        session = Session(source, options, notify if number == 0 else lambda _: None)
+        tell = notify if number == 0 else lambda _: None
         try:
-            service = Service(session, metrics, about_of(bundle, options, source))
+            if isinstance(source, AppError):
+                raise source
+            session = Session(source, options, tell)
+        except UsageError:
+            raise
+        except AppError as exc:
+            if elsewhere is None:
+                raise
+            tell(elsewhere.notice(exc))
+            name = facts.program_name(bundle)
+            remote = Remote(elsewhere, options, name, rules.body_max)
+            application = app.build_remote(remote, rules, files, metrics)
+            Listener(application, options, started=ready, cut=remote.stop).serve_on(sock, life)
+            return
+        try:
+            service = Service(session, metrics, about_of(bundle, options, session.source))
             application = app.build(service, rules, files)
             Listener(application, options, started=ready, cut=service.stop).serve_on(sock, life)
         finally:
@@ -74,7 +98,8 @@ def run(
     options = dataclasses.replace(
         options, threads=options.threads or max(1, cores // options.workers)
     )
-    source = restored(source, options)
+    if isinstance(source, Source):
+        source = restored(source, options)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 

@@ -239,7 +239,7 @@ class Calls:
         return Called(name)
 
     def _arguments(self) -> Iterator[Said]:
-        if self._held.startswith('"'):  # JSON inside a string
+        if self._value.untouched and self._held.startswith('"'):  # JSON inside a string
             value = Value()
             used = value.feed(self._held)
             if value.complete:
@@ -279,11 +279,13 @@ class Value:
 
     def __init__(self) -> None:
         self.complete = False
+        self.untouched = True
         self._depth = 0
         self._quoted = self._escaped = False
 
     def feed(self, text: str) -> int:
         """Return how many characters belong to the value."""
+        self.untouched = self.untouched and not text
         for place, character in enumerate(text):
             if self._quoted:
                 if self._escaped:

@@ -1,0 +1,198 @@
+"""Another server to ask when the model cannot be loaded, if the user wants that.
+
+Any that speaks OpenAI's interface: https://platform.openai.com/docs/api-reference/chat. Nothing
+is sent unless `fallback_on_error` is on, and every answer from there is marked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.conversation import Dialogue
+from runtime.errors import AppError, ModelError, UsageError
+from runtime.options import Options
+from runtime.stream import Feed, Piece, Stream
+from runtime.template import Message
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
+SAID_MAX = 300  # characters of another server's complaint
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """Where to ask instead."""
+
+    base_url: str
+    model: str
+    key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what authenticates us there."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def url(self, path: str) -> str:
+        """Return the address of `path`, which begins behind the version."""
+        return f"{self.base_url.rstrip('/')}/{path}"
+
+    def notice(self, failure: AppError) -> str:
+        """Return what to tell the user: why it is used, and what that means."""
+        return (
+            f"{failure.problem}; FALLBACK: answers come from {self.base_url} ({self.model}), "
+            "and what is asked leaves this machine"
+        )
+
+
+def of(options: Options) -> Fallback | None:
+    """Return where to ask instead, None where the user does not want that.
+
+    Raise UsageError where it is not said completely.
+    """
+    if not options.fallback_on_error:
+        return None
+    missing = [
+        name for name in ("fallback_base_url", "fallback_model") if not getattr(options, name)
+    ]
+    if missing:
+        raise UsageError(
+            f"fallback_on_error is set, but not {' and '.join(missing)}",
+            hint="give all, or leave out fallback_on_error",
+        )
+    if not options.fallback_base_url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"fallback_base_url is '{options.fallback_base_url}', expected http:// or https://"
+        )
+    variable = options.fallback_api_key_env
+    if variable and not os.environ.get(variable):
+        raise UsageError(
+            f"the key for the fallback should be in the environment's {variable}, which is not set",
+            hint=f"export {variable}=…",
+        )
+    key = os.environ.get(variable, "") if variable else ""
+    return Fallback(options.fallback_base_url, options.fallback_model, key)
+
+
+class RemoteConversation(Dialogue):
+    """A conversation that another server answers."""
+
+    def __init__(self, fallback: Fallback, options: Options) -> None:
+        super().__init__(options, context_size=0)
+        self._fallback = fallback
+
+    def _answer(self, before: list[Message]) -> Iterator[str]:
+        answer, failed = "", False
+        self._cancelled = False
+        feed = Feed()
+        self._running = stream = Stream(feed)
+        self.stats = feed.stats
+        messages: list[Message] = [*self.turns]
+        if self.system:
+            messages.insert(0, {"role": "system", "content": self.system})
+        body = {**request(self.options), "model": self._fallback.model, "messages": messages}
+        thread = threading.Thread(target=_read, args=(self._fallback, body, feed), daemon=True)
+        thread.start()
+        try:
+            for piece in stream:
+                answer += piece.text
+                yield piece.text
+        except AppError:
+            failed = True
+            raise
+        finally:
+            self._running = None
+            if failed:
+                self.turns[:] = before
+            else:
+                self.turns.append({"role": "assistant", "content": answer})
+
+
+def request(options: Options) -> dict[str, Any]:
+    """Return what of the options any server understands."""
+    found: dict[str, Any] = {
+        "stream": True,
+        "temperature": min(options.temp, 2.0),
+        "top_p": options.top_p,
+    }
+    if options.n_predict >= 0:
+        found["max_tokens"] = options.n_predict
+    if options.seed >= 0:
+        found["seed"] = options.seed
+    if options.stop:
+        found["stop"] = list(options.stop[:4])
+    return found
+
+
+def _read(fallback: Fallback, body: Mapping[str, Any], feed: Feed) -> None:
+    """Ask, and feed the answer as it comes."""
+    import httpx
+
+    stats, begin = feed.stats, time.perf_counter()
+    stats.reason = "stop"
+    error: AppError | None = None
+    try:
+        with (
+            httpx.Client(timeout=timeout(), follow_redirects=False) as client,
+            client.stream(
+                "POST", fallback.url("chat/completions"), json=body, headers=fallback.headers
+            ) as response,
+        ):
+            if response.status_code != 200:
+                response.read()
+                raise ModelError(refusal(fallback, response.status_code, response.text))
+            for line in response.iter_lines():
+                if feed.cancelled:
+                    stats.reason = "cancelled"
+                    break
+                text, reason = _piece(line)
+                stats.reason = "length" if reason == "length" else stats.reason
+                if text:
+                    now = time.perf_counter()
+                    stats.prompt_seconds = stats.prompt_seconds or now - begin
+                    stats.generate_seconds = now - begin - stats.prompt_seconds
+                    stats.generated_tokens += 1
+                    feed.put(Piece(text))
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        error = ModelError(unreachable(fallback, exc), hint="check its address and the network")
+    except AppError as exc:
+        error = exc
+    except Exception as exc:  # the reader must not wait for ever
+        error = ModelError(f"the fallback's answer cannot be read: {exc}")
+    feed.end(error)
+
+
+def _piece(line: str) -> tuple[str, str]:
+    """Return the text in a line of a stream, and why the answer ended if it did."""
+    data = line.removeprefix("data:").strip()
+    if not line.startswith("data:") or data == "[DONE]":
+        return "", ""
+    document = json.loads(data)
+    if "error" in document:
+        raise ModelError(f"the fallback says: {str(document['error'])[:SAID_MAX]}")
+    choices: Sequence[Any] = document.get("choices") or ()
+    if not choices:
+        return "", ""
+    delta = choices[0].get("delta") or {}
+    return delta.get("content") or "", choices[0].get("finish_reason") or ""
+
+
+def timeout() -> Any:
+    """Return how long to wait for the other server."""
+    import httpx
+
+    return httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+
+
+def unreachable(fallback: Fallback, exc: Exception) -> str:
+    """Return that the other server cannot be asked."""
+    return f"the fallback {fallback.base_url} cannot be asked: {exc or type(exc).__name__}"
+
+
+def refusal(fallback: Fallback, status: int, text: str) -> str:
+    """Return what the other server says instead of an answer."""
+    return f"the fallback {fallback.base_url} refuses ({status}): {text[:SAID_MAX]}"
