@@ -16,6 +16,7 @@ from benchmarks.rows import (
     engine,
     flips,
     memory,
+    page,
     restore,
     speed,
     start,
@@ -36,6 +37,7 @@ ROWS: dict[str, Measure] = {
     "encode": encode.measure,
     "edit": edit.measure,
     "flips": flips.measure,
+    "page": page.measure,
 }
 
 
