@@ -113,7 +113,7 @@ export class AnswerView {
     this.thinkingTitle = element("summary", {}, "Thinking");
     this.thoughts = element("div", { className: "thoughts text" });
     this.thinking = element("details", { className: "thinking", hidden: true }, this.thinkingTitle, this.thoughts);
-    this.text = element("div", { className: "text" });
+    this.text = element("div", { className: "reply text" });
     this.state = element("div", { className: "state", hidden: true });
     this.after = element("div", {});
     this.tools = element("div", { className: "tools" });

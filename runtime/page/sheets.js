@@ -16,7 +16,7 @@ export function openSheet(dialog, title, ...content) {
   const heading = element("h2", { id: `${dialog.id}-title` }, title);
   dialog.replaceChildren(
     element("div", { className: "sheet-top" }, heading, close),
-    element("div", { className: "sheet-body", tabIndex: -1 }, ...content),
+    element("div", { className: "sheet-body", tabIndex: 0 }, ...content),
   );
   dialog.onclick = (event) => {
     if (event.target === dialog) dialog.close(); // beside it
