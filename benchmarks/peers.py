@@ -1,9 +1,9 @@
 """Build the programs to compare with from the llama.cpp tree that our engine is built from.
 
-`llama-bench`, `llama-completion`, `llama-batched-bench` and `llama-server`, compiled as llama.cpp's own
-instructions say: the default compiler, Release, tuned for this CPU. The tree is the one inside the
-source distribution of the installed llama-cpp-python, hence the same commit as the engine in the
-stub.
+`llama-bench`, `llama-completion`, `llama-batched-bench` and `llama-server`, compiled as llama.cpp's
+own instructions say: the default compiler, Release, tuned for this CPU. The tree is the one inside
+the source distribution of the installed llama-cpp-python, hence the same commit as the engine in
+the stub.
 
     python -m benchmarks.peers [--sdist FILE] [--jobs N]
 """

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import load
 from conftest import DEMO, Program
 from servers import Served, serve
 from test_server_api import asked, call, events, get, post, said, until
+
+from benchmarks.load import load
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", "12"))
 """Of load in the longest test here; two minutes for the figure in benchmarks/."""

@@ -17,6 +17,7 @@ from benchmarks.rows import (
     flips,
     memory,
     restore,
+    serve,
     speed,
     start,
 )
@@ -31,6 +32,7 @@ ROWS: dict[str, Measure] = {
     "restore": restore.measure,
     "speed": speed.measure,
     "engine": engine.measure,
+    "serve": serve.measure,
     "bundling": bundling.measure,
     "compression": compression.measure,
     "encode": encode.measure,

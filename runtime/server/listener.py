@@ -97,8 +97,12 @@ class Listener(uvicorn.Server):
         *,
         started: Callable[[], None],
         cut: Callable[[], None],
+        idle: float | None = None,
     ) -> None:
-        """Call `started` when requests are taken, `cut` when answers have to end."""
+        """End after `idle` seconds without a request, if given.
+
+        Call `started` when requests are taken, `cut` when answers have to end.
+        """
 
         class Patient(Connection):
             patience = options.timeout
@@ -125,6 +129,8 @@ class Listener(uvicorn.Server):
         )
         self._grace = options.grace
         self._stopped_at = 0.0
+        self._idle = idle
+        self._seen, self._seen_at = 0, time.monotonic()
         self._started = started
         self._cut = cut
 
@@ -153,6 +159,15 @@ class Listener(uvicorn.Server):
         if not self.should_exit:
             self._stopped_at = now
         self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look whether it is time to end; called ten times a second."""
+        total, now = self.server_state.total_requests, time.monotonic()
+        if self._seen != total or self.server_state.tasks:
+            self._seen, self._seen_at = total, now
+        if self._idle is not None and now - self._seen_at > self._idle:
+            self.stop()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests."""
