@@ -8,8 +8,10 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +232,38 @@ def test_the_fallback_is_baked_in_by_a_config(
     assert done.code == 0, done.err
     shown = Program(out)("info").out
     assert "https://example.org/v1" in shown
+
+
+def test_a_double_click_opens_the_page(chat: Program, tmp_path: Path) -> None:
+    """Nobody sees what it prints: no terminal, no pipe, a desktop."""
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1 ${{LD_LIBRARY_PATH:-clean}}" >> {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    opened = tmp_path / "opened"
+    environment = {**os.environ, "BROWSER": f"{browser} %s", "DISPLAY": ":99"}
+    environment.pop("LD_LIBRARY_PATH", None)
+
+    def click() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [chat.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+
+    def addresses() -> list[str]:
+        return opened.read_text().splitlines() if opened.exists() else []
+
+    with click() as first:
+        until(lambda: len(addresses()) == 1, 30)
+        url, path = addresses()[0].split()
+        assert path == "clean"
+        with urllib.request.urlopen(f"{url}/health", timeout=10) as response:
+            assert {"status": "ok"} == json.load(response)
+        if url.endswith(":8080"):  # else somebody else has that port
+            with click() as second:
+                assert second.wait(30) == 0
+            assert addresses() == [f"{url} clean"] * 2
+        first.terminate()
+        assert first.wait(30) == 0

@@ -198,7 +198,8 @@ class Service:
             limits = request.max_tokens, request.n_predict
             options = settled(request, self.options, self._plain_tokens, *limits)
             prompts = self.prompts(prompt)
-            texts = [self.text(tokens) for tokens in prompts]
+            given = isinstance(prompt, str)
+            texts = [str(prompt)] if given else [self.text(tokens) for tokens in prompts]
             return Ask(prompts, options, 1, alternatives, texts=texts)
 
         if request.grammar or request.json_schema or not isinstance(prompt, str):
