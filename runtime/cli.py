@@ -22,7 +22,7 @@ from runtime.flags import (
     some_options,
 )
 from runtime.payload import Bundle
-from runtime.terminal import interrupt_once, piped_text, use_utf8
+from runtime.terminal import double_clicked, interrupt_once, piped_text, use_utf8
 
 INTERRUPTED = 130
 PARALLEL = 4
@@ -144,6 +144,12 @@ def chat(
     **given: Any,
 ) -> None:
     """Chat, or answer one question (the default command)."""
+    if not question and prompt is None and interactive is None and double_clicked():
+        from runtime.server import run as serving
+
+        options = settled(bundle, given, parallel=PARALLEL)
+        serving.run(bundle, options, model, embedded, desktop=True)
+        return
     options = settled(bundle, given)
     parts = [part for part in (" ".join(question), prompt or "") if part]
     ask_first = "\n\n".join(parts)

@@ -12,6 +12,22 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+def double_clicked() -> bool:
+    """Tell whether the program was started from a desktop, where nobody sees what it prints."""
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        try:
+            mode = os.fstat(stream.fileno()).st_mode if stream else stat.S_IFCHR
+        except (OSError, ValueError):
+            continue
+        # Nothing, or the system's journal: neither a terminal, nor another program, nor a file.
+        journal = stat.S_ISSOCK(mode) and stream is not sys.stdin
+        if not journal and (not stat.S_ISCHR(mode) or (stream is not None and stream.isatty())):
+            return False
+    return True
+
+
 def use_utf8() -> None:
     """Read and write UTF-8 whatever the locale says; models speak nothing else."""
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace")):

@@ -164,28 +164,28 @@ def test_a_long_prompt_tells_how_far_it_is(server: Served) -> None:
     assert not [p for p in events(server, "/v1/chat/completions", body) if "prompt_progress" in p]
 
 
-def test_what_runs_is_seen_and_what_is_too_much_comes_later(server: Served) -> None:
-    """Two run, two wait, a fifth is sent away until one has left, and then taken."""
-    endless = asked(ignore_eos=True, stream=True, temperature=1)
-    connections = []
-    for _ in range(4):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        connection.request("POST", "/v1/chat/completions", json.dumps(endless))
-        connections.append(connection)
-        time.sleep(0.02)
-    # Their context is shared: it is full soon, so all this has to be quick.
-    status, headers, refused = call(server, "POST", "/v1/chat/completions", asked())
-    busy = sum(slot["is_processing"] for slot in get(server, "/slots"))
-    for connection in connections:
-        connection.close()
-    if status == 503:
-        assert refused["error"]["code"] == "busy"
+def test_what_is_too_much_is_told_to_come_later(chat: Program) -> None:
+    """One runs, one waits, a third is sent away; when they have left, it is taken."""
+    flags = ("-t", "1", "-np", "1", "--queue", "1", "-c", "200000", "--no-fit")
+    with serve(chat, *flags) as server:
+        connections = []
+        for number in (0, 1):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            endless = asked(ignore_eos=True, stream=True)
+            connection.request("POST", "/v1/chat/completions", json.dumps(endless))
+            connections.append(connection)
+            until(lambda number=number: f"requests_deferred {number}" in get(server, "/metrics")
+                  and get(server, "/slots")[0]["is_processing"])  # fmt: skip
+        status, headers, refused = call(server, "POST", "/v1/chat/completions", asked())
+        assert (503, "busy") == (status, refused["error"]["code"])
         assert int(headers["retry-after"]) >= 1
-    else:
-        assert status == 200  # one had ended already
-    assert busy <= 2
-    until(lambda: not any(slot["is_processing"] for slot in get(server, "/slots")))
-    assert PARIS == said(post(server, "/v1/chat/completions", asked()))
+        both = call(server, "POST", "/v1/chat/completions", asked(n=2))
+        assert both[0] == 503
+        assert "requests_rejected_total 2" in get(server, "/metrics")
+        for connection in connections:
+            connection.close()
+        until(lambda: not get(server, "/slots")[0]["is_processing"])
+        assert PARIS == said(post(server, "/v1/chat/completions", asked()))
 
 
 def said(answer: Any) -> str:

@@ -19,6 +19,7 @@ from benchmarks.rows import (
     page,
     prewarm,
     restore,
+    serve,
     speed,
     start,
 )
@@ -34,6 +35,7 @@ ROWS: dict[str, Measure] = {
     "speed": speed.measure,
     "engine": engine.measure,
     "prewarm": prewarm.measure,
+    "serve": serve.measure,
     "bundling": bundling.measure,
     "compression": compression.measure,
     "encode": encode.measure,

@@ -271,8 +271,7 @@ async def native_completion(
     service: Service, request: native.CompletionRequest
 ) -> native.Completion | list[native.Completion] | Events:
     """Go on with texts, in llama-server's terms."""
-    limit = request.n_predict if request.n_predict is not None else request.max_tokens
-    ask = await service.plain(request.prompt, request, limit, request.n_probs or None)
+    ask = await service.plain(request, request.n_probs or None)
     if request.stream:
         reader = await service.submit(ask, pieces=True)
         return _native_stream(service, request, ask, reader)

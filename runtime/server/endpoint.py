@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,35 +65,20 @@ class Endpoint:
         arguments = (
             [self._decode(await read_body(receive, self._body_max))] if self._decoder else []
         )
-        task = asyncio.current_task()
-        assert task is not None
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            task.cancel()
-
-        watcher = asyncio.ensure_future(watch()) if self._decoder else None
         try:
-            answer = await self._handler(*arguments)
-            if isinstance(answer, AsyncIterator):
-                await self._stream(answer, send)
-            elif isinstance(answer, Text):
-                await respond(send, 200, answer.text.encode(), NO_STORE, answer.kind.encode())
-            else:
-                await respond(send, 200, self._encoder.encode(answer), NO_STORE)
-        except asyncio.CancelledError:
-            if not gone:
-                raise
-            # Nobody listens any more; the engine has been told on the way here.
+            async with while_connected(receive) if arguments else contextlib.nullcontext():
+                await self._answer(arguments, send)
         except AppError as exc:
             raise told(exc) from exc
-        finally:
-            if watcher:
-                watcher.cancel()
+
+    async def _answer(self, arguments: Sequence[Any], send: Send) -> None:
+        answer = await self._handler(*arguments)
+        if isinstance(answer, AsyncIterator):
+            await self._stream(answer, send)
+        elif isinstance(answer, Text):
+            await respond(send, 200, answer.text.encode(), NO_STORE, answer.kind.encode())
+        else:
+            await respond(send, 200, self._encoder.encode(answer), NO_STORE)
 
     def _decode(self, body: bytes) -> Any:
         assert self._decoder is not None
@@ -139,6 +125,30 @@ class Endpoint:
             if close:
                 await close()
         await write(b"data: [DONE]\n\n", more=False)
+
+
+@contextlib.asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancel what is inside when the client leaves: then nobody waits for it any more."""
+    task = asyncio.current_task()
+    assert task is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+    finally:
+        watcher.cancel()
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

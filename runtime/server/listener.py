@@ -22,6 +22,7 @@ KEEP_ALIVE_SECONDS = 65
 LAST_SECONDS = 3.0
 """For the last words of answers that are cut at the end."""
 BACKLOG = 512
+SEND_BUFFER = 1 << 18
 TWICE_SECONDS = 0.5
 """The launcher passes signals on that the terminal has sent already: they come twice."""
 
@@ -41,6 +42,8 @@ def bind(options: Options) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections take it over: a client that reads nothing fills no megabytes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.bind(address)
         sock.listen(BACKLOG)
         sock.setblocking(False)
@@ -94,8 +97,12 @@ class Listener(uvicorn.Server):
         *,
         started: Callable[[], None],
         cut: Callable[[], None],
+        idle: float | None = None,
     ) -> None:
-        """Call `started` when requests are taken, `cut` when answers have to end."""
+        """End after `idle` seconds without a request, if given.
+
+        Call `started` when requests are taken, `cut` when answers have to end.
+        """
 
         class Patient(Connection):
             patience = options.timeout
@@ -122,6 +129,8 @@ class Listener(uvicorn.Server):
         )
         self._grace = options.grace
         self._stopped_at = 0.0
+        self._idle = idle
+        self._seen, self._seen_at = 0, time.monotonic()
         self._started = started
         self._cut = cut
 
@@ -150,6 +159,15 @@ class Listener(uvicorn.Server):
         if not self.should_exit:
             self._stopped_at = now
         self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look whether it is time to end; called ten times a second."""
+        total, now = self.server_state.total_requests, time.monotonic()
+        if self._seen != total or self.server_state.tasks:
+            self._seen, self._seen_at = total, now
+        if self._idle is not None and now - self._seen_at > self._idle:
+            self.stop()
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests."""

@@ -83,9 +83,21 @@ class Sampling(msgspec.Struct, kw_only=True):
     stop: str | Stops | None = None
 
 
-def settled(request: Sampling, options: Options, tokenize: Callable[[str], list[int]]) -> Options:
-    """Return `options` with what the request says over them; raise Problem naming the field."""
+def settled(
+    request: Sampling,
+    options: Options,
+    tokenize: Callable[[str], list[int]],
+    *limits: int | None,
+) -> Options:
+    """Return `options` with what the request says over them; raise Problem naming the field.
+
+    The first of `limits` that is given is the most tokens that the answer may have.
+    """
     changes: dict[str, Any] = {}
+    for limit in limits:
+        if limit is not None:
+            changes["n_predict"] = limit
+            break
     for name, option in NAMES.items():
         value = getattr(request, name)
         if value is not None:
@@ -103,15 +115,7 @@ def settled(request: Sampling, options: Options, tokenize: Callable[[str], list[
         if request.grammar:
             raise Problem(400, "give a grammar or a JSON schema, not both", param="json_schema")
         changes |= {"json_schema": msgspec.json.encode(schema).decode(), "grammar": ""}
-    return dataclasses.replace(options, **changes)
-
-
-def limited(options: Options, **limits: int | None) -> Options:
-    """Return `options` with the first of the named limits that is given as the answer's length."""
-    for limit in limits.values():
-        if limit is not None:
-            return dataclasses.replace(options, n_predict=limit)
-    return options
+    return dataclasses.replace(options, **changes) if changes else options
 
 
 def shown(options: Options) -> dict[str, Any]:

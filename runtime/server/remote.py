@@ -17,7 +17,7 @@ from runtime import __version__
 from runtime.fallback import Fallback, refusal, timeout, unreachable
 from runtime.options import Options
 from runtime.server import native, openai
-from runtime.server.endpoint import NO_STORE, read_body
+from runtime.server.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.guard import Receive, Scope, Send, respond
 from runtime.server.parameters import shown
 from runtime.server.problem import Problem, misread
@@ -77,29 +77,16 @@ class Remote:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            task.cancel()
-
-        watcher = asyncio.ensure_future(watch())
         begun = False
         try:
-            async for head, part in self._asked(path, body):
-                if not begun:
-                    begun = True
-                    await send({"type": "http.response.start", "status": 200, "headers": head})
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        except asyncio.CancelledError:
-            if not gone:
-                raise
+            async with while_connected(receive):
+                async for head, part in self._asked(path, body):
+                    if not begun:
+                        begun = True
+                        await send({"type": "http.response.start", "status": 200, "headers": head})
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
         finally:
-            watcher.cancel()
             self._tasks.discard(task)
 
     async def _asked(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from runtime.tools import read_text
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
 MEGABYTE = 1_000_000
+IDLE_SECONDS = 3600.0
+"""Without a request; then a server that was started from a desktop ends."""
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -38,11 +42,13 @@ def run(
     *,
     unguarded: bool = False,
     browser: bool = False,
+    desktop: bool = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     `unguarded` says that no key is wanted, whoever can reach the address; `browser` opens one.
-    Raise AppError where the server cannot begin.
+    `desktop` says that nobody sees what is printed: the browser opens, at any port, and the end
+    comes by itself. Raise AppError where the server cannot begin.
     """
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
@@ -55,7 +61,17 @@ def run(
         if elsewhere is None:
             raise
         source = exc
-    sock = listener.bind(options)
+    try:
+        sock = listener.bind(options)
+    except UsageError:
+        if not desktop:
+            raise
+        if found := running(options, facts.program_name(bundle)):
+            terminal.open_browser(found)
+            return
+        sock = listener.bind(dataclasses.replace(options, port=0))
+    browser = browser or desktop
+    idle = IDLE_SECONDS if desktop else None
     address = listener.url(sock, options)
     files = assets.read(page_folder())
     shared = Metrics.shared(options.workers)
@@ -81,12 +97,16 @@ def run(
             name = facts.program_name(bundle)
             remote = Remote(elsewhere, options, name, rules.body_max)
             application = app.build_remote(remote, rules, files, metrics)
-            Listener(application, options, started=ready, cut=remote.stop).serve_on(sock, life)
+            Listener(application, options, started=ready, cut=remote.stop, idle=idle).serve_on(
+                sock, life
+            )
             return
         try:
             service = Service(session, metrics, about_of(bundle, options, session.source))
             application = app.build(service, rules, files)
-            Listener(application, options, started=ready, cut=service.stop).serve_on(sock, life)
+            Listener(application, options, started=ready, cut=service.stop, idle=idle).serve_on(
+                sock, life
+            )
         finally:
             metrics.set("workers", 0)
             session.close()
@@ -101,6 +121,17 @@ def run(
     if isinstance(source, Source):
         source = restored(source, options)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
+
+
+def running(options: Options, name: str) -> str:
+    """Return the address of a server of this very program at that port; empty if there is none."""
+    address = f"http://{options.host}:{options.port}"
+    try:
+        with urllib.request.urlopen(f"{address}/props", timeout=2) as response:
+            found = json.load(response)["modelembed"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return address if found == name else ""
 
 
 def rules_of(options: Options, *, unguarded: bool) -> Rules:

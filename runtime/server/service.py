@@ -96,10 +96,8 @@ class Service:
         return self._chat(request)
 
     def _chat(self, request: openai.ChatRequest) -> Ask:
-        options = settled(request, self.options, self._plain_tokens)
-        limit = first(request.max_completion_tokens, request.max_tokens, request.n_predict)
-        if limit is not None:
-            options = dataclasses.replace(options, n_predict=limit)
+        limits = request.max_completion_tokens, request.max_tokens, request.n_predict
+        options = settled(request, self.options, self._plain_tokens, *limits)
         options = _formed(request.response_format, options)
         tools, form, options = self._tools(request, options)
         held = bool(options.grammar or options.json_schema)
@@ -182,28 +180,26 @@ class Service:
             raise Problem(400, "this model cannot fill in before a suffix", param="suffix")
         if request.best_of and request.best_of > (request.n or 1):
             raise Problem(400, "'best_of' beyond 'n' is not supported", param="best_of")
-        limit = first(request.max_tokens, request.n_predict)
         likely = request.logprobs
         alternatives = None if likely is None or likely is False else int(likely)
-        ask = await self.plain(request.prompt, request, limit, alternatives)
+        ask = await self.plain(request, alternatives)
         ask.count = request.n or 1
         return ask
 
     async def plain(
         self,
-        prompt: openai.Prompt,
-        request: Any,
-        limit: int | None,
+        request: openai.CompletionRequest | native.CompletionRequest,
         alternatives: int | None = None,
     ) -> Ask:
         """Return how to go on with a text, or several."""
+        prompt = request.prompt
 
         def prepare() -> Ask:
-            options = settled(request, self.options, self._plain_tokens)
-            if limit is not None:
-                options = dataclasses.replace(options, n_predict=limit)
+            limits = request.max_tokens, request.n_predict
+            options = settled(request, self.options, self._plain_tokens, *limits)
             prompts = self.prompts(prompt)
-            texts = [self.text(tokens) for tokens in prompts]
+            given = isinstance(prompt, str)
+            texts = [str(prompt)] if given else [self.text(tokens) for tokens in prompts]
             return Ask(prompts, options, 1, alternatives, texts=texts)
 
         if request.grammar or request.json_schema or not isinstance(prompt, str):
@@ -393,11 +389,6 @@ def progress(reading: Reading) -> openai.PromptProgress:
     return openai.PromptProgress(
         reading.total, reading.cached, reading.processed, round(1000 * reading.seconds)
     )
-
-
-def first(*values: int | None) -> int | None:
-    """Return the first value that is given."""
-    return next((value for value in values if value is not None), None)
 
 
 def finite(logprob: float) -> float:
