@@ -1,6 +1,6 @@
 """Build the programs to compare with from the llama.cpp tree that our engine is built from.
 
-`llama-bench`, `llama-completion` and `llama-batched-bench`, compiled as llama.cpp's own
+`llama-bench`, `llama-completion`, `llama-batched-bench` and `llama-server`, compiled as llama.cpp's own
 instructions say: the default compiler, Release, tuned for this CPU. The tree is the one inside the
 source distribution of the installed llama-cpp-python, hence the same commit as the engine in the
 stub.
@@ -25,14 +25,14 @@ from pathlib import Path
 
 from benchmarks import cache
 
-TARGETS = ("llama-bench", "llama-completion", "llama-batched-bench")
+TARGETS = ("llama-bench", "llama-completion", "llama-batched-bench", "llama-server")
 FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DGGML_NATIVE=ON",
     "-DLLAMA_OPENSSL=OFF",  # downloads are no part of what is measured
     "-DLLAMA_BUILD_TESTS=OFF",
     "-DLLAMA_BUILD_EXAMPLES=OFF",
-    "-DLLAMA_BUILD_SERVER=OFF",
+    "-DLLAMA_BUILD_UI=OFF",  # its page is another project, and needs node to be built
     "-DLLAMA_BUILD_APP=OFF",
     "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",  # the folder is moved once it is whole
     "-DCMAKE_INSTALL_RPATH=$ORIGIN",
@@ -56,6 +56,11 @@ class Peers:
     def batched(self) -> Path:
         """The program that measures many sequences at once."""
         return self.folder / "llama-batched-bench"
+
+    @property
+    def server(self) -> Path:
+        """The program that serves."""
+        return self.folder / "llama-server"
 
     @property
     def completion(self) -> Path:

@@ -122,24 +122,3 @@ class ServeOptions:
         choices=("auto", "mean", "cls", "last"),
         help="how to make embeddings; all but auto do also with a model that was not made for it",
     )
-    fallback_on_error: bool = option(
-        False,
-        "--fallback-on-error",
-        help="when the model cannot be loaded, send questions to another server: they leave this "
-        "machine",
-    )
-    fallback_base_url: str = option(
-        "",
-        "--fallback-base-url",
-        metavar="URL",
-        help="that server, OpenAI-compatible: https://example.org/v1",
-    )
-    fallback_model: str = option(
-        "", "--fallback-model", metavar="NAME", help="the model to ask for there"
-    )
-    fallback_api_key_env: str = option(
-        "",
-        "--fallback-api-key-env",
-        metavar="NAME",
-        help="the environment variable that holds the key for it",
-    )

@@ -121,7 +121,7 @@ class Guard:
                 code="wrong_host",
             )
         # The scheme may differ: a proxy in front of this server may speak HTTPS.
-        if origin and not self._allowed(origin) and urlsplit(origin).netloc != host:
+        if origin and not self._allowed(origin) and place(origin) != host:
             raise Problem(
                 403,
                 f"pages of {origin} may not ask this server; allow them with --cors-origin",
@@ -195,9 +195,19 @@ class Guard:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a Host header, without its port, lower case."""
+    """Return the name in a Host header, without its port, lower case; empty for nonsense."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        parts = urlsplit(f"//{host}")
+        found = parts.hostname if parts.port != 0 and "@" not in host else None
+    except ValueError:
+        return ""
+    return (found or "").rstrip(".")
+
+
+def place(origin: str) -> str:
+    """Return host and port of an Origin header; empty for nonsense."""
+    try:
+        return urlsplit(origin).netloc
     except ValueError:
         return ""
 

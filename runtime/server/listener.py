@@ -22,6 +22,7 @@ KEEP_ALIVE_SECONDS = 65
 LAST_SECONDS = 3.0
 """For the last words of answers that are cut at the end."""
 BACKLOG = 512
+SEND_BUFFER = 1 << 18
 TWICE_SECONDS = 0.5
 """The launcher passes signals on that the terminal has sent already: they come twice."""
 
@@ -41,6 +42,8 @@ def bind(options: Options) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections take it over: a client that reads nothing fills no megabytes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.bind(address)
         sock.listen(BACKLOG)
         sock.setblocking(False)

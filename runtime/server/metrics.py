@@ -63,7 +63,8 @@ class Metrics:
     def answered(self, stats: Stats) -> None:
         """Count an answer that has ended."""
         self.add("answers", 1)
-        self.add("cancelled", stats.reason == "cancelled")
+        # The engine may not have heard yet that nobody listens any more.
+        self.add("cancelled", stats.reason in ("cancelled", ""))
         self.add("prompt_tokens", stats.prompt_tokens - stats.cached_tokens)
         self.add("prompt_seconds", stats.prompt_seconds)
         self.add("predicted_tokens", stats.generated_tokens)
