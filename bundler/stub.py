@@ -43,7 +43,7 @@ STEPS = {
 
 SHIPPED = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
-    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed",
+    "typing_extensions", "xxhash", "pynacl", "cffi", "pygments", "pyinstaller", "modelembed",
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
 

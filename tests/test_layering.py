@@ -16,7 +16,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
-    {"runtime", "errors", "units", "strangers", "option", "stats", "text"},
+    {"runtime", "errors", "units", "strangers", "option", "stats", "text", "highlight"},
     {
         "generation_tag",
         "libraries",
@@ -92,7 +92,16 @@ ALLOWED: dict[str, set[str]] = {
     },
 }  # fmt: skip
 
-HEAVY = ("llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash")
+HEAVY = (
+    "llama_cpp",
+    "jinja2",
+    "prompt_toolkit",
+    "zstandard",
+    "numpy",
+    "nacl",
+    "xxhash",
+    "pygments",
+)
 
 
 def imports(path: Path) -> Iterator[str]:
