@@ -43,8 +43,8 @@ STEPS = {
 
 SHIPPED = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
-    "typing_extensions", "xxhash", "pynacl", "cffi", "pyinstaller", "modelembed", "starlette",
-    "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
+    "typing_extensions", "xxhash", "pynacl", "cffi", "pygments", "pyinstaller", "modelembed",
+    "starlette", "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
 

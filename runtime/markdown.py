@@ -1,13 +1,16 @@
 """Markdown in a terminal while it is still being written: styled as it goes, nothing drawn twice.
 
 What is on the screen is never taken back, so nothing flickers and scrolling back shows it all. The
-price is that only what can be told at once is styled: headings, lists, quotes, code, bold, italic.
+price is that only what can be told at once is styled: headings, lists, quotes, bold, italic, and
+code in a known language line by line. Code stands there by itself, so that it can be copied.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+
+from runtime.highlight import Highlighter, highlighter
 
 BOLD, ITALIC, CODE, DIM, HEAD = "1", "3", "36", "2", "1;4"
 RESET = "\x1b[0m"
@@ -26,6 +29,8 @@ class Markdown:
         self._lead: str | None = ""
         """The beginning of a line, as long as it is not known what the line is."""
         self._fence = ""
+        self._code: Highlighter | None = None
+        """Of the block of code, if its language is known."""
         self._styles: list[str] = []
         self._held = ""
         self._last = " "
@@ -39,12 +44,14 @@ class Markdown:
     def close(self) -> None:
         """Show what was held back, and leave no style behind."""
         out = self._lead or ""
+        if self._code:
+            out = self._code.paint(out)
         self._lead = ""
         out += self._flush()
         if self._styles or self._fence:
             out += RESET
         self._styles.clear()
-        self._fence = ""
+        self._fence, self._code = "", None
         if out:
             self._write(out)
 
@@ -69,7 +76,9 @@ class Markdown:
         rest, self._lead = self._lead[found.end() :], None
         if fence:
             self._fence, self._lead = fence, ""
-            return f"\x1b[{DIM}m{indent}{language.strip() or 'code'}{RESET}\n\x1b[{CODE}m"
+            self._code = highlighter(language)
+            style = "" if self._code else f"\x1b[{CODE}m"
+            return f"\x1b[{DIM}m{indent}{language.strip() or 'code'}{RESET}\n{style}"
         out = indent
         if heading:
             out += self._begin(HEAD)
@@ -86,9 +95,11 @@ class Markdown:
         if line.endswith("\n"):
             self._lead = ""
             if bare.startswith(self._fence) and not bare.strip(self._fence[0]):
-                self._fence = ""
+                self._fence, self._code = "", None
                 return RESET
-            return line
+            return self._code.paint(line) if self._code else line
+        if self._code:
+            return ""
         if self._fence.startswith(bare) or not bare.strip(self._fence[0]):
             return ""  # may yet be the fence
         # The rest of the line needs no further look.

@@ -114,7 +114,8 @@ class Options(SamplingOptions, ServeOptions):
         low=1,
         high=256,
         metavar="N",
-        help="answers computed at once, sharing the context",
+        help="answers computed at once, sharing the context; beside running ones a new prompt is "
+        "read 64 tokens a step",
         aliases=("n_parallel",),
     )
     gpu_layers: int = option(
@@ -186,7 +187,9 @@ class Options(SamplingOptions, ServeOptions):
         "auto", "--color", "-co", choices=("auto", "on", "off"), help="colour in the chat"
     )
     markdown: bool = option(
-        True, "--markdown", help="show bold, lists and code as such in the chat, where colour is on"
+        True,
+        "--markdown",
+        help="show bold, lists and code in colours in the chat, where colour is on",
     )
     stats: bool = option(False, "--stats", help="print tokens, speed and context after answers")
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")

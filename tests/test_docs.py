@@ -47,3 +47,11 @@ def test_the_changelog_has_this_version() -> None:
     from runtime import __version__
 
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_size_of_a_step_is_stated_as_it_is() -> None:
+    from runtime import engine
+    from runtime.options import FIELDS
+
+    assert f"{engine.CHUNK} tokens a step" in FIELDS["parallel"].metadata["help"]
+    assert f"reads up to {engine.CHUNK} tokens of the prompts that wait" in README.read_text()

@@ -17,7 +17,18 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
-    {"runtime", "errors", "units", "strangers", "option", "stats", "text", "disk", "folders"},
+    {
+        "runtime",
+        "errors",
+        "units",
+        "strangers",
+        "option",
+        "stats",
+        "text",
+        "disk",
+        "folders",
+        "highlight",
+    },
     {
         "generation_tag",
         "libraries",
@@ -112,7 +123,7 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 HEAVY = (
-    "llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash",
+    "llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash", "pygments",
     "starlette", "uvicorn", "msgspec", "httpx", "asyncio", "ssl",
 )  # fmt: skip
 

@@ -213,3 +213,34 @@ def test_progress_is_shown_while_unpacking(forms: dict[str, Path]) -> None:
 
     assert terminal.shows(PARIS)
     assert b"unpacking" in terminal.raw
+
+
+CODE = "def f(x):\n    return 1  # one"
+GRAMMAR = "root ::= " + '"```python\\n{}\\n```\\nDone."'.format(CODE.replace("\n", "\\n"))
+
+
+def test_code_is_shown_in_colours_and_can_be_copied(chat: Program) -> None:
+    terminal = Terminal(chat.path, "--grammar", GRAMMAR)
+    terminal.shows("\n>")
+    terminal.type("hello")
+    assert terminal.shows(f"python\n{CODE}\nDone.")
+
+    rows = [line.rstrip() for line in terminal.screen.display]
+    row = rows.index("def f(x):")
+    colours = [terminal.screen.buffer[row][column].fg for column in (0, 4, 5)]
+    assert ["magenta", "cyan", "default"] == colours
+    assert "magenta" == terminal.screen.buffer[row + 1][4].fg
+    terminal.child.close(force=True)
+
+
+def test_code_is_plain_without_colours_and_in_a_pipe(chat: Program) -> None:
+    written = f"```python\n{CODE}\n```\nDone."
+    terminal = Terminal(chat.path, "--grammar", GRAMMAR, NO_COLOR="1")
+    terminal.shows("\n>")
+    terminal.type("hello")
+    assert terminal.shows(written)
+    row = [line.rstrip() for line in terminal.screen.display].index("def f(x):")
+    assert "default" == terminal.screen.buffer[row][0].fg
+    terminal.child.close(force=True)
+
+    assert written == chat("hello", "--grammar", GRAMMAR).out.strip()
