@@ -61,6 +61,12 @@ def compute(
             "there is nothing to compute beforehand: conversations have no beginning in common",
             hint="bake in a system prompt with --system, or leave out --prewarm",
         )
+    if len(tokens) >= engine.context_size:
+        raise UsageError(
+            f"conversations begin with {len(tokens)} tokens, the context has room for "
+            f"{engine.context_size - 1}",
+            hint="shorten the system prompt, or bake in more context: --set ctx_size=N",
+        )
     step = engine.options.batch_size
     for done in range(step, len(tokens), step):
         engine.compute(tokens[:done])

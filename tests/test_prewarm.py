@@ -272,7 +272,9 @@ def test_refused_where_nothing_can_be_computed(modelembed: Program, tmp_path: Pa
     target = tmp_path / "x"
     options = ("-o", str(target), "--prewarm", "--no-check")
     long = modelembed("bundle", str(DEMO), *options, "--system", "word " * 2000)
-    assert "the context has room for" in refusal(long)
+    assert "conversations begin with " in refusal(long)
+    assert "the context has room for 1023" in refusal(long)
+    assert "--set ctx_size=N" in refusal(long)
     plain = ("--chat-template", "{% for m in messages %}{{ m['content'] }}{% endfor %}")
     nothing = modelembed("bundle", str(DEMO), *options, *plain)
     assert "conversations have no beginning in common" in refusal(nothing)

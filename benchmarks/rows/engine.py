@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.lab import Lab
-from benchmarks.measure import interleave, run
+from benchmarks.measure import BenchmarkError, interleave, run
 from benchmarks.report import Row
 
 SEQUENCES, READING, WRITING = 8, 64, 32
@@ -65,6 +66,8 @@ def batched(lab: Lab, model: Path) -> float:
     room = SEQUENCES * (READING + WRITING + 1)
     sizes = ["-npp", READING, "-ntg", WRITING, "-npl", SEQUENCES, "-c", room, "-t", lab.threads]
     words = [str(word) for word in (lab.peers.batched, "-m", model, *sizes)]
-    lines = run([*words, "--output-format", "jsonl"]).out.splitlines()
-    found = next(json.loads(line) for line in lines if line.startswith("{"))
-    return float(found["speed"])
+    out = run([*words, "--output-format", "jsonl"]).out
+    # Its log is written by another thread, which may put something else on the same line.
+    if not (found := re.search(r"\{.*\}", out)):
+        raise BenchmarkError(f"llama-batched-bench printed no figures: {out[-500:]!r}")
+    return float(json.loads(found[0])["speed"])
