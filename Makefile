@@ -23,6 +23,7 @@ demo: $(SETUP)
 	@echo "== now chat with it yourself: ./$(DEMO)"
 
 test: $(SETUP)
+	@$(PYTHON) tools/prerequisites.py --tests
 	@echo "== testing (the first time builds the runtime: 1 minute; then about 10 minutes)"
 	@$(BIN)/python -m pytest -q
 

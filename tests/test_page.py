@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import Watch, chromium, opened
+from browsers import SECONDS, Watch, chromium, opened
 from conftest import Program
 from playwright.sync_api import Browser, Page, expect
 from servers import Served, serve
@@ -42,8 +44,9 @@ def server(chat: Program) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def talkative(chat: Program) -> Iterator[Served]:
-    """Return a server whose answers have no end, but for the context's."""
-    with serve(chat, "-t", "1", "--ignore-eos") as running:
+    """Return a server that reads word by word, and whose answers only the context ends."""
+    flags = ("-t", "1", "--ignore-eos", "-b", "1", "-np", "1", "--queue", "1")
+    with serve(chat, *flags) as running:
         yield running
 
 
@@ -66,16 +69,27 @@ def ask(page: Page, question: str) -> None:
 def asked(page: Page, question: str, answer: str) -> None:
     """Ask, and wait for the whole answer."""
     ask(page, question)
-    expect(page.locator(".answer").last.locator(".text")).to_have_text(answer)
+    expect(page.locator(".answer").last.locator(".reply")).to_have_text(answer)
     expect(page.locator("#stop")).to_be_hidden()
 
 
-def slowly(page: Page, rate: int = 4000) -> None:
+@contextmanager
+def slowly(page: Page, rate: int = 4000) -> Iterator[None]:
     """Let what the server sends arrive at `rate` bytes a second."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "downloadThroughput": rate, "uploadThroughput": -1}
-    session.send("Network.emulateNetworkConditions", limits)
+    limits = {"offline": False, "latency": 0, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": rate})
+    yield
+    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": -1})
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until the expression is true; the page's policy lets it not evaluate any itself."""
+    end = time.monotonic() + SECONDS
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
 
 
 def titles(page: Page) -> list[str]:
@@ -112,7 +126,7 @@ def test_a_conversation_stays_over_a_reload(page: Page) -> None:
     page.reload()
 
     expect(page.locator(".said")).to_have_text([FRANCE, JAPAN])
-    expect(page.locator(".answer .text")).to_have_text([PARIS, TOKYO])
+    expect(page.locator(".reply")).to_have_text([PARIS, TOKYO])
     expect(page.locator(".facts").last).to_contain_text("tokens/s")
     assert [FRANCE] == titles(page)
     assert page.title().startswith(FRANCE)
@@ -120,30 +134,35 @@ def test_a_conversation_stays_over_a_reload(page: Page) -> None:
 
 def test_stop_keeps_what_was_written(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
-        slowly(page)
-        ask(page, FRANCE)
-        text = page.locator(".answer .text")
-        expect(text).to_contain_text("capital")
-        page.get_by_role("button", name="Stop the answer").click()
+        text = page.locator(".reply")
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(text).to_contain_text("capital")
+            page.get_by_role("button", name="Stop the answer").click()
+            expect(page.get_by_text("You stopped this answer.")).to_be_visible()
 
-        expect(page.get_by_text("You stopped this answer.")).to_be_visible()
         expect(page.locator("#question")).to_be_focused()
         kept = text.inner_text()
-        assert kept.startswith("The capital of France")
+        assert kept.startswith("The capital")
         page.reload()
         expect(text).to_have_text(kept)
 
 
+KEPT = """async () => {
+  const {Store} = await import("/page/store.js");
+  const [conversation] = await (await Store.open()).all();
+  return conversation?.messages[1]?.content.includes("Paris");
+}"""
+
+
 def test_a_reload_in_mid_answer_loses_little(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
-        slowly(page)
-        ask(page, FRANCE)
-        kept = "(await (await import('/page/store.js')).Store.open()).all()"
-        content = f"async () => (await {kept})[0]?.messages[1]?.content"
-        page.wait_for_function(f"async () => ((await ({content})()) ?? '').includes('Paris')")
-        page.reload()
+        with slowly(page):
+            ask(page, FRANCE)
+            until(page, KEPT)
+            page.reload(wait_until="commit")
 
-        expect(page.locator(".answer .text")).to_contain_text("Paris")
+        expect(page.locator(".reply")).to_contain_text("Paris")
         expect(page.get_by_text("The page was closed before")).to_be_visible()
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
@@ -158,14 +177,14 @@ def test_an_answer_made_again_and_an_edited_question_keep_what_was(page: Page) -
     page.get_by_role("textbox", name="Edit the question").fill(JAPAN)
     page.keyboard.press("Enter")
     expect(page.locator(".said")).to_have_text([JAPAN])
-    expect(page.locator(".answer .text")).to_have_text([TOKYO])
+    expect(page.locator(".reply")).to_have_text([TOKYO])
     expect(page.locator("#stop")).to_be_hidden()
 
     page.get_by_role("button", name="Earlier question").click()
     expect(page.locator(".said")).to_have_text([FRANCE])
     page.get_by_role("button", name="Earlier answer").click()
     expect(page.locator(".answer .which")).to_have_text("1 / 2")
-    expect(page.locator(".answer .text")).to_have_text([PARIS])
+    expect(page.locator(".reply")).to_have_text([PARIS])
 
 
 def test_an_edit_given_up_changes_nothing(page: Page) -> None:
@@ -183,7 +202,7 @@ def test_the_model_is_told_the_branch_that_is_shown(page: Page) -> None:
     page.get_by_role("button", name="Edit the question").click()
     page.get_by_role("textbox", name="Edit the question").fill(JAPAN)
     page.keyboard.press("Enter")
-    expect(page.locator(".answer .text")).to_have_text([TOKYO])
+    expect(page.locator(".reply")).to_have_text([TOKYO])
     expect(page.locator("#stop")).to_be_hidden()
     with page.expect_request("**/v1/chat/completions") as sent:
         ask(page, FRANCE)
@@ -222,7 +241,7 @@ def test_conversations_are_named_found_deleted_and_brought_back(page: Page) -> N
     page.reload()
     expect(page.locator(".conversations .name")).to_have_text([JAPAN, "About Europe"])
     page.get_by_role("link", name="About Europe").click()
-    expect(page.locator(".answer .text")).to_have_text([PARIS])
+    expect(page.locator(".reply")).to_have_text([PARIS])
 
 
 def test_what_is_exported_can_be_imported(browser: Browser, server: Served, page: Page) -> None:
@@ -240,7 +259,7 @@ def test_what_is_exported_can_be_imported(browser: Browser, server: Served, page
         expect(other.get_by_text("1 conversation is imported.")).to_be_visible()
         imported(other, document)  # the same again is still the same
         other.get_by_role("link", name=FRANCE).click()
-        expect(other.locator(".answer .text")).to_have_text([PARIS])
+        expect(other.locator(".reply")).to_have_text([PARIS])
         expect(other.locator(".which")).to_have_text("2 / 2")
         assert [FRANCE] == titles(other)
 
@@ -258,20 +277,18 @@ def test_all_can_be_deleted_after_a_question(page: Page) -> None:
     expect(page.locator(".conversations .name")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    "text, why",
-    [
-        ("{", "it is not JSON"),
-        ("{}", "it holds no conversations"),
-        ('{"format": "modelembed conversations", "version": 9}', "version 9; this page reads 1"),
-        ('[{"role": "robot", "content": ""}]', "message 1 is neither a question nor an answer"),
-        ('[{"role": "user"}]', "message 1 has no text"),
-    ],
-)
-def test_a_file_that_cannot_be_imported_says_why(page: Page, text: str, why: str) -> None:
-    imported(page, text)
-
-    expect(page.locator(".toast")).to_contain_text(why)
+def test_a_file_that_cannot_be_imported_says_why(page: Page) -> None:
+    reasons = {
+        "{": "it is not JSON",
+        "{}": "it holds no conversations",
+        '{"format": "modelembed conversations", "version": 9}': "version 9; this page reads 1",
+        '[{"role": "robot", "content": ""}]': "message 1 is neither a question nor an answer",
+        '[{"role": "user"}]': "message 1 has no text",
+    }
+    for text, reason in reasons.items():
+        imported(page, text)
+        expect(page.locator(".toast")).to_contain_text(reason)
+    expect(page.locator(".conversations .name")).to_have_count(0)
 
 
 def assert_harmless(page: Page) -> None:
@@ -303,12 +320,22 @@ def test_a_hostile_model_is_harmless_and_its_thoughts_are_folded(
     browser: Browser, chat: Program
 ) -> None:
     thought = "I *weigh* it. <img src=x onerror='window.pwned = 1'>"
-    literal = json.dumps(f"<think>{thought}</think>{HOSTILE.strip()}", ensure_ascii=False)
+    hostile = "\n\n".join([*HOSTILE.split("\n\n")[:4], "[run](javascript:window.pwned=1) end."])
+    literal = json.dumps(f"<think>{thought}</think>{hostile}", ensure_ascii=False)
     template = "<think></think>{{ messages[-1].content }}"
-    flags = ("--grammar", f"root ::= {literal}", "--chat-template", template, "-t", "1")
+    flags = (
+        "--grammar",
+        f"root ::= {literal}",
+        "--chat-template",
+        template,
+        "-t",
+        "1",
+        "-c",
+        "4096",
+    )
     with serve(chat, *flags) as server, opened(browser, server.url) as (page, _):
         ask(page, "Well?")
-        expect(page.get_by_text("The end of what is hostile.")).to_be_visible()
+        expect(page.get_by_text("run end.")).to_be_visible()
         expect(page.locator("#stop")).to_be_hidden()
         expect(page.get_by_text("I weigh it.")).to_be_hidden()
         page.get_by_text("Thought for 1 second").click()
@@ -343,7 +370,7 @@ CUT = """async ({text, cuts}) => {
 @pytest.mark.parametrize("cuts", [[1], [3, 1, 7], [40, 200]], ids=str)
 def test_what_is_streamed_looks_like_what_is_shown_at_once(page: Page, cuts: list[int]) -> None:
     sample = (Path(__file__).parent / "texts" / "sample.md").read_text(encoding="utf-8")
-    text = sample + HOSTILE + sample.replace("\n", "\r\n")
+    text = sample + HOSTILE + (sample.replace("\n", "\r\n") if cuts != [1] else "")
     whole, pieces = page.evaluate(CUT, {"text": text, "cuts": cuts})
 
     assert whole == pieces
@@ -443,9 +470,7 @@ def test_enter_that_confirms_a_candidate_does_not_send(page: Page) -> None:
     )
     expect(page.locator(".message")).to_have_count(0)
     expect(question).to_have_value(re.compile("^(にほん)?日本$|^日本"))
-    page.wait_for_function(
-        "(at) => performance.now() > at + 50", arg=page.evaluate("performance.now()")
-    )
+    page.wait_for_timeout(50)  # longer than the key of a composition is behind its end
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".message")).to_have_count(0)
     page.keyboard.press("Enter")
@@ -459,7 +484,7 @@ def test_everything_goes_by_keys(page: Page) -> None:
     expect(page.get_by_label("Your question")).to_be_focused()
     page.keyboard.type(FRANCE)
     press("Enter")
-    expect(page.locator(".answer .text")).to_have_text([PARIS])
+    expect(page.locator(".reply")).to_have_text([PARIS])
     expect(page.locator("#stop")).to_be_hidden()
     press("Alt+r")
     expect(page.locator(".answer .which")).to_have_text("2 / 2")
@@ -469,14 +494,14 @@ def test_everything_goes_by_keys(page: Page) -> None:
     press("ControlOrMeta+a")
     page.keyboard.type(JAPAN)
     press("Enter")
-    expect(page.locator(".answer .text")).to_have_text([TOKYO])
+    expect(page.locator(".reply")).to_have_text([TOKYO])
     expect(page.locator("#stop")).to_be_hidden()
 
     press("Alt+n")
     expect(page.locator(".message")).to_have_count(0)
     expect(page.get_by_label("Your question")).to_be_focused()
     press("Alt+ArrowDown")
-    expect(page.locator(".answer .text")).to_have_text([TOKYO])
+    expect(page.locator(".reply")).to_have_text([TOKYO])
     press("ControlOrMeta+k")
     page.keyboard.type("japan")
     expect(page.locator(".conversations mark")).to_have_text("Japan")
@@ -499,10 +524,10 @@ def test_everything_goes_by_keys(page: Page) -> None:
 
 def test_escape_stops(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
-        slowly(page)
-        ask(page, FRANCE)
-        expect(page.locator(".answer .text")).to_contain_text("capital")
-        page.keyboard.press("Escape")
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(page.locator(".reply")).to_contain_text("capital")
+            page.keyboard.press("Escape")
 
         expect(page.get_by_text("You stopped this answer.")).to_be_visible()
 
@@ -511,7 +536,7 @@ def test_a_phone_has_room_for_everything(browser: Browser, server: Served) -> No
     with opened(browser, server.url, **PHONE) as (page, _):
         page.get_by_label("Your question").fill(FRANCE)
         page.get_by_role("button", name="Send").tap()
-        expect(page.locator(".answer .text")).to_have_text([PARIS])
+        expect(page.locator(".reply")).to_have_text([PARIS])
         imported(
             page,
             dialogue(
@@ -530,14 +555,13 @@ def test_a_phone_has_room_for_everything(browser: Browser, server: Served) -> No
         expect(page.locator(".message")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", ["desk", "phone"])
+@pytest.mark.parametrize("size, scheme", [("desk", "light"), ("phone", "dark")])
 def test_axe_finds_nothing(browser: Browser, server: Served, scheme: str, size: str) -> None:
     sample = (Path(__file__).parent / "texts" / "sample.md").read_text(encoding="utf-8")
     device = PHONE if size == "phone" else {}
 
     def check(page: Page) -> None:
-        page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
+        page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
         results = Axe().run(page, options={"runOnly": list(RULES)})
         assert 0 == results.violations_count, results.generate_report()
 
@@ -562,17 +586,16 @@ def test_axe_finds_nothing(browser: Browser, server: Served, scheme: str, size: 
         check(page)
 
 
-def test_busy_is_said_and_asked_again(browser: Browser, chat: Program) -> None:
-    flags = ("--ignore-eos", "-np", "1", "--queue", "0", "-t", "1")
-    with serve(chat, *flags) as server, opened(browser, server.url) as (page, watch):
+def test_busy_is_said_and_asked_again(browser: Browser, talkative: Served) -> None:
+    with opened(browser, talkative.url) as (page, watch):
         watch.allowed = ("503",)
         over = threading.Event()
 
         def hammer() -> None:
             while not over.is_set():
-                server.post("/v1/completions", {"prompt": "The", "max_tokens": 500})
+                talkative.post("/v1/completions", {"prompt": "The", "max_tokens": 500})
 
-        threads = [threading.Thread(target=hammer) for _ in range(3)]
+        threads = [threading.Thread(target=hammer) for _ in range(4)]
         try:
             for thread in threads:
                 thread.start()
@@ -588,7 +611,7 @@ def test_busy_is_said_and_asked_again(browser: Browser, chat: Program) -> None:
             over.set()
             for thread in threads:
                 thread.join()
-        expect(page.locator(".answer").last.locator(".text")).to_contain_text("Paris")
+        expect(page.locator(".answer").last.locator(".reply")).to_contain_text("Paris")
 
 
 def test_a_program_that_went_away_and_came_back(browser: Browser, chat: Program) -> None:
@@ -600,7 +623,7 @@ def test_a_program_that_went_away_and_came_back(browser: Browser, chat: Program)
         expect(page.locator("#connection")).to_contain_text("not reachable")
         expect(page.get_by_text("Waiting for the program to come back")).to_be_visible()
         with serve(chat, "-t", "1", port=first.port):
-            expect(page.locator(".answer .text")).to_have_text([PARIS, TOKYO])
+            expect(page.locator(".reply")).to_have_text([PARIS, TOKYO])
             expect(page.locator("#connection")).to_be_hidden()
 
 
@@ -610,62 +633,63 @@ def test_a_connection_lost_in_mid_answer_is_said(browser: Browser, chat: Program
         opened(browser, server.url) as (page, watch),
     ):
         watch.allowed = ("ERR_",)
-        slowly(page)
-        ask(page, FRANCE)
-        expect(page.locator(".answer .text")).to_contain_text("capital")
-        server.kill()
+        with slowly(page):
+            ask(page, FRANCE)
+            expect(page.locator(".reply")).to_contain_text("capital")
+            server.kill()
 
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
-        expect(page.locator(".answer .text")).to_contain_text("The capital of France")
+        expect(page.locator(".reply")).to_contain_text("The capital of France")
 
 
 def test_a_key_is_asked_for_and_kept(browser: Browser, chat: Program) -> None:
-    with serve(chat, "-t", "1", "--api-key", "sesame") as server:
-        with browser.new_context() as profile:
-            page = profile.new_page()
-            page.goto(server.url)
-            for key in ("wrong", "sesame"):
-                page.get_by_label("Key", exact=True).fill(key)
-                page.get_by_role("button", name="Continue").click()
-            page.wait_for_selector("body[data-ready]")
-            asked(page, FRANCE, PARIS)
-            page.reload()
-            page.wait_for_selector("body[data-ready]")
-            asked(page, JAPAN, TOKYO)
-
-
-def test_a_long_prompt_shows_how_far_it_is_read(browser: Browser, server: Served) -> None:
-    with opened(browser, server.url) as (page, _):
+    flags = ("-t", "1", "--api-key", "sesame")
+    with serve(chat, *flags) as server, browser.new_context() as profile:
+        page = profile.new_page()
+        page.goto(server.url)
+        for key in ("wrong", "sesame"):
+            page.get_by_label("Key", exact=True).fill(key)
+            page.get_by_role("button", name="Continue").click()
+        page.wait_for_selector("body[data-ready]")
         asked(page, FRANCE, PARIS)
-        slowly(page, 600)
-        ask(page, "capital of France " * 60)
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        asked(page, JAPAN, TOKYO)
 
-        expect(page.get_by_text(re.compile(r"Reading [\d,]+ of [\d,]+ tokens"))).to_be_visible()
+
+def test_a_long_prompt_shows_how_far_it_is_read(browser: Browser, talkative: Served) -> None:
+    with opened(browser, talkative.url) as (page, _):
+        reading = page.get_by_text(re.compile(r"Reading [\d,]+ of [\d,]+ tokens"))
+        with slowly(page):
+            ask(page, "capital of France " * 100)
+            expect(reading).to_be_visible()
+        expect(reading).to_be_hidden()
+        page.keyboard.press("Escape")
 
 
 def test_the_end_stays_in_sight_unless_somebody_reads_above(
     browser: Browser, talkative: Served
 ) -> None:
     viewport = {"width": 800, "height": 420}
-    at_end = "(s => s.scrollHeight - s.scrollTop - s.clientHeight < 2)(document.querySelector('#scroller'))"
+    at_end = "scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 2"
     with opened(browser, talkative.url, viewport=viewport) as (page, _):
-        imported(page, dialogue(*(f"line {n}\n\n" * 9 for n in range(4))))
+        imported(page, dialogue("a\n\n" * 12, "b\n\n" * 12))
         page.locator(".conversations .pick").click()
-        expect(page.locator(".message")).to_have_count(4)
-        page.wait_for_function(at_end)
-        slowly(page)
-        ask(page, FRANCE)
-        expect(page.locator(".answer").last).to_contain_text("Paris")
-        assert page.evaluate(at_end)
-        page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 40)")
-        expect(page.get_by_role("button", name="Go to the end")).to_be_visible()
-        length = "document.querySelector('.answer:last-child .text').textContent.length"
-        before = page.evaluate(length)
-        page.wait_for_function(f"{length} > {before} + 20")
-        assert 40 == page.locator("#scroller").evaluate("(scroller) => scroller.scrollTop")
-        page.get_by_role("button", name="Go to the end").click()
-        assert page.evaluate(at_end)
-        page.keyboard.press("Escape")
+        expect(page.locator(".message")).to_have_count(2)
+        until(page, at_end)
+        with slowly(page, 8000):
+            ask(page, FRANCE)
+            expect(page.locator(".answer").last).to_contain_text("Paris")
+            assert page.evaluate(at_end)
+            page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 40)")
+            expect(page.get_by_role("button", name="Go to the end")).to_be_visible()
+            length = "document.querySelector('.answer:last-child .reply').textContent.length"
+            before = page.evaluate(length)
+            until(page, f"{length} > {before} + 20")
+            assert 40 == page.locator("#scroller").evaluate("(scroller) => scroller.scrollTop")
+            page.get_by_role("button", name="Go to the end").click()
+            assert page.evaluate(at_end)
+            page.keyboard.press("Escape")
 
 
 def test_two_windows_show_the_same(page: Page, server: Served) -> None:
@@ -673,10 +697,10 @@ def test_two_windows_show_the_same(page: Page, server: Served) -> None:
     other.goto(server.url)
     asked(page, FRANCE, PARIS)
     other.get_by_role("link", name=FRANCE).click()
-    expect(other.locator(".answer .text")).to_have_text([PARIS])
+    expect(other.locator(".reply")).to_have_text([PARIS])
     asked(other, JAPAN, TOKYO)
 
-    expect(page.locator(".answer .text")).to_have_text([PARIS, TOKYO])
+    expect(page.locator(".reply")).to_have_text([PARIS, TOKYO])
 
 
 def test_the_libraries_have_their_licences(chat: Program) -> None:

@@ -1,4 +1,8 @@
-"""Check what must be on the machine before anything is set up, and say how to get it."""
+"""Check what must be on the machine before anything is set up, and say how to get it.
+
+python tools/prerequisites.py          what building needs
+python tools/prerequisites.py --tests  what the tests need as well
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ import sys
 import sysconfig
 
 OLDEST = (3, 10)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def missing() -> list[tuple[str, str]]:
+def missing(*, tests: bool = False) -> list[tuple[str, str]]:
     """Return what is missing: in words, and the Debian package that has it."""
     found = []
     if sys.version_info < OLDEST:
@@ -26,12 +31,14 @@ def missing() -> list[tuple[str, str]]:
     for tool in ("objdump", "objcopy", "strip"):
         if not shutil.which(tool):
             found.append((f"the program {tool}", "binutils"))
+    if tests and not any(map(shutil.which, BROWSERS)):
+        found.append(("a browser, for the tests of the page", "chromium"))
     return found
 
 
 def main() -> int:
     """Print what is missing; return 1 if anything is."""
-    found = missing()
+    found = missing(tests="--tests" in sys.argv[1:])
     if not found:
         return 0
     print("error: missing on this machine:", file=sys.stderr)

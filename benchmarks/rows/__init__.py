@@ -16,6 +16,7 @@ from benchmarks.rows import (
     engine,
     flips,
     memory,
+    page,
     restore,
     serve,
     speed,
@@ -38,6 +39,7 @@ ROWS: dict[str, Measure] = {
     "encode": encode.measure,
     "edit": edit.measure,
     "flips": flips.measure,
+    "page": page.measure,
 }
 
 

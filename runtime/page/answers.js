@@ -1,6 +1,6 @@
 /** Make answers: one at a time for each conversation, and going on while another one is read. */
 
-import { add, path } from "./conversation.js";
+import { add, path, tokensOf } from "./conversation.js";
 import { answer, ready, ServerError } from "./server.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
@@ -125,6 +125,14 @@ export class Answers extends EventTarget {
         await this.store.save(conversation);
       }
     }
+    this.#judge(message);
+  }
+
+  /** Tell a full context from the limit on answers. @param {Message} message */
+  #judge(message) {
+    const whole = this.settings.properties.default_generation_settings.n_ctx;
+    const full = message.timings && tokensOf(message.timings) >= whole;
+    if (message.end === "length" && full) message.end = "full";
   }
 
   /**

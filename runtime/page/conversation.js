@@ -20,8 +20,8 @@
  * @property {string} [reasoning]  what the model thought before it answered
  * @property {number} [thoughtFor]  how long, in milliseconds
  * @property {string} [model]  who answered
- * @property {"writing" | "stop" | "length" | "stopped" | "broken"} [end]  why the answer ended:
- *   by itself, at the limit, by the user, by an error
+ * @property {"writing" | "stop" | "length" | "full" | "stopped" | "broken"} [end]  why the answer
+ *   ended: by itself, at the limit, with the context, by the user, by an error
  * @property {string} [error]  what went wrong, in words
  * @property {Timings} [timings]
  * @property {number} created  milliseconds since 1970
@@ -121,6 +121,11 @@ export function show(conversation, id) {
     head = next.id;
   }
   conversation.head = head;
+}
+
+/** Return how much of the context an answer and all before it take. @param {Timings} timings */
+export function tokensOf({ cache_n, prompt_n, predicted_n }) {
+  return cache_n + prompt_n + predicted_n;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { Answers } from "./answers.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
-import { add, create, find, identifier, path, show } from "./conversation.js";
+import { add, create, find, identifier, path, show, tokensOf } from "./conversation.js";
 import { announce, byId, element, icon } from "./dom.js";
 import { properties, ServerError, useKey } from "./server.js";
 import { openSettings } from "./settings-sheet.js";
@@ -63,6 +63,7 @@ answers.addEventListener("progress", (event) => {
 answers.addEventListener("done", () => showState());
 answers.addEventListener("key", changeKey);
 store.addEventListener("change", (event) => followElsewhere(/** @type {any} */ (event).detail));
+store.addEventListener("full", () => toast("This browser has no room left to keep this conversation. Delete or export others."));
 addEventListener("popstate", () => openByAddress());
 byId("new").addEventListener("click", () => open(create()));
 byId("new-narrow").addEventListener("click", () => open(create()));
@@ -353,8 +354,8 @@ function showMeter() {
   const meter = byId("meter");
   meter.hidden = !timings || !whole;
   if (!timings) return;
-  const used = timings.cache_n + timings.prompt_n + timings.predicted_n;
-  const share = Math.min(1, used / whole);
+  const used = Math.min(whole, tokensOf(timings)); // the last word need not be read again
+  const share = used / whole;
   const text = `${used.toLocaleString("en")} of ${whole.toLocaleString("en")} tokens`;
   byId("meter-text").textContent = text;
   byId("meter-part").setAttribute("stroke-dasharray", `${share * 100} 100`);

@@ -113,7 +113,7 @@ export class AnswerView {
     this.thinkingTitle = element("summary", {}, "Thinking");
     this.thoughts = element("div", { className: "thoughts text" });
     this.thinking = element("details", { className: "thinking", hidden: true }, this.thinkingTitle, this.thoughts);
-    this.text = element("div", { className: "text" });
+    this.text = element("div", { className: "reply text" });
     this.state = element("div", { className: "state", hidden: true });
     this.after = element("div", {});
     this.tools = element("div", { className: "tools" });
@@ -168,7 +168,7 @@ export class AnswerView {
     const { phase, progress, begun, first } = run;
     const late = performance.now() - begun > READING_SHOWN;
     const parts = /** @type {(Node | string)[]} */ ([]);
-    if (phase === "busy") parts.push("Busy with other questions. Yours is next in line; it is asked again by itself.");
+    if (phase === "busy") parts.push("Busy with other questions. Yours is asked again by itself.");
     else if (phase === "gone") parts.push("Waiting for the program to come back …");
     else if (phase === "reading" && progress && late && progress.done < progress.total) {
       const { done, total } = progress;
@@ -217,6 +217,9 @@ export class AnswerView {
       yield element("div", { className: "trouble" }, icon("triangle-alert"), what, again);
     } else if (message.end === "length") {
       yield element("p", { className: "note" }, "Cut off at the longest answer allowed; the settings have that limit.");
+    } else if (message.end === "full") {
+      const text = "The model can take in no more. Begin a new conversation, or edit an earlier question to go on from there.";
+      yield element("p", { className: "note" }, text);
     } else if (message.end === "stopped") {
       yield element("p", { className: "note" }, "You stopped this answer.");
     } else if (!message.content) {

@@ -1,6 +1,6 @@
 /** Dialogs, short messages and menus. */
 
-import { byId, element, icon, iconButton } from "./dom.js";
+import { announce, byId, element, icon, iconButton } from "./dom.js";
 
 const TOAST = 5000; // milliseconds
 const UNDO = 10_000;
@@ -16,7 +16,7 @@ export function openSheet(dialog, title, ...content) {
   const heading = element("h2", { id: `${dialog.id}-title` }, title);
   dialog.replaceChildren(
     element("div", { className: "sheet-top" }, heading, close),
-    element("div", { className: "sheet-body", tabIndex: -1 }, ...content),
+    element("div", { className: "sheet-body", tabIndex: 0 }, ...content),
   );
   dialog.onclick = (event) => {
     if (event.target === dialog) dialog.close(); // beside it
@@ -88,7 +88,10 @@ export function askedKey() {
  */
 export function toast(text, undo) {
   const shown = element("div", { className: "toast" }, element("span", {}, text));
-  const remove = () => shown.remove();
+  const remove = () => {
+    shown.remove();
+    if (!byId("toasts").hasChildNodes()) byId("toasts").hidePopover();
+  };
   if (undo) {
     const onclick = () => {
       remove();
@@ -96,7 +99,11 @@ export function toast(text, undo) {
     };
     shown.append(element("button", { type: "button", onclick }, "Undo"));
   }
-  byId("toasts").replaceChildren(shown); // one at a time
+  const place = byId("toasts");
+  place.replaceChildren(shown); // one at a time
+  place.hidePopover();
+  place.showPopover(); // above a dialog, too
+  announce(undo ? `${text} Alt+Z takes it back.` : text);
   let timer = setTimeout(remove, undo ? UNDO : TOAST);
   for (const name of ["pointerenter", "focusin"]) shown.addEventListener(name, () => clearTimeout(timer));
   for (const name of ["pointerleave", "focusout"]) {

@@ -9,9 +9,13 @@ import { merged } from "./conversation.js";
 
 const NAME = "modelembed";
 const CONVERSATIONS = "conversations";
-const AROUND = 40; // characters before what was found
+const BEFORE = 16; // characters shown before what was found
+const BEHIND = 80;
 
-/** Sends `change` when a conversation was saved or removed, here or in another window. */
+/**
+ * Sends `change` when a conversation was saved or removed, here or in another window, and `full`
+ * when the browser would not keep one.
+ */
 export class Store extends EventTarget {
   /** @type {Map<string, Summary>} */
   #summaries = new Map();
@@ -71,10 +75,16 @@ export class Store extends EventTarget {
    * @param {Conversation} conversation
    */
   async save(conversation) {
-    const transaction = this.#database.transaction(CONVERSATIONS, "readwrite");
-    const kept = await transaction.store.get(conversation.id);
-    await transaction.store.put(kept ? merged(kept, conversation) : conversation);
-    await transaction.done;
+    try {
+      const transaction = this.#database.transaction(CONVERSATIONS, "readwrite");
+      const kept = await transaction.store.get(conversation.id);
+      await transaction.store.put(kept ? merged(kept, conversation) : conversation);
+      await transaction.done;
+    } catch (error) {
+      console.warn("a conversation is not kept:", error);
+      this.dispatchEvent(new Event("full"));
+      return;
+    }
     this.#summarize(conversation);
     this.#tell(conversation.id);
   }
@@ -169,6 +179,6 @@ function summaryOf({ id, title, created, updated }) {
 /** @param {string} text @param {string} word */
 function around(text, word) {
   const at = text.toLowerCase().indexOf(word);
-  const begin = Math.max(0, at - AROUND);
-  return (begin ? "…" : "") + text.slice(begin, at + word.length + 2 * AROUND).replace(/\s+/g, " ");
+  const begin = Math.max(0, at - BEFORE);
+  return (begin ? "…" : "") + text.slice(begin, at + word.length + BEHIND).replace(/\s+/g, " ");
 }

@@ -64,7 +64,7 @@ function conversation(value, index) {
   };
 }
 
-const ENDS = ["stop", "length", "stopped", "broken"];
+const ENDS = ["stop", "length", "full", "stopped", "broken"];
 const TIMINGS = ["cache_n", "prompt_n", "predicted_n", "predicted_per_second"];
 
 /** @param {any} value @param {string} where @returns {Message} */
