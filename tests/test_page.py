@@ -262,6 +262,11 @@ def test_everything_goes_by_keys(page: Page) -> None:
     expect(page.locator(".reply")).to_have_text([TOKYO])
     expect(page.locator("#stop")).to_be_hidden()
 
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press("Alt+c")
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    assert TOKYO == page.evaluate("navigator.clipboard.readText()")
+
     press("Alt+n")
     expect(page.locator(".message")).to_have_count(0)
     expect(page.get_by_label("Your question")).to_be_focused()

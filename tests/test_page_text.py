@@ -60,6 +60,11 @@ def test_hostile_text_of_an_import_is_text(page: Page) -> None:
     expect(page.locator(".said")).to_have_text(HOSTILE.strip())
     expect(page.get_by_text("The end of what is hostile.").last).to_be_visible()
     assert_harmless(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the code").last.click()
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    code = 'const close = "</script><script>window.pwned = 1</script>";'
+    assert code == page.evaluate("navigator.clipboard.readText()")
 
 
 def test_a_hostile_model_is_harmless_and_its_thoughts_are_folded(
