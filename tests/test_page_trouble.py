@@ -145,6 +145,15 @@ def test_a_key_is_asked_for_and_kept(browser: Browser, chat: Program) -> None:
         asked(page, JAPAN, TOKYO)
 
 
+def test_a_question_beyond_the_context_is_refused_in_words(browser: Browser, site: Served) -> None:
+    with opened(browser, site.url) as (page, watch):
+        watch.allowed = ("400",)
+        ask(page, "capital of France " * 400)
+
+        expect(page.locator(".trouble")).to_contain_text("longer than what the model can take in")
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
 def test_a_long_prompt_shows_how_far_it_is_read(browser: Browser, talkative: Served) -> None:
     with opened(browser, talkative.url) as (page, _):
         reading = page.get_by_text(re.compile(r"Reading [\d,]+ of [\d,]+ tokens"))
