@@ -6,17 +6,22 @@ Whatever a page does in a test, it must not complain, break its own rules or ask
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 20
+expect.set_options(timeout=SECONDS * 1000)
+FRANCE, PARIS = "What is the capital of France?", "The capital of France is Paris."
+JAPAN, TOKYO = "What is the capital of Japan?", "The capital of Japan is Tokyo."
 VIOLATIONS = """
 window.violations = [];
 addEventListener("securitypolicyviolation",
@@ -85,3 +90,49 @@ def opened(browser: Browser, origin: str, **context: Any) -> Iterator[tuple[Page
         page.wait_for_selector("body[data-ready]")
         yield page, watch
         watch.quiet()
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_label("Your question").fill(question)
+    page.keyboard.press("Enter")
+
+
+def asked(page: Page, question: str, answer: str) -> None:
+    """Ask, and wait for the whole answer."""
+    ask(page, question)
+    expect(page.locator(".answer").last.locator(".reply")).to_have_text(answer)
+    expect(page.locator("#stop")).to_be_hidden()
+
+
+@contextmanager
+def slowly(page: Page, rate: int = 4000) -> Iterator[None]:
+    """Let what the server sends arrive at `rate` bytes a second."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": rate})
+    yield
+    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": -1})
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until the expression is true; the page's policy lets it not evaluate any itself."""
+    end = time.monotonic() + SECONDS
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
+def imported(page: Page, *documents: str) -> None:
+    """Import files of these texts."""
+    files = [
+        {"name": f"{number}.json", "mimeType": "application/json", "buffer": text.encode()}
+        for number, text in enumerate(documents)
+    ]
+    page.set_input_files("#import", files)  # type: ignore[arg-type]
+
+
+def dialogue(*texts: str) -> str:
+    """Return an importable file: questions and answers by turns."""
+    roles = ("user", "assistant")
+    return json.dumps([{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)])

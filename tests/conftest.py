@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bundler import stub as stubs
+
+if TYPE_CHECKING:  # what drives a browser is loaded where one is wanted
+    from playwright.sync_api import Browser, Page
+    from servers import Served
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "models" / "demo.gguf"
@@ -128,3 +134,29 @@ def clean_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     return home
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from browsers import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def site(chat: Program) -> Iterator[Served]:
+    """Return a server whose page is looked at."""
+    from servers import serve
+
+    with serve(chat, "-t", "1", "--greeting", "Ask me about capitals.") as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, site: Served) -> Iterator[Page]:
+    """Return the page, in a browser profile of its own; it must stay quiet."""
+    from browsers import opened
+
+    with opened(browser, site.url) as (ready, _):
+        yield ready

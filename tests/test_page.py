@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import SECONDS, Watch, chromium, opened
+from browsers import FRANCE, JAPAN, PARIS, TOKYO, ask, asked, dialogue, imported, opened
 from conftest import Program
 from playwright.sync_api import Browser, Page, expect
-from servers import Served, serve
+from servers import Served
 
-FRANCE, PARIS = "What is the capital of France?", "The capital of France is Paris."
-JAPAN, TOKYO = "What is the capital of Japan?", "The capital of Japan is Tokyo."
-HOSTILE = (Path(__file__).parent / "texts" / "hostile.md").read_text(encoding="utf-8")
+SAMPLE = (Path(__file__).parent / "texts" / "sample.md").read_text(encoding="utf-8")
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "is_mobile": True,
@@ -30,68 +24,6 @@ PHONE = {
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(chat: Program) -> Iterator[Served]:
-    with serve(chat, "-t", "1", "--greeting", "Ask me about capitals.") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def talkative(chat: Program) -> Iterator[Served]:
-    """Return a server that reads word by word, and whose answers only the context ends."""
-    flags = ("-t", "1", "--ignore-eos", "-b", "1", "-np", "1", "--queue", "1")
-    with serve(chat, *flags) as running:
-        yield running
-
-
-@pytest.fixture
-def watched(browser: Browser, server: Served) -> Iterator[tuple[Page, Watch]]:
-    with opened(browser, server.url) as pair:
-        yield pair
-
-
-@pytest.fixture
-def page(watched: tuple[Page, Watch]) -> Page:
-    return watched[0]
-
-
-def ask(page: Page, question: str) -> None:
-    page.get_by_label("Your question").fill(question)
-    page.keyboard.press("Enter")
-
-
-def asked(page: Page, question: str, answer: str) -> None:
-    """Ask, and wait for the whole answer."""
-    ask(page, question)
-    expect(page.locator(".answer").last.locator(".reply")).to_have_text(answer)
-    expect(page.locator("#stop")).to_be_hidden()
-
-
-@contextmanager
-def slowly(page: Page, rate: int = 4000) -> Iterator[None]:
-    """Let what the server sends arrive at `rate` bytes a second."""
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "uploadThroughput": -1}
-    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": rate})
-    yield
-    session.send("Network.emulateNetworkConditions", {**limits, "downloadThroughput": -1})
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait until the expression is true; the page's policy lets it not evaluate any itself."""
-    end = time.monotonic() + SECONDS
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, expression
-        page.wait_for_timeout(50)
-
-
 def titles(page: Page) -> list[str]:
     return page.locator(".conversations .name").all_inner_texts()
 
@@ -99,21 +31,6 @@ def titles(page: Page) -> list[str]:
 def menu(page: Page, title: str, choice: str) -> None:
     page.get_by_role("button", name=f"More about {title}").click()
     page.get_by_role("menuitem", name=choice).click()
-
-
-def imported(page: Page, *documents: str) -> None:
-    """Import files of these texts."""
-    files = [
-        {"name": f"{number}.json", "mimeType": "application/json", "buffer": text.encode()}
-        for number, text in enumerate(documents)
-    ]
-    page.set_input_files("#import", files)  # type: ignore[arg-type]
-
-
-def dialogue(*texts: str) -> str:
-    """Return an importable file: questions and answers by turns."""
-    roles = ("user", "assistant")
-    return json.dumps([{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)])
 
 
 def test_a_conversation_stays_over_a_reload(page: Page) -> None:
@@ -132,49 +49,20 @@ def test_a_conversation_stays_over_a_reload(page: Page) -> None:
     assert page.title().startswith(FRANCE)
 
 
-def test_stop_keeps_what_was_written(browser: Browser, talkative: Served) -> None:
-    with opened(browser, talkative.url) as (page, _):
-        text = page.locator(".reply")
-        with slowly(page):
-            ask(page, FRANCE)
-            expect(text).to_contain_text("capital")
-            page.get_by_role("button", name="Stop the answer").click()
-            expect(page.get_by_text("You stopped this answer.")).to_be_visible()
-
-        expect(page.locator("#question")).to_be_focused()
-        kept = text.inner_text()
-        assert kept.startswith("The capital")
-        page.reload()
-        expect(text).to_have_text(kept)
-
-
-KEPT = """async () => {
-  const {Store} = await import("/page/store.js");
-  const [conversation] = await (await Store.open()).all();
-  return conversation?.messages[1]?.content.includes("Paris");
-}"""
-
-
-def test_a_reload_in_mid_answer_loses_little(browser: Browser, talkative: Served) -> None:
-    with opened(browser, talkative.url) as (page, _):
-        with slowly(page):
-            ask(page, FRANCE)
-            until(page, KEPT)
-            page.reload(wait_until="commit")
-
-        expect(page.locator(".reply")).to_contain_text("Paris")
-        expect(page.get_by_text("The page was closed before")).to_be_visible()
-        expect(page.get_by_role("button", name="Try again")).to_be_visible()
-
-
 def test_an_answer_made_again_and_an_edited_question_keep_what_was(page: Page) -> None:
     asked(page, FRANCE, PARIS)
     page.get_by_role("button", name="Answer again").click()
     expect(page.locator(".answer .which")).to_have_text("2 / 2")
     expect(page.locator("#stop")).to_be_hidden()
 
+    edited = page.get_by_role("textbox", name="Edit the question")
     page.get_by_role("button", name="Edit the question").click()
-    page.get_by_role("textbox", name="Edit the question").fill(JAPAN)
+    edited.fill("nonsense")
+    page.keyboard.press("Escape")  # given up, it changes nothing
+    expect(page.locator(".said")).to_have_text([FRANCE])
+    expect(page.locator(".question .which")).to_have_count(0)
+    page.get_by_role("button", name="Edit the question").click()
+    edited.fill(JAPAN)
     page.keyboard.press("Enter")
     expect(page.locator(".said")).to_have_text([JAPAN])
     expect(page.locator(".reply")).to_have_text([TOKYO])
@@ -186,29 +74,12 @@ def test_an_answer_made_again_and_an_edited_question_keep_what_was(page: Page) -
     expect(page.locator(".answer .which")).to_have_text("1 / 2")
     expect(page.locator(".reply")).to_have_text([PARIS])
 
-
-def test_an_edit_given_up_changes_nothing(page: Page) -> None:
-    asked(page, FRANCE, PARIS)
-    page.get_by_role("button", name="Edit the question").click()
-    page.get_by_role("textbox", name="Edit the question").fill("nonsense")
-    page.keyboard.press("Escape")
-
-    expect(page.locator(".said")).to_have_text([FRANCE])
-    expect(page.locator(".which")).to_have_count(0)
-
-
-def test_the_model_is_told_the_branch_that_is_shown(page: Page) -> None:
-    asked(page, FRANCE, PARIS)
-    page.get_by_role("button", name="Edit the question").click()
-    page.get_by_role("textbox", name="Edit the question").fill(JAPAN)
-    page.keyboard.press("Enter")
-    expect(page.locator(".reply")).to_have_text([TOKYO])
-    expect(page.locator("#stop")).to_be_hidden()
+    page.get_by_role("button", name="Later question").click()
+    expect(page.locator(".said")).to_have_text([JAPAN])
     with page.expect_request("**/v1/chat/completions") as sent:
         ask(page, FRANCE)
-
     told = [message["content"] for message in sent.value.post_data_json["messages"]]
-    assert [JAPAN, TOKYO, FRANCE] == told[-3:]
+    assert [JAPAN, TOKYO, FRANCE] == told[-3:]  # the branch that is shown
     expect(page.locator("#stop")).to_be_hidden()
 
 
@@ -244,7 +115,7 @@ def test_conversations_are_named_found_deleted_and_brought_back(page: Page) -> N
     expect(page.locator(".reply")).to_have_text([PARIS])
 
 
-def test_what_is_exported_can_be_imported(browser: Browser, server: Served, page: Page) -> None:
+def test_what_is_exported_can_be_imported(browser: Browser, site: Served, page: Page) -> None:
     asked(page, FRANCE, PARIS)
     page.get_by_role("button", name="Answer again").click()
     expect(page.locator(".which")).to_have_text("2 / 2")
@@ -254,9 +125,9 @@ def test_what_is_exported_can_be_imported(browser: Browser, server: Served, page
         page.get_by_role("button", name="Export all").click()
     document = Path(download.value.path()).read_text(encoding="utf-8")
 
-    with opened(browser, server.url) as (other, _):
+    with opened(browser, site.url) as (other, _):
         imported(other, document)
-        expect(other.get_by_text("1 conversation is imported.")).to_be_visible()
+        expect(other.locator(".toast")).to_contain_text("1 conversation is imported.")
         imported(other, document)  # the same again is still the same
         other.get_by_role("link", name=FRANCE).click()
         expect(other.locator(".reply")).to_have_text([PARIS])
@@ -264,20 +135,7 @@ def test_what_is_exported_can_be_imported(browser: Browser, server: Served, page
         assert [FRANCE] == titles(other)
 
 
-def test_all_can_be_deleted_after_a_question(page: Page) -> None:
-    imported(page, dialogue("one", "1"), dialogue("two", "2"))
-    expect(page.locator(".conversations .name")).to_have_count(2)
-    page.get_by_role("button", name="Settings").click()
-    page.get_by_role("button", name="Delete all").click()
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.locator(".conversations .name")).to_have_count(2)
-    page.get_by_role("button", name="Delete all").click()
-    page.locator("#ask").get_by_role("button", name="Delete all").click()
-
-    expect(page.locator(".conversations .name")).to_have_count(0)
-
-
-def test_a_file_that_cannot_be_imported_says_why(page: Page) -> None:
+def test_what_cannot_be_imported_says_why_and_what_was_can_be_deleted(page: Page) -> None:
     reasons = {
         "{": "it is not JSON",
         "{}": "it holds no conversations",
@@ -290,112 +148,19 @@ def test_a_file_that_cannot_be_imported_says_why(page: Page) -> None:
         expect(page.locator(".toast")).to_contain_text(reason)
     expect(page.locator(".conversations .name")).to_have_count(0)
 
+    imported(page, dialogue("one", "1"), dialogue("two", "2"))
+    expect(page.locator(".conversations .name")).to_have_count(2)
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Delete all").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".conversations .name")).to_have_count(2)
+    page.get_by_role("button", name="Delete all").click()
+    page.locator("#ask").get_by_role("button", name="Delete all").click()
 
-def assert_harmless(page: Page) -> None:
-    """Fail where the hostile text became more than text."""
-    assert not page.evaluate("window.pwned")
-    assert page.url.startswith("http://127.0.0.1")
-    thread = page.locator("#thread")
-    for forbidden in ("script", "iframe", "style", "form", "object", "svg:not(.icon)", "[onerror]"):
-        expect(thread.locator(forbidden)).to_have_count(0)
-    expect(thread.locator(".text [style], .text [id], .text [class*=toast]")).to_have_count(0)
-    sources = thread.locator("img").evaluate_all("all => all.map((img) => img.src)")
-    assert all(source.startswith("data:image/") for source in sources)
-    for link in thread.locator("a[href]").all():
-        assert re.match("https?:|mailto:", link.get_attribute("href") or "")
-        assert "noopener" in (link.get_attribute("rel") or "")
-    expect(thread).to_contain_text("<script>window.pwned = 1</script>")  # said, not done
+    expect(page.locator(".conversations .name")).to_have_count(0)
 
 
-def test_hostile_text_of_an_import_is_text(page: Page) -> None:
-    imported(page, dialogue(HOSTILE, HOSTILE))
-    page.locator(".conversations .pick").click()
-
-    expect(page.locator(".said")).to_have_text(HOSTILE.strip())
-    expect(page.get_by_text("The end of what is hostile.").last).to_be_visible()
-    assert_harmless(page)
-
-
-def test_a_hostile_model_is_harmless_and_its_thoughts_are_folded(
-    browser: Browser, chat: Program
-) -> None:
-    thought = "I *weigh* it. <img src=x onerror='window.pwned = 1'>"
-    hostile = "\n\n".join([*HOSTILE.split("\n\n")[:4], "[run](javascript:window.pwned=1) end."])
-    literal = json.dumps(f"<think>{thought}</think>{hostile}", ensure_ascii=False)
-    template = "<think></think>{{ messages[-1].content }}"
-    flags = (
-        "--grammar",
-        f"root ::= {literal}",
-        "--chat-template",
-        template,
-        "-t",
-        "1",
-        "-c",
-        "4096",
-    )
-    with serve(chat, *flags) as server, opened(browser, server.url) as (page, _):
-        ask(page, "Well?")
-        expect(page.get_by_text("run end.")).to_be_visible()
-        expect(page.locator("#stop")).to_be_hidden()
-        expect(page.get_by_text("I weigh it.")).to_be_hidden()
-        page.get_by_text("Thought for 1 second").click()
-        expect(page.get_by_text("I weigh it.")).to_be_visible()
-        expect(page.locator(".thoughts em")).to_have_text("weigh")
-        assert_harmless(page)
-
-
-CUT = """async ({text, cuts}) => {
-  const {Blocks} = await import("/page/blocks.js");
-  const show = (pieces) => {
-    const root = document.createElement("div");
-    const blocks = new Blocks(root);
-    let shown = "";
-    for (const piece of pieces) blocks.update((shown += piece));
-    blocks.finish(shown);
-    return root.innerHTML;
-  };
-  await show([text]);  // loads the colours
-  await import("/page/vendor/highlight/highlight.js");
-  await new Promise((resolve) => setTimeout(resolve));
-  const pieces = [];
-  for (let at = 0, n = 0; at < text.length; n++) {
-    const next = at + cuts[n % cuts.length];
-    pieces.push(text.slice(at, next));
-    at = next;
-  }
-  return [show([text]), show(pieces)];
-}"""
-
-
-@pytest.mark.parametrize("cuts", [[1], [3, 1, 7], [40, 200]], ids=str)
-def test_what_is_streamed_looks_like_what_is_shown_at_once(page: Page, cuts: list[int]) -> None:
-    sample = (Path(__file__).parent / "texts" / "sample.md").read_text(encoding="utf-8")
-    text = sample + HOSTILE + (sample.replace("\n", "\r\n") if cuts != [1] else "")
-    whole, pieces = page.evaluate(CUT, {"text": text, "cuts": cuts})
-
-    assert whole == pieces
-
-
-def test_settled_blocks_are_not_drawn_again(page: Page) -> None:
-    drawn = page.evaluate(
-        """async () => {
-          const {Blocks} = await import("/page/blocks.js");
-          const root = document.createElement("div");
-          const blocks = new Blocks(root);
-          let count = 0;
-          new MutationObserver((changes) => (count += changes.length))
-            .observe(root, {childList: true, subtree: true});
-          let text = "";
-          for (let n = 0; n < 200; n++) blocks.update((text += `Paragraph ${n}.\\n\\n`));
-          await new Promise((resolve) => setTimeout(resolve));
-          return count;
-        }"""
-    )
-
-    assert drawn < 200 * 3
-
-
-def test_settings_show_the_defaults_and_go_with_the_question(page: Page, server: Served) -> None:
+def test_settings_show_the_defaults_and_go_with_the_question(page: Page, site: Served) -> None:
     def sent() -> dict[str, Any]:
         with page.expect_request("**/v1/chat/completions") as request:
             ask(page, FRANCE)
@@ -497,6 +262,11 @@ def test_everything_goes_by_keys(page: Page) -> None:
     expect(page.locator(".reply")).to_have_text([TOKYO])
     expect(page.locator("#stop")).to_be_hidden()
 
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press("Alt+c")
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    assert TOKYO == page.evaluate("navigator.clipboard.readText()")
+
     press("Alt+n")
     expect(page.locator(".message")).to_have_count(0)
     expect(page.get_by_label("Your question")).to_be_focused()
@@ -522,18 +292,8 @@ def test_everything_goes_by_keys(page: Page) -> None:
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
 
 
-def test_escape_stops(browser: Browser, talkative: Served) -> None:
-    with opened(browser, talkative.url) as (page, _):
-        with slowly(page):
-            ask(page, FRANCE)
-            expect(page.locator(".reply")).to_contain_text("capital")
-            page.keyboard.press("Escape")
-
-        expect(page.get_by_text("You stopped this answer.")).to_be_visible()
-
-
-def test_a_phone_has_room_for_everything(browser: Browser, server: Served) -> None:
-    with opened(browser, server.url, **PHONE) as (page, _):
+def test_a_phone_has_room_for_everything(browser: Browser, site: Served) -> None:
+    with opened(browser, site.url, **PHONE) as (page, _):
         page.get_by_label("Your question").fill(FRANCE)
         page.get_by_role("button", name="Send").tap()
         expect(page.locator(".reply")).to_have_text([PARIS])
@@ -556,8 +316,7 @@ def test_a_phone_has_room_for_everything(browser: Browser, server: Served) -> No
 
 
 @pytest.mark.parametrize("size, scheme", [("desk", "light"), ("phone", "dark")])
-def test_axe_finds_nothing(browser: Browser, server: Served, scheme: str, size: str) -> None:
-    sample = (Path(__file__).parent / "texts" / "sample.md").read_text(encoding="utf-8")
+def test_axe_finds_nothing(browser: Browser, site: Served, scheme: str, size: str) -> None:
     device = PHONE if size == "phone" else {}
 
     def check(page: Page) -> None:
@@ -565,12 +324,12 @@ def test_axe_finds_nothing(browser: Browser, server: Served, scheme: str, size: 
         results = Axe().run(page, options={"runOnly": list(RULES)})
         assert 0 == results.violations_count, results.generate_report()
 
-    with opened(browser, server.url, color_scheme=scheme, reduced_motion="reduce", **device) as (
+    with opened(browser, site.url, color_scheme=scheme, reduced_motion="reduce", **device) as (
         page,
         _,
     ):
         check(page)
-        imported(page, dialogue("Tell me.", sample))
+        imported(page, dialogue("Tell me.", SAMPLE))
         if device:
             page.get_by_role("button", name="Show the conversations").tap()
         page.locator(".conversations .pick").click()
@@ -586,115 +345,9 @@ def test_axe_finds_nothing(browser: Browser, server: Served, scheme: str, size: 
         check(page)
 
 
-def test_busy_is_said_and_asked_again(browser: Browser, talkative: Served) -> None:
-    with opened(browser, talkative.url) as (page, watch):
-        watch.allowed = ("503",)
-        over = threading.Event()
-
-        def hammer() -> None:
-            while not over.is_set():
-                talkative.post("/v1/completions", {"prompt": "The", "max_tokens": 500})
-
-        threads = [threading.Thread(target=hammer) for _ in range(4)]
-        try:
-            for thread in threads:
-                thread.start()
-            for _ in range(20):  # a question may slip in between two of theirs
-                ask(page, FRANCE)
-                state = page.locator(".answer").last.locator(".state, .facts:not(:empty)")
-                expect(state.first).to_contain_text(re.compile("Busy|tokens"))
-                if page.get_by_text("Busy with other questions").is_visible():
-                    break
-                expect(page.locator("#stop")).to_be_hidden()
-            expect(page.get_by_text("Busy with other questions")).to_be_visible()
-        finally:
-            over.set()
-            for thread in threads:
-                thread.join()
-        expect(page.locator(".answer").last.locator(".reply")).to_contain_text("Paris")
-
-
-def test_a_program_that_went_away_and_came_back(browser: Browser, chat: Program) -> None:
-    with serve(chat, "-t", "1") as first, opened(browser, first.url) as (page, watch):
-        watch.allowed = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE")
-        asked(page, FRANCE, PARIS)
-        first.stop()
-        ask(page, JAPAN)
-        expect(page.locator("#connection")).to_contain_text("not reachable")
-        expect(page.get_by_text("Waiting for the program to come back")).to_be_visible()
-        with serve(chat, "-t", "1", port=first.port):
-            expect(page.locator(".reply")).to_have_text([PARIS, TOKYO])
-            expect(page.locator("#connection")).to_be_hidden()
-
-
-def test_a_connection_lost_in_mid_answer_is_said(browser: Browser, chat: Program) -> None:
-    with (
-        serve(chat, "-t", "1", "--ignore-eos") as server,
-        opened(browser, server.url) as (page, watch),
-    ):
-        watch.allowed = ("ERR_",)
-        with slowly(page):
-            ask(page, FRANCE)
-            expect(page.locator(".reply")).to_contain_text("capital")
-            server.kill()
-
-        expect(page.get_by_role("button", name="Try again")).to_be_visible()
-        expect(page.locator(".reply")).to_contain_text("The capital of France")
-
-
-def test_a_key_is_asked_for_and_kept(browser: Browser, chat: Program) -> None:
-    flags = ("-t", "1", "--api-key", "sesame")
-    with serve(chat, *flags) as server, browser.new_context() as profile:
-        page = profile.new_page()
-        page.goto(server.url)
-        for key in ("wrong", "sesame"):
-            page.get_by_label("Key", exact=True).fill(key)
-            page.get_by_role("button", name="Continue").click()
-        page.wait_for_selector("body[data-ready]")
-        asked(page, FRANCE, PARIS)
-        page.reload()
-        page.wait_for_selector("body[data-ready]")
-        asked(page, JAPAN, TOKYO)
-
-
-def test_a_long_prompt_shows_how_far_it_is_read(browser: Browser, talkative: Served) -> None:
-    with opened(browser, talkative.url) as (page, _):
-        reading = page.get_by_text(re.compile(r"Reading [\d,]+ of [\d,]+ tokens"))
-        with slowly(page):
-            ask(page, "capital of France " * 100)
-            expect(reading).to_be_visible()
-        expect(reading).to_be_hidden()
-        page.keyboard.press("Escape")
-
-
-def test_the_end_stays_in_sight_unless_somebody_reads_above(
-    browser: Browser, talkative: Served
-) -> None:
-    viewport = {"width": 800, "height": 420}
-    at_end = "scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 2"
-    with opened(browser, talkative.url, viewport=viewport) as (page, _):
-        imported(page, dialogue("a\n\n" * 12, "b\n\n" * 12))
-        page.locator(".conversations .pick").click()
-        expect(page.locator(".message")).to_have_count(2)
-        until(page, at_end)
-        with slowly(page, 8000):
-            ask(page, FRANCE)
-            expect(page.locator(".answer").last).to_contain_text("Paris")
-            assert page.evaluate(at_end)
-            page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 40)")
-            expect(page.get_by_role("button", name="Go to the end")).to_be_visible()
-            length = "document.querySelector('.answer:last-child .reply').textContent.length"
-            before = page.evaluate(length)
-            until(page, f"{length} > {before} + 20")
-            assert 40 == page.locator("#scroller").evaluate("(scroller) => scroller.scrollTop")
-            page.get_by_role("button", name="Go to the end").click()
-            assert page.evaluate(at_end)
-            page.keyboard.press("Escape")
-
-
-def test_two_windows_show_the_same(page: Page, server: Served) -> None:
+def test_two_windows_show_the_same(page: Page, site: Served) -> None:
     other = page.context.new_page()
-    other.goto(server.url)
+    other.goto(site.url)
     asked(page, FRANCE, PARIS)
     other.get_by_role("link", name=FRANCE).click()
     expect(other.locator(".reply")).to_have_text([PARIS])

@@ -143,7 +143,9 @@ export class Answers extends EventTarget {
   #messages(conversation, message) {
     const system = this.settings.get("system");
     const before = path(conversation, message.parent).map(({ role, content }) => ({ role, content }));
-    return system ? [{ role: "system", content: system }, ...before] : before;
+    // Said even if it is empty, where the user wants none: it takes the place of the baked-in one.
+    const said = system || this.settings.changed("system");
+    return said ? [{ role: "system", content: system }, ...before] : before;
   }
 
   /** @param {Run} run @param {any} error */

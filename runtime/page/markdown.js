@@ -128,7 +128,8 @@ function dress(code) {
     icon("copy"),
     "Copy",
   );
-  button.addEventListener("click", () => copy(code.textContent ?? "", button));
+  // Without the last line end: pasted into a shell, it would run at once.
+  button.addEventListener("click", () => copy((code.textContent ?? "").replace(/\n$/, ""), button));
   const frame = element(
     "div",
     { className: "code" },
