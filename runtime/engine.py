@@ -27,7 +27,7 @@ from runtime.stats import Stats
 from runtime.stream import Stream
 
 CHUNK = 64
-"""Prompt tokens computed in one step while answers run: what they wait for at most."""
+"""Tokens of each prompt computed in one step while answers run, which wait for them."""
 RESERVE = 64
 """Tokens of room that an answer must have at its start, or as many as it may have."""
 GATHER = 0.001
@@ -316,7 +316,7 @@ class Engine:
         running = [job for job in self._jobs if job.running]
         room = self._batch.room - len(running)
         if running:
-            room = min(room, CHUNK)
+            room = min(room, CHUNK * (len(self._jobs) - len(running)))
         parts = [(job, 1) for job in running]
         for job in self._jobs:
             if not job.running and room:

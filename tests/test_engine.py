@@ -438,3 +438,68 @@ def test_a_signal_that_cancels_may_hit_one_that_does() -> None:
     )
 
     assert "alive\n" == done.stdout, done.stderr
+
+
+@in_child
+def test_a_reader_that_cannot_wait_is_told_of_news() -> None:
+    told = threading.Event()
+    with engine() as one:
+        stream = one.submit(question(FRANCE))
+        stream.subscribe(told.set, pieces=True)
+        text = ""
+        while not stream.ended:
+            text += "".join(piece.text for piece in stream.take())
+            if not stream.ended:
+                assert told.wait(10)
+                told.clear()
+        assert PARIS == text
+        assert [] == stream.take()
+
+        quiet = one.submit(question(FRANCE))
+        ends: list[bool] = []
+        quiet.subscribe(lambda: ends.append(bool(quiet.stats.reason)), pieces=False)
+        while not quiet.stats.reason:
+            time.sleep(0.01)
+        assert PARIS == "".join(piece.text for piece in quiet.take())
+        assert ends in ([], [True])  # it may have ended before anybody listened
+
+
+@in_child
+def test_how_far_a_prompt_is() -> None:
+    long = demo().tokenize("word " * 1000, beginning=True)[:1000]
+    found = []
+    with engine(context=1200, batch_size=100) as one:
+        stream = one.submit(long, dataclasses.replace(GREEDY, n_predict=1))
+        stream.subscribe(lambda: found.append(stream.reading), pieces=True)
+        while not stream.ended:
+            stream.take()
+            time.sleep(0.001)
+    steps = [reading for reading in found if reading]
+    assert len(steps) >= 5
+    assert all((1000, 0) == (step.total, step.cached) for step in steps)
+    assert [step.processed for step in steps] == sorted(step.processed for step in steps)
+    assert steps[-1].seconds > 0
+
+
+@in_child
+def test_nothing_is_taken_over_if_that_is_not_wanted() -> None:
+    with engine(parallel=2) as two:
+        read(two.submit(question(FRANCE)))
+        again = two.submit(question(FRANCE), dataclasses.replace(GREEDY, cache_prompt=False))
+        assert PARIS == read(again)
+        assert again.stats.cached_tokens == 0
+        third = two.submit(question(FRANCE))
+        assert PARIS == read(third)
+        assert third.stats.cached_tokens > 10
+
+
+@in_child
+def test_the_status_tells_who_works() -> None:
+    with engine(parallel=2) as two:
+        assert [False, False] == [slot.busy for slot in two.status().slots]
+        stream = two.submit(question(STORY), ENDLESS)
+        next(iter(stream))
+        busy = [slot for slot in two.status().slots if slot.busy]
+        assert len(busy) == 1 or stream.stats.reason
+        stream.cancel()
+        assert two.status().steps > 0

@@ -76,7 +76,7 @@ SERVER_LAYERS = (
     {"parameters"},
     {"openai"},
     {"native", "toolcalls", "guard"},
-    {"choice", "protocol", "endpoint"},
+    {"choice", "protocol", "endpoint", "messages"},
     {"openapi", "service", "listener", "remote"},
     {"answers", "inspect"},
     {"app"},

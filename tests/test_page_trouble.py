@@ -82,6 +82,7 @@ def test_busy_is_said_and_asked_again(browser: Browser, talkative: Served) -> No
         def hammer() -> None:
             while not over.is_set():
                 talkative.post("/v1/completions", {"prompt": "The", "max_tokens": 500})
+                over.wait(0.01)
 
         threads = [threading.Thread(target=hammer) for _ in range(4)]
         try:
@@ -116,8 +117,9 @@ def test_a_program_that_went_away_and_came_back(browser: Browser, chat: Program)
 
 
 def test_a_connection_lost_in_mid_answer_is_said(browser: Browser, chat: Program) -> None:
+    # So long an answer that it is not complete, and all of it underway, before the end.
     with (
-        serve(chat, "-t", "1", "--ignore-eos") as server,
+        serve(chat, "-t", "1", "--ignore-eos", "-c", "16384") as server,
         opened(browser, server.url) as (page, watch),
     ):
         watch.allowed = ("ERR_",)

@@ -4,13 +4,17 @@
     parameters             how to choose tokens, as requests say it
     openai, native         the requests and answers of both interfaces, typed
     bridge                 from the engine's thread to the event loop
-    toolcalls              the forms in which models call tools
-    service                what the endpoints do, over an engine
+    toolcalls, messages    tools and messages, as models and their templates have them
+    choice                 one answer in the making
+    service, answers       what the endpoints do, over an engine
+    inspect                what else can be asked
     remote                 the same over another server, when the model cannot be loaded
     guard                  who may ask what
     assets                 the page's files
-    app                    the routes
-    listener, supervisor   sockets, processes, signals
+    endpoint, app          from HTTP to all that: one endpoint, and the routes
+    openapi                the description of the interface
+    protocol, listener     connections and the socket
+    supervisor, run        processes, and how it all begins
 
 Starlette, uvicorn and msgspec are imported here and nowhere else.
 """

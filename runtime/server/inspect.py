@@ -8,9 +8,10 @@ from typing import Any
 from runtime import __version__, thinking
 from runtime.server import native, openai
 from runtime.server.endpoint import Text
+from runtime.server.messages import openai_tool
 from runtime.server.parameters import shown
 from runtime.server.problem import Problem
-from runtime.server.service import Service, openai_tool
+from runtime.server.service import Service
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime import __version__, thinking
+from runtime import __version__
 from runtime.errors import AppError, ModelError
 from runtime.model import Model
 from runtime.options import Options
-from runtime.server import native, openai, toolcalls
+from runtime.server import messages, native, openai, toolcalls
 from runtime.server.bridge import Bridge, Reader
 from runtime.server.choice import Choice
 from runtime.server.metrics import Metrics
@@ -101,7 +101,7 @@ class Service:
         options = _formed(request.response_format, options)
         tools, form, options = self._tools(request, options)
         held = bool(options.grammar or options.json_schema)
-        variables = thinking_variables(request, held=held)
+        variables = messages.thinking_variables(request, held=held)
         text = self.render(request.messages, tools, variables)
         markers = self.session.markers
         if held and markers and text.rstrip().endswith(markers.begin):
@@ -138,7 +138,7 @@ class Service:
                 "this model's chat template has no place for tools, or one that is not known here",
                 param="tools",
             )
-        tools = [openai_tool(tool) for tool in request.tools]
+        tools = [messages.openai_tool(tool) for tool in request.tools]
         options = dataclasses.replace(options, special=True)
         if choice in (None, "auto"):
             return tools, self.form, options
@@ -160,12 +160,12 @@ class Service:
 
     def render(
         self,
-        messages: Sequence[openai.ChatMessage],
+        given: Sequence[openai.ChatMessage],
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] = {},
     ) -> str:
         """Return a conversation as the model reads it; raise Problem where it cannot be."""
-        plain = [_plain(index, message) for index, message in enumerate(messages)]
+        plain = [messages.plain(index, message) for index, message in enumerate(given)]
         if self.options.system and not any(m["role"] == "system" for m in plain):
             plain.insert(0, {"role": "system", "content": self.options.system})
         plain = [m for m in plain if m["role"] != "system" or m["content"]]
@@ -401,31 +401,6 @@ def new_id(kind: str) -> str:
     return f"{kind}-{secrets.token_urlsafe(18)}"
 
 
-def thinking_variables(request: Any, *, held: bool = False) -> dict[str, Any]:
-    """Return the variables of the chat template that a request sets.
-
-    An answer that is held to a form leaves no room for thoughts.
-    """
-    variables: dict[str, Any] = {}
-    effort = request.reasoning_effort
-    if effort is not None:
-        variables["reasoning_effort"] = effort
-    silent = effort == "none" or request.reasoning_budget == 0
-    if silent or held or request.thinking_budget_tokens == 0:
-        variables |= dict.fromkeys(thinking.SWITCHES, False)
-    return variables | (request.chat_template_kwargs or {})
-
-
-def openai_tool(tool: openai.Tool) -> dict[str, Any]:
-    """Return a tool as templates expect it."""
-    function: dict[str, Any] = {"name": tool.function.name}
-    if tool.function.description is not None:
-        function["description"] = tool.function.description
-    parameters = tool.function.parameters
-    function["parameters"] = parameters or {"type": "object", "properties": {}}
-    return {"type": "function", "function": function}
-
-
 def _formed(form: openai.ResponseFormat | None, options: Options) -> Options:
     """Return the options that hold an answer to a form."""
     if form is None or form.type == "text":
@@ -443,47 +418,6 @@ def _formed(form: openai.ResponseFormat | None, options: Options) -> Options:
     if not document:
         document = {"type": "object"}
     return dataclasses.replace(options, json_schema=openai.encode(document).decode(), grammar="")
-
-
-def _plain(index: int, message: openai.ChatMessage) -> dict[str, Any]:
-    """Return a message as templates expect it."""
-    role = "system" if message.role == "developer" else message.role
-    role = "tool" if role == "function" else role
-    plain: dict[str, Any] = {"role": role, "content": _content(index, message)}
-    for key in ("name", "reasoning_content", "tool_call_id"):
-        if value := getattr(message, key):
-            plain[key] = value
-    if message.tool_calls:
-        plain["tool_calls"] = [_called(call) for call in message.tool_calls]
-    return plain
-
-
-def _content(index: int, message: openai.ChatMessage) -> str:
-    if not isinstance(message.content, list):
-        return message.content or ""
-    texts = []
-    for place, part in enumerate(message.content):
-        if part.type not in ("text", "input_text", "output_text") or part.text is None:
-            where = f"messages[{index}].content[{place}]"
-            raise Problem(
-                400, f"'{where}' is of type '{part.type}': this model reads text only", param=where
-            )
-        texts.append(part.text)
-    return "\n".join(texts)
-
-
-def _called(call: openai.ToolCall) -> dict[str, Any]:
-    """Return an earlier call; templates want its arguments as an object."""
-    import msgspec
-
-    arguments: Any = call.function.arguments
-    if isinstance(arguments, str):
-        try:
-            arguments = msgspec.json.decode(arguments)
-        except (msgspec.DecodeError, RecursionError):
-            arguments = {"arguments": arguments}
-    function = {"name": call.function.name, "arguments": arguments}
-    return {"id": call.id or "", "type": "function", "function": function}
 
 
 def _shown(data: bytes) -> str:
