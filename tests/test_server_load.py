@@ -22,7 +22,7 @@ from test_server_api import asked, call, events, get, post, said, until
 
 from benchmarks.load import load
 
-SECONDS = float(os.environ.get("LOAD_SECONDS", "12"))
+SECONDS = float(os.environ.get("LOAD_SECONDS", "8"))
 """Of load in the longest test here; two minutes for the figure in benchmarks/."""
 CLIENTS = 64
 PARIS = "The capital of France is Paris."
