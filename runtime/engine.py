@@ -139,7 +139,8 @@ class Engine:
                 if self._closing:
                     raise ModelError("the engine is closed")
                 most = self.options.queue
-                if sum(not waiting.feed.cancelled for waiting in self._waiting) >= most:
+                asked = sum(not job.feed.cancelled for job in (*self._jobs, *self._waiting))
+                if asked >= self._slots.count + most:
                     raise Busy(f"{most} questions are waiting already", hint="try again later")
                 self._waiting.append(job)
                 self._wake.notify()

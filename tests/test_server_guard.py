@@ -198,6 +198,8 @@ def test_other_addresses_ask_for_a_key(chat: Program) -> None:
     assert done.code == 2
     assert "--api-key" in done.err
     assert "--no-api-key" in done.err
+    named = chat("serve", "--host", "127.example.org", "--port", "0")  # a name may lead anywhere
+    assert (2, True) == (named.code, "127.example.org" in named.err and "--api-key" in named.err)
     both = chat("serve", "--api-key", "x", "--no-api-key")
     assert "contradict" in both.err
     with serve(chat, "-t", "1", "--host", "0.0.0.0", "--no-api-key") as server:

@@ -31,7 +31,6 @@ KEY_VARIABLE = "MODELEMBED_API_KEY"
 MEGABYTE = 1_000_000
 IDLE_SECONDS = 3600.0
 """Without a request; then a server that was started from a desktop ends."""
-LOOPBACK = ("127.", "::1", "localhost")
 
 
 def run(
@@ -136,7 +135,7 @@ def running(options: Options, name: str) -> str:
 
 def rules_of(options: Options, *, unguarded: bool) -> Rules:
     """Return who may ask; raise UsageError where anybody could."""
-    loopback = options.host.startswith(LOOPBACK)
+    loopback = is_loopback(options.host)
     keys = keys_of(options)
     if not loopback and not keys and not unguarded:
         raise UsageError(
@@ -159,6 +158,14 @@ def rules_of(options: Options, *, unguarded: bool) -> Rules:
         int(options.max_body * MEGABYTE),
         options.access_log,
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine itself can reach `host`; a name may lead anywhere."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def keys_of(options: Options) -> tuple[str, ...]:
