@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import ipaddress
 import os
 import sys
 import threading
