@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import ipaddress
+import json
 import os
 import sys
 import threading
