@@ -182,8 +182,8 @@ def _compressed(
         return None
     say(
         f"compressing: {written.length:,} bytes instead of {source.size:,} ({saving:.1%} less); "
-        f"every start takes about {guess.restore_seconds:.1f} s longer on this machine, and "
-        f"{gigabytes(source.size)} of memory of its own"
+        f"every start takes about {max(guess.restore_seconds, 0.1):.1f} s longer on this machine, "
+        f"and {gigabytes(source.size)} of memory of its own"
     )
     return written
 

@@ -51,9 +51,13 @@ def read(path: Path) -> Config:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad adds a mark
     except OSError as exc:
-        raise UsageError(f"{path} cannot be read: {exc.strerror}") from exc
+        raise UsageError(
+            f"{path} cannot be read: {exc.strerror}", hint="give the name of a JSON file"
+        ) from exc
     except (ValueError, RecursionError) as exc:
-        raise UsageError(f"{path} is not JSON: {exc}") from exc
+        raise UsageError(
+            f"{path} is not JSON: {exc}", hint="see the example in the README"
+        ) from exc
     if not isinstance(document, dict):
         raise UsageError(f"{path} holds {type(document).__name__}, expected an object")
     config = Config()

@@ -68,7 +68,9 @@ def apply(
             f"the parts of {bundle.path} lie in a file of their own",
             hint="bundle it again to change them; everything else can be edited",
         )
-    added = [_added(path, bundle) for path in change.add]
+    added = [
+        adapter(path, str(bundle.manifest.model.get("architecture", ""))) for path in change.add
+    ]
     names = [part.section.name for part in [*kept, *added] if part.section.kind != beginning.KIND]
     names += [beginning.NAME] if prewarm or len(names) < len([*kept, *added]) else []
     if doubled := {name for name in names if names.count(name) > 1}:
@@ -112,7 +114,10 @@ def _fits(
     if why and bundle.manifest.sidecar:
         say(f"the prewarmed beginning stays in the file beside it, but is of no use: {why}")
     elif why:
-        say(f"the prewarmed beginning is left out: {why}; prewarm it again with --prewarm")
+        say(
+            f"the prewarmed beginning is left out: {why}; compute it again with "
+            "modelembed edit FILE --prewarm"
+        )
     return not why
 
 
@@ -129,8 +134,16 @@ def moved(bundle: Bundle, section: Section) -> Part:
 
 
 def adapter(path: Path, architecture: str) -> Part:
-    """Return the LoRA adapter in the GGUF file `path` as a part; raise GGUFError if it is none."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Return the LoRA adapter in the GGUF file `path` as a part.
+
+    Raise UsageError where it cannot be read, and GGUFError where it is none.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise UsageError(
+            f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
+        ) from exc
     size = os.fstat(fd).st_size
     adapters.check(gguf.read(fd, size, label=str(path)), architecture, str(path))
     section = Section(path.name.removesuffix(".gguf"), "adapter", 0, 0, size, "stored", "")
@@ -140,13 +153,6 @@ def adapter(path: Path, architecture: str) -> Part:
         return Written(size, "stored", "")
 
     return Part(section, write, lambda: hash_of(payload.chunks(fd, 0, size), size))
-
-
-def _added(path: Path, bundle: Bundle) -> Part:
-    try:
-        return adapter(path, str(bundle.manifest.model.get("architecture", "")))
-    except OSError as exc:
-        raise UsageError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
 def _kept(bundle: Bundle, change: Change) -> list[Section]:

@@ -42,11 +42,17 @@ def plan(
     """
     trained = header.hyper("context_length") or DEFAULT_CONTEXT
     context = wanted or min(trained, DEFAULT_CONTEXT)
+    beyond = ""
+    if wanted > trained:
+        beyond = (
+            f"the model was trained for {trained:,} tokens of context: beyond that, "
+            "its answers may make no sense"
+        )
     fixed = size + PROGRAM + _buffers(header, batch)
     per_token = header.kv_bytes_per_token
     needed = fixed + per_token * context
     if not fit or available is None or needed <= available:
-        return Plan(context, needed, available)
+        return Plan(context, needed, available, beyond)
     room = (available - fixed) // per_token if per_token else 0
     shrunk = room // 256 * 256
     smallest = min(SMALLEST_CONTEXT, context)

@@ -12,9 +12,11 @@ from types import FrameType
 
 from runtime.errors import AppError, UsageError
 
+FORCE = "pass --force to replace it, or another name with -o"
 
-def require_new(target: Path, force: bool) -> None:
-    """Raise UsageError when `target` exists and may not be replaced."""
+
+def require_new(target: Path, force: bool, hint: str = FORCE) -> None:
+    """Raise UsageError when `target` exists and may not be replaced; `hint` says what to do."""
     try:
         is_folder, exists = target.is_dir(), target.exists()
     except OSError as exc:
@@ -22,9 +24,7 @@ def require_new(target: Path, force: bool) -> None:
     if is_folder:
         raise UsageError(f"{target} is a folder", hint="name a file with -o")
     if exists and not force:
-        raise UsageError(
-            f"{target} exists already", hint="pass --force to replace it, or another name with -o"
-        )
+        raise UsageError(f"{target} exists already", hint=hint)
 
 
 _COUNT = itertools.count()
@@ -90,9 +90,7 @@ def _move(temporary: Path, target: Path, force: bool) -> None:
         os.link(temporary, target)  # fails if somebody made it meanwhile
     except FileExistsError:
         temporary.unlink()
-        raise UsageError(
-            f"{target} exists already", hint="pass --force to replace it, or another name with -o"
-        ) from None
+        raise UsageError(f"{target} exists already", hint=FORCE) from None
     except PermissionError:  # FAT knows no links
         require_new(target, force)
         temporary.replace(target)

@@ -12,7 +12,7 @@ from queue import Queue
 
 from runtime import elf, payload
 from runtime.about import plain
-from runtime.errors import PayloadError
+from runtime.errors import PayloadError, UsageError
 from runtime.format import Section
 from runtime.payload import Bundle
 from runtime.progress import progress
@@ -80,6 +80,11 @@ def _signer(bundle: Bundle, key: str | None) -> str:
     if key is None:
         return f"signed with key {signature.name}, which was not checked: give it with --key"
     path = Path(key)
+    if not path.is_file() and path.suffix:  # a key itself has no dot in it
+        raise UsageError(
+            f"{key} cannot be read: there is no such file",
+            hint="give a public key of minisign, or the name of its file",
+        )
     public = minisign.PublicKey.parse(path.read_bytes() if path.is_file() else key)
     minisign.verify(public, signature, bundle.encoded_manifest)
     missing = [name for name in RUNTIME_HASHES if name not in bundle.manifest.stub]

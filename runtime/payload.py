@@ -13,7 +13,7 @@ from runtime import elf
 from runtime import format as layout
 from runtime.errors import FormatError, PayloadError
 from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
-from runtime.units import gigabytes
+from runtime.units import gigabytes, part_of
 
 TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
 CHUNK = 1 << 20
@@ -92,13 +92,26 @@ def load(path: str | os.PathLike[str]) -> Bundle:
     try:
         bundle = find(path)
     except OSError as exc:
-        raise PayloadError(f"{path} cannot be opened: {exc.strerror}") from exc
+        raise PayloadError(
+            f"{path} cannot be opened: {exc.strerror}", hint="check the name and its permissions"
+        ) from exc
+    if bundle is None and _starts_with_magic(path):
+        raise FormatError(
+            f"{path} is a model, not yet a program",
+            hint=f"make one of it: modelembed bundle {path}",
+        )
     if bundle is None:
         raise FormatError(
             f"{path} is not a file made by modelembed: it has no footer",
             hint="if it should be one, it is incomplete: copy or download it again",
         )
     return bundle
+
+
+def _starts_with_magic(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file begins as a GGUF does."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"GGUF"
 
 
 def load_runtime(path: str | os.PathLike[str]) -> Bundle:
@@ -128,8 +141,7 @@ def _read(fd: int, label: str) -> Bundle | None:
     size = os.fstat(fd).st_size
     if (expected := elf.size(os.pread(fd, elf.EHDR.size, 0))) > size:
         raise FormatError(
-            f"{label} is {gigabytes(expected - size)} short: {gigabytes(size)} of "
-            f"{gigabytes(expected)}",
+            f"{label} is {gigabytes(expected - size)} short: {part_of(size, expected)}",
             hint="download or copy it again",
         )
     start = max(0, size - TAIL)
@@ -137,7 +149,13 @@ def _read(fd: int, label: str) -> Bundle | None:
     position = tail.rfind(layout.MAGIC)
     if position < 0:
         return None
-    footer = Footer.decode(tail[position : position + FOOTER_SIZE])
+    found = tail[position : position + FOOTER_SIZE]
+    if b"\0" not in found:  # a text about us: every footer has zeros, in its 64-bit offsets
+        return None
+    try:
+        footer = Footer.decode(found)
+    except FormatError as exc:
+        raise FormatError(f"{label} is damaged: {exc.problem}", hint=exc.hint) from exc
     if footer.offset != start + position:
         raise FormatError(
             f"{label} has {start + position} bytes before its footer, expected {footer.offset}",
@@ -165,8 +183,7 @@ def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
     try:
         if (size := os.fstat(fd).st_size) < sidecar.size:
             raise PayloadError(
-                f"{path} is {gigabytes(sidecar.size - size)} short: {gigabytes(size)} of "
-                f"{gigabytes(sidecar.size)}",
+                f"{path} is {gigabytes(sidecar.size - size)} short: {part_of(size, sidecar.size)}",
                 hint="download or copy it again",
             )
         found = _read(fd, str(path))

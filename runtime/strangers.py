@@ -59,4 +59,12 @@ def identify(start: bytes) -> tuple[str, str]:
     for matches, what, cure in KNOWN:
         if matches(start):
             return what, cure
-    return f"an unknown format: it starts with {start[:4]!r}", "pass a model in GGUF format"
+    hint = "pass a model in GGUF format"
+    if _is_text(start):
+        return "a text", hint
+    return f"an unknown format: its first bytes are {start[:4].hex(' ')}", hint
+
+
+def _is_text(start: bytes) -> bool:
+    text = start.decode("utf-8", "ignore")  # the last character may be cut
+    return len(text.encode()) > len(start) - 4 and all(c.isprintable() or c.isspace() for c in text)

@@ -188,7 +188,7 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
         add=given["add"],
         remove=given["remove"],
     )
-    if change == Change() and not means.prewarm:
+    if change == Change() and means == Means():
         raise UsageError(
             "there is nothing to change", hint='for example: edit --system "You are a pirate."'
         )
@@ -208,7 +208,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
 
     target = output or Path(bundle.path).resolve()
     if output:
-        require_new(output, force=False)
+        require_new(output, force=False, hint="choose another name with -o, or move it away")
     edit.apply(
         bundle,
         target,
@@ -232,5 +232,11 @@ def read_text(path: Path) -> str:
     """Return the text in `path`; raise UsageError where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}", hint="give a UTF-8 text file") from exc
+    except OSError as exc:
+        raise UsageError(
+            f"{path} cannot be read: {exc.strerror}", hint="give the name of a text file"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise UsageError(
+            f"{path} is no UTF-8 text", hint="save it as UTF-8, or give another"
+        ) from exc

@@ -11,6 +11,13 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e3:.0f} kB"
 
 
+def part_of(some: int, whole: int) -> str:
+    """Return how much of a number of bytes there is; to the byte where rounding would hide it."""
+    if gigabytes(some) != gigabytes(whole):
+        return f"{gigabytes(some)} of {gigabytes(whole)}"
+    return f"{some:,} of {whole:,} bytes"
+
+
 def amount(count: float) -> str:
     """Return a large number in words, as models' sizes are given."""
     for unit, size in (("billion", 1e9), ("million", 1e6)):

@@ -101,8 +101,30 @@ def test_edit_into_another_file_leaves_the_first(modelembed: Program, made: Path
     again = modelembed("edit", str(made), "--name", "B", "-o", str(other))
 
     assert "exists already" in again.err
+    assert "--force" not in again.err  # which it has not
     assert before == made.read_bytes()
     assert facts(other)["name"] == "B"
+
+
+def test_what_is_missing_is_named(modelembed: Program, made: Path, tmp_path: Path) -> None:
+    for name, command in (
+        ("no.gguf", ("edit", str(made), "--lora", "no.gguf")),
+        ("no.gguf", ("bundle", str(DEMO), "-o", str(tmp_path / "new"), "--lora", "no.gguf")),
+        ("no.txt", ("edit", str(made), "--system", "@no.txt")),
+        ("no.json", ("bundle", str(DEMO), "-o", str(tmp_path / "new"), "--config", "no.json")),
+    ):
+        done = modelembed(*command)
+        assert 2 == done.code
+        assert f"error: {name} cannot be read: No such file or directory\n\nhint: " in done.err
+
+
+def test_a_signature_alone_is_a_change(modelembed: Program, made: Path) -> None:
+    done = modelembed("edit", str(made), "--sign", str(KEY))
+
+    assert 0 == done.code, done.err
+    assert "signed with key" in Program(made)("verify").err
+    missing = Program(made)("verify", "--key", "no.pub")
+    assert (2, True) == (missing.code, "error: no.pub cannot be read" in missing.err)
 
 
 def test_upgrade_puts_the_same_model_under_another_runtime(
@@ -117,7 +139,8 @@ def test_upgrade_puts_the_same_model_under_another_runtime(
     assert Program(made)("verify").out == "intact\n"
     refused = modelembed("upgrade", str(made), "--stub", str(DEMO))
     assert refused.code == 1
-    assert "not a file made by modelembed" in refused.err
+    assert "is a model, not yet a program" in refused.err
+    assert f"modelembed bundle {DEMO}" in refused.err
 
 
 def test_rebuild_check(modelembed: Program, forms: dict[str, Path], made: Path) -> None:

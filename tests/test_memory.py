@@ -49,6 +49,14 @@ def test_default_context_is_not_more_than_the_model_knows() -> None:
     assert 600 == memory.plan(header, SIZE, wanted=0, batch=512, available=None).context
 
 
+def test_a_context_beyond_what_the_model_knows_is_given_with_a_warning() -> None:
+    found = plan(1 << 40, wanted=8193)
+
+    assert 8193 == found.context
+    assert "trained for 8,192 tokens" in found.notice
+    assert "" == plan(1 << 40, wanted=8192).notice
+
+
 def test_just_enough_is_enough() -> None:
     assert 4096 == plan(FIXED + 4096 * 2048).context
 
@@ -91,4 +99,4 @@ def test_what_is_planned_fits(available: int, wanted: int) -> None:
 
     assert found.needed <= available
     assert 0 < found.context <= (wanted or 4096)
-    assert bool(found.notice) == (found.context < (wanted or 4096))
+    assert bool(found.notice) == (found.context < (wanted or 4096) or wanted > 8192)

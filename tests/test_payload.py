@@ -11,7 +11,7 @@ import pytest
 
 from runtime import payload
 from runtime.errors import FormatError, PayloadError
-from runtime.format import FOOTER_SIZE
+from runtime.format import FOOTER_SIZE, MAGIC
 from runtime.payload import CHUNK, TAIL
 
 MODEL = b"GGUF and much more" * 100
@@ -61,8 +61,16 @@ def test_other_files_are_no_bundles(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
     assert payload.find(path) is None
-    with pytest.raises(FormatError, match="is not a file made by modelembed"):
+    what = "is a model, not yet a program" if content[:4] == b"GGUF" else "is not a file made by"
+    with pytest.raises(FormatError, match=what):
         payload.load(path)
+
+
+def test_a_text_about_bundles_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text(f"A footer begins with {MAGIC.decode()}, " + "and then goes on. " * 20)
+
+    assert payload.find(path) is None
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:

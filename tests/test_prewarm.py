@@ -167,7 +167,7 @@ def test_edits_that_it_survives_and_those_that_drop_it(modelembed: Program, made
     assert "beginning" in sections(made)
 
     dropped = program("edit", "--system", "Your name is Ada.")
-    assert "left out: the system prompt is another; prewarm it again" in dropped.err
+    assert "left out: the system prompt is another; compute it again" in dropped.err
     assert ["model"] == list(sections(made))
     assert "Max" not in program.ask(NAME)
 
