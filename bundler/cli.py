@@ -46,7 +46,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ("-h", "--help")})
 @click.version_option(__version__, prog_name="modelembed")
 def main() -> None:
     """Turn a GGUF language model into one executable file."""

@@ -88,7 +88,7 @@ class Chat:
             self._commands["lora"] = lambda text: self._use_lora(lora, text)
         if keeper:
             self._commands["save"] = lambda name: self._say(keeper.save(_given(name)))
-            self._commands["load"] = lambda name: self._say(keeper.load(_given(name)))
+            self._commands["load"] = lambda name: self._load(keeper, name)
 
     def run(self, first: str = "") -> None:
         """Answer `first` if given, then what is typed, until the end of input or /exit."""
@@ -192,6 +192,21 @@ class Chat:
     def _clear(self, _: str) -> None:
         self.conversation.clear()
         self._say("the conversation starts anew")
+
+    def _load(self, keeper: Keeper, name: str) -> None:
+        """Go on with a kept conversation, and show where it stood."""
+        self._say(keeper.load(_given(name)))
+        turns = self.conversation.turns
+        last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=0)
+        for turn in turns[last:]:
+            if turn["role"] == "user":
+                self._say(f"> {turn['content']}")
+                continue
+            screen = self._screen()
+            screen.write(str(turn["content"]))
+            screen.close()
+            self._out.write("\n")
+        self._out.flush()
 
     def _use_lora(self, lora: Lora, text: str) -> None:
         if text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import sys
@@ -25,6 +26,9 @@ from runtime.payload import Bundle
 from runtime.terminal import double_clicked, interrupt_once, piped_text, use_utf8
 
 INTERRUPTED = 130
+HELP_FLAGS = ("-h", "--help")
+ALIKE = 0.75
+"""How much of a word must be a command's name, in order, to be taken for a slip in typing it."""
 PARALLEL = 4
 """Answers that a server computes at once, unless told otherwise."""
 
@@ -84,9 +88,21 @@ class DefaultGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert `chat` unless a command, --help or --version comes first."""
-        if not args or (args[0] not in self.commands and args[0] not in ("--help", "--version")):
+        if not args or (args[0] not in self.commands and args[0] not in (*HELP_FLAGS, "--version")):
+            self._doubt(args)
             args = ["chat", *args]
         return super().parse_args(ctx, args)
+
+    def _doubt(self, args: list[str]) -> None:
+        """Say so where a question of one word may be a misspelt command."""
+        if not args or args[0].startswith("-") or (args[1:] and not args[1].startswith("-")):
+            return
+        named = [name for name, command in self.commands.items() if not command.hidden]
+        for close in difflib.get_close_matches(args[0], named, 1, ALIKE):
+            click.echo(
+                f"note: '{args[0]}' is taken as a question; did you mean the command {close}?",
+                err=True,
+            )
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show that the command is optional."""
@@ -96,7 +112,7 @@ class DefaultGroup(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the options of `chat`, which apply without naming it."""
         chat = self.commands["chat"]
-        with click.Context(chat, info_name="chat") as inner:
+        with click.Context(chat, ctx, info_name="chat") as inner:
             chat.format_options(inner, formatter)
         self.format_commands(ctx, formatter)
 
@@ -107,7 +123,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=DefaultGroup, add_help_option=True)
+@click.group(cls=DefaultGroup, context_settings={"help_option_names": HELP_FLAGS})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
     help="show the version",
@@ -219,24 +235,25 @@ def cache_list() -> None:
     import time
 
     from runtime import cache
-    from runtime.units import gigabytes
+    from runtime.units import counted, gigabytes
 
     kept = cache.entries()
     for entry in kept:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}")
     total = gigabytes(sum(entry.size for entry in kept))
-    click.echo(f"{total:>10}  in {len(kept)} models" if kept else "nothing is kept")
+    click.echo(f"{total:>10}  in {counted(len(kept), 'model')}" if kept else "nothing is kept")
 
 
 @cache_group.command(name="clear")
 def cache_clear() -> None:
     """Delete the models that are kept."""
     from runtime import cache
-    from runtime.units import gigabytes
+    from runtime.units import counted, gigabytes
 
     gone = cache.clear()
-    click.echo(f"deleted {len(gone)} models, {gigabytes(sum(entry.size for entry in gone))}")
+    size = gigabytes(sum(entry.size for entry in gone))
+    click.echo(f"deleted {counted(len(gone), 'model')}, {size}")
 
 
 @main.command()

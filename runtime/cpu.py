@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from runtime import folders, machine
-from runtime.errors import UsageError
+from runtime.errors import ModelError, UsageError
 
 PREFIX, SUFFIX = "libggml-cpu-", ".so"
 BASELINE = "x64"
@@ -63,12 +63,20 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
 
     `probe` is the folder with the probe model, `build` identifies the libraries. `force` names
     a variant to take without proof. Must run before the engine or any thread is started.
+    Raise ModelError where the processor lacks what the variant needs.
     """
     available = variants(folder)
     if force:
         if force not in available:
             raise UsageError(
                 f"there is no CPU variant '{force}'", hint=f"the variants: {', '.join(available)}"
+            )
+        if not scores({force: available[force]}).get(force):
+            raise ModelError(
+                f"the CPU variant '{force}' cannot be used: this processor "
+                f"({machine.cpu_name()}) lacks what it needs",
+                hint="leave out --cpu, or name another variant: "
+                + ", ".join(name for name, score in scores(available).items() if score),
             )
         return Choice(force, available[force])
     memory = _Memory(build)

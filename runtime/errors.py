@@ -6,6 +6,7 @@ AppError                 anything we can explain; exit code 1
 ├── PayloadError         a section is damaged, missing, or cannot be restored
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
+├── PortError            the port to serve at is taken, or not to be had
 ├── Busy                 too many questions are waiting
 ├── SessionError         a saved conversation cannot be written or read
 └── MemoryShortage       the model does not fit into the memory this process may use
@@ -50,6 +51,10 @@ class GGUFError(AppError):
 
 class ModelError(AppError):
     """The engine refuses the model, or fails while using it."""
+
+
+class PortError(AppError):
+    """The port to serve at is taken, or this user may not have it."""
 
 
 class Busy(AppError):

@@ -29,7 +29,12 @@ FILE_FLAGS = {
 SERVING = ServeOptions.__dataclass_fields__
 CHATTING = ("session", "color", "markdown", "stats")
 """Options that mean nothing to a server."""
-COLOR_VALUES = (["auto"], ["on"], ["off"])
+COLOR_VALUES = {
+    **{word: "on" for word in ("on", "always", "yes")},
+    **{word: "off" for word in ("off", "never", "no")},
+    "auto": "auto",
+}
+"""What other programs call the values of --color, by what llama.cpp does."""
 
 
 def normalised(arguments: Sequence[str]) -> list[str]:
@@ -52,10 +57,15 @@ def normalised(arguments: Sequence[str]) -> list[str]:
             if value not in TRUE + FALSE:
                 raise UsageError(f"'{argument}' is neither true nor false")
             result.append(f"--{name}" if value in TRUE else f"--no-{name}")
+        elif match and argument.partition("=")[0] in COLOR_FLAGS:
+            result += [argument.partition("=")[0], COLOR_VALUES.get(match[2], match[2])]
         elif match and not argument.startswith("--"):
             result += [f"-{match[1]}", match[2]]
-        elif argument in COLOR_FLAGS and arguments[index + 1 : index + 2] not in COLOR_VALUES:
-            result += [argument, "on"]
+        elif argument in COLOR_FLAGS and not text:
+            bare = index + 1 == len(arguments) or arguments[index + 1] not in COLOR_VALUES
+            result += [argument, "on"] if bare else [argument]
+        elif index and arguments[index - 1] in COLOR_FLAGS and not text:
+            result.append(COLOR_VALUES.get(argument, argument))
         else:
             result.append(argument)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime import folders, saved
@@ -14,6 +14,9 @@ from runtime.engine import Engine
 from runtime.errors import ModelError, SessionError
 from runtime.model import Source
 from runtime.saved import Saved
+from runtime.stats import Stats
+from runtime.template import Message
+from runtime.units import counted, gigabytes
 
 START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
 
@@ -43,7 +46,7 @@ class Keeper:
         tokens, state = self._engine.snapshot(talk.prompt())
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
         Saved(talk.system, turns, self._key(), tokens, state).write(path)
-        return f"saved to {path} ({_turns(len(turns))}, {path.stat().st_size / 1e6:.1f} MB)"
+        return f"saved to {path} ({_questions(talk.turns)}, {gigabytes(path.stat().st_size)})"
 
     def load(self, name: str) -> str:
         """Go on with a saved conversation; return a sentence about it.
@@ -58,11 +61,14 @@ class Keeper:
                 self._engine.adopt(found.state, found.tokens)
             except ModelError as exc:
                 refusal = exc.problem
-        self._conversation.system = found.system
-        self._conversation.turns[:] = found.turns
+        talk = self._conversation
+        talk.system = found.system
+        talk.turns[:] = found.turns
+        used = len(talk.prompt())
+        talk.stats = Stats(context_used=used, context_size=self._engine.context_size)
         if refusal:
             self._notify(f"{path}: {refusal}; its text is opened, and will be read anew")
-        return f"opened {path} ({_turns(len(found.turns))})"
+        return f"opened {path} ({_questions(found.turns)})"
 
     def _refusal(self, found: Saved) -> str:
         if found.damaged:
@@ -94,5 +100,5 @@ def fingerprint(source: Source) -> str:
     return f"sampled-{digest.hexdigest()}"
 
 
-def _turns(count: int) -> str:
-    return f"{count} turn{'s' * (count != 1)}"
+def _questions(turns: Sequence[Message]) -> str:
+    return counted(sum(turn["role"] == "user" for turn in turns), "question")

@@ -80,7 +80,8 @@ def load_variant(path: Path) -> None:
     load.argtypes = (ctypes.c_char_p,)
     if not load(os.fsencode(path)):
         raise ModelError(
-            f"the CPU library {path.name} cannot be used: {log.last_error()}",
+            f"the CPU library {path.name} cannot be used: "
+            f"{log.last_error() or 'the engine refuses it'}",
             hint="leave out --cpu, or name another variant",
         )
 

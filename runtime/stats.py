@@ -28,6 +28,9 @@ class Stats:
 
     def line(self) -> str:
         """Return one line for people."""
+        context = f"context {self.context_used} of {self.context_size}"
+        if not self.reason and not self.prompt_tokens:
+            return f"no answer yet · {context}" if self.context_size else "no answer yet"
         computed = self.prompt_tokens - self.cached_tokens
         prompt = f"prompt {self.prompt_tokens} tokens"
         if self.cached_tokens:
@@ -38,7 +41,6 @@ class Stats:
         if self.generate_seconds and self.generated_tokens > 1:
             answer += f", {(self.generated_tokens - 1) / self.generate_seconds:.1f} tokens/s"
         first = f"first after {self.queue_seconds + self.prompt_seconds:.2f} s"
-        context = f"context {self.context_used} of {self.context_size}"
         return f"{prompt} · {answer} · {first} · {context}"
 
     def add(self, part: Stats) -> None:
@@ -55,3 +57,4 @@ class Stats:
         self.context_used = part.context_used
         self.context_size = part.context_size
         self.reason = part.reason
+        self.stopped_by = part.stopped_by

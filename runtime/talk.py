@@ -12,12 +12,13 @@ import click
 
 from runtime import START, about, beginning, fallback, terminal
 from runtime.chat import Chat, reader
+from runtime.conversation import Dialogue
 from runtime.errors import AppError, UsageError
 from runtime.options import Options
 from runtime.payload import Bundle
 from runtime.screen import Screen, Style
 from runtime.session import Session, pick
-from runtime.units import amount
+from runtime.units import amount, counted
 
 
 def run(
@@ -83,6 +84,7 @@ def _elsewhere(
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
+    _explain_nothing(conversation)
 
 
 def _one_shot(session: Session, question: str) -> None:
@@ -102,8 +104,25 @@ def _one_shot(session: Session, question: str) -> None:
     if not written.endswith("\n"):
         sys.stdout.write("\n")
     sys.stdout.flush()
+    _explain_nothing(session.conversation)
     if session.options.stats:
         notify(session.conversation.stats.line())
+
+
+def _explain_nothing(conversation: Dialogue) -> None:
+    """Say why there is nothing to read, where the answer is empty."""
+    if conversation.turns[-1]["content"]:
+        return
+    options = conversation.options
+    if conversation.stats.reason == "length":
+        why = f"it may have {counted(options.n_predict, 'token')} (-n)"
+    elif conversation.stats.stopped_by:
+        why = f"it began with the stop string {conversation.stats.stopped_by!r}"
+    elif options.grammar or options.json_schema:
+        why = "the grammar or schema let the model end it at once"
+    else:
+        why = "the model ended it at once"
+    notify(f"the answer is empty: {why}")
 
 
 def _interactive(session: Session, name: str, question: str) -> None:

@@ -84,6 +84,12 @@ def interrupt_once() -> None:
     signal.signal(signal.SIGINT, handle)
 
 
+def end_line() -> None:
+    """Leave the line where the terminal has written ^C; safe in a signal handler."""
+    if os.isatty(2):
+        os.write(2, b"\n")
+
+
 def open_browser(address: str) -> None:
     """Open `address` in the user's browser; where there is none, nothing happens."""
     import webbrowser

@@ -18,6 +18,11 @@ def part_of(some: int, whole: int) -> str:
     return f"{some:,} of {whole:,} bytes"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `count` and the noun, in the plural where it takes one."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def amount(count: float) -> str:
     """Return a large number in words, as models' sizes are given."""
     for unit, size in (("billion", 1e9), ("million", 1e6)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from bundler import stub as stubs
 if TYPE_CHECKING:  # what drives a browser is loaded where one is wanted
     from playwright.sync_api import Browser, Page
     from servers import Served
+
+# A shell's background jobs ignore Ctrl-C, and so would all that is tested here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "models" / "demo.gguf"

@@ -60,6 +60,31 @@ def test_nothing_to_answer(chat: Program) -> None:
     assert "there is no question" in done.err
 
 
+def test_an_empty_answer_is_explained(chat: Program) -> None:
+    none = chat(FRANCE, "-n", "0")
+    assert (0, "\n") == (none.code, none.out)
+    assert "note: the answer is empty: it may have 0 tokens (-n)" in none.err
+    assert "the grammar or schema let" in chat(FRANCE, "--grammar", 'root ::= ""').err
+    assert "began with the stop string" in chat(FRANCE, "-r", "The").err
+
+
+def test_a_misspelt_command_is_asked_with_a_note(chat: Program) -> None:
+    done = chat("bnech", "-n", "1")
+    assert done.code == 0
+    assert "note: 'bnech' is taken as a question; did you mean the command bench?" in done.err
+    assert "" == chat("bnech", "me", "-n", "1").err
+    assert "" == chat("hello", "-n", "1").err
+
+
+def test_help_is_shown_for_short(chat: Program, modelembed: Program) -> None:
+    for program, *command in ((chat,), (chat, "serve"), (chat, "cache", "list"),
+                              (modelembed,), (modelembed, "bundle")):  # fmt: skip
+        short = program(*command, "-h")
+        assert short.code == 0
+        assert short.out == program(*command, "--help").out
+        assert "-h, --help" in short.out
+
+
 def test_a_seed_makes_a_run_repeatable(chat: Program) -> None:
     flags = ("--temp", "1.8", "--top-p", "1", "--min-p", "0", "--top-k", "0", "-n", "40")
     question = "Tell me a story."

@@ -134,6 +134,9 @@ def test_help_lists_every_command() -> None:
 
 
 def test_statistics() -> None:
+    nothing = "no answer yet · context 0 of 4096"
+    assert f"> /stats\n{nothing}\n> \n" == talk(["/stats"], FakeEngine())
+
     line = (
         "prompt 22 tokens, 22.0 tokens/s · answer 4 tokens · first after 1.00 s · "
         "context 26 of 4096"
@@ -274,6 +277,30 @@ def test_saving_and_opening() -> None:
         == talk(["/save a b", "/load a", "/save no", "/load"], FakeEngine(), keeper=FakeKeeper())
     )
     assert "there is no command /save" in talk(["/save a"], FakeEngine())
+
+
+def test_what_was_opened_shows_where_it_stood() -> None:
+    class Loading(FakeKeeper):
+        def load(self, name: str) -> str:
+            conversation.turns[:] = [
+                {"role": ("user", "assistant")[i % 2], "content": content}
+                for i, content in enumerate(("1?", "one", "2?", "**two**"))
+            ]
+            return super().load(name)
+
+    terminal = Terminal(["/load a"])
+    conversation = Conversation(FakeEngine(), FakeTokenizer(), FakeTemplate(), Options())
+    Chat(
+        conversation, read_line=terminal.read_line, out=terminal.screen, style=Style(True),
+        keeper=Loading(), markdown=True,
+    ).run()  # fmt: skip
+
+    prompt = "\x1b[1;32m> \x1b[0m"
+    assert (
+        f"{prompt}/load a\n\x1b[2mopened a\x1b[0m\n"
+        "\x1b[2m> 2?\x1b[0m\n\x1b[1mtwo\x1b[0m\n"
+        f"{prompt}\n" == terminal.screen.getvalue()
+    )
 
 
 def test_lines_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from conftest import DEMO, Program
@@ -82,8 +83,13 @@ def test_conversations_are_saved_and_opened_by_name(chat: Program, clean_home: P
     saving = chat("-i", stdin="/save\n/save x\nMy name is Ada.\n/save ada\n")
     assert "a name is missing" in saving.out
     assert "there is nothing to save yet" in saving.out
-    assert "(2 turns" in saving.out
-    opening = chat("-i", stdin="/load ada\nWhat is my name?\n/load eve\n")
+    assert re.search(r"\(1 question, \d+ kB\)", saving.out)
+    opening = chat("-i", stdin="/load ada\n/stats\nWhat is my name?\n/load eve\n")
+    assert re.search(
+        r"opened .*\(1 question\)\n> My name is Ada\.\n.*Ada\.\n"
+        r"no answer yet · context [1-9]\d* of \d+\n",
+        opening.out,
+    )
     assert "Your name is Ada." in opening.out
     assert "eve.conversation cannot be opened" in opening.out
 

@@ -204,6 +204,15 @@ def test_forced_variant_is_taken_without_asking(planted: Path, tmp_path: Path) -
     assert [] == list(tmp_path.iterdir())
 
 
+def test_forced_variant_that_does_not_suit_the_processor_is_told(
+    planted: Path, tmp_path: Path
+) -> None:
+    for name in ("unfit", "crash"):
+        told = choose(planted, tmp_path, force=name)[0]["error"]
+        assert f"the CPU variant '{name}' cannot be used: this processor (" in told
+        assert told.endswith(") lacks what it needs")
+
+
 def test_no_variant_that_works_is_told(planted: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     (bad / "lib").mkdir(parents=True)

@@ -244,7 +244,7 @@ def test_a_model_kept_unpacked(
         assert program.ask(question, "--cache", "--temp", "0") == answer
         names = [path.name for path in kept.iterdir() if path.suffix == ".gguf"]
         assert [hashlib.sha256(DEMO.read_bytes()).hexdigest() + ".gguf"] == names
-    assert "1 models" in program("cache", "list").out
+    assert program("cache", "list").out.endswith(" in 1 model\n")
 
     assert modelembed("edit", str(made), "--set", "cache=true", "--set", "temp=0").code == 0
     (kept / names[0]).unlink()
@@ -254,7 +254,7 @@ def test_a_model_kept_unpacked(
     small = program(question, "--cache-size", "0.001")
     assert small.code == 1
     assert "--cache-size" in small.err
-    assert "deleted 1 models" in program("cache", "clear").out
+    assert "deleted 1 model, " in program("cache", "clear").out
     assert "nothing is kept" in program("cache", "list").out
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime import flags
 from runtime.errors import UsageError
 from runtime.options import FIELDS, Options, canonical, check, kind, parse
 
@@ -139,6 +140,24 @@ def test_text_is_parsed(expected: Any, key: str, text: str) -> None:
 def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"'--set {key}' is '{text[:10]}"):
         parse(key, text, f"--set {key}")
+
+
+@pytest.mark.parametrize(
+    ("expected", "typed"),
+    [
+        (["--color", "off", "why"], ["--color", "never", "why"]),
+        (["-co", "on"], ["-co", "always"]),
+        (["-co", "off"], ["-co=no"]),
+        (["--color", "on", "x"], ["--color=yes", "x"]),
+        (["--color", "auto"], ["--color", "auto"]),
+        (["--color", "on", "red"], ["--color", "red"]),
+        (["--color", "on"], ["--color"]),
+        (["--color", "red"], ["--color=red"]),
+        (["-p", "--color"], ["-p", "--color"]),
+    ],
+)
+def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: list[str]) -> None:
+    assert expected == flags.normalised(typed)
 
 
 def test_lists() -> None:

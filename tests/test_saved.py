@@ -110,11 +110,13 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
     with engine() as one:
         conversation, kept = talk(one)
         list(conversation.ask("My name is Ada."))
-        assert "(2 turns, " in kept.save(path)
+        assert "(1 question, " in kept.save(path)
         used = conversation.stats.context_used
     with engine(parallel=2) as two:
         conversation, kept = talk(two)
         assert "opened" in kept.load(path)
+        assert conversation.stats.line().startswith("no answer yet · context ")
+        assert conversation.stats.context_used >= used
         assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
         assert conversation.stats.cached_tokens >= used - 1
         assert [] == notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -204,6 +205,12 @@ def test_other_addresses_ask_for_a_key(chat: Program) -> None:
     assert "contradict" in both.err
     with serve(chat, "-t", "1", "--host", "0.0.0.0", "--no-api-key") as server:
         assert "warning: no API key is asked for" in "".join(server.said)
+        until(lambda: "Ctrl-C ends it" in "".join(server.said))
+        others = re.search(
+            r"all networks .* from others: http://(\S+):\d+/\n", "".join(server.said)
+        )
+        assert others and others[1] not in ("localhost", "127.0.0.1", "0.0.0.0")
+        assert 200 == status(server, Host=others[1])
         assert 200 == status(server)
         assert 200 == status(server, Host="192.168.0.7")
         assert 403 == status(server, Host="evil.example")
@@ -211,7 +218,7 @@ def test_other_addresses_ask_for_a_key(chat: Program) -> None:
 
 def test_a_port_that_is_taken(chat: Program, server: Served) -> None:
     done = chat("serve", "--port", str(server.port))
-    assert done.code == 2
+    assert done.code == 1
     assert f"port {server.port} of 127.0.0.1 cannot be used" in done.err
     assert "--port" in done.err
 

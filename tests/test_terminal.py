@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,11 +209,44 @@ def test_a_full_context_drops_the_oldest_and_goes_on(chat: Program) -> None:
     terminal.child.close(force=True)
 
 
-def test_progress_is_shown_while_unpacking(forms: dict[str, Path]) -> None:
+def test_what_is_soon_done_shows_no_progress(forms: dict[str, Path]) -> None:
     terminal = Terminal(forms["zstd"], "What is the capital of France?")
 
-    assert terminal.shows(PARIS)
-    assert b"unpacking" in terminal.raw
+    assert terminal.ended() == 0
+    assert PARIS == terminal.text
+
+
+SLOW = """
+import time
+from runtime.progress import progress
+with progress("unpacking") as update:
+    for done in range(16):
+        update(done, 16)
+        time.sleep(0.1)
+print("done")
+"""
+
+
+def test_progress_is_shown_and_goes() -> None:
+    terminal = Terminal(Path(sys.executable), "-c", SLOW)
+
+    terminal.shows("unpacking  [")
+    terminal.shows("50%")
+    assert terminal.ended() == 0
+    assert "done" == terminal.text
+
+
+def test_a_server_says_where_it_is_and_how_to_end_it(chat: Program) -> None:
+    terminal = Terminal(chat.path, "serve", "--port", "0", "-t", "1")
+    terminal.shows("Ctrl-C ends it")
+    address = terminal.text.split("listening on ")[1].split()[0]
+    assert f" {address}/\n" in terminal.text
+    assert f" {address}/v1\n" in terminal.text
+    assert "all networks" not in terminal.text
+
+    terminal.child.sendintr()
+    assert terminal.ended() == 0
+    assert terminal.raw.endswith(b"\r\n^C\r\n")
 
 
 CODE = "def f(x):\n    return 1  # one"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import ipaddress
 import logging
 import signal
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
-from runtime.errors import UsageError
+from runtime import terminal
+from runtime.errors import PortError, UsageError
 from runtime.options import Options
 from runtime.server.guard import App
 from runtime.server.protocol import Connection
@@ -22,13 +26,19 @@ KEEP_ALIVE_SECONDS = 65
 LAST_SECONDS = 3.0
 """For the last words of answers that are cut at the end."""
 BACKLOG = 512
+EVERYWHERE = ("0.0.0.0", "::")
+"""These stand for all networks of this machine."""
 SEND_BUFFER = 1 << 18
+SIOCGIFADDR = 0x8915
 TWICE_SECONDS = 0.5
 """The launcher passes signals on that the terminal has sent already: they come twice."""
 
 
 def bind(options: Options) -> socket.socket:
-    """Return a listening socket; raise UsageError where there can be none."""
+    """Return a listening socket.
+
+    Raise UsageError where the address is none, PortError where it cannot be listened at.
+    """
     try:
         found = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -49,7 +59,7 @@ def bind(options: Options) -> socket.socket:
         sock.setblocking(False)
     except OSError as exc:
         sock.close()
-        raise UsageError(
+        raise PortError(
             f"port {options.port} of {options.host} cannot be used: {exc.strerror}",
             hint="choose another with --port, 0 for any that is free",
         ) from exc
@@ -59,10 +69,38 @@ def bind(options: Options) -> socket.socket:
 def url(sock: socket.socket, options: Options) -> str:
     """Return the address for browsers."""
     host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "localhost"
+    return _url("localhost" if host in EVERYWHERE else host, port, options)
+
+
+def url_for_others(sock: socket.socket, options: Options) -> str:
+    """Return the address for other machines; empty where not all networks are listened at."""
+    host, port = sock.getsockname()[:2]
+    if host not in EVERYWHERE:
+        return ""
+    return _url(network_address() or socket.gethostname(), port, options)
+
+
+def _url(host: str, port: int, options: Options) -> str:
     scheme = "https" if options.ssl_cert_file else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def network_address() -> str:
+    """Return an IPv4 address by which other machines may reach this one, empty if there is none.
+
+    The interfaces are asked, as in netdevice(7), in the system's order; nothing is sent.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            try:
+                found = fcntl.ioctl(sock, SIOCGIFADDR, struct.pack("256s", name.encode()))
+            except OSError:  # it has none
+                continue
+            # A struct ifreq: 16 bytes of name, then a sockaddr_in with the address in bytes 4 to 8.
+            address = ipaddress.IPv4Address(found[20:24])
+            if not address.is_loopback:
+                return str(address)
+    return ""
 
 
 def check_certificate(options: Options) -> None:
@@ -142,13 +180,18 @@ class Listener(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         # A supervisor hears Ctrl-C as well, and passes it on.
-        loop.add_signal_handler(signal.SIGINT, self.stop if life is None else _ignore)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted if life is None else _ignore)
         if life is not None:
             loop.add_reader(life, self._orphaned, life)
         await self._serve([sock])
 
     def _orphaned(self, life: int) -> None:
         asyncio.get_running_loop().remove_reader(life)
+        self.stop()
+
+    def _interrupted(self) -> None:
+        if not self.should_exit:
+            terminal.end_line()
         self.stop()
 
     def stop(self) -> None:

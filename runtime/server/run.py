@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runtime import about as facts
 from runtime import fallback, machine, terminal
-from runtime.errors import AppError, UsageError
+from runtime.errors import AppError, PortError, UsageError
 from runtime.model import Source
 from runtime.options import Options
 from runtime.payload import Bundle
@@ -63,7 +63,7 @@ def run(
         source = exc
     try:
         sock = listener.bind(options)
-    except UsageError:
+    except PortError:
         if not desktop:
             raise
         if found := running(options, facts.program_name(bundle)):
@@ -77,7 +77,7 @@ def run(
     shared = Metrics.shared(options.workers)
 
     def started() -> None:
-        print(f"listening on {address}", file=sys.stderr, flush=True)
+        print(welcome(address, listener.url_for_others(sock, options)), file=sys.stderr, flush=True)
         if browser:
             threading.Thread(target=terminal.open_browser, args=(address,), daemon=True).start()
 
@@ -121,6 +121,21 @@ def run(
     if isinstance(source, Source):
         source = restored(source, options)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
+
+
+def welcome(address: str, elsewhere: str) -> str:
+    """Return what is said once requests are taken; `elsewhere` is the address for others, if any.
+
+    The first line is for programs that wait for it.
+    """
+    lines = [
+        f"listening on {address}",
+        f"  chat in a browser:  {address}/",
+        f"  API for programs:   {address}/v1",
+    ]
+    if elsewhere:
+        lines.append(f"  all networks of this machine are listened on; from others: {elsewhere}/")
+    return "\n".join([*lines, "Ctrl-C ends it"])
 
 
 def running(options: Options, name: str) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from runtime import terminal
 from runtime.errors import AppError, ModelError
 
 LIVES, WITHIN_SECONDS = 5, 60.0
@@ -78,6 +79,8 @@ class Supervisor:
             return
         now = time.monotonic()
         if not self._stopped_at:
+            if number == signal.SIGINT:
+                terminal.end_line()
             self._stop()
         elif now - self._stopped_at > 1:
             self._signal(signal.SIGTERM)
