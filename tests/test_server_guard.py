@@ -207,7 +207,8 @@ def test_other_addresses_ask_for_a_key(chat: Program) -> None:
         assert "warning: no API key is asked for" in "".join(server.said)
         until(lambda: "Ctrl-C ends it" in "".join(server.said))
         others = re.search(
-            r"all networks .* from others: http://(\S+):\d+/\n", "".join(server.said)
+            r"other machines: +http://(\S+):\d+/ \(listening on all networks\)\n",
+            "".join(server.said),
         )
         assert others and others[1] not in ("localhost", "127.0.0.1", "0.0.0.0")
         assert 200 == status(server, Host=others[1])

@@ -134,7 +134,7 @@ def welcome(address: str, elsewhere: str) -> str:
         f"  API for programs:   {address}/v1",
     ]
     if elsewhere:
-        lines.append(f"  all networks of this machine are listened on; from others: {elsewhere}/")
+        lines.append(f"  other machines:     {elsewhere}/ (listening on all networks)")
     return "\n".join([*lines, "Ctrl-C ends it"])
 
 
