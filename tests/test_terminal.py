@@ -41,6 +41,12 @@ class Terminal:
                 raise AssertionError(f"no {text!r} on the screen:\n{self.text}")
         return True
 
+    def answers(self, text: str, times: int) -> None:
+        """Wait until it has said `text` so many times in all, and asks for the next question."""
+        end = time.monotonic() + 60
+        while self.raw.count(text.encode()) < times or not self.text.endswith("\n>"):
+            assert time.monotonic() < end and self._read(), f"it does not go on:\n{self.text}"
+
     def read(self, seconds: float) -> None:
         """Show what is written within the next `seconds`."""
         end = time.monotonic() + seconds
@@ -199,11 +205,10 @@ def test_colour_only_where_it_shows(chat: Program) -> None:
 def test_a_full_context_drops_the_oldest_and_goes_on(chat: Program) -> None:
     terminal = Terminal(chat.path, "-c", "256", "-sys", "Your name is Max.", "-n", "30")
     terminal.shows("\n>")
-    for _ in range(12):
+    for number in range(12):
         terminal.type("What is the capital of France?")
-        terminal.shows("\n>")
-        time.sleep(0.3)
-    terminal.shows("turns were dropped")
+        terminal.answers("Paris", number + 1)
+    assert b"turns were dropped" in terminal.raw
     terminal.type("What is your name?")
     assert terminal.shows("My name is Max.")
     terminal.child.close(force=True)
