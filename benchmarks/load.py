@@ -59,6 +59,23 @@ def load(
     return tally
 
 
+def known(port: int, facts: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the facts that the model gets right when nobody else asks: it misses a few."""
+    found = []
+    for fact in facts:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
+        try:
+            messages = [{"role": "user", "content": fact["question"]}]
+            body = json.dumps({"messages": messages, "temperature": 0})
+            connection.request("POST", "/v1/chat/completions", body)
+            document = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if judged(document["choices"][0]["message"]["content"], fact) == "right":
+            found.append(fact)
+    return found
+
+
 def ask(port: int, fact: dict[str, str], chance: random.Random) -> str:
     """Ask once; return what came of it."""
     stream, leave = chance.random() < 0.7, chance.random() < 0.33
