@@ -12,7 +12,9 @@ import pytest
 from conftest import DEMO, Done, Program
 from engines import demo, engine, facts, in_child
 from recurrent import write as write_recurrent
+from servers import serve
 from test_lora import write_adapter
+from test_server_api import post
 
 from runtime import beginning, payload
 from runtime.format import Manifest
@@ -70,6 +72,18 @@ def test_what_is_prewarmed_is_not_computed(warm: Path, tmp_path: Path) -> None:
         assert MAX == answer
         assert part["tokens"] == cost["prewarmed_tokens"] == cost["cached_tokens"]
         assert cost["prewarm_s"] > 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_begins_with_it(warm: Path, workers: str) -> None:
+    with serve(Program(warm), "-t", "1", "--workers", workers) as server:
+        document = post(
+            server, "/v1/chat/completions", {"messages": [{"role": "user", "content": NAME}]}
+        )
+
+    assert MAX == document["choices"][0]["message"]["content"]
+    details = document["usage"]["prompt_tokens_details"]
+    assert sections(warm)["beginning"]["tokens"] == details["cached_tokens"]
 
 
 def test_answers_are_those_of_a_file_that_is_not_prewarmed(

@@ -102,6 +102,8 @@ def run(
             )
             return
         try:
+            if path is None:  # a state is taken from this very file alone, never from a stranger's
+                session.prewarm()
             service = Service(session, metrics, about_of(bundle, options, session.source))
             application = app.build(service, rules, files)
             Listener(application, options, started=ready, cut=service.stop, idle=idle).serve_on(
