@@ -7,6 +7,7 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -59,6 +60,21 @@ def _complete(service: Service, streams: Sequence[Stream]) -> None:
         raise Problem(503, "the server stopped before the answer was complete")
 
 
+def _stamp(service: Service, kind: str) -> dict[str, Any]:
+    """Return what all parts of an answer in OpenAI's terms say alike."""
+    return {
+        "id": new_id(kind),
+        "created": int(time.time()),
+        "model": service.name,
+        "system_fingerprint": service.fingerprint,
+    }
+
+
+def _counts(request: openai.ChatRequest | openai.CompletionRequest) -> bool:
+    """Tell whether a stream is to end with what it cost."""
+    return bool(request.stream_options and request.stream_options.include_usage)
+
+
 async def chat(service: Service, request: openai.ChatRequest) -> openai.ChatResponse | Events:
     """Answer a conversation."""
     ask = await service.chat(request)
@@ -85,10 +101,7 @@ async def chat(service: Service, request: openai.ChatRequest) -> openai.ChatResp
         )
         service.note(ask, choice.content)
     return openai.ChatResponse(
-        id=new_id("chatcmpl"),
-        created=int(time.time()),
-        model=service.name,
-        system_fingerprint=service.fingerprint,
+        **_stamp(service, "chatcmpl"),
         choices=choices,
         usage=service.usage(reader.streams),
         timings=timings(reader.streams[0].stats),
@@ -98,20 +111,10 @@ async def chat(service: Service, request: openai.ChatRequest) -> openai.ChatResp
 async def _chat_stream(
     service: Service, request: openai.ChatRequest, ask: Ask, reader: Reader
 ) -> Events:
-    name, created = new_id("chatcmpl"), int(time.time())
-    options = request.stream_options
-    counting = bool(options and options.include_usage)
-
-    def chunk(choices: list[openai.ChunkChoice], **more: Any) -> openai.ChatChunk:
-        return openai.ChatChunk(
-            id=name,
-            created=created,
-            model=service.name,
-            system_fingerprint=service.fingerprint,
-            choices=choices,
-            usage=more.pop("usage", None) if counting else UNSET,
-            **more,
-        )
+    counting = _counts(request)
+    chunk = partial(
+        openai.ChatChunk, **_stamp(service, "chatcmpl"), usage=None if counting else UNSET
+    )
 
     with reader, service.track(reader):
         choices = [ask.choice() for _ in reader.streams]
@@ -122,11 +125,11 @@ async def _chat_stream(
             stream, choice = reader.streams[index], choices[index]
             out: list[Struct] = []
             if step := prompting.news(stream):
-                out.append(chunk([], prompt_progress=step))
+                out.append(chunk(choices=[], prompt_progress=step))
             if not begun[index] and (pieces or stream.ended):
                 begun[index] = True
                 first = openai.Delta(role="assistant", content=None)
-                out.append(chunk([openai.ChunkChoice(index=index, delta=first)]))
+                out.append(chunk(choices=[openai.ChunkChoice(index=index, delta=first)]))
             news = choice.feed(pieces, last=stream.ended)
             if news:
                 logprobs = service.logprobs(news.chosen)
@@ -134,7 +137,7 @@ async def _chat_stream(
                 more: dict[str, Any] = {}
                 if request.timings_per_token:
                     more["timings"] = timings(stream.stats)
-                out.append(chunk([part], **more))
+                out.append(chunk(choices=[part], **more))
             if stream.ended:
                 left -= 1
                 _complete(service, [stream])
@@ -142,12 +145,12 @@ async def _chat_stream(
                 end = openai.ChunkChoice(index=index, delta=openai.Delta(), finish_reason=reason)
                 service.note(ask, choice.content)
                 done = left == 0 and not counting
-                out.append(chunk([end], timings=timings(stream.stats) if done else UNSET))
+                out.append(chunk(choices=[end], timings=timings(stream.stats) if done else UNSET))
             if out:
                 yield out
     if counting:
         usage = service.usage(reader.streams)
-        yield [chunk([], usage=usage, timings=timings(reader.streams[0].stats))]
+        yield [chunk(choices=[], usage=usage, timings=timings(reader.streams[0].stats))]
 
 
 async def _news(reader: Reader) -> AsyncIterator[tuple[int, list[Piece]]]:
@@ -189,10 +192,7 @@ async def completion(
             )
         )
     return openai.CompletionResponse(
-        id=new_id("cmpl"),
-        created=int(time.time()),
-        model=service.name,
-        system_fingerprint=service.fingerprint,
+        **_stamp(service, "cmpl"),
         choices=choices,
         usage=service.usage(reader.streams),
         timings=timings(reader.streams[0].stats),
@@ -202,20 +202,10 @@ async def completion(
 async def _completion_stream(
     service: Service, request: openai.CompletionRequest, ask: Ask, reader: Reader
 ) -> Events:
-    name, created = new_id("cmpl"), int(time.time())
-    options = request.stream_options
-    counting = bool(options and options.include_usage)
-
-    def chunk(choices: list[openai.CompletionChoice], **more: Any) -> openai.CompletionResponse:
-        return openai.CompletionResponse(
-            id=name,
-            created=created,
-            model=service.name,
-            system_fingerprint=service.fingerprint,
-            choices=choices,
-            usage=more.pop("usage", None) if counting else UNSET,
-            **more,
-        )
+    counting = _counts(request)
+    chunk = partial(
+        openai.CompletionResponse, **_stamp(service, "cmpl"), usage=None if counting else UNSET
+    )
 
     with reader, service.track(reader):
         lengths = [0] * len(reader.streams)
@@ -224,7 +214,7 @@ async def _completion_stream(
         async for index, pieces in _news(reader):
             stream = reader.streams[index]
             if step := prompting.news(stream):
-                yield [chunk([], prompt_progress=step)]
+                yield [chunk(choices=[], prompt_progress=step)]
             if not pieces and not stream.ended:
                 continue
             text = "".join(piece.text for piece in pieces)
@@ -239,9 +229,9 @@ async def _completion_stream(
             part = openai.CompletionChoice(
                 index=index, text=text, logprobs=logprobs, finish_reason=reason
             )
-            yield [chunk([part], timings=timings(stream.stats) if stream.ended else UNSET)]
+            yield [chunk(choices=[part], timings=timings(stream.stats) if stream.ended else UNSET)]
     if counting:
-        yield [chunk([], usage=service.usage(reader.streams))]
+        yield [chunk(choices=[], usage=service.usage(reader.streams))]
 
 
 def _old_logprobs(
