@@ -201,7 +201,12 @@ def tokens_of(
 ) -> tuple[str, list[int]]:
     """Return text and tokens of a prompt, with the `answer` so far."""
     text = template.render(messages) + answer
+    return text, prompt_tokens(tokenizer, text)
+
+
+def prompt_tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the tokens of what a template rendered: the same for whoever asks."""
     if tokenizer.adds_bos and tokenizer.bos:
         # Most templates spell out the beginning token that the tokenizer adds as well.
-        return text, tokenizer.tokenize(text.removeprefix(tokenizer.bos), beginning=True)
-    return text, tokenizer.tokenize(text, beginning=True)
+        text = text.removeprefix(tokenizer.bos)
+    return tokenizer.tokenize(text, beginning=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import __version__
+from runtime.conversation import prompt_tokens
 from runtime.errors import AppError, ModelError
 from runtime.model import Model
 from runtime.options import Options
@@ -112,7 +113,7 @@ class Service:
         if wanted is not None and not request.logprobs:
             raise Problem(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
         return Ask(
-            [self._prompt_tokens(text)],
+            [prompt_tokens(self.model, text)],
             options,
             request.n or 1,
             (wanted or 0) if request.logprobs else None,
@@ -240,12 +241,6 @@ class Service:
 
     def _plain_tokens(self, text: str) -> list[int]:
         return self.model.tokenize(text, beginning=False)
-
-    def _prompt_tokens(self, text: str) -> list[int]:
-        if self.model.adds_bos and self.model.bos:
-            # Most templates spell out the beginning token that the tokenizer adds as well.
-            text = text.removeprefix(self.model.bos)
-        return self.model.tokenize(text, beginning=True)
 
     # What is answered
 
