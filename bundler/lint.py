@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler import splits
+from bundler.known import Known
 from bundler.splits import Opened
 from runtime import gguf
 from runtime.errors import AppError, GGUFError
@@ -21,6 +22,8 @@ from runtime.source import Extent, Source
 
 PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
 QUESTION_SECONDS = 120
+TEMPLATES = ("given", "own", "missing")
+"""Where a model's chat template comes from."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,31 @@ def examine(opened: list[Opened]) -> Model:
 def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> Verdict:
     """Let the engine in `stub` load the model's vocabulary and render its template.
 
-    `chat_template` overrides the model's own. Raise GGUFError when the engine refuses either.
+    `chat_template` overrides the model's own. Raise GGUFError when the engine refuses either. What
+    it accepted once, of files that did not change, it is not asked again.
     """
+    with open(stub, "rb") as runtime:
+        files = [runtime.fileno(), *(part.fd for part in opened)]
+        known = Known(f"chat template: {chat_template}", files)
+        template = known.recall()
+        if template not in TEMPLATES:
+            template = _examined(stub, opened, chat_template)
+            known.keep(template)
+    return _judged_template(template)
+
+
+def _examined(stub: Path, opened: list[Opened], chat_template: str) -> str:
+    """Return where the chat template comes from: one of TEMPLATES."""
     with _askable(opened) as askable:
         answer = _ask(stub, askable, chat_template)
     if answer["error"]:
         raise _refused(answer["error"], opened[0].header, opened[0].path)
-    return _judged_template(answer)
+    if answer["template_error"]:
+        raise GGUFError(
+            answer["template_error"],
+            hint="give a working one: --chat-template FILE, or a name such as chatml",
+        )
+    return str(answer["template"])
 
 
 def _check_kind(header: Header, path: Path) -> None:
@@ -179,14 +200,9 @@ def _refused(reason: str, header: Header, path: Path) -> GGUFError:
     return GGUFError(f"the engine refuses {path}: {reason}", hint="convert the model again")
 
 
-def _judged_template(answer: dict[str, Any]) -> Verdict:
-    """Return the template to bake in when the model has none; refuse one that is broken."""
-    if answer["template_error"]:
-        raise GGUFError(
-            answer["template_error"],
-            hint="give a working one: --chat-template FILE, or a name such as chatml",
-        )
-    if answer["template"] == "missing":
+def _judged_template(template: str) -> Verdict:
+    """Return the template to bake in when the model has none."""
+    if template == "missing":
         warning = (
             "the model has no chat template: using 'chatml' "
             "(set the right one with --chat-template FILE|NAME if its answers are odd)"

@@ -103,8 +103,9 @@ ALLOWED: dict[str, set[str]] = {
         "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples
     "config": {"errors", "options"},
-    "digest": {"folders", "source"},
+    "digest": {"source"},
     "engine": set(),  # runs before anything is installed
+    "known": {"folders"},
     "lint": {"errors", "gguf", "source"},
     "prewarm": {
         "beginning", "errors", "format", "parts", "progress", "source", "units", "weights", "weld",

@@ -23,7 +23,7 @@ def measure(lab: Lab) -> list[Row]:
     home = lab.work / "cache"  # of this row alone, so that forgetting harms nobody
     home.mkdir()
     environment = {**os.environ, "XDG_CACHE_HOME": str(home)}
-    hashes = home / "modelembed" / "digests.json"
+    hashes = home / "modelembed" / "known.json"
 
     def bundle() -> None:
         lab.bundle_to(target, model, "--compress", "none", env=environment)

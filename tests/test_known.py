@@ -1,4 +1,4 @@
-"""Hashes of what is bundled, and when a remembered one may be believed."""
+"""What is remembered of files, hashes and the engine's verdicts, and when it may be believed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import os
 import time
 from pathlib import Path
 
+import ggufs
 import pytest
 
-from bundler import digest
+from bundler import digest, known, lint
+from runtime.errors import GGUFError
 from runtime.source import Extent, Source
 
 
 @pytest.fixture
 def model(tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(digest, "SETTLED", 0.05)
+    monkeypatch.setattr(known, "SETTLED", 0.05)
     path = tmp_path / "model"
     path.write_bytes(b"weights" * 1000)
     time.sleep(0.1)
@@ -31,14 +33,14 @@ def hashed(path: Path, **extent: int) -> str:
 
 
 def remembered(clean_home: Path) -> dict[str, str]:
-    path = clean_home / "cache" / "modelembed" / "digests.json"
+    path = clean_home / "cache" / "modelembed" / "known.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def lie(clean_home: Path) -> None:
+def lie(clean_home: Path, answer: str = "f" * 64) -> None:
     """Replace what is remembered, so that a test sees whether it was believed."""
-    path = clean_home / "cache" / "modelembed" / "digests.json"
-    path.write_text(json.dumps(dict.fromkeys(remembered(clean_home), "f" * 64)))
+    path = clean_home / "cache" / "modelembed" / "known.json"
+    path.write_text(json.dumps(dict.fromkeys(remembered(clean_home), answer)))
 
 
 def test_it_is_the_sha256(model: Path) -> None:
@@ -71,7 +73,7 @@ def test_a_changed_file_is_hashed_again(model: Path, clean_home: Path, change: s
 def test_a_file_written_just_now_is_not_remembered(
     model: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digest, "SETTLED", 60.0)
+    monkeypatch.setattr(known, "SETTLED", 60.0)
 
     hashed(model)
 
@@ -87,6 +89,44 @@ def test_a_part_of_a_file_is_not_remembered(model: Path, clean_home: Path) -> No
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}'])
 def test_a_damaged_memory_is_no_memory(model: Path, clean_home: Path, text: str) -> None:
     hashed(model)
-    (clean_home / "cache" / "modelembed" / "digests.json").write_text(text)
+    (clean_home / "cache" / "modelembed" / "known.json").write_text(text)
 
     assert hashlib.sha256(model.read_bytes()).hexdigest() == hashed(model)
+
+
+def verdict(stub: Path, model: Path, chat_template: str = "") -> lint.Verdict:
+    opened = lint.preflight(model)
+    try:
+        return lint.ask_engine(stub, opened, chat_template)
+    finally:
+        for part in opened:
+            os.close(part.fd)
+
+
+def test_the_engine_is_asked_once(stub: Path, model: Path, clean_home: Path) -> None:
+    ggufs.write_model(model)
+    time.sleep(0.1)
+    assert verdict(stub, model) == lint.Verdict()
+    lie(clean_home, "missing")
+
+    assert verdict(stub, model).chat_template == "chatml"  # believed
+    assert verdict(stub, model, "llama2") == lint.Verdict()  # another question
+
+    ggufs.write_model(model)
+    time.sleep(0.1)
+    assert verdict(stub, model) == lint.Verdict()  # another file
+
+    lie(clean_home, "nonsense")
+    assert verdict(stub, model) == lint.Verdict()
+
+
+def test_what_the_engine_refuses_it_is_asked_again(
+    stub: Path, model: Path, clean_home: Path
+) -> None:
+    ggufs.raising_template(model)
+    time.sleep(0.1)
+    for _ in range(2):
+        with pytest.raises(GGUFError, match="does not render"):
+            verdict(stub, model)
+
+    assert {} == remembered(clean_home)
