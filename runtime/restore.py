@@ -1,23 +1,25 @@
 """Restore a compressed section into memory, in parallel.
 
 The target is a memfd, sealed when it is complete, so that nothing can change the weights any
-more; where the system has none, an unlinked temporary file. Each thread has a stripe of the
-chunks, and for each chunk: reads it, decompresses its streams, joins them, checks the hash, and
-writes the result to its place, all in buffers that fit the processor's cache.
+more; where the system has none, an unlinked temporary file. Each thread takes the next chunk that
+is left, so that a slow core holds nothing up: it decompresses the streams out of the mapped file,
+joins them, checks the hash, and writes the result to its place, all in buffers that fit the
+processor's cache.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 
 from runtime import chunks, gguf, seekable
 from runtime.chunks import Chunk, Coded
 from runtime.errors import GGUFError, PayloadError
 from runtime.format import Section
+from runtime.mapping import Mapping
 from runtime.payload import Bundle, Progress
 from runtime.weights import LAYOUTS, PLAIN, Buffer, streams_of
 
@@ -108,8 +110,13 @@ class Decoder:
         import zstandard
 
         size = max((chunk.size for chunk in table), default=0)
-        self._fd, self._offset, self._label = fd, offset, label
-        self._coded = Buffer(max((chunk.length for chunk in table), default=0))
+        self._offset, self._label = offset, label
+        begin = min((chunk.offset for chunk in table), default=0)
+        end = max((chunk.offset + chunk.length for chunk in table), default=0)
+        try:
+            self._file = Mapping(fd, offset + begin, end - begin)
+        except OSError as exc:
+            raise self._unreadable(exc) from exc
         self._streams = Buffer(size)
         self._original = Buffer(size)
         self._zstd = zstandard.ZstdDecompressor()
@@ -117,44 +124,55 @@ class Decoder:
         self._hash = xxhash.xxh3_128_digest
 
     def decode(self, chunk: Chunk, target: Buffer | None = None) -> memoryview:
-        """Return the chunk's original bytes, in `target` or good until the next call."""
-        target = target or self._original
-        out = target if chunk.kind == PLAIN else self._streams
-        coded: list[tuple[memoryview, memoryview]] = []
-        places: list[memoryview] = []
-        begin = used = 0
-        for stream, made in zip(chunk.streams, streams_of(chunk.kind, chunk.size), strict=True):
-            place = out.view[begin : begin + made.size]
-            begin += made.size
-            if stream.coding == chunks.RAW:
-                places.append(place)
-                continue
-            source = self._coded.view[used : used + stream.length]
-            used += stream.length
-            places.append(source)
-            coded.append((source, place))
-        self._read(chunk, places)
-        for source, place in coded:
-            self._decompress(source, place)
+        """Return the chunk's original bytes: in `target`, or good until the next call."""
+        coded = self._fetch(chunk)
         if chunk.kind != PLAIN:
+            target = target or self._original
             layout = LAYOUTS[chunk.kind]
-            layout.join(self._streams, target, chunk.size // layout.record)
-        original = target.view[: chunk.size]
+            layout.join(
+                self._decoded(chunk, coded, self._streams), target, chunk.size // layout.record
+            )
+            original = target.view[: chunk.size]
+        elif target is None and chunk.streams[0].coding == chunks.RAW:
+            original = coded[1]
+        else:
+            target = target or self._original
+            (address,) = self._decoded(chunk, coded, target)
+            if address != target.address:
+                ctypes.memmove(target.address, address, chunk.size)
+            original = target.view[: chunk.size]
         if chunk.xxh3 and self._hash(original) != chunk.xxh3:
             raise _damaged(self._label, f"the hash of a piece at {chunk.target:,} is another")
         return original
 
-    def _read(self, chunk: Chunk, places: list[memoryview]) -> None:
-        """Read the streams to where they belong: raw ones need no copy after that."""
+    def _decoded(self, chunk: Chunk, coded: tuple[int, memoryview], out: Buffer) -> list[int]:
+        """Return where each stream of the chunk is: decoded in `out`, or in the file itself."""
+        found = []
+        begin = used = 0
+        for stream, whole in zip(chunk.streams, streams_of(chunk.kind, chunk.size), strict=True):
+            if stream.coding == chunks.RAW:
+                found.append(coded[0] + used)
+            else:
+                source = coded[1][used : used + stream.length]
+                self._decompress(source, out.view[begin : begin + whole.size])
+                found.append(out.address + begin)
+            used += stream.length
+            begin += whole.size
+        return found
+
+    def _fetch(self, chunk: Chunk) -> tuple[int, memoryview]:
         try:
-            found = os.preadv(self._fd, places, self._offset + chunk.offset)
+            return self._file.fetch(self._offset + chunk.offset, chunk.length)
+        except EOFError:
+            raise _damaged(self._label, "the file became shorter") from None
         except OSError as exc:
-            raise PayloadError(
-                f"the compressed part '{self._label}' cannot be read: {exc.strerror}",
-                hint="its disk, or the connection to it, may be failing: copy the file elsewhere",
-            ) from exc
-        if found != chunk.length:
-            raise _damaged(self._label, "the file became shorter")
+            raise self._unreadable(exc) from exc
+
+    def _unreadable(self, exc: OSError) -> PayloadError:
+        return PayloadError(
+            f"the compressed part '{self._label}' cannot be read: {exc.strerror}",
+            hint="its disk, or the connection to it, may be failing: copy the file elsewhere",
+        )
 
     def _decompress(self, source: memoryview, target: memoryview) -> None:
         try:
@@ -205,17 +223,16 @@ def fill(
     progress: Progress,
     table: Sequence[Chunk] | None = None,
 ) -> None:
-    """Decode all of a section into the file `fd`, each thread a contiguous stripe of it.
+    """Decode all of a section into the file `fd`, each thread the next chunk that is left.
 
     `table` is the section's, if it has been read already. Raise PayloadError when the section is
     damaged or there is no room for it.
     """
     job = _Job(bundle, section, table_of(bundle, section) if table is None else table, fd)
-    stripes = _stripes(job.table, threads)
-    job.sizes = [0] * len(stripes)
+    job.sizes = [0] * min(threads, len(job.table))
     workers = [
-        threading.Thread(target=job.run, args=(stripe, slot), daemon=True)
-        for slot, stripe in enumerate(stripes)
+        threading.Thread(target=job.run, args=(slot,), daemon=True)
+        for slot in range(len(job.sizes))
     ]
     size = job.section.size
     try:
@@ -254,17 +271,18 @@ class _Job:
         self.stop = False
         self.failure: Exception | None = None
         self.sizes: list[int] = []  # a slot for each thread, so that they need no lock
+        self._left = iter(table)  # of a tuple or list: each `next` is one step of the interpreter
 
     @property
     def done(self) -> int:
         """Return how many bytes are restored so far."""
         return sum(self.sizes)
 
-    def run(self, stripe: Sequence[Chunk], slot: int) -> None:
-        """Decode `stripe`; record the first failure instead of raising."""
+    def run(self, slot: int) -> None:
+        """Decode chunks while there are any; record the first failure instead of raising."""
         try:
-            decoder = Decoder(self.bundle.fd, self.section.offset, stripe, self.section.name)
-            for chunk in stripe:
+            decoder = Decoder(self.bundle.fd, self.section.offset, self.table, self.section.name)
+            for chunk in self._left:
                 if self.stop:
                     return
                 # Writing costs less than faulting zeroed pages of a mapping in.
@@ -278,21 +296,6 @@ class _Job:
         while data:
             written = os.pwrite(self.target, data, offset)
             data, offset = data[written:], offset + written
-
-
-def _stripes(table: Sequence[Chunk], threads: int) -> list[Sequence[Chunk]]:
-    """Cut `table` into at most `threads` runs of about equal output."""
-    total = sum(chunk.size for chunk in table)
-    ends = list(accumulate(chunk.size for chunk in table))
-    stripes = []
-    begin = 0
-    for index in range(threads):
-        goal = total * (index + 1) / threads
-        end = next((i + 1 for i, done in enumerate(ends) if done >= goal), len(table))
-        if table[begin:end]:
-            stripes.append(table[begin:end])
-        begin = max(begin, end)
-    return stripes
 
 
 def _seal(fd: int) -> None:

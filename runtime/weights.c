@@ -1,7 +1,7 @@
 /* Take the bytes of weights apart into streams that compress well, and put them together again.
  *
- * The loops of runtime/weights.py, which says what they are for. Streams lie one after the other
- * in `streams`. All numbers are little-endian, as in GGUF, and no pointer needs to be aligned:
+ * The loops of runtime/weights.py, which says what they are for. What is split goes to one place,
+ * stream after stream; what is joined comes from a place for each. All numbers are little-endian, as in GGUF, and no pointer needs to be aligned:
  * compilers turn each memcpy of a number into one instruction.
  */
 
@@ -21,9 +21,10 @@ void weights_split_2(uint8_t *restrict streams, const uint8_t *restrict numbers,
     }
 }
 
-void weights_join_2(uint8_t *restrict numbers, const uint8_t *restrict streams, size_t count) {
+void weights_join_2(uint8_t *restrict numbers, size_t count, const uint8_t *restrict low,
+                    const uint8_t *restrict high) {
     for (size_t i = 0; i < count; i++) {
-        uint16_t number = (uint16_t)(streams[i] | streams[count + i] << 8);
+        uint16_t number = (uint16_t)(low[i] | high[i] << 8);
         STORE(numbers + 2 * i, number);
     }
 }
@@ -39,11 +40,12 @@ void weights_split_4(uint8_t *restrict streams, const uint8_t *restrict numbers,
     }
 }
 
-void weights_join_4(uint8_t *restrict numbers, const uint8_t *restrict streams, size_t count) {
+void weights_join_4(uint8_t *restrict numbers, size_t count, const uint8_t *restrict lowest,
+                    const uint8_t *restrict second, const uint8_t *restrict third,
+                    const uint8_t *restrict highest) {
     for (size_t i = 0; i < count; i++) {
-        uint32_t number = streams[i] | (uint32_t)streams[count + i] << 8 |
-                          (uint32_t)streams[2 * count + i] << 16 |
-                          (uint32_t)streams[3 * count + i] << 24;
+        uint32_t number = lowest[i] | (uint32_t)second[i] << 8 | (uint32_t)third[i] << 16 |
+                          (uint32_t)highest[i] << 24;
         STORE(numbers + 4 * i, number);
     }
 }
@@ -58,9 +60,10 @@ void weights_split_bf16(uint8_t *restrict streams, const uint8_t *restrict numbe
     }
 }
 
-void weights_join_bf16(uint8_t *restrict numbers, const uint8_t *restrict streams, size_t count) {
+void weights_join_bf16(uint8_t *restrict numbers, size_t count, const uint8_t *restrict rests,
+                       const uint8_t *restrict exponents) {
     for (size_t i = 0; i < count; i++) {
-        uint16_t rest = streams[i], exponent = streams[count + i];
+        uint16_t rest = rests[i], exponent = exponents[i];
         uint16_t number = (uint16_t)((rest & 0x80) << 8 | exponent << 7 | (rest & 0x7f));
         STORE(numbers + 2 * i, number);
     }
@@ -89,9 +92,9 @@ void weights_split_run(uint8_t *restrict streams, const uint8_t *restrict record
 #undef LOOP
 }
 
-void weights_join_run(uint8_t *restrict records, const uint8_t *restrict streams, size_t count,
+void weights_join_run(uint8_t *restrict records, const uint8_t *restrict stream, size_t count,
                       size_t record, size_t width) {
-#define LOOP(n) for (size_t i = 0; i < count; i++) memcpy(records + i * record, streams + i * n, n)
+#define LOOP(n) for (size_t i = 0; i < count; i++) memcpy(records + i * record, stream + i * n, n)
     FOR_WIDTH(LOOP)
 #undef LOOP
 }
@@ -106,11 +109,11 @@ void weights_split_planes(uint8_t *restrict streams, const uint8_t *restrict rec
 #undef LOOP
 }
 
-void weights_join_planes(uint8_t *restrict records, const uint8_t *restrict streams, size_t count,
+void weights_join_planes(uint8_t *restrict records, const uint8_t *restrict stream, size_t count,
                          size_t record, size_t width) {
 #define LOOP(n)                                                                                   \
     for (size_t i = 0; i < count; i++)                                                            \
-        for (size_t k = 0; k < n; k++) records[i * record + k] = streams[k * count + i]
+        for (size_t k = 0; k < n; k++) records[i * record + k] = stream[k * count + i]
     FOR_WIDTH(LOOP)
 #undef LOOP
 }

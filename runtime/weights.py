@@ -48,7 +48,8 @@ class Stream:
 class Layout(Protocol):
     """How the bytes of one type are split: `split` and `join` undo each other.
 
-    Streams lie one after the other and take as many bytes as the records.
+    Streams take as many bytes as the records. They are split to lie one after the other, and joined
+    from wherever each of them is.
     """
 
     @property
@@ -61,8 +62,8 @@ class Layout(Protocol):
     def split(self, records: bytes, streams: Buffer, count: int) -> None:
         """Split `count` records into streams."""
 
-    def join(self, streams: Buffer, records: Buffer, count: int) -> None:
-        """Join the streams of `count` records."""
+    def join(self, streams: Sequence[int], records: Buffer, count: int) -> None:
+        """Join `count` records out of the streams at these addresses."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ class Numbers:
         return [Stream(count)] * self.record
 
     def split(self, records: bytes, streams: Buffer, count: int) -> None:
-        _function(f"weights_split_{self.kind}")(streams.address, records, count)
+        _split_function(f"weights_split_{self.kind}")(streams.address, records, count)
 
-    def join(self, streams: Buffer, records: Buffer, count: int) -> None:
-        _function(f"weights_join_{self.kind}")(records.address, streams.address, count)
+    def join(self, streams: Sequence[int], records: Buffer, count: int) -> None:
+        _join_function(f"weights_join_{self.kind}", self.record)(records.address, count, *streams)
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,17 @@ class Blocks:
             )
             done += field.width * count
 
-    def join(self, streams: Buffer, records: Buffer, count: int) -> None:
-        done = streams.address
+    def join(self, streams: Sequence[int], records: Buffer, count: int) -> None:
+        stream = 0
+        begin = 0  # of a field in the stream
         for field, offset in self._order:
             name = "planes" if isinstance(field, Planes) else "run"
+            if begin and isinstance(field, Run):
+                stream, begin = stream + 1, 0
             _field_function(f"weights_join_{name}")(
-                records.address + offset, done, count, self.record, field.width
+                records.address + offset, streams[stream] + begin, count, self.record, field.width
             )
-            done += field.width * count
+            begin += field.width * count
 
 
 D = Planes("d", 2)
@@ -207,10 +211,19 @@ def _library() -> ctypes.CDLL:
 
 
 @functools.cache
-def _function(name: str) -> Callable[..., None]:
-    """Return a function of (target, source, count)."""
+def _split_function(name: str) -> Callable[..., None]:
+    """Return a function of (streams, numbers, count)."""
     function = _library()[name]
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    function.restype = None
+    return function
+
+
+@functools.cache
+def _join_function(name: str, streams: int) -> Callable[..., None]:
+    """Return a function of (numbers, count, and each of the streams)."""
+    function = _library()[name]
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_void_p] * streams]
     function.restype = None
     return function
 

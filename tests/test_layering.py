@@ -28,6 +28,7 @@ LAYERS = (
         "disk",
         "folders",
         "highlight",
+        "mapping",
     },
     {
         "generation_tag",

@@ -427,7 +427,11 @@ def test_no_folder_for_temporary_files(tmp_path: Path) -> None:
 
 
 def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path: Path) -> None:
-    broken = "def broken(*_): raise OSError(5, 'Input/output error')\nrestore.os.preadv = broken"
+    broken = (
+        "from runtime import mapping\n"
+        "def broken(*_): raise OSError(5, 'Input/output error')\n"
+        "mapping._populate = broken"
+    )
     said = refusal(tmp_path, broken, memfd=True)
 
     assert "cannot be read: Input/output error" in said
@@ -437,8 +441,7 @@ def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path:
 @pytest.mark.parametrize(
     "starve",
     [
-        "class Starved(list):\n    def __iter__(self): raise MemoryError\n"
-        "restore._stripes = lambda frames, threads: [frames[:40], Starved(frames[40:])]",
+        "def starved(*_): raise MemoryError\nrestore.Mapping = starved",
         "decode, calls = restore.Decoder.decode, []\n"
         "def starved(self, chunk):\n    calls.append(chunk)\n"
         "    if len(calls) == 50: raise MemoryError\n    return decode(self, chunk)\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import bundles
@@ -49,11 +50,20 @@ def cut(data: bytes, streams: object) -> list[bytes]:
 
 def joined(kind: int, streams: list[bytes]) -> bytes:
     """Return the records that the product joins streams to."""
-    data = b"".join(streams)
-    source, target = Buffer(len(data)), Buffer(len(data))
-    source.view[:] = data
-    LAYOUTS[kind].join(source, target, len(data) // LAYOUTS[kind].record)
+    size = sum(len(stream) for stream in streams)
+    sources = [Buffer(len(stream)) for stream in streams]
+    for source, stream in zip(sources, streams, strict=True):
+        source.view[:] = stream
+    target = Buffer(size)
+    addresses = [source.address for source in sources]
+    LAYOUTS[kind].join(addresses, target, size // LAYOUTS[kind].record)
     return bytes(target.view)
+
+
+def places(kind: int, buffer: Buffer, size: int) -> list[int]:
+    """Return where the streams begin that `size` bytes were split into."""
+    ends = accumulate((stream.size for stream in streams_of(kind, size)), initial=buffer.address)
+    return list(ends)[:-1]
 
 
 def records(kind: int, count: int, seed: int = 0) -> bytes:
@@ -119,7 +129,7 @@ def test_nothing_is_touched_beside_the_buffers_part(kind: int) -> None:
     for buffer in (source, target):
         buffer.view[:] = b"\xa5" * len(buffer.view)
     LAYOUTS[kind].split(data, source, 5)
-    LAYOUTS[kind].join(source, target, 5)
+    LAYOUTS[kind].join(places(kind, source, len(data)), target, 5)
 
     assert data == target.view[: len(data)]
     assert b"\xa5" * 64 == source.view[len(data) :] == target.view[len(data) :]
