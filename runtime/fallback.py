@@ -85,11 +85,9 @@ class RemoteConversation(Dialogue):
         super().__init__(options, context_size=0)
         self._fallback = fallback
 
-    def _answer(self, before: list[Message]) -> Iterator[str]:
-        answer, failed = "", False
-        self._cancelled = False
+    def _texts(self) -> Iterator[str]:
+        """Yield the answer as it comes over the network."""
         feed = Feed()
-        self._running = stream = Stream(feed)
         self.stats = feed.stats
         messages: list[Message] = [*self.turns]
         if self.system:
@@ -97,19 +95,7 @@ class RemoteConversation(Dialogue):
         body = {**request(self.options), "model": self._fallback.model, "messages": messages}
         thread = threading.Thread(target=_read, args=(self._fallback, body, feed), daemon=True)
         thread.start()
-        try:
-            for piece in stream:
-                answer += piece.text
-                yield piece.text
-        except AppError:
-            failed = True
-            raise
-        finally:
-            self._running = None
-            if failed:
-                self.turns[:] = before
-            else:
-                self.turns.append({"role": "assistant", "content": answer})
+        yield from self._follow(Stream(feed))
 
 
 def request(options: Options) -> dict[str, Any]:
