@@ -10,9 +10,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from runtime.conversation import Dialogue
 from runtime.errors import AppError, ModelError, UsageError
@@ -22,6 +22,7 @@ from runtime.template import Message
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
 SAID_MAX = 300  # characters of another server's complaint
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,25 @@ def of(options: Options) -> Fallback | None:
         )
     key = os.environ.get(variable, "") if variable else ""
     return Fallback(options.fallback_base_url, options.fallback_model, key)
+
+
+def instead_of(
+    load: Callable[[], Loaded], elsewhere: Fallback | None, notify: Callable[[str], None]
+) -> Loaded | Fallback:
+    """Return what `load` returns, or `elsewhere` where that fails, and notify the user.
+
+    Raise the AppError of `load` where there is nowhere else to ask, or the command line is wrong:
+    nobody's slip may send questions away from this machine.
+    """
+    try:
+        return load()
+    except UsageError:
+        raise
+    except AppError as exc:
+        if elsewhere is None:
+            raise
+        notify(elsewhere.notice(exc))
+        return elsewhere
 
 
 class RemoteConversation(Dialogue):
