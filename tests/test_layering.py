@@ -46,6 +46,7 @@ LAYERS = (
         "machine",
         "unpacked",
         "terminal",
+        "usage",
     },
     {"llama", "weights", "stream", "saved"},
     {"chunks"},
@@ -96,7 +97,7 @@ ALLOWED: dict[str, set[str]] = {
     "check": {"errors", "units"},
     "cli": {
         "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
-        "tools",
+        "tools", "usage",
     },
     "compress": {
         "parts",
