@@ -65,6 +65,13 @@ def run(
             terminal.open_browser(found)
             return
         sock = listener.bind(dataclasses.replace(options, port=0))
+    if not rules.keys and (not rules.loopback or "*" in rules.origins):
+        everybody = listener.authority(*sock.getsockname()[:2])
+        print(
+            f"warning: no API key is asked for: everybody who can reach {everybody} can use this "
+            "server",
+            file=sys.stderr,
+        )
     browser = browser or desktop
     idle = IDLE_SECONDS if desktop else None
     address = listener.url(sock, options)
@@ -133,7 +140,7 @@ def welcome(address: str, elsewhere: str) -> str:
 
 def running(options: Options, name: str) -> str:
     """Return the address of a server of this very program at that port; empty if there is none."""
-    address = f"http://{options.host}:{options.port}"
+    address = f"http://{listener.authority(options.host, options.port)}"
     try:
         with urllib.request.urlopen(f"{address}/props", timeout=2) as response:
             found = json.load(response)["modelembed"]["name"]
@@ -153,12 +160,6 @@ def rules_of(options: Options, *, unguarded: bool) -> Rules:
         )
     if keys and unguarded:
         raise UsageError("--api-key and --no-api-key contradict each other")
-    if not keys and (not loopback or "*" in options.cors_origin):
-        print(
-            "warning: no API key is asked for: everybody who can reach "
-            f"{options.host}:{options.port} can use this server",
-            file=sys.stderr,
-        )
     return Rules(
         keys,
         own_names(options.allow_host, loopback=loopback),
