@@ -199,6 +199,8 @@ def test_another_server_answers_only_if_the_user_says_so(chat: Program, broken: 
             assert 501 == call(server, "POST", "/tokenize", {"content": "x"})[0]
             wrong = call(server, "POST", "/v1/chat/completions", {"messages": 3})
             assert 400 == wrong[0]
+            garbled = call(server, "POST", "/v1/chat/completions", b'{"messages": "\xff"}')
+            assert 400 == garbled[0]
 
         done = program("-p", "What is the capital of France?", *flags)
         assert (0, f"{PARIS}\n") == (done.code, done.out)
