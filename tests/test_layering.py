@@ -47,6 +47,7 @@ LAYERS = (
         "unpacked",
         "terminal",
         "usage",
+        "template_name",
     },
     {"llama", "weights", "stream", "saved"},
     {"chunks"},
@@ -97,7 +98,7 @@ ALLOWED: dict[str, set[str]] = {
     "check": {"errors", "units"},
     "cli": {
         "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
-        "tools", "usage",
+        "template_name", "tools", "usage",
     },
     "compress": {
         "parts",
@@ -119,8 +120,8 @@ ALLOWED: dict[str, set[str]] = {
     "signing": {"errors", "minisign"},
     "splits": {"errors", "gguf", "source"},
     "stub": {
-        "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload", "unpacked",
-        "weights", "weld",
+        "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload",
+        "template_name", "unpacked", "weights", "weld",
     },
 }  # fmt: skip
 

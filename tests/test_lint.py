@@ -74,11 +74,20 @@ def test_a_broken_template_can_be_replaced(modelembed: Program, tmp_path: Path) 
         assert done.code == 0, done.err
         assert Program(target)("hello", "-n", "2").code == 0
 
-    wrong = modelembed(
-        "bundle", str(model), "-o", str(tmp_path / "x"), "--no-check", "--chat-template", "chatlm"
-    )
-    assert wrong.code == 1
-    assert "there is no chat template called 'chatlm'" in wrong.err
+
+@pytest.mark.parametrize(
+    "flags", [("--chat-template", "chatlm"), ("--set", "chat_template=chatlm")]
+)
+def test_an_unknown_template_is_refused_at_once(
+    modelembed: Program, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    model = ggufs.write_model(tmp_path / "model.gguf")
+    done = modelembed("bundle", str(model), "-o", str(tmp_path / "x"), "--no-check", *flags)
+
+    assert 2 == done.code
+    problem = "error: there is no chat template called 'chatlm'\n\nhint: did you mean "
+    assert done.err.startswith(problem)  # nothing was said of compressing before
+    assert ["model.gguf"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_a_missing_template_is_replaced_visibly(modelembed: Program, tmp_path: Path) -> None:
