@@ -12,7 +12,7 @@ import click
 
 from bundler import bundle as bundling
 from bundler import check, config, lint
-from runtime import __version__, payload, tools
+from runtime import __version__, payload, template_name, tools, usage
 from runtime.errors import AppError, UsageError
 from runtime.options import settings
 from runtime.output import require_new
@@ -33,8 +33,7 @@ def run() -> int:
         print(exc.render(), file=sys.stderr)
         return exc.exit_code
     except click.ClickException as exc:
-        exc.show(sys.stderr)
-        return exc.exit_code
+        return usage.report(exc)
     except (KeyboardInterrupt, click.Abort):
         print("\ninterrupted; nothing was left behind", file=sys.stderr)
         return INTERRUPTED
@@ -188,6 +187,7 @@ def _make(
     opened = lint.preflight(model)
     runtime_path = stub_path or stubs.build(say)
     runtime = stubs.open_stub(runtime_path)
+    template_name.check_baked(recipe.defaults, runtime.manifest.stub)
     here = stubs.runs_here(runtime)
     if recipe.prewarm and not here:
         raise UsageError(

@@ -19,7 +19,16 @@ from typing import Any
 
 import runtime
 from bundler import engine, probe
-from runtime import __version__, cpu, elf, libraries, payload, unpacked, weights
+from runtime import (
+    __version__,
+    cpu,
+    elf,
+    libraries,
+    payload,
+    template_name,
+    unpacked,
+    weights,
+)
 from runtime.errors import AppError
 from runtime.format import Manifest
 from runtime.output import publish
@@ -214,7 +223,19 @@ def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
         "platform": _platform(),
         "glibc": _glibc_floor(image),
         "variants": sorted(cpu.variants(chosen)),
+        template_name.FACT: _chat_templates(),
     }
+
+
+def _chat_templates() -> list[str]:
+    """Return the names of the templates in the engine, which only a runtime's process loads."""
+    code = (
+        "import json; from runtime.template import builtin_names; "
+        "print(json.dumps(builtin_names()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    names: list[str] = json.loads(done.stdout)
+    return names
 
 
 def _glibc_floor(image: bytes) -> str:

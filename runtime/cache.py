@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import folders, payload, restore
+from runtime import folders, parts, payload, restore
 from runtime.errors import PayloadError
 from runtime.format import Section
 from runtime.payload import Bundle, Progress
@@ -121,15 +120,8 @@ def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress:
     try:
         os.posix_fallocate(fd, 0, section.size)
         restore.fill(bundle, section, fd, threads=threads, progress=progress, table=table)
-        digest = hashlib.sha256()
-        for data in payload.chunks(fd, 0, section.size):
-            digest.update(data)
-        if digest.hexdigest() != section.sha256:
-            raise PayloadError(
-                f"part '{section.name}' is damaged: its SHA-256 is {digest.hexdigest()}, "
-                f"expected {section.sha256}",
-                hint="copy or download the file again",
-            )
+        found = parts.hash_of(payload.chunks(fd, 0, section.size), section.size)
+        parts.compare(bundle, section, found, section.sha256)
         os.fchmod(fd, 0o400)
         os.fsync(fd)
         temporary.rename(path)

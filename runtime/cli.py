@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from runtime import about, payload, tools
+from runtime import about, payload, tools, usage
 from runtime.errors import AppError, UsageError
 from runtime.flags import (
     model_options,
@@ -51,8 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     except Failed:
         return 1
     except click.ClickException as exc:
-        exc.show(sys.stderr)
-        return exc.exit_code
+        return usage.report(exc)
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         return INTERRUPTED

@@ -46,6 +46,8 @@ class Dialogue:
         """What the last answer cost."""
         self.opening = ""
         """The end of what the model was shown, where the answer begins."""
+        self._said = ""
+        """What has come of the answer."""
         self._running: Answer | None = None
         self._cancelled = False
 
@@ -88,8 +90,35 @@ class Dialogue:
             running.cancel()
 
     def _answer(self, before: list[Message]) -> Iterator[str]:
-        """Generate the assistant's turn and append it; on failure the turns are `before` again."""
+        """Yield the assistant's turn and append it; on failure the turns are `before` again."""
+        self._said = ""
+        failed = self._cancelled = False
+        try:
+            yield from self._texts()
+        except AppError:
+            failed = True
+            raise
+        finally:
+            self._running = None
+            # An abandoned answer counts as far as it got, even if that is nowhere: many
+            # templates insist that questions and answers alternate.
+            if failed:
+                self.turns[:] = before
+            else:
+                self.turns.append({"role": "assistant", "content": self._said})
+
+    def _texts(self) -> Iterator[str]:
+        """Yield the answer to the turns so far, and set what it costs."""
         raise NotImplementedError
+
+    def _follow(self, running: Answer) -> Iterator[str]:
+        """Yield and keep what comes of `running`; `cancel` ends it from now on."""
+        self._running = running
+        if self._cancelled:  # meanwhile: it was not there yet to be told
+            running.cancel()
+        for piece in running:
+            self._said += piece.text
+            yield piece.text
 
 
 class Conversation(Dialogue):
@@ -114,51 +143,29 @@ class Conversation(Dialogue):
         """Return the tokens of all turns so far, up to where the next answer would begin."""
         return self._prompt("")
 
-    def _answer(self, before: list[Message]) -> Iterator[str]:
-        """Generate the assistant's turn, dropping the oldest turns whenever room runs out.
-
-        On failure the turns are `before` again.
-        """
-        answer = ""
-        failed = self._cancelled = False
+    def _texts(self) -> Iterator[str]:
+        """Yield the answer, dropping the oldest turns whenever room runs out."""
         self.stats = total = Stats(context_size=self.engine.context_size)
-        try:
-            while True:
-                left = self.options.n_predict
-                if left >= 0:
-                    left = max(0, left - total.generated_tokens)
-                prompt = self._fitting(answer, left)
-                begin = len(answer)
-                options = dataclasses.replace(self.options, n_predict=left)
-                self._running = running = self.engine.submit(prompt, options)
-                if self._cancelled:  # meanwhile: it was not there yet to be told
-                    running.cancel()
-                try:
-                    for piece in running:
-                        answer += piece.text
-                        yield piece.text
-                finally:
-                    total.add(running.stats)
-                full = total.reason == "context"
-                # Going on needs room, and room needs an older turn to drop.
-                if not full or len(answer) == begin or not self._droppable:
-                    if full:
-                        self._notify(
-                            f"the answer was cut: the context of {self.engine.context_size} "
-                            "tokens is full (give more with -c)"
-                        )
-                    break
-        except AppError:
-            failed = True
-            raise
-        finally:
-            self._running = None
-            # An abandoned answer counts as far as it got, even if that is nowhere: many
-            # templates insist that questions and answers alternate.
-            if failed:
-                self.turns[:] = before
-            else:
-                self.turns.append({"role": "assistant", "content": answer})
+        while True:
+            left = self.options.n_predict
+            if left >= 0:
+                left = max(0, left - total.generated_tokens)
+            prompt = self._fitting(self._said, left)
+            begin = len(self._said)
+            running = self.engine.submit(prompt, dataclasses.replace(self.options, n_predict=left))
+            try:
+                yield from self._follow(running)
+            finally:
+                total.add(running.stats)
+            full = total.reason == "context"
+            # Going on needs room, and room needs an older turn to drop.
+            if not full or len(self._said) == begin or not self._droppable:
+                if full:
+                    self._notify(
+                        f"the answer was cut: the context of {self.engine.context_size} "
+                        "tokens is full (give more with -c)"
+                    )
+                return
 
     def _fitting(self, answer: str, left: int) -> list[int]:
         """Return the prompt's tokens, with as few of the oldest turns dropped as leave room.

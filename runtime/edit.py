@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runtime import adapters, beginning, gguf, payload
+from runtime import adapters, beginning, gguf, payload, template_name
 from runtime.errors import AppError, UsageError
 from runtime.format import Manifest, Section
 from runtime.options import Options
@@ -60,7 +60,9 @@ def apply(
     computed no longer fits, it is left out, and `say` told so. Raise UsageError when the change
     makes no sense, and AppError when it cannot be written; the old file is then as it was.
     """
+    runtime = change.stub or bundle
     manifest = _changed(bundle.manifest, change, tool)
+    template_name.check_baked(manifest.defaults, runtime.manifest.stub)
     kept = [moved(bundle, section) for section in _kept(bundle, change)]
     in_sidecar = bundle.manifest.sidecar is not None
     if in_sidecar and (change.add or change.remove or prewarm):
@@ -84,7 +86,6 @@ def apply(
         if part.section.kind != beginning.KIND
         or (not prewarm and _fits(bundle, change, manifest, part.section, [*kept, *added], say))
     ]
-    runtime = change.stub or bundle
     last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
     with publish(target, force=True) as out:
         return weld(

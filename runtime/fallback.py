@@ -10,9 +10,9 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from runtime.conversation import Dialogue
 from runtime.errors import AppError, ModelError, UsageError
@@ -22,6 +22,7 @@ from runtime.template import Message
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
 SAID_MAX = 300  # characters of another server's complaint
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,25 @@ def of(options: Options) -> Fallback | None:
     return Fallback(options.fallback_base_url, options.fallback_model, key)
 
 
+def instead_of(
+    load: Callable[[], Loaded], elsewhere: Fallback | None, notify: Callable[[str], None]
+) -> Loaded | Fallback:
+    """Return what `load` returns, or `elsewhere` where that fails, and notify the user.
+
+    Raise the AppError of `load` where there is nowhere else to ask, or the command line is wrong:
+    nobody's slip may send questions away from this machine.
+    """
+    try:
+        return load()
+    except UsageError:
+        raise
+    except AppError as exc:
+        if elsewhere is None:
+            raise
+        notify(elsewhere.notice(exc))
+        return elsewhere
+
+
 class RemoteConversation(Dialogue):
     """A conversation that another server answers."""
 
@@ -85,11 +105,9 @@ class RemoteConversation(Dialogue):
         super().__init__(options, context_size=0)
         self._fallback = fallback
 
-    def _answer(self, before: list[Message]) -> Iterator[str]:
-        answer, failed = "", False
-        self._cancelled = False
+    def _texts(self) -> Iterator[str]:
+        """Yield the answer as it comes over the network."""
         feed = Feed()
-        self._running = stream = Stream(feed)
         self.stats = feed.stats
         messages: list[Message] = [*self.turns]
         if self.system:
@@ -97,19 +115,7 @@ class RemoteConversation(Dialogue):
         body = {**request(self.options), "model": self._fallback.model, "messages": messages}
         thread = threading.Thread(target=_read, args=(self._fallback, body, feed), daemon=True)
         thread.start()
-        try:
-            for piece in stream:
-                answer += piece.text
-                yield piece.text
-        except AppError:
-            failed = True
-            raise
-        finally:
-            self._running = None
-            if failed:
-                self.turns[:] = before
-            else:
-                self.turns.append({"role": "assistant", "content": answer})
+        yield from self._follow(Stream(feed))
 
 
 def request(options: Options) -> dict[str, Any]:

@@ -76,15 +76,15 @@ def open_source(path: Path) -> Source:
             f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"
         ) from exc
     try:
-        start = os.pread(fd, 4, 0)
-        if start == gguf.MAGIC:
-            size = os.fstat(fd).st_size
-            header = gguf.read(fd, size, label=str(path), hyperparameters_only=True)
-            return Source(str(path), fd, 0, size, header)
+        # First, for a sidecar begins with its model: taken for a GGUF it would lose its adapters.
         if bundle := payload.find(path):
             source = embedded(bundle)
             os.close(fd)
             return source
+        if os.pread(fd, 4, 0) == gguf.MAGIC:
+            size = os.fstat(fd).st_size
+            header = gguf.read(fd, size, label=str(path), hyperparameters_only=True)
+            return Source(str(path), fd, 0, size, header)
         what, cure = strangers.identify(os.pread(fd, strangers.FIRST_BYTES, 0))
         raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)
     except IsADirectoryError:

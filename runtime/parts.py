@@ -41,7 +41,7 @@ def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) 
     """Compare the original with its hash, and what lies in the file with its own."""
     if section.codec == "stored" or not section.coded_sha256:
         found = hash_of(original(bundle, section), section.size, update)
-        _compare(bundle, section, found, section.sha256)
+        compare(bundle, section, found, section.sha256)
         return
     # Side by side, as the two have about the same length: hashing is what takes the time.
     coded = payload.chunks(bundle.fd, section.offset, section.length)
@@ -58,10 +58,10 @@ def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) 
             failure = exc
             for part in coded:
                 of_coded.update(part)
-    _compare(bundle, section, of_coded.hexdigest(), section.coded_sha256)
+    compare(bundle, section, of_coded.hexdigest(), section.coded_sha256)
     if failure:
         raise failure
-    _compare(bundle, section, of_original.hexdigest(), section.sha256)
+    compare(bundle, section, of_original.hexdigest(), section.sha256)
 
 
 def _signer(bundle: Bundle, key: str | None) -> str:
@@ -113,7 +113,8 @@ def _verify_runtime(bundle: Bundle) -> None:
             )
 
 
-def _compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:
+def compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:
+    """Raise PayloadError where the SHA-256 `found` of a part is not the one `expected`."""
     if found != expected:
         raise PayloadError(
             f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
@@ -202,7 +203,7 @@ def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
     for piece in original(bundle, section):
         digest.update(piece)
         yield piece
-    _compare(bundle, section, digest.hexdigest(), section.sha256)
+    compare(bundle, section, digest.hexdigest(), section.sha256)
 
 
 def _file_name(bundle: Bundle, section: Section) -> str:

@@ -25,6 +25,7 @@ from runtime import (
     memory,
     restore,
     template,
+    template_name,
     thinking,
     warmup,
 )
@@ -77,6 +78,8 @@ class Session:
         """Tokens of the conversation's beginning that were taken over, computed."""
         self.source = source
         self.choice = start_engine(options)
+        if options.chat_template:  # now, before the model is loaded for nothing
+            template_name.check(options.chat_template, template.builtin_names())
         self.plan = memory.plan(
             source.header,
             source.size,

@@ -13,7 +13,7 @@ import click
 from runtime import START, about, beginning, fallback, terminal
 from runtime.chat import Chat, reader
 from runtime.conversation import Dialogue
-from runtime.errors import AppError, UsageError
+from runtime.fallback import Fallback
 from runtime.options import Options
 from runtime.payload import Bundle
 from runtime.screen import Screen, Style
@@ -31,16 +31,13 @@ def run(
     report: Path | None,
 ) -> None:
     """Load the model and answer `question`, or chat; write the costs to `report` if given."""
-    remote = fallback.of(options)
-    try:
-        session = Session(pick(bundle, path, embedded), options, notify)
-    except UsageError:
-        raise
-    except AppError as exc:
-        if remote is None:
-            raise
-        notify(remote.notice(exc))
-        _elsewhere(remote, options, question, interactive, about.program_name(bundle))
+    session = fallback.instead_of(
+        lambda: Session(pick(bundle, path, embedded), options, notify),
+        fallback.of(options),
+        notify,
+    )
+    if isinstance(session, Fallback):
+        _elsewhere(session, options, question, interactive, about.program_name(bundle))
         return
     try:
         kept = options.session and Path(options.session)
@@ -63,7 +60,7 @@ def run(
 
 
 def _elsewhere(
-    remote: fallback.Fallback, options: Options, question: str, interactive: bool, name: str
+    remote: Fallback, options: Options, question: str, interactive: bool, name: str
 ) -> None:
     """Let another server answer, and say so."""
     conversation = fallback.RemoteConversation(remote, options)

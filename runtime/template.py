@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from runtime import thinking
+from runtime import template_name, thinking
 from runtime.errors import ModelError
 from runtime.llama import api
 
@@ -44,15 +44,11 @@ def make(
     """Return the template that `text` is: Jinja source, or a name that the engine knows.
 
     Without `think` a reasoning model is told not to, if its template has a switch for that.
-    `now` is asked by templates that tell the date.
+    `now` is asked by templates that tell the date. Raise UsageError where there is no such name.
     """
     if "{" in text:
         return JinjaTemplate(text, bos=bos, eos=eos, think=think, now=now)
-    if text not in (names := builtin_names()):
-        raise ModelError(
-            f"there is no chat template called '{text}'",
-            hint="the names: " + ", ".join(names),
-        )
+    template_name.check(text, builtin_names())
     return NamedTemplate(text)
 
 

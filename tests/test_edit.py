@@ -72,6 +72,7 @@ def test_edit(modelembed: Program, made: Path, side: str) -> None:
     [
         ((), "nothing to change"),
         (("--set", "temprature=1"), "did you mean 'temperature'"),
+        (("--set", "chat_template=chatlm"), "no chat template called 'chatlm'"),
         (("--unset", "seed"), "no default 'seed'"),
         (("--remove", "model"), "cannot be removed"),
         (("--remove", "nothing"), "no part 'nothing'"),

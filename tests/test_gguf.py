@@ -10,7 +10,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import ggufs
+import misfits
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -309,9 +309,9 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("kind", ggufs.NOT_GGUF)
+@pytest.mark.parametrize("kind", misfits.NOT_GGUF)
 def test_every_stranger_is_named(kind: str) -> None:
-    assert f"model.gguf is not a GGUF: it is {NAMES[kind]}" == problem(ggufs.NOT_GGUF[kind])
+    assert f"model.gguf is not a GGUF: it is {NAMES[kind]}" == problem(misfits.NOT_GGUF[kind])
 
 
 @pytest.mark.parametrize(
@@ -328,9 +328,9 @@ def test_some_more_strangers(start: bytes, what: str) -> None:
     assert what == strangers.identify(start)[0]
 
 
-@pytest.mark.parametrize("kind", ggufs.HOSTILE)
+@pytest.mark.parametrize("kind", misfits.HOSTILE)
 def test_hostile_containers_are_read_or_refused(kind: str) -> None:
     try:
-        read(ggufs.HOSTILE[kind]())
+        read(misfits.HOSTILE[kind]())
     except GGUFError as exc:
         assert exc.hint

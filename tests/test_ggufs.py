@@ -13,20 +13,22 @@ import pytest
 from ggufs import (
     ARCHITECTURES,
     CHATML,
+    WEIGHT_TYPES,
+    random_blocks,
+    split_model,
+    write_model,
+)
+from misfits import (
     HOSTILE,
     NOT_GGUF,
-    WEIGHT_TYPES,
     adapter,
     big_endian,
     hostile,
     not_gguf,
     projector,
-    random_blocks,
-    split_model,
     truncated,
     unknown_architecture,
     vocabulary_only,
-    write_model,
 )
 
 from runtime import libraries, llama

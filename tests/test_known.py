@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import ggufs
+import misfits
 import pytest
 
 from bundler import digest, known, lint
@@ -123,7 +124,7 @@ def test_the_engine_is_asked_once(stub: Path, model: Path, clean_home: Path) -> 
 def test_what_the_engine_refuses_it_is_asked_again(
     stub: Path, model: Path, clean_home: Path
 ) -> None:
-    ggufs.raising_template(model)
+    misfits.raising_template(model)
     time.sleep(0.1)
     for _ in range(2):
         with pytest.raises(GGUFError, match="does not render"):

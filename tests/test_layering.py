@@ -47,15 +47,17 @@ LAYERS = (
         "machine",
         "unpacked",
         "terminal",
+        "usage",
+        "template_name",
     },
     {"llama", "weights", "stream", "saved"},
     {"chunks"},
     {"screen", "options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "restore", "adapters", "weld"},
-    {"cache", "cfile", "composition", "beginning"},
+    {"cfile", "composition", "beginning"},
     {"about"},
     {"model", "parts"},
-    {"edit"},
+    {"cache", "edit"},
     {"sampling", "slots", "embedder"},
     {"job"},
     {"engine"},
@@ -97,7 +99,7 @@ ALLOWED: dict[str, set[str]] = {
     "check": {"errors", "units"},
     "cli": {
         "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
-        "tools",
+        "template_name", "tools", "usage",
     },
     "compress": {
         "parts",
@@ -119,8 +121,8 @@ ALLOWED: dict[str, set[str]] = {
     "signing": {"errors", "minisign"},
     "splits": {"errors", "gguf", "source"},
     "stub": {
-        "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload", "unpacked",
-        "weights", "weld",
+        "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload",
+        "template_name", "unpacked", "weights", "weld",
     },
 }  # fmt: skip
 

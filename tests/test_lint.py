@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import ggufs
+import misfits
 import pytest
 from conftest import Program
 
@@ -25,9 +26,9 @@ def lint(modelembed: Program, tmp_path: Path):  # type: ignore[no-untyped-def]
     return refuse
 
 
-@pytest.mark.parametrize("kind", sorted(ggufs.NOT_GGUF))
+@pytest.mark.parametrize("kind", sorted(misfits.NOT_GGUF))
 def test_what_is_no_gguf_is_named(lint, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
-    message = lint(ggufs.not_gguf(tmp_path / "model.gguf", kind))
+    message = lint(misfits.not_gguf(tmp_path / "model.gguf", kind))
 
     assert "is not a GGUF: it is" in message
     assert "unknown format" not in message or kind == "text"
@@ -36,32 +37,32 @@ def test_what_is_no_gguf_is_named(lint, tmp_path: Path, kind: str) -> None:  # t
 def test_a_truncated_download(lint, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     model = ggufs.write_model(tmp_path / "model.gguf")
 
-    assert "truncated: 1,000 of " in lint(ggufs.truncated(model, 1000))
+    assert "truncated: 1,000 of " in lint(misfits.truncated(model, 1000))
 
 
 @pytest.mark.parametrize(
     ("breaker", "message"),
     [
-        (ggufs.big_endian, "big-endian"),
-        (ggufs.vocabulary_only, "only a vocabulary"),
-        (ggufs.projector, "multimodal projector"),
-        (ggufs.adapter, "not a whole model"),
-        (ggufs.unknown_architecture, "which this engine does not know"),
-        (ggufs.unparsable_template, "does not parse"),
-        (ggufs.raising_template, "does not render"),
+        (misfits.big_endian, "big-endian"),
+        (misfits.vocabulary_only, "only a vocabulary"),
+        (misfits.projector, "multimodal projector"),
+        (misfits.adapter, "not a whole model"),
+        (misfits.unknown_architecture, "which this engine does not know"),
+        (misfits.unparsable_template, "does not parse"),
+        (misfits.raising_template, "does not render"),
     ],
 )
 def test_broken_models(lint, tmp_path: Path, breaker, message: str) -> None:  # type: ignore[no-untyped-def]
     assert message in lint(breaker(tmp_path / "model.gguf"))
 
 
-@pytest.mark.parametrize("kind", sorted(ggufs.HOSTILE))
+@pytest.mark.parametrize("kind", sorted(misfits.HOSTILE))
 def test_hostile_models(lint, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
-    lint(ggufs.hostile(tmp_path / "model.gguf", kind))
+    lint(misfits.hostile(tmp_path / "model.gguf", kind))
 
 
 def test_a_broken_template_can_be_replaced(modelembed: Program, tmp_path: Path) -> None:
-    model = ggufs.raising_template(tmp_path / "model.gguf")
+    model = misfits.raising_template(tmp_path / "model.gguf")
     own = tmp_path / "template.jinja"
     own.write_text(ggufs.CHATML)
     for choice in ("chatml", str(own)):
@@ -73,11 +74,20 @@ def test_a_broken_template_can_be_replaced(modelembed: Program, tmp_path: Path) 
         assert done.code == 0, done.err
         assert Program(target)("hello", "-n", "2").code == 0
 
-    wrong = modelembed(
-        "bundle", str(model), "-o", str(tmp_path / "x"), "--no-check", "--chat-template", "chatlm"
-    )
-    assert wrong.code == 1
-    assert "there is no chat template called 'chatlm'" in wrong.err
+
+@pytest.mark.parametrize(
+    "flags", [("--chat-template", "chatlm"), ("--set", "chat_template=chatlm")]
+)
+def test_an_unknown_template_is_refused_at_once(
+    modelembed: Program, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    model = ggufs.write_model(tmp_path / "model.gguf")
+    done = modelembed("bundle", str(model), "-o", str(tmp_path / "x"), "--no-check", *flags)
+
+    assert 2 == done.code
+    problem = "error: there is no chat template called 'chatlm'\n\nhint: did you mean "
+    assert done.err.startswith(problem)  # nothing was said of compressing before
+    assert ["model.gguf"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_a_missing_template_is_replaced_visibly(modelembed: Program, tmp_path: Path) -> None:

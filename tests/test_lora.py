@@ -65,6 +65,23 @@ def test_an_adapter_changes_answers_as_strongly_as_asked(adapted: Path) -> None:
     assert changed != program.ask(QUESTION, "--lora", "noise=0.6")
 
 
+def test_the_file_beside_a_program_brings_its_adapters(
+    modelembed: Program, stub: Path, noise: Path, tmp_path: Path
+) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    done = modelembed(
+        "bundle", str(DEMO), "-o", str(target), "--lora", str(noise), "--no-check",
+        "--compress", "none", "--sidecar",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    flags = ("--temp", "0", "-n", "20")
+    changed = Program(target).ask(QUESTION, *flags)
+
+    assert ANSWER != changed
+    assert changed == Program(stub).ask(QUESTION, "-m", str(beside), *flags)
+    assert ANSWER == Program(stub).ask(QUESTION, "-m", str(beside), "--lora", "none", *flags)
+
+
 def test_an_adapter_in_a_file_of_its_own(forms: dict[str, Path], noise: Path) -> None:
     program = Program(forms["stored"], ("--temp", "0", "-n", "20"))
 

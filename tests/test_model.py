@@ -54,6 +54,19 @@ def test_bundle(tiny: Path, tmp_path: Path, codec: str) -> None:
     source.close()
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_file_beside_a_program(tiny: Path, tmp_path: Path, codec: str) -> None:
+    """With nothing in front of it, a stored model makes the whole file look like a GGUF."""
+    data = tiny.read_bytes()
+    path = bundles.write(tmp_path / "chat.payload", [section(codec, data)], launcher=b"")
+    source = model.open_source(path)
+
+    assert (0, len(data)) == (source.offset, source.size)
+    assert source.bundle and source.bundle.model
+    assert source.label == f"the model in {path}"
+    source.close()
+
+
 @pytest.mark.parametrize("size", [1000, 50_000, 1 << 20])
 @pytest.mark.parametrize("codec", CODECS)
 def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, codec: str, size: int) -> None:

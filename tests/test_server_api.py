@@ -240,6 +240,25 @@ def test_wrong_requests(server: Served) -> None:
     assert 405 == call(server, "POST", "/health", b"")[0]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "object missing required field 'messages'"),
+        ({"messages": []}, "'messages': expected an array of length >= 1"),
+        (
+            {"messages": [{"role": "user", "content": 5}]},
+            "'messages[0].content': expected a string or an array or null, got an integer",
+        ),
+        (asked(n=1.5), "'n': expected an integer or null, got a number"),
+        (asked(stream="yes"), "'stream': expected true or false or null, got a string"),
+    ],
+)
+def test_wrong_requests_are_told_in_plain_words(
+    server: Served, body: dict[str, Any], said: str
+) -> None:
+    assert said == post(server, "/v1/chat/completions", body, 400)["error"]["message"]
+
+
 def test_the_page_is_sent_once(server: Served) -> None:
     status, headers, text = call(server, "GET", "/")
     assert status == 200

@@ -217,6 +217,26 @@ def test_other_addresses_ask_for_a_key(chat: Program) -> None:
         assert 403 == status(server, Host="evil.example")
 
 
+def ipv6() -> bool:
+    """Tell whether this machine has the newer addresses at all; containers may not."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not ipv6(), reason="there is no IPv6 here")
+def test_ipv6_addresses_are_shown_in_brackets(chat: Program) -> None:
+    with serve(chat, "-t", "1", "--host", "::", "--no-api-key") as server:
+        assert f"everybody who can reach [::]:{server.port} can use" in "".join(server.said)
+        assert server.url == f"http://localhost:{server.port}"
+        assert 200 == status(server, Host="[fd00::7]:1")
+    with serve(chat, "-t", "1", "--host", "::1") as server:
+        assert server.url == f"http://[::1]:{server.port}"
+
+
 def test_a_port_that_is_taken(chat: Program, server: Served) -> None:
     done = chat("serve", "--port", str(server.port))
     assert done.code == 1

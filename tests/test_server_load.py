@@ -199,6 +199,8 @@ def test_another_server_answers_only_if_the_user_says_so(chat: Program, broken: 
             assert 501 == call(server, "POST", "/tokenize", {"content": "x"})[0]
             wrong = call(server, "POST", "/v1/chat/completions", {"messages": 3})
             assert 400 == wrong[0]
+            garbled = call(server, "POST", "/v1/chat/completions", b'{"messages": "\xff"}')
+            assert 400 == garbled[0]
 
         done = program("-p", "What is the capital of France?", *flags)
         assert (0, f"{PARIS}\n") == (done.code, done.out)
@@ -219,6 +221,24 @@ def test_another_server_answers_only_if_the_user_says_so(chat: Program, broken: 
     gone = program("-p", "hello", *flags)
     assert gone.code == 1
     assert "cannot be asked" in gone.err
+
+
+def test_another_server_answers_for_several_processes(
+    forms: dict[str, Path], tmp_path: Path
+) -> None:
+    """What they share is unpacked before they begin; what is damaged is found then."""
+    damaged = tmp_path / "damaged"
+    data = bytearray(forms["zstd"].read_bytes())
+    first = json.loads(Program(forms["zstd"])("info", "--json").out)["sections"][0]
+    data[first["offset"] + first["length"] // 2] ^= 1
+    damaged.write_bytes(data)
+    damaged.chmod(0o755)
+    flags = ("--fallback-on-error", "--fallback-base-url", "http://127.0.0.1:9/v1")
+    with serve(
+        Program(damaged), "-t", "1", "--workers", "2", *flags, "--fallback-model", "spare"
+    ) as server:
+        assert 1 == "".join(server.said).count("FALLBACK: answers come from")
+        assert get(server, "/health")["fallback"] == "http://127.0.0.1:9/v1"
 
 
 def test_the_fallback_is_baked_in_by_a_config(

@@ -9,7 +9,7 @@ import ggufs
 import pytest
 
 from runtime import template
-from runtime.errors import ModelError
+from runtime.errors import ModelError, UsageError
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 HELLO = {"role": "user", "content": "Hello"}
@@ -197,6 +197,6 @@ def test_input_that_is_no_utf8_gets_through() -> None:
 
 @pytest.mark.parametrize("name", ["chatlm", "", "../etc/passwd"])
 def test_unknown_name_lists_the_known(name: str) -> None:
-    with pytest.raises(ModelError, match=f"there is no chat template called '{name}'") as caught:
+    with pytest.raises(UsageError, match=f"there is no chat template called '{name}'") as caught:
         template.make(name)
     assert "chatml, " in caught.value.hint

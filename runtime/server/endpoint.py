@@ -13,7 +13,7 @@ import msgspec
 
 from runtime.errors import AppError
 from runtime.server.guard import Receive, Scope, Send, respond, too_large
-from runtime.server.problem import Problem, misread, told
+from runtime.server.problem import Problem, decoded, told
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -62,9 +62,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; what goes wrong is raised as Problem, or said in the stream."""
-        arguments = (
-            [self._decode(await read_body(receive, self._body_max))] if self._decoder else []
-        )
+        arguments = []
+        if self._decoder:
+            body = await read_body(receive, self._body_max)
+            arguments.append(decoded(self._decoder.decode, body))
         try:
             async with while_connected(receive) if arguments else contextlib.nullcontext():
                 await self._answer(arguments, send)
@@ -79,17 +80,6 @@ class Endpoint:
             await respond(send, 200, answer.text.encode(), NO_STORE, answer.kind.encode())
         else:
             await respond(send, 200, self._encoder.encode(answer), NO_STORE)
-
-    def _decode(self, body: bytes) -> Any:
-        assert self._decoder is not None
-        try:
-            return self._decoder.decode(body)
-        except msgspec.DecodeError as exc:
-            raise misread(exc) from exc
-        except UnicodeDecodeError as exc:
-            raise Problem(400, f"not JSON: {exc}") from exc
-        except RecursionError as exc:
-            raise Problem(400, "the JSON is nested too deeply") from exc
 
     async def _stream(self, events: AsyncIterator[list[Any]], send: Send) -> None:
         """Send events as they come; a failure in the middle is the last of them."""

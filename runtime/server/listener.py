@@ -82,7 +82,12 @@ def url_for_others(sock: socket.socket, options: Options) -> str:
 
 def _url(host: str, port: int, options: Options) -> str:
     scheme = "https" if options.ssl_cert_file else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{authority(host, port)}"
+
+
+def authority(host: str, port: int) -> str:
+    """Return host and port as addresses have them, RFC 3986: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def network_address() -> str:

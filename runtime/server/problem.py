@@ -6,7 +6,8 @@ https://platform.openai.com/docs/guides/error-codes: `{"error": {message, type, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +15,18 @@ from runtime.errors import AppError, Busy, UsageError
 
 RETRY_SECONDS = 1
 PLACE = re.compile(r" - at `\$\.?(.*)`$")
+TERM = re.compile(r"`([^`]*)`")
+JSON_TYPES = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+"""msgspec's names of types, which are half Python's, and JSON's own."""
+Decoded = TypeVar("Decoded")
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -79,11 +92,30 @@ def told(exc: AppError, *, param: str | None = None) -> Problem:
     return Problem(status, text, param=param)
 
 
-def misread(exc: msgspec.DecodeError) -> Problem:
-    """Return how to tell that a body is not what it should be; names the field."""
-    text = str(exc)
-    if match := PLACE.search(text):
-        field = match[1] or None
-        plain = text[: match.start()]
-        return Problem(400, f"'{field}': {plain}" if field else plain, param=field)
-    return Problem(400, text if isinstance(exc, msgspec.ValidationError) else f"not JSON: {text}")
+def decoded(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
+    """Return what `decode`, one of msgspec's, makes of a body; raise Problem where it cannot."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as exc:
+        raise _misfit(str(exc)) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise Problem(400, f"not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise Problem(400, "the JSON is nested too deeply") from exc
+
+
+def _misfit(text: str) -> Problem:
+    """Return how to tell what msgspec finds wrong with a request; names the field."""
+    place = PLACE.search(text)
+    field = place[1] if place else ""
+    plain = TERM.sub(_plain, text[: place.start()] if place else text)
+    plain = plain[:1].lower() + plain[1:]
+    return Problem(400, f"'{field}': {plain}" if field else plain, param=field or None)
+
+
+def _plain(quoted: re.Match[str]) -> str:
+    """Return the types that msgspec names, or a field, in the words of who sent the JSON."""
+    words = quoted[1].split(" | ")
+    if not set(words) <= JSON_TYPES.keys():
+        return f"'{quoted[1]}'"
+    return " or ".join(JSON_TYPES[word] for word in words)

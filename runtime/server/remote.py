@@ -20,7 +20,7 @@ from runtime.server import native, openai
 from runtime.server.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.guard import Receive, Scope, Send, respond
 from runtime.server.parameters import shown
-from runtime.server.problem import Problem, misread
+from runtime.server.problem import Problem, decoded
 
 MARK = b"x-modelembed-fallback"
 FORWARDED = {
@@ -67,10 +67,7 @@ class Remote:
 
     async def _forward(self, path: str, receive: Receive, send: Send) -> None:
         """Let the other server answer, as it comes."""
-        try:
-            body = msgspec.json.decode(await read_body(receive, self._body_max))
-        except msgspec.DecodeError as exc:
-            raise misread(exc) from exc
+        body = decoded(msgspec.json.decode, await read_body(receive, self._body_max))
         if not isinstance(body, dict):
             raise Problem(400, "expected a JSON object")
         body["model"] = self._fallback.model

@@ -10,11 +10,13 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from runtime import about as facts
 from runtime import fallback, machine, terminal
-from runtime.errors import AppError, PortError, UsageError
+from runtime.errors import PortError, UsageError
+from runtime.fallback import Fallback
 from runtime.model import Source
 from runtime.options import Options
 from runtime.payload import Bundle
@@ -53,14 +55,7 @@ def run(
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
     elsewhere = fallback.of(options)
-    try:
-        source: Source | AppError = pick(bundle, path, embedded)
-    except UsageError:
-        raise
-    except AppError as exc:
-        if elsewhere is None:
-            raise
-        source = exc
+    source = fallback.instead_of(lambda: pick(bundle, path, embedded), elsewhere, notify)
     try:
         sock = listener.bind(options)
     except PortError:
@@ -70,6 +65,13 @@ def run(
             terminal.open_browser(found)
             return
         sock = listener.bind(dataclasses.replace(options, port=0))
+    if not rules.keys and (not rules.loopback or "*" in rules.origins):
+        everybody = listener.authority(*sock.getsockname()[:2])
+        print(
+            f"warning: no API key is asked for: everybody who can reach {everybody} can use this "
+            "server",
+            file=sys.stderr,
+        )
     browser = browser or desktop
     idle = IDLE_SECONDS if desktop else None
     address = listener.url(sock, options)
@@ -84,18 +86,14 @@ def run(
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
         metrics = Metrics(shared, options.workers, number)
         tell = notify if number == 0 else lambda _: None
-        try:
-            if isinstance(source, AppError):
-                raise source
-            session = Session(source, options, tell)
-        except UsageError:
-            raise
-        except AppError as exc:
-            if elsewhere is None:
-                raise
-            tell(elsewhere.notice(exc))
+        session: Session | Fallback
+        if isinstance(source, Fallback):
+            session = source
+        else:
+            session = fallback.instead_of(partial(Session, source, options, tell), elsewhere, tell)
+        if isinstance(session, Fallback):
             name = facts.program_name(bundle)
-            remote = Remote(elsewhere, options, name, rules.body_max)
+            remote = Remote(session, options, name, rules.body_max)
             application = app.build_remote(remote, rules, files, metrics)
             Listener(application, options, started=ready, cut=remote.stop, idle=idle).serve_on(
                 sock, life
@@ -120,8 +118,8 @@ def run(
     options = dataclasses.replace(
         options, threads=options.threads or max(1, cores // options.workers)
     )
-    if isinstance(source, Source):
-        source = restored(source, options)
+    if not isinstance(source, Fallback):
+        source = fallback.instead_of(partial(restored, source, options), elsewhere, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 
@@ -142,7 +140,7 @@ def welcome(address: str, elsewhere: str) -> str:
 
 def running(options: Options, name: str) -> str:
     """Return the address of a server of this very program at that port; empty if there is none."""
-    address = f"http://{options.host}:{options.port}"
+    address = f"http://{listener.authority(options.host, options.port)}"
     try:
         with urllib.request.urlopen(f"{address}/props", timeout=2) as response:
             found = json.load(response)["modelembed"]["name"]
@@ -162,12 +160,6 @@ def rules_of(options: Options, *, unguarded: bool) -> Rules:
         )
     if keys and unguarded:
         raise UsageError("--api-key and --no-api-key contradict each other")
-    if not keys and (not loopback or "*" in options.cors_origin):
-        print(
-            "warning: no API key is asked for: everybody who can reach "
-            f"{options.host}:{options.port} can use this server",
-            file=sys.stderr,
-        )
     return Rules(
         keys,
         own_names(options.allow_host, loopback=loopback),
