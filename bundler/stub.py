@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import runtime
-from bundler import engine, probe
+from bundler import engine
 from runtime import (
     __version__,
     cpu,
@@ -27,7 +27,6 @@ from runtime import (
     payload,
     template_name,
     unpacked,
-    weights,
 )
 from runtime.errors import AppError
 from runtime.format import Manifest
@@ -73,6 +72,8 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
     target = folder / f"stub-{__version__}-{identity}"
     if target.exists() and not force:
         return target
+    from bundler import probe
+
     say(f"stub: building the runtime; usually {USUAL_SECONDS} seconds")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
@@ -117,8 +118,8 @@ def engine_folder() -> Path:
         raise AppError(
             f"llama-cpp-python {installed} is installed, {engine.VERSION} is needed", hint=cure
         )
-    if not (folder / weights.LIBRARY).exists():
-        raise AppError(f"{weights.LIBRARY} is not beside the engine's libraries", hint=cure)
+    if not (folder / libraries.WEIGHTS).exists():
+        raise AppError(f"{libraries.WEIGHTS} is not beside the engine's libraries", hint=cure)
     if not (folder / engine.STAMP).exists():
         raise AppError(
             "the installed llama-cpp-python was not built by `python -m bundler.engine`, so its "
@@ -164,7 +165,7 @@ def _identity(extra: list[Path]) -> str:
     code = _root() / "runtime"
     page = (path for path in (code / "page").rglob("*") if path.is_file())
     sources = sorted([*code.glob("**/*.py"), *code.glob("*.c"), *page])
-    recipe = [_recipe(), Path(probe.__file__), Path(__file__)]
+    recipe = [_recipe(), Path(__file__).with_name("probe.py"), Path(__file__)]
     for path in [*sources, *recipe, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(

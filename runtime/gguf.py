@@ -20,7 +20,7 @@ from runtime.errors import GGUFError
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 STRING_MAX = 64 << 20  # the longest real ones are chat templates and precompiled charsets
-KEEP_MAX = 1 << 16  # longer arrays (vocabularies) are walked over, not kept
+KEEP_MAX = 1 << 12  # longer arrays (vocabularies) are walked over, not kept
 WORDS_MAX = 1 << 22  # ten times the largest vocabularies; walking over more takes too long
 DIMENSIONS_MAX = 4
 DEFAULT_ALIGNMENT = 32

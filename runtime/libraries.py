@@ -8,6 +8,8 @@ from pathlib import Path
 
 from runtime.errors import ModelError
 
+WEIGHTS = "libweights.so"
+"""The compiled loops of runtime/weights.c, beside the engine's libraries."""
 REINSTALL = "install the engine with: python -m bundler.engine"
 
 

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.errors import ModelError
-from runtime.libraries import REINSTALL, library_folder
+from runtime.libraries import REINSTALL, WEIGHTS, library_folder
 
-LIBRARY = "libweights.so"
 PLAIN = 255
 """The layout of bytes that are no weights, or of a type unknown here: one stream, unchanged."""
 
@@ -203,7 +202,7 @@ def streams_of(kind: int, size: int) -> Sequence[Stream]:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    path = library_folder() / LIBRARY
+    path = library_folder() / WEIGHTS
     try:
         return ctypes.CDLL(str(path))
     except OSError as exc:
