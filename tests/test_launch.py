@@ -106,9 +106,36 @@ def test_what_killed_runs_left_is_swept_up(chat: Program, tmp_path: Path) -> Non
     foreign.mkdir()
     assert len(leftovers(tmp_path)) == 2
 
-    time.sleep(3)  # younger folders may belong to somebody who is just starting
+    time.sleep(3)  # younger folders may belong to somebody who is just ending
     chat("--version", TMPDIR=str(tmp_path))
     assert [foreign] == leftovers(tmp_path)
+
+
+def test_what_a_removal_that_was_cut_off_left_is_swept_up(chat: Program, tmp_path: Path) -> None:
+    """The launcher removes in any order: the mark may be the first to go."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [chat.path, "-i"], env=environment, text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout
+        process.stdin.write(f"{FRANCE}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == PARIS
+        os.killpg(process.pid, signal.SIGKILL)
+    (left,) = leftovers(tmp_path)
+    (left / ".modelembed.lock").unlink()
+    age(left, 9999)
+
+    chat("--version", TMPDIR=str(tmp_path))
+    assert leftovers(tmp_path) == []
+
+
+def age(folder: Path, seconds: float) -> None:
+    """Make a folder and all in it so much older."""
+    when = time.time() - seconds
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (when, when), follow_symlinks=False)
 
 
 def children(pid: int) -> list[str]:
@@ -161,9 +188,9 @@ def test_on_a_full_temporary_folder(chat: Program, tmp_path: Path) -> None:
         pytest.skip("may not mount a file system of its own here")
     try:
         done = chat("--version", TMPDIR=str(tmp_path))
-        assert len(leftovers(tmp_path)) == 1
+        (left,) = leftovers(tmp_path)
         subprocess.run(["mount", "-o", "remount,size=300m", tmp_path], check=True)
-        time.sleep(3)
+        age(left, 9999)
         assert chat("--version", TMPDIR=str(tmp_path)).code == 0
         assert leftovers(tmp_path) == [], "the half-unpacked folder was not swept up"
     finally:
