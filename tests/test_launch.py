@@ -14,6 +14,8 @@ from conftest import DEMO, Program
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris.\n"
+MOMENTS = 25
+"""At which a program is interrupted, one after the other."""
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -158,6 +160,31 @@ def test_interrupting_an_answer_ends_with_130(chat: Program) -> None:
 
     assert process.returncode == 130
     assert b"Traceback" not in error
+
+
+def test_interrupting_at_any_moment_is_quiet(chat: Program, tmp_path: Path) -> None:
+    """From the launcher's first step to the interpreter's last."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    begin = time.monotonic()
+    chat(FRANCE, "-t", "1")
+    whole = time.monotonic() - begin
+    noisy = {}
+    for step in range(1, MOMENTS + 1):
+        with subprocess.Popen(
+            [chat.path, FRANCE, "-t", "1"], env=environment, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            time.sleep(whole * step / MOMENTS)
+            os.killpg(process.pid, signal.SIGINT)
+            answer, error = process.communicate()
+
+        # It dies of the signal, which shells call 130, while there is no program to say so yet.
+        if error.strip() or process.returncode not in (-signal.SIGINT, 130, 0):
+            noisy[step] = (process.returncode, error)
+        assert process.returncode or answer == PARIS
+
+    # Between the start of Python itself and its first line a fifth of a millisecond remains.
+    assert len(noisy) <= 1, noisy
 
 
 def test_on_a_temporary_folder_that_forbids_execution(chat: Program, tmp_path: Path) -> None:

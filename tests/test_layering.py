@@ -18,6 +18,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
     {
+        "boot",
         "runtime",
         "errors",
         "units",
