@@ -94,6 +94,20 @@ def test_conversations_are_saved_and_opened_by_name(chat: Program, clean_home: P
     assert "eve.conversation cannot be opened" in opening.out
 
 
+def test_saving_destroys_nothing(chat: Program, clean_home: Path, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("precious\n")
+    own = f"hi\n/save {letter}\n/save ada\nMy name is Ada.\n/save ada\n"
+    first = chat("-i", stdin=own)
+    assert "letter.txt is not a saved conversation: it is kept" in first.out
+    assert "precious\n" == letter.read_text()
+    assert 2 == first.out.count("saved to ")
+
+    other = chat("-i", stdin="hi\n/save ada\n/load ada\n/save ada\n")
+    assert "ada.conversation is another conversation, and is kept" in other.out
+    assert re.search(r"saved to .*\(2 questions", other.out)
+
+
 def test_answers_can_be_held_to_a_form(chat: Program, tmp_path: Path) -> None:
     schema = (
         '{"type": "object", "properties": {"a": {"enum": ["Paris", "Rome"]}}, "required": ["a"]}'
