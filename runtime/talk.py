@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from runtime import START, about, beginning, fallback, terminal
+from runtime import report as reports
 from runtime.chat import Chat, reader
 from runtime.conversation import Dialogue
 from runtime.errors import AppError, UsageError
@@ -31,6 +31,8 @@ def run(
     report: Path | None,
 ) -> None:
     """Load the model and answer `question`, or chat; write the costs to `report` if given."""
+    if report:
+        reports.require_free(report)  # now: the answer may take long
     remote = fallback.of(options)
     try:
         session = Session(pick(bundle, path, embedded), options, notify)
@@ -57,7 +59,7 @@ def run(
         if kept and session.conversation.turns:
             notify(session.keeper.save(str(kept.absolute())))
         if report:
-            report.write_text(json.dumps(session.report(), indent=1) + "\n")
+            reports.write(report, session.report())
     finally:
         session.close()
 

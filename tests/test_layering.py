@@ -45,6 +45,7 @@ LAYERS = (
         "sampling_options",
         "serve_options",
         "machine",
+        "report",
         "unpacked",
         "terminal",
     },
