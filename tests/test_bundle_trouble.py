@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, Program
 
+from bundler import launch, lint
 from bundler import stub as stubs
+from runtime.errors import AppError
 
 QUICK = ("--compress", "none", "--no-check")
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
@@ -35,6 +38,62 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("options", ["size=20m", "size=300m,noexec"])
+def test_a_temporary_folder_that_does_not_do(
+    bundling: Program, stub: Path, tmp_path: Path, options: str
+) -> None:
+    with mounted(tmp_path / "temporary", options) as folder:
+        done = bundling(
+            "bundle", str(DEMO), "-o", str(tmp_path / "x"), "--stub", str(stub), *QUICK,
+            TMPDIR=str(folder),
+        )  # fmt: skip
+
+    assert done.code == 1
+    assert "cannot unpack and start itself: " in done.err
+    assert "TMPDIR=$HOME/tmp" in done.err
+    assert not [word for word in BLAMED if word in done.err]
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_where_nothing_may_be_run(bundling: Program, stub: Path, tmp_path: Path) -> None:
+    """As a USB stick often is: the file is all right, and stays."""
+    with mounted(tmp_path / "stick", "size=300m,noexec") as folder:
+        target = folder / "chat"
+        done = bundling("bundle", str(DEMO), "-o", str(target), "--stub", str(stub))
+        assert target.exists()
+
+    assert done.code == 1
+    assert "was written, but not tested" in done.err
+    assert "mounted noexec" in done.err
+    assert "--no-check" in done.err
+    assert "platform" not in done.err
+
+
+def test_a_template_that_never_ends(
+    stub: Path, clean_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint, "QUESTION_SECONDS", 4)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with pytest.raises(AppError, match="has not got through") as caught:
+        lint.ask_engine(stub, lint.preflight(DEMO), ENDLESS)
+
+    assert "the template may never end" in caught.value.hint
+    assert list(tmp_path.glob("_MEI*")) == []  # it was ended, not only left alone
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_who_ended_a_program(tmp_path: Path, number: signal.Signals) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nkill -{int(number)} $$\n")
+    program.chmod(0o755)
+    if number == signal.SIGSEGV:
+        assert launch.run(program, [], seconds=60).crashed
+        return
+    with pytest.raises(AppError, match=r"ended by the system \(SIGKILL\)") as caught:
+        launch.run(program, [], seconds=60)
+    assert "memory" in caught.value.hint
 
 
 def test_no_place_for_what_is_kept(bundling: Program, tmp_path: Path) -> None:

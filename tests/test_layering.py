@@ -108,6 +108,7 @@ ALLOWED: dict[str, set[str]] = {
     "digest": {"source"},
     "engine": set(),  # runs before anything is installed
     "known": {"folders"},
+    "launch": {"errors"},
     "lint": {"errors", "gguf", "source"},
     "prewarm": {
         "beginning", "errors", "format", "parts", "progress", "source", "units", "weights", "weld",
