@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bundler import launch
 from runtime.errors import AppError
 from runtime.units import gigabytes
 
@@ -55,8 +55,7 @@ class Report:
 
 def prove(executable: Path, model_size: int) -> Report:
     """Run `executable`: its metadata, then a few tokens; raise AppError telling what failed."""
-    path = executable.absolute()
-    document = _run([str(path), "info", "--json"], "show what is in it")
+    document = _run(executable, ["info", "--json"], "show what is in it")
     try:
         sections = json.loads(document)["sections"]
     except (ValueError, KeyError):
@@ -65,33 +64,32 @@ def prove(executable: Path, model_size: int) -> Report:
         raise AppError(f"{executable} does not find its model", hint="please report this")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [str(path), "-p", "Hello", "-n", str(TOKENS), "--ignore-eos", "--no-fit"]
-        _run([*command, "--report", str(report)], "answer a question")
+        question = ["-p", "Hello", "-n", str(TOKENS), "--ignore-eos", "--no-fit"]
+        _run(executable, [*question, "--report", str(report)], "answer a question")
         cost: dict[str, Any] = json.loads(report.read_text())
     if cost["generated_tokens"] < 1:
         raise AppError(f"{executable} generated no token", hint="try it by hand with -v")
-    return Report(path.stat().st_size, model_size, cost)
+    return Report(executable.stat().st_size, model_size, cost)
 
 
-def _run(command: list[str], purpose: str) -> str:
+def _run(executable: Path, arguments: list[str], purpose: str) -> str:
+    """Return what `executable` prints; raise AppError where it fails, or cannot be tried here."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, check=False, timeout=SECONDS,
-            stdin=subprocess.DEVNULL, env={**os.environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"},
-        )  # fmt: skip
+        done = launch.run(executable, arguments, seconds=SECONDS)
     except subprocess.TimeoutExpired:
         raise AppError(
-            f"{command[0]} took longer than {SECONDS} seconds to {purpose}",
+            f"{executable} took longer than {SECONDS} seconds to {purpose}",
             hint="the model may be too large for this machine; --no-check skips the test",
         ) from None
-    except OSError as exc:
+    except AppError as exc:
         raise AppError(
-            f"{command[0]} cannot be run: {exc.strerror}",
-            hint="a stub for another platform cannot be tested here: use --no-check",
+            f"{executable} was written, but not tested: {exc.problem}",
+            hint=f"{exc.hint}; --no-check skips the test",
         ) from exc
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip() or "it printed nothing"
+    if done.code:
+        failure = "it crashed" if done.crashed else f"code {done.code}"
         raise AppError(
-            f"{command[0]} was written, but failed to {purpose} (code {done.returncode}): {said}"
+            f"{executable} was written, but failed to {purpose} ({failure}): "
+            f"{done.err or 'it printed nothing'}"
         )
-    return done.stdout.decode("utf-8", "replace")
+    return done.out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +23,7 @@ from runtime.terminal import use_utf8
 
 if TYPE_CHECKING:
     from bundler.signing import SecretKey
+    from bundler.splits import Opened
 
 INTERRUPTED = 130
 
@@ -34,10 +38,36 @@ def run() -> int:
         return exc.exit_code
     except click.ClickException as exc:
         return usage.report(exc)
+    except Interrupted as exc:
+        print(f"\ninterrupted; {exc}", file=sys.stderr)
+        return INTERRUPTED
     except (KeyboardInterrupt, click.Abort):
         print("\ninterrupted; nothing was left behind", file=sys.stderr)
         return INTERRUPTED
+    except OSError as exc:
+        print(_unforeseen(exc).render(), file=sys.stderr)
+        return 1
     return 0
+
+
+class Interrupted(Exception):
+    """Ctrl-C came when something was complete; the text says what."""
+
+
+def _unforeseen(exc: OSError) -> AppError:
+    """Return what the system refused, where nobody nearer to it could say what to do."""
+    try:
+        Path.cwd()
+    except OSError:
+        return AppError(
+            "the folder that this was started in does not exist any more",
+            hint="go to another one: cd",
+        )
+    what = exc.filename if exc.filename is not None else "a file"
+    return AppError(
+        f"{os.fsdecode(what)} cannot be used: {exc.strerror or exc}",
+        hint="check that it exists, its permissions, and the space on its disk",
+    )
 
 
 def say(text: str) -> None:
@@ -157,9 +187,9 @@ def bundle(
         defaults["cache"] = True
     if chat_template is not None:
         defaults["chat_template"] = _template(chat_template)
+    opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))
-    if output.exists() and model.exists() and output.samefile(model):
-        raise UsageError(f"{output} is the model itself", hint="choose another name with -o")
+    _require_other(output, opened)
     require_new(output, force)
     paths, strengths = _adapters(adapters)
     if strengths:
@@ -175,16 +205,19 @@ def bundle(
         sidecar=sidecar,
         prewarm=prewarm,
     )
-    _make(model, output, stub_path, recipe, check)
+    _make(opened, output, stub_path, recipe, check)
 
 
 def _make(
-    model: Path, output: Path, stub_path: Path | None, recipe: bundling.Recipe, run_check: bool
+    opened: list[Opened],
+    output: Path,
+    stub_path: Path | None,
+    recipe: bundling.Recipe,
+    run_check: bool,
 ) -> None:
     """Lint, write, prove."""
     from bundler import stub as stubs
 
-    opened = lint.preflight(model)
     runtime_path = stub_path or stubs.build(say)
     runtime = stubs.open_stub(runtime_path)
     template_name.check_baked(recipe.defaults, runtime.manifest.stub)
@@ -212,11 +245,23 @@ def _make(
         bundling.make(output, runtime, found, verdict, recipe, say)
     say(f"wrote {output}")
     if run_check and here:
-        for line in check.prove(output, found.source.size).lines():
+        try:
+            report = check.prove(output, found.source.size)
+        except KeyboardInterrupt:
+            raise Interrupted(f"{output} is complete, but was not tested") from None
+        for line in report.lines():
             say(f"  {line}")
     elif run_check:
         say("not tested: the runtime is for another platform")
-    say(f"run it: {output if output.is_absolute() else f'./{output}'}")
+    say(f"run it: {shlex.quote(str(output if output.is_absolute() else f'./{output}'))}")
+
+
+def _require_other(output: Path, opened: list[Opened]) -> None:
+    """Raise UsageError where `output` is one of the model's own files."""
+    with contextlib.suppress(OSError):  # that it cannot be looked at is said elsewhere
+        found = output.stat()
+        if any(os.path.samestat(found, os.fstat(part.fd)) for part in opened):
+            raise UsageError(f"{output} is the model itself", hint="choose another name with -o")
 
 
 def _adapters(words: tuple[str, ...]) -> tuple[tuple[Path, ...], str]:
@@ -224,7 +269,7 @@ def _adapters(words: tuple[str, ...]) -> tuple[tuple[Path, ...], str]:
     paths, strengths = [], []
     for word in words:
         name, separator, scale = word.rpartition("=")
-        path = Path(name if separator and not Path(word).exists() else word)
+        path = Path(name if separator and not os.path.exists(word) else word)
         paths.append(path)
         strengths.append(f"{path.name.removesuffix('.gguf')}={scale if path == Path(name) else 1}")
     plain = all(word.endswith("=1") for word in strengths)
@@ -240,7 +285,7 @@ def _key(path: Path) -> SecretKey:
 
 def _template(value: str) -> str:
     """Return a template's text where `value` is a file, else the name that it is."""
-    return tools.read_text(Path(value)) if Path(value).is_file() else value
+    return tools.read_text(Path(value)) if os.path.isfile(value) else value
 
 
 @main.command()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bundler import splits
+from bundler import launch, splits
 from bundler.known import Known
 from bundler.splits import Opened
 from runtime import gguf
@@ -54,8 +54,6 @@ def preflight(path: Path) -> list[Opened]:
 
     Needs no engine, so that a wrong file is refused before a runtime is built for it.
     """
-    if path.is_dir():
-        raise GGUFError(f"{path} is a folder", hint="name the .gguf file inside it")
     opened = splits.parts(splits.open_file(path))
     header = opened[0].header
     _check_kind(header, path)
@@ -154,7 +152,7 @@ def _check_vocabulary_only(header: Header, opened: list[Opened], path: Path) -> 
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _askable(opened: list[Opened]) -> Iterator[Path]:
     """Give a file that the engine can read the vocabulary from.
 
@@ -166,26 +164,37 @@ def _askable(opened: list[Opened]) -> Iterator[Path]:
     source = splits.merged(opened)
     head = source.parts[0]
     assert isinstance(head, bytes)
-    with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
-        file.write(head)
-        file.truncate(source.size)
-        file.flush()
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".gguf"))
+            file.write(head)
+            file.truncate(source.size)
+            file.flush()
+        except OSError as exc:
+            raise AppError(
+                f"the temporary folder {tempfile.gettempdir()} cannot be used: {exc.strerror}",
+                hint="free some space there, or name another folder: TMPDIR=$HOME/tmp",
+            ) from exc
         yield Path(file.name)
 
 
 def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
-    command = [str(stub), "probe", str(path), "--chat-template", chat_template]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=QUESTION_SECONDS,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    if done.returncode < 0 or done.returncode > 128:
+    question = ["probe", str(path.absolute()), "--chat-template", chat_template]
+    try:
+        done = launch.run(stub, question, seconds=QUESTION_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise AppError(
+            f"the engine has not got through the header of {path} and its chat template after "
+            f"{QUESTION_SECONDS} seconds",
+            hint="the template may never end: give another one, --chat-template FILE|NAME",
+        ) from None
+    if done.crashed:
         return {"error": "it crashes the engine", "template_error": "", "template": "own"}
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.out)
     except ValueError:
         raise AppError(
-            f"the runtime cannot be started: {done.stderr.strip() or 'it printed nothing'}",
+            f"the runtime does not answer: {done.err or 'it printed nothing'}",
             hint="build it again with `modelembed stub --force`",
         ) from None
     return answer

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bundler import compress
+from bundler import compress, launch
 from runtime import beginning
 from runtime.errors import AppError
 from runtime.format import Section
@@ -64,7 +64,6 @@ def _run(
 ) -> None:
     """Let `runtime` write to the file `out`, and show how far it is."""
     command = [str(runtime.absolute()), "prewarm", f"/dev/fd/{draft}", f"/dev/fd/{out}"]
-    environment = {**os.environ, "PYINSTALLER_RESET_ENVIRONMENT": "1"}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
         progress("computing how conversations begin") as update,
@@ -72,13 +71,10 @@ def _run(
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
-                pass_fds=(draft, out), env=environment,
+                pass_fds=(draft, out), env=launch.environment(),
             )  # fmt: skip
         except OSError as exc:
-            raise AppError(
-                f"{runtime} cannot be run: {exc.strerror}",
-                hint="a runtime for another platform cannot compute here: leave out --prewarm",
-            ) from exc
+            raise launch.not_started(exc, runtime) from exc
         with process:
             try:
                 assert process.stdin and process.stdout
@@ -92,6 +88,7 @@ def _run(
                 raise
         said.seek(0)
         text = said.read().strip()
+    launch.require_launched(runtime, process.returncode, text)
     if process.returncode:
         problem, _, hint = text.removeprefix("error: ").partition("\n\nhint: ")
         raise AppError(

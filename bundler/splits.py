@@ -34,6 +34,8 @@ def open_file(path: Path) -> Opened:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         size = os.fstat(fd).st_size
         os.pread(fd, 1, 0)  # a folder opens, but cannot be read
+    except IsADirectoryError as exc:
+        raise GGUFError(f"{path} is a folder", hint="name the .gguf file inside it") from exc
     except OSError as exc:
         raise GGUFError(
             f"{path} cannot be read: {exc.strerror}", hint="check the name and its permissions"

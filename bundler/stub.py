@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackagePath
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,9 @@ SHIPPED = (
 )  # fmt: skip
 """Distributions whose code is inside every stub."""
 
+LICENSES = Path(__file__).parent / "licenses"
+"""Texts of what comes with the libraries without saying so itself."""
+
 VENDORED = Path("runtime", "page", "vendor")
 """Libraries that the page brings along; `packages.json` lists them, each folder has a licence."""
 
@@ -70,12 +74,12 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
     identity = _identity(extra)
     folder = engine.cache_folder() / "stubs"
     target = folder / f"stub-{__version__}-{identity}"
-    if target.exists() and not force:
+    if os.path.exists(target) and not force:
         return target
+    _require_writable(folder)
     from bundler import probe
 
     say(f"stub: building the runtime; usually {USUAL_SECONDS} seconds")
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
         work = Path(scratch)
         chosen = work / "engine"
@@ -99,6 +103,19 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
     for old in sorted(folder.glob("stub-*"), key=lambda path: -path.stat().st_mtime)[KEPT:]:
         old.unlink(missing_ok=True)
     return target
+
+
+def _require_writable(folder: Path) -> None:
+    """Make the folder that stubs are kept in; raise AppError where that may not be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise AppError(
+            f"the runtime is kept in {folder}, which cannot be written: {exc.strerror}",
+            hint="name a folder of yours for it: XDG_CACHE_HOME=$HOME/cache modelembed …",
+        ) from exc
 
 
 def engine_folder() -> Path:
@@ -166,7 +183,10 @@ def _identity(extra: list[Path]) -> str:
     page = (path for path in (code / "page").rglob("*") if path.is_file())
     sources = sorted([*code.glob("**/*.py"), *code.glob("*.c"), *page])
     recipe = [_recipe(), Path(__file__).with_name("probe.py"), Path(__file__)]
-    for path in [*sources, *recipe, *extra]:
+    # Other distributions' licences change with their versions only.
+    own = _license_files(importlib.metadata.distribution("modelembed"))
+    texts = [*(Path(str(file.locate())) for file in own), *sorted(LICENSES.glob("*.txt"))]
+    for path in [*sources, *recipe, *texts, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(
         (importlib.metadata.distribution("llama-cpp-python").read_text("RECORD") or "").encode()
@@ -248,18 +268,22 @@ def _glibc_floor(image: bytes) -> str:
     return ".".join(map(str, max(versions))) if versions else ""
 
 
+def _license_files(distribution: importlib.metadata.Distribution) -> list[PackagePath]:
+    """Return the files of a distribution that say on what terms it may be passed on."""
+    return [
+        file
+        for file in distribution.files or ()
+        if re.match(r"(LICEN[SC]E|COPYING|NOTICE|AUTHORS)", file.name, re.I)
+        and ".dist-info" in str(file)
+    ]
+
+
 def _licenses() -> Iterator[dict[str, str]]:
     """Yield name, version, licence and its text for everything shipped."""
-    texts = Path(__file__).parent / "licenses"
     for name in SHIPPED:
         distribution = importlib.metadata.distribution(name)
         meta = distribution.metadata.json
-        files = [
-            file
-            for file in distribution.files or ()
-            if re.match(r"(LICEN[SC]E|COPYING|NOTICE|AUTHORS)", file.name, re.I)
-            and ".dist-info" in str(file)
-        ]
+        files = _license_files(distribution)
         text = "\n\n".join(file.read_text(encoding="utf-8") for file in files)
         license_name = str(meta.get("license_expression") or meta.get("license") or "")
         yield {
@@ -277,7 +301,7 @@ def _licenses() -> Iterator[dict[str, str]]:
             "license": package["license"],
             "text": "\n\n".join(file.read_text(encoding="utf-8") for file in files),
         }
-    for path in sorted(texts.glob("*.txt")):
+    for path in sorted(LICENSES.glob("*.txt")):
         head, _, text = path.read_text().partition("\n")
         name, _, license_name = head.partition(": ")
         yield {"name": name, "version": "", "license": license_name, "text": text.strip()}

@@ -16,9 +16,15 @@ def main() -> int:
 
         print(version_line())
         return 0
-    from runtime.cli import run
+    from runtime.cli import INTERRUPTED, run
+    from runtime.terminal import ignore_interrupts
 
-    return run(sys.argv[1:])
+    try:
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it said its last words
+        return INTERRUPTED
+    finally:
+        ignore_interrupts()
 
 
 if __name__ == "__main__":

@@ -144,8 +144,12 @@ def main() -> None:
 )  # fmt: skip
 @model_options
 @runtime_options
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
-              help="write what the run cost to FILE, as JSON")  # fmt: skip
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write what the run cost to FILE, as JSON; replaces nothing but an earlier report",
+)
 @click.pass_obj
 def chat(
     bundle: Bundle | None,

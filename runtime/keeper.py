@@ -36,16 +36,24 @@ class Keeper:
         self._engine = engine
         self._key = key
         self._notify = notify
+        self._own: set[Path] = set()
+        """Where this very conversation was saved, or opened: there it may be saved again."""
 
     def save(self, name: str) -> str:
-        """Save the conversation under a name or at a path; return a sentence about it."""
+        """Save the conversation under a name or at a path; return a sentence about it.
+
+        Raise SessionError where another file, or another conversation, is there.
+        """
         path = place(name)
         talk = self._conversation
         if not talk.turns:
             raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(talk.prompt())
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
-        Saved(talk.system, turns, self._key(), tokens, state).write(path)
+        Saved(talk.system, turns, self._key(), tokens, state).write(
+            path, replace=_place_of(path) in self._own
+        )
+        self._own.add(_place_of(path))
         return f"saved to {path} ({_questions(talk.turns)}, {gigabytes(path.stat().st_size)})"
 
     def load(self, name: str) -> str:
@@ -61,6 +69,7 @@ class Keeper:
                 self._engine.adopt(found.state, found.tokens)
             except ModelError as exc:
                 refusal = exc.problem
+        self._own.add(_place_of(path))
         talk = self._conversation
         talk.system = found.system
         talk.turns[:] = found.turns
@@ -82,6 +91,11 @@ def place(name: str) -> Path:
     if len(path.parts) > 1 or path.suffix:
         return path
     return folders.data() / f"{name}.conversation"
+
+
+def _place_of(path: Path) -> Path:
+    """Return the one path by which a file is known, whatever links lead to it."""
+    return path.absolute().parent.resolve() / path.name
 
 
 def fingerprint(source: Source) -> str:

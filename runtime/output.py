@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -35,41 +36,59 @@ def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
     """Give a file descriptor to write to; `target` appears, complete, at the end.
 
     Where the file system can, the file has no name until then, so that even SIGKILL leaves
-    nothing behind. An existing `target` is replaced only with `force`, and in one step.
+    nothing behind. An existing `target` is replaced only with `force`, and in one step. Raise
+    AppError when it cannot be written; a failure that names another file is passed on.
     """
     require_new(target, force)
     folder = target.absolute().parent
-    temporary: Path | None = folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
-    try:
-        try:
-            fd = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
-            named = False
-        except OSError:
-            assert temporary is not None
-            fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o644)
-            named = True
-    except OSError as exc:
-        raise _explained(exc, target) from exc
+    temporary = folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
+    with _explaining(target):
+        fd, named = _create(folder, temporary)
     try:
         with _terminable():
-            yield fd
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-            assert temporary is not None
-            if not named:
-                # A name of its own first: linking cannot replace, renaming can.
-                with contextlib.suppress(FileNotFoundError):
-                    temporary.unlink()
-                _name(fd, temporary)
-            _move(temporary, target, force)
-            temporary = None
-            _sync_folder(folder)
-    except OSError as exc:
-        raise _explained(exc, target) from exc
+            try:
+                yield fd
+            except OSError as exc:
+                if exc.filename is not None:
+                    raise
+                # Without a name it is about an open file, and the one that is written is that.
+                raise _explained(exc, target) from exc
+            with _explaining(target):
+                os.fchmod(fd, mode)
+                os.fsync(fd)
+                if not named:
+                    # A name of its own first: linking cannot replace, renaming can.
+                    with contextlib.suppress(FileNotFoundError):
+                        temporary.unlink()
+                    _name(fd, temporary)
+                    named = True
+                move(temporary, target, force)
+                named = False
+                _sync_folder(folder)
     finally:
         os.close(fd)
-        if temporary is not None:
+        if named:
             temporary.unlink(missing_ok=True)
+
+
+def _create(folder: Path, temporary: Path) -> tuple[int, bool]:
+    """Open a new file in `folder`; return it, and whether it has a name, `temporary`."""
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644), False
+    except OSError:
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        return os.open(temporary, flags, 0o644), True
+
+
+@contextlib.contextmanager
+def _explaining(target: Path) -> Iterator[None]:
+    """Turn what the system says against writing `target` into an AppError."""
+    try:
+        yield
+    except FileExistsError as exc:
+        raise UsageError(f"{target} exists already", hint=FORCE) from exc
+    except OSError as exc:
+        raise _explained(exc, target) from exc
 
 
 def _name(fd: int, path: Path) -> None:
@@ -82,17 +101,16 @@ def _name(fd: int, path: Path) -> None:
         os.close(root)
 
 
-def _move(temporary: Path, target: Path, force: bool) -> None:
+def move(temporary: Path, target: Path, force: bool) -> None:
+    """Give a complete file its name; without `force` raise FileExistsError if that is taken."""
     if force:
         temporary.replace(target)
         return
     try:
         os.link(temporary, target)  # fails if somebody made it meanwhile
-    except FileExistsError:
-        temporary.unlink()
-        raise UsageError(f"{target} exists already", hint=FORCE) from None
     except PermissionError:  # FAT knows no links
-        require_new(target, force)
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         temporary.replace(target)
         return
     temporary.unlink()
@@ -134,7 +152,5 @@ def _explained(exc: OSError, target: Path) -> AppError:
         "EFBIG": "that file system cannot hold so large a file (FAT32 ends at 4 GiB): "
         "choose another with -o",
     }
-    import errno
-
     code = errno.errorcode.get(exc.errno or 0, "")
     return AppError(f"{target} cannot be written: {exc.strerror}", hint=hints.get(code, ""))

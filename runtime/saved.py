@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runtime import output
 from runtime.errors import SessionError
 
 KIND, VERSION = "modelembed conversation", 1
@@ -37,8 +38,11 @@ class Saved:
     damaged: bool = False
     """The text could be read, but not all is as it was written; the state is left out."""
 
-    def write(self, path: Path) -> None:
-        """Write it to `path`, whole or not at all; raise SessionError where that fails."""
+    def write(self, path: Path, *, replace: bool = False) -> None:
+        """Write it to `path`, whole or not at all; raise SessionError where that fails.
+
+        What is there is kept, unless `replace` is given and it is a conversation.
+        """
         header = {
             "kind": KIND,
             "version": VERSION,
@@ -54,20 +58,39 @@ class Saved:
         digest.update(self.state)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
+            _require_free(path, replace)
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(draft, "wb") as file:
                 for part in (line, self.state, digest.digest()):
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(draft, path)
+            output.move(draft, path, replace)
         except OSError as exc:
-            with contextlib.suppress(OSError):
-                draft.unlink()
             raise SessionError(
                 f"the conversation cannot be saved to {path}: {exc.strerror}",
                 hint="name another place",
             ) from exc
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+
+
+def _require_free(path: Path, replace: bool) -> None:
+    """Raise SessionError where something lies at `path` that this may not replace."""
+    if not path.is_file():
+        return  # what else may be there, the system does not replace
+    with open(path, "rb") as file:
+        line = file.readline(HEADER_MAX)
+    try:
+        _header(line, path)
+    except SessionError as exc:
+        raise SessionError(f"{exc.problem}: it is kept", hint="choose another name") from exc
+    if not replace:
+        raise SessionError(
+            f"{path} is another conversation, and is kept",
+            hint="choose another name, or delete that file first",
+        )
 
 
 def read(path: Path) -> Saved:

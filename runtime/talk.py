@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from runtime import START, about, beginning, fallback, terminal
+from runtime import report as reports
 from runtime.chat import Chat, reader
 from runtime.conversation import Dialogue
 from runtime.fallback import Fallback
@@ -31,6 +31,8 @@ def run(
     report: Path | None,
 ) -> None:
     """Load the model and answer `question`, or chat; write the costs to `report` if given."""
+    if report:
+        reports.require_free(report)  # now: the answer may take long
     session = fallback.instead_of(
         lambda: Session(pick(bundle, path, embedded), options, notify),
         fallback.of(options),
@@ -54,7 +56,7 @@ def run(
         if kept and session.conversation.turns:
             notify(session.keeper.save(str(kept.absolute())))
         if report:
-            report.write_text(json.dumps(session.report(), indent=1) + "\n")
+            reports.write(report, session.report())
     finally:
         session.close()
 

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+AGAIN_SECONDS = 0.02
+"""Until a Ctrl-C that was lost is raised again."""
+
 
 def double_clicked() -> bool:
     """Tell whether the program was started from a desktop, where nobody sees what it prints."""
@@ -74,14 +77,35 @@ def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
 
 
 def interrupt_once() -> None:
-    """Raise KeyboardInterrupt at the first Ctrl-C only: its double must not hit the clean-up."""
+    """Raise KeyboardInterrupt at the first Ctrl-C only: its double must not hit the clean-up.
+
+    Code that the engine calls back cannot end the program: what is raised there gets lost in C.
+    So it is raised again a moment later, until it hits what called the engine.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
         # Not SIG_IGN: Python complains about a signal that it noted before it was ignored.
         signal.signal(signal.SIGINT, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise KeyboardInterrupt
 
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(what)
+            return
+        signal.signal(signal.SIGINT, handle)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+
+    sys.unraisablehook = lost
     signal.signal(signal.SIGINT, handle)
+
+
+def ignore_interrupts() -> None:
+    """Let Ctrl-C, and its double that the launcher forwards, not disturb the last moments."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # so that none is noted when it is ignored
+    # Python's end gives every handler back but this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def end_line() -> None:

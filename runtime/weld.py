@@ -12,6 +12,7 @@ from typing import Any
 from runtime import elf
 from runtime import format as layout
 from runtime.elf import SectionHeader
+from runtime.errors import UsageError
 from runtime.format import Footer, Manifest, Section, Sidecar
 from runtime.payload import Bundle
 
@@ -90,7 +91,7 @@ def weld(
 
     `describe` gives the rest of the manifest, and is called when the parts are written; `sign`
     the text of a signature of the manifest's bytes. `last` makes one more part, when `out` is
-    complete without it.
+    complete without it. Raise UsageError where the manifest is longer than readers take.
     """
     _append(out, stub.prefix)
     placed = [_place(out, part) for part in parts]
@@ -129,6 +130,11 @@ def _finish(
     """Append what comes behind the sections."""
     manifest = replace(describe(), sections=tuple(placed), stub=stub.facts)
     encoded = manifest.encode()
+    if len(encoded) > layout.MANIFEST_MAX:
+        raise UsageError(
+            f"what is baked in takes {len(encoded):,} bytes, at most {layout.MANIFEST_MAX:,}",
+            hint="shorten the system prompt, or whatever else is that long",
+        )
     manifest_offset = _pad(out, layout.PKG_ALIGNMENT)
     signature = sign(encoded).encode() if sign else b""
     _append(out, encoded + signature)

@@ -213,6 +213,22 @@ def test_everything_baked_in_is_shown_and_can_be_overridden(
     assert "Atlas" in program("--version").out
 
 
+def test_more_than_a_manifest_holds_is_refused(
+    modelembed: Program, tiny: Path, tmp_path: Path
+) -> None:
+    """Or the product could not be read: FORMAT.md limits the manifest."""
+    (tmp_path / "system").write_text("x" * (17 << 20))
+    done = modelembed(
+        "bundle", str(tiny), "-o", str(tmp_path / "x"), *QUICK, "--system",
+        f"@{tmp_path / 'system'}",
+    )  # fmt: skip
+
+    assert done.code == 2
+    assert "bytes, at most 16,777,216" in done.err
+    assert "shorten the system prompt" in done.err
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("pair", "message"),
     [

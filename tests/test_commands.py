@@ -94,6 +94,38 @@ def test_conversations_are_saved_and_opened_by_name(chat: Program, clean_home: P
     assert "eve.conversation cannot be opened" in opening.out
 
 
+def test_saving_destroys_nothing(chat: Program, clean_home: Path, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("precious\n")
+    own = f"hi\n/save {letter}\n/save ada\nMy name is Ada.\n/save ada\n"
+    first = chat("-i", stdin=own)
+    assert "letter.txt is not a saved conversation: it is kept" in first.out
+    assert "precious\n" == letter.read_text()
+    assert 2 == first.out.count("saved to ")
+
+    other = chat("-i", stdin="hi\n/save ada\n/load ada\n/save ada\n")
+    assert "ada.conversation is another conversation, and is kept" in other.out
+    assert re.search(r"saved to .*\(2 questions", other.out)
+
+
+def test_a_report_replaces_reports_only(chat: Program, tmp_path: Path) -> None:
+    report, letter = tmp_path / "report.json", tmp_path / "letter.txt"
+    letter.write_text("precious\n")
+    report.touch()
+    for _ in range(2):
+        assert chat(FRANCE, "--report", str(report)).code == 0
+    assert "modelembed report" == json.loads(report.read_text())["kind"]
+
+    refused = chat(FRANCE, "--report", str(letter))
+    assert (2, "") == (refused.code, refused.out)
+    assert "letter.txt exists already, and is no report" in refused.err
+    assert "precious\n" == letter.read_text()
+
+    nowhere = chat(FRANCE, "--report", str(tmp_path / "missing" / "report.json"))
+    assert (2, "") == (nowhere.code, nowhere.out)
+    assert "its folder does not exist" in nowhere.err
+
+
 def test_answers_can_be_held_to_a_form(chat: Program, tmp_path: Path) -> None:
     schema = (
         '{"type": "object", "properties": {"a": {"enum": ["Paris", "Rome"]}}, "required": ["a"]}'

@@ -14,6 +14,8 @@ from conftest import DEMO, Program
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris.\n"
+MOMENTS = 25
+"""At which a program is interrupted, one after the other."""
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -106,9 +108,36 @@ def test_what_killed_runs_left_is_swept_up(chat: Program, tmp_path: Path) -> Non
     foreign.mkdir()
     assert len(leftovers(tmp_path)) == 2
 
-    time.sleep(3)  # younger folders may belong to somebody who is just starting
+    time.sleep(3)  # younger folders may belong to somebody who is just ending
     chat("--version", TMPDIR=str(tmp_path))
     assert [foreign] == leftovers(tmp_path)
+
+
+def test_what_a_removal_that_was_cut_off_left_is_swept_up(chat: Program, tmp_path: Path) -> None:
+    """The launcher removes in any order: the mark may be the first to go."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [chat.path, "-i"], env=environment, text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout
+        process.stdin.write(f"{FRANCE}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == PARIS
+        os.killpg(process.pid, signal.SIGKILL)
+    (left,) = leftovers(tmp_path)
+    (left / ".modelembed.lock").unlink()
+    age(left, 9999)
+
+    chat("--version", TMPDIR=str(tmp_path))
+    assert leftovers(tmp_path) == []
+
+
+def age(folder: Path, seconds: float) -> None:
+    """Make a folder and all in it so much older."""
+    when = time.time() - seconds
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (when, when), follow_symlinks=False)
 
 
 def children(pid: int) -> list[str]:
@@ -131,6 +160,31 @@ def test_interrupting_an_answer_ends_with_130(chat: Program) -> None:
 
     assert process.returncode == 130
     assert b"Traceback" not in error
+
+
+def test_interrupting_at_any_moment_is_quiet(chat: Program, tmp_path: Path) -> None:
+    """From the launcher's first step to the interpreter's last."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    begin = time.monotonic()
+    chat(FRANCE, "-t", "1")
+    whole = time.monotonic() - begin
+    noisy = {}
+    for step in range(1, MOMENTS + 1):
+        with subprocess.Popen(
+            [chat.path, FRANCE, "-t", "1"], env=environment, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            time.sleep(whole * step / MOMENTS)
+            os.killpg(process.pid, signal.SIGINT)
+            answer, error = process.communicate()
+
+        # It dies of the signal, which shells call 130, while there is no program to say so yet.
+        if error.strip() or process.returncode not in (-signal.SIGINT, 130, 0):
+            noisy[step] = (process.returncode, error)
+        assert process.returncode or answer == PARIS
+
+    # Between the start of Python itself and its first line a fifth of a millisecond remains.
+    assert len(noisy) <= 1, noisy
 
 
 def test_on_a_temporary_folder_that_forbids_execution(chat: Program, tmp_path: Path) -> None:
@@ -161,9 +215,9 @@ def test_on_a_full_temporary_folder(chat: Program, tmp_path: Path) -> None:
         pytest.skip("may not mount a file system of its own here")
     try:
         done = chat("--version", TMPDIR=str(tmp_path))
-        assert len(leftovers(tmp_path)) == 1
+        (left,) = leftovers(tmp_path)
         subprocess.run(["mount", "-o", "remount,size=300m", tmp_path], check=True)
-        time.sleep(3)
+        age(left, 9999)
         assert chat("--version", TMPDIR=str(tmp_path)).code == 0
         assert leftovers(tmp_path) == [], "the half-unpacked folder was not swept up"
     finally:

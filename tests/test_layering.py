@@ -18,6 +18,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
     {
+        "boot",
         "runtime",
         "errors",
         "units",
@@ -45,6 +46,7 @@ LAYERS = (
         "sampling_options",
         "serve_options",
         "machine",
+        "report",
         "unpacked",
         "terminal",
         "usage",
@@ -109,6 +111,7 @@ ALLOWED: dict[str, set[str]] = {
     "digest": {"source"},
     "engine": set(),  # runs before anything is installed
     "known": {"folders"},
+    "launch": {"errors"},
     "lint": {"errors", "gguf", "source"},
     "prewarm": {
         "beginning", "errors", "format", "parts", "progress", "source", "units", "weights", "weld",

@@ -174,6 +174,14 @@ def test_failure_in_mid_write_is_explained(tmp_path: Path) -> None:
     assert [] == os.listdir(tmp_path)
 
 
+def test_a_failure_elsewhere_does_not_blame_the_target(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, publish(tmp_path / "chat", force=False):
+        subprocess.run([tmp_path / "missing"], check=True)
+
+    assert str(tmp_path / "missing") == str(caught.value.filename)
+    assert [] == os.listdir(tmp_path)
+
+
 def test_nothing_stays_open(tmp_path: Path) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
     write(tmp_path / "chat")

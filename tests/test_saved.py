@@ -33,9 +33,31 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
     FULL.write(tmp_path / "x")
-    dataclasses.replace(FULL, system="Be long.").write(tmp_path / "x")
+    dataclasses.replace(FULL, system="Be long.").write(tmp_path / "x", replace=True)
 
     assert "Be long." == saved.read(tmp_path / "x").system
+    assert ["x"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_another_conversation_is_kept(tmp_path: Path) -> None:
+    FULL.write(tmp_path / "x")
+    with pytest.raises(SessionError, match="another conversation") as caught:
+        dataclasses.replace(FULL, system="Be long.").write(tmp_path / "x")
+
+    assert "choose another name, or delete that file first" == caught.value.hint
+    assert FULL == saved.read(tmp_path / "x")
+    assert ["x"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.parametrize("content", [b"precious\n", b"", b'{"kind": "a letter"}'])
+def test_what_is_no_conversation_is_kept(tmp_path: Path, content: bytes, replace: bool) -> None:
+    (tmp_path / "letter.txt").write_bytes(content)
+    with pytest.raises(SessionError, match="is not a saved conversation: it is kept"):
+        FULL.write(tmp_path / "letter.txt", replace=replace)
+
+    assert content == (tmp_path / "letter.txt").read_bytes()
+    assert ["letter.txt"] == [path.name for path in tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +91,7 @@ def test_what_cannot_be_opened_or_written(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> None:
-    FULL.write(tmp_path / "x")
+    FULL.write(tmp_path / "x", replace=True)
     content = bytearray((tmp_path / "x").read_bytes())
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content) - 1)) :]

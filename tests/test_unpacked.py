@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime import unpacked
-from runtime.unpacked import MARK, UNPACKING_SECONDS
+from runtime.unpacked import MARK, REMOVING_SECONDS, SEAL, UNPACKING_SECONDS
 
 OLD = time.time() - UNPACKING_SECONDS - 60
 
@@ -25,15 +26,24 @@ def dead_number() -> int:
 
 
 def planted(
-    parent: Path, number: int, *, mark: bool = True, modified: float = OLD, letters: str = "aB3xYz"
+    parent: Path,
+    number: int,
+    *,
+    mark: bool = True,
+    sealed: bool = False,
+    modified: float = OLD,
+    letters: str = "aB3xYz",
 ) -> Path:
-    """Make a folder as the launcher with this process number would."""
+    """Make a folder as the launcher with this process number would; `sealed`: its program ran."""
     folder = parent / f"_MEI{number:08x}{letters}"
-    folder.mkdir()
-    (folder / "library.so").write_bytes(bytes(1000))
+    folder.mkdir(mode=SEAL if sealed else 0o700)
+    (folder / "lib").mkdir()
+    for path in (folder / "library.so", folder / "lib" / "other.so"):
+        path.write_bytes(bytes(1000))
     if mark:
         (folder / MARK).write_text("")
-    os.utime(folder, (modified, modified))
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (modified, modified))
     return folder
 
 
@@ -50,20 +60,53 @@ def test_folder_of_a_killed_run_is_removed(tmp_path: Path, own: Path) -> None:
 
 
 def test_folder_of_a_run_just_killed_is_removed(tmp_path: Path, own: Path) -> None:
-    dead = planted(tmp_path, dead_number(), modified=time.time() - 3)
+    modified = time.time() - REMOVING_SECONDS - 1
+    dead = planted(tmp_path, dead_number(), sealed=True, modified=modified)
 
     assert [dead] == unpacked.sweep(own)
 
 
-def test_folder_that_a_process_holds_is_kept(tmp_path: Path, own: Path) -> None:
-    # In another container the launcher's number means nothing here, but the lock holds.
-    living = planted(tmp_path, dead_number())
-    with open(living / MARK) as lock:
+def test_folder_whose_removal_was_cut_off_is_removed(tmp_path: Path, own: Path) -> None:
+    dead = planted(tmp_path, dead_number(), mark=False, sealed=True)
+
+    assert [dead] == unpacked.sweep(own)
+
+
+def test_folder_whose_sweeping_was_cut_off_is_removed(
+    tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = planted(tmp_path, dead_number())  # it never came to run
+    with monkeypatch.context() as patched:
+        patched.setattr(unpacked.shutil, "rmtree", lambda path, **_: (path / MARK).unlink())
+        unpacked.sweep(own)
+    os.utime(dead, (OLD, OLD))
+
+    assert [dead] == unpacked.sweep(own)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_folder_that_a_process_holds_is_kept(tmp_path: Path, own: Path, sealed: bool) -> None:
+    # In another container the launcher's number means nothing here, but the lock holds, and
+    # even if the mark was taken away by something that cleans the temporary folder.
+    living = planted(tmp_path, dead_number(), sealed=sealed, mark=not sealed)
+    lock = os.open(living, os.O_RDONLY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_SH)
 
         assert [] == unpacked.sweep(own)
         assert living.is_dir()
+    finally:
+        os.close(lock)
     assert [living] == unpacked.sweep(own)
+
+
+def test_folder_that_a_launcher_in_a_container_unpacks_is_kept(tmp_path: Path, own: Path) -> None:
+    # It has no number here, and what it writes below leaves the folder's own time as it was.
+    young = planted(tmp_path, dead_number())
+    (young / "lib" / "other.so").write_bytes(bytes(2000))
+
+    assert [] == unpacked.sweep(own)
+    assert young.is_dir()
 
 
 @pytest.mark.parametrize("age", [0, 60])
@@ -75,7 +118,7 @@ def test_folder_that_is_being_unpacked_is_kept(tmp_path: Path, own: Path, age: i
 
 
 def test_folder_of_the_very_second_is_kept(tmp_path: Path, own: Path) -> None:
-    planted(tmp_path, dead_number(), modified=time.time())
+    planted(tmp_path, dead_number(), sealed=True, modified=time.time())
 
     assert [] == unpacked.sweep(own)
 
@@ -113,6 +156,7 @@ def test_link_is_not_followed(tmp_path: Path, own: Path) -> None:
 def test_mark_that_is_a_link_is_not_trusted(tmp_path: Path, own: Path) -> None:
     folder = planted(tmp_path, dead_number(), mark=False)
     (folder / MARK).symlink_to(tmp_path / "anything")
+    os.utime(folder / MARK, (OLD, OLD), follow_symlinks=False)
     os.utime(folder, (OLD, OLD))
 
     assert [] == unpacked.sweep(own)
@@ -132,8 +176,11 @@ def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own
         assert process.stdout is not None
         assert f"{own}\n" == process.stdout.readline()
         assert not dead.exists()
-        with open(own / MARK) as lock, pytest.raises(BlockingIOError):
+        lock = os.open(own, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(lock)
+        assert SEAL == stat.S_IMODE(own.stat().st_mode)
         process.communicate("")
 
 
