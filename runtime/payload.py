@@ -76,7 +76,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        bundle = _read(fd, label or os.fspath(path))
+        bundle = read(fd, label or os.fspath(path))
         if bundle is not None and bundle.manifest.sidecar is not None:
             bundle = _with_sidecar(bundle, bundle.manifest.sidecar)
     except BaseException:
@@ -137,7 +137,11 @@ def own() -> Bundle | None:
     raise FormatError(f"{sys.executable} has lost its footer", hint=layout.REBUILD)
 
 
-def _read(fd: int, label: str) -> Bundle | None:
+def read(fd: int, label: str) -> Bundle | None:
+    """Return the bundle in an open file by itself, None where it carries no footer of ours.
+
+    Raise FormatError when footer or manifest are damaged.
+    """
     size = os.fstat(fd).st_size
     if (expected := elf.size(os.pread(fd, elf.EHDR.size, 0))) > size:
         raise FormatError(
@@ -186,7 +190,7 @@ def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
                 f"{path} is {gigabytes(sidecar.size - size)} short: {part_of(size, sidecar.size)}",
                 hint="download or copy it again",
             )
-        found = _read(fd, str(path))
+        found = read(fd, str(path))
         if found is None or layout.sha256(found.encoded_manifest).hex() != sidecar.manifest_sha256:
             raise PayloadError(
                 f"{path} does not belong to {bundle.path}",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import os
 import shutil
+import struct
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import DEMO, Program
+
+from runtime.format import COOKIE, COOKIE_MAGIC
 
 GOLDEN = Path(__file__).parent / "golden" / "minisign"
 KEY, PUBLIC, FOREIGN = (
@@ -197,6 +202,54 @@ def test_a_signature_covers_the_runtime(modelembed: Program, tmp_path: Path) -> 
 
     assert done.code == 1
     assert "archive" in done.err and "damaged" in done.err
+
+
+def with_another_program(data: bytes) -> bytes:
+    """Return a made file with a script behind it that the launcher runs instead of ours."""
+    end = data.rindex(COOKIE_MAGIC)
+    _, length, toc, toc_length, python, library = COOKIE.unpack_from(data, end)
+    start = end + COOKIE.size - length
+    entry = struct.Struct("!IIIIBc")
+    code = marshal.dumps(compile("import os; os.write(1, b'foreign\\n'); os._exit(0)", "x", "exec"))
+    script, place = zlib.compress(code), start + toc
+    table, taken = b"", False
+    while place < start + toc + toc_length:
+        size, *fields = entry.unpack_from(data, place)
+        name = data[place + entry.size : place + size]
+        if fields[4] == b"s" and not taken:
+            taken, fields = True, [len(data) - start, len(script), len(code), 1, b"s"]
+        table += entry.pack(size, *fields) + name
+        place += size
+    where = len(data) + len(script) - start
+    total = where + len(table) + COOKIE.size
+    cookie = COOKIE.pack(COOKIE_MAGIC, total, where, len(table), python, library)
+    return data + script + table + cookie
+
+
+def test_a_signed_file_has_nothing_else_in_it(modelembed: Program, tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sign", str(KEY), *QUICK)
+    data = target.read_bytes()
+    forged = tmp_path / "forged"
+    forged.write_bytes(with_another_program(data))
+    forged.chmod(0o755)
+    # It does run, which nothing of ours can prevent: a stranger's file is checked from outside.
+    assert "foreign\n" == Program(forged)("hello").out
+
+    for options in ((), ("--key", str(PUBLIC))):
+        done = modelembed("verify", str(forged), *options)
+        assert (1, "") == (done.code, done.out)
+        assert "another program in it" in done.err
+        assert "do not run it" in done.err
+
+    section = json.loads(modelembed("inspect", str(target), "--json").out)["sections"][0]
+    gap, table = section["offset"] - 1, len(data) - 10
+    for place in (gap, table):
+        damaged = bytearray(data)
+        damaged[place] ^= 4
+        target.write_bytes(damaged)
+        done = modelembed("verify", str(target), "--key", str(PUBLIC))
+        assert (1, "") == (done.code, done.out)
 
 
 def test_sidecar(modelembed: Program, tmp_path: Path) -> None:

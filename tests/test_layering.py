@@ -51,7 +51,7 @@ LAYERS = (
     {"chunks"},
     {"screen", "options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "restore", "adapters", "weld"},
-    {"cache", "cfile", "composition", "beginning"},
+    {"cache", "casing", "cfile", "composition", "beginning"},
     {"about"},
     {"model", "parts"},
     {"edit"},
