@@ -59,7 +59,8 @@ class Written:
     length: int
     codec: str
     sha256: str
-    """Of the bytes in the file; empty for a stored one, where the original's says it."""
+    """Of the bytes in the file; empty for a stored one, where the original's says it, and for one
+    that is moved from a file whose writer knew none."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _place(out: int, part: Part) -> Section:
         length=written.length,
         codec=written.codec,
         sha256=original,
-        coded_sha256=written.sha256 or original,
+        coded_sha256=original if written.codec == "stored" else written.sha256,
     )
 
 

@@ -132,6 +132,20 @@ def test_a_signature_alone_is_a_change(modelembed: Program, made: Path) -> None:
     assert (2, True) == (missing.code, "error: no.pub cannot be read" in missing.err)
 
 
+@pytest.mark.parametrize("golden", sorted(GOLDEN.parent.glob("bundle-v1-*.bin")))
+def test_older_bundles_stay_whole(
+    modelembed: Program, stub: Path, tmp_path: Path, golden: Path
+) -> None:
+    made = Path(shutil.copy(golden, tmp_path / "made"))
+    for command in (
+        ("edit", str(made), "--name", "B"),
+        ("upgrade", str(made), "--stub", str(stub)),
+    ):
+        done = modelembed(*command)
+        assert 0 == done.code, done.err
+        assert "intact\n" == modelembed("verify", str(made)).out
+
+
 def test_upgrade_puts_the_same_model_under_another_runtime(
     modelembed: Program, made: Path, stub: Path
 ) -> None:
