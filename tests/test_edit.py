@@ -9,6 +9,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,48 @@ def test_sidecar(modelembed: Program, tmp_path: Path) -> None:
     assert missing.code == 1
     assert "is missing" in missing.err
     assert "Traceback" not in missing.err
+
+
+def test_what_only_has_the_name_of_the_parts_is_passed_over(
+    modelembed: Program, tmp_path: Path
+) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+    talk = target.rename(tmp_path / "talk")
+    foreign = tmp_path / "talk.payload"
+    foreign.write_bytes(b"of something else")
+    assert "intact\n" == modelembed("verify", str(talk)).out
+    foreign.unlink()
+    os.mkfifo(foreign)
+    assert "intact\n" == modelembed("verify", str(talk)).out
+    foreign.unlink()
+    foreign.mkdir()
+    assert "intact\n" == modelembed("verify", str(talk)).out
+    beside.unlink()
+    done = Program(talk)("hello")
+    assert 1 == done.code
+    assert "talk.payload, which should hold the model of" in done.err
+    assert "Is a directory" in done.err
+
+
+def test_parts_that_may_not_be_read(modelembed: Program) -> None:
+    # In a folder that everybody may look into: root may read everything, so somebody else tries.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        target, beside = folder / "chat", folder / "chat.payload"
+        modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+        root = os.getuid() == 0
+        beside.chmod(0o600 if root else 0)
+        done = subprocess.run(
+            [target, "hello"], user=65534 if root else None, capture_output=True, text=True,
+            check=False, env={**os.environ, "HOME": "/nonexistent"},
+        )  # fmt: skip
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "cannot be read: Permission denied" in done.stderr
+    assert f"chmod a+r {beside}" in done.stderr
+    assert "download" not in done.stderr
 
 
 def test_a_model_kept_unpacked(
