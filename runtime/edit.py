@@ -6,8 +6,10 @@ share blocks between files, not even that. The old file stays until the new one 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +88,80 @@ def apply(
     ]
     runtime = change.stub or bundle
     last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
-    with publish(target, force=True) as out:
-        return weld(
+    with (
+        _unchanged(bundle, target) as still,
+        publish(target, force=True, mode=_mode(bundle)) as out,
+    ):
+        written = weld(
             out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
         )
+        if _is(bundle, target):
+            _keep_owner(bundle.program, out)
+        still()
+    return written
+
+
+@contextlib.contextmanager
+def _unchanged(bundle: Bundle, target: Path) -> Iterator[Callable[[], None]]:
+    """Give what raises AppError once `target`, if it is the bundle's file, is another than now.
+
+    Two edits that each begin with the old file would lose what one of them changed.
+    """
+    if not _is(bundle, target):
+        yield lambda: None
+        return
+    changed = AppError(
+        f"{target} was changed meanwhile, by something else", hint="do it again: its file is new"
+    )
+    before = os.fstat(bundle.program)
+
+    def still() -> None:
+        try:
+            now = os.stat(target)
+        except OSError:
+            raise changed from None
+        for name in ("st_dev", "st_ino", "st_size", "st_mtime_ns"):
+            if getattr(now, name) != getattr(before, name):
+                raise changed
+
+    try:
+        fcntl.flock(bundle.program, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AppError(
+            f"{target} is being changed by another edit", hint="wait until that is done"
+        ) from None
+    except OSError:
+        pass  # a file system without locks: a change is still seen afterwards
+    try:
+        still()
+        yield still
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(bundle.program, fcntl.LOCK_UN)
+
+
+def _is(bundle: Bundle, target: Path) -> bool:
+    """Tell whether `target` is the file of `bundle`, or had its name when that was opened."""
+    return target == Path(bundle.path).resolve()
+
+
+def _mode(bundle: Bundle) -> int:
+    """Return the permissions of the bundle's file, which are none of ours to widen."""
+    return os.fstat(bundle.program).st_mode & 0o777
+
+
+def _keep_owner(source: int, out: int) -> None:
+    """Give the file `out` the owner and the attributes of `source`, as far as we may."""
+    status = os.fstat(source)
+    with contextlib.suppress(OSError):
+        os.fchown(out, -1, status.st_gid)
+    with contextlib.suppress(OSError):
+        os.fchown(out, status.st_uid, -1)
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(source):
+            if name.startswith(("user.", "system.posix_acl_")):
+                with contextlib.suppress(OSError):
+                    os.setxattr(out, name, os.getxattr(source, name))
 
 
 def _fits(

@@ -11,12 +11,15 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import DEMO, Program
 
+from runtime import edit, payload
+from runtime.errors import AppError
 from runtime.format import COOKIE, COOKIE_MAGIC
 
 GOLDEN = Path(__file__).parent / "golden" / "minisign"
@@ -145,6 +148,65 @@ def test_older_bundles_stay_whole(
         done = modelembed(*command)
         assert 0 == done.code, done.err
         assert "intact\n" == modelembed("verify", str(made)).out
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o644])
+def test_edit_keeps_what_others_may_do(
+    modelembed: Program, stub: Path, tmp_path: Path, mode: int
+) -> None:
+    made, copy = tmp_path / "made", tmp_path / "copy"
+    shutil.copy(GOLDEN.parent / "bundle-v1-stored.bin", made)
+    made.chmod(mode)
+    marked = True
+    try:
+        os.setxattr(made, "user.origin", b"here")
+    except OSError:
+        marked = False
+    for command in (
+        ("edit", str(made), "--name", "B", "-o", str(copy)),
+        ("edit", str(made), "--name", "B"),
+        ("upgrade", str(made), "--stub", str(stub)),
+    ):
+        assert 0 == modelembed(*command).code
+    assert [mode, mode] == [path.stat().st_mode & 0o7777 for path in (made, copy)]
+    assert not marked or b"here" == os.getxattr(made, "user.origin")
+
+
+def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
+    made = Path(shutil.copy(GOLDEN.parent / "bundle-v1-stored.bin", tmp_path / "made"))
+
+    def rename(name: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        bundle = payload.load(made)
+        try:
+            edit.apply(
+                bundle, made, edit.Change(name=name), tool="test",
+                sign=lambda _: str(meanwhile() or ""),
+            )  # fmt: skip
+        finally:
+            bundle.close()
+
+    def refused() -> None:
+        with pytest.raises(AppError, match="is being changed by another edit"):
+            rename("second")
+
+    rename("first", refused)
+    assert "first" == json.loads(payload.load(made).encoded_manifest)["name"]
+
+    def replaced() -> None:
+        shutil.copy(made, tmp_path / "other")
+        (tmp_path / "other").rename(made)
+
+    with pytest.raises(AppError, match="was changed meanwhile"):
+        rename("third", replaced)
+    with pytest.raises(AppError, match="was changed meanwhile"):
+        rename("third", lambda: os.utime(made, (1, 1)))
+    late = payload.load(made)
+    rename("fourth")
+    with pytest.raises(AppError, match="was changed meanwhile"):
+        edit.apply(late, made, edit.Change(name="fifth"), tool="test")
+    late.close()
+    assert "fourth" == json.loads(payload.load(made).encoded_manifest)["name"]
+    assert {"made"} == set(os.listdir(tmp_path))
 
 
 def test_upgrade_puts_the_same_model_under_another_runtime(
