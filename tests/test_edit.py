@@ -362,6 +362,31 @@ def test_sidecar(modelembed: Program, tmp_path: Path) -> None:
     assert "Traceback" not in missing.err
 
 
+def test_only_the_program_of_two_files_is_changed(
+    modelembed: Program, stub: Path, tmp_path: Path
+) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+    before = beside.read_bytes()
+    for command in (("edit", "--name", "X"), ("upgrade", "--stub", str(stub))):
+        name, *rest = command
+        done = modelembed(name, str(beside), *rest)
+        assert (2, before) == (done.code, beside.read_bytes())
+        assert "holds the parts of a program, and is none itself" in done.err
+
+    here, folder = tmp_path / "other", tmp_path / "elsewhere"
+    folder.mkdir()
+    done = modelembed("edit", str(target), "--name", "X", "-o", str(here))
+    assert (0, False) == (done.code, "warning" in done.err)  # it finds chat.payload
+    assert "intact\n" == modelembed("verify", str(here)).out
+    there = folder / "chat"
+    done = modelembed("edit", str(target), "--name", "X", "-o", str(there))
+    assert 0 == done.code
+    (hint,) = [line for line in done.err.splitlines() if "does not run yet" in line]
+    subprocess.run(hint.rpartition("; ")[2], shell=True, check=True)
+    assert Program(there).ask("What is the capital of France?") == "The capital of France is Paris."
+
+
 def test_what_only_has_the_name_of_the_parts_is_passed_over(
     modelembed: Program, tmp_path: Path
 ) -> None:
