@@ -12,12 +12,14 @@ import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import DEMO, Program
 
+from bundler import rebuild
 from runtime import edit, payload
 from runtime.errors import AppError
 from runtime.format import COOKIE, COOKIE_MAGIC
@@ -237,6 +239,45 @@ def test_rebuild_check(modelembed: Program, forms: dict[str, Path], made: Path) 
     done = modelembed("rebuild-check", str(made), str(DEMO))
     assert done.code == 1
     assert "part 'model': differs" in done.err
+
+
+def test_rebuild_check_of_another_model(
+    modelembed: Program, forms: dict[str, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.gguf"
+    data = bytearray(DEMO.read_bytes())
+    data[-1] ^= 1
+    for content in (data, data + bytes(32)):
+        other.write_bytes(content)
+        done = modelembed("rebuild-check", str(forms["stored"]), str(other))
+        assert (2, "") == (done.code, done.out)
+        assert f"{other} is not the model that was bundled" in done.err
+        assert hashlib.sha256(DEMO.read_bytes()).hexdigest() in done.err
+        assert "runtime" not in done.err
+
+
+def test_rebuild_check_where_nothing_may_be_written(forms: dict[str, Path], stub: Path) -> None:
+    bundle, runtime = payload.load(forms["stored"]), payload.load(stub)
+    try:
+        assert [] == rebuild.check(replace(bundle, path="/proc/stored"), runtime, None)
+    finally:
+        bundle.close()
+        runtime.close()
+
+
+def test_rebuild_check_of_two_files(modelembed: Program, tmp_path: Path) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", "--sign", str(KEY), *QUICK)
+
+    for model in ((), (str(DEMO),)):
+        done = modelembed("rebuild-check", str(target), *model)
+        assert (0, "the same bytes\n") == (done.code, done.out), done.err
+    with open(beside, "r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    done = modelembed("rebuild-check", str(target), str(DEMO))
+    assert 1 == done.code
+    assert "chat.payload, part 'model': differs 1,000 bytes" in done.err
 
 
 def test_signatures(modelembed: Program, tmp_path: Path) -> None:
