@@ -38,8 +38,8 @@ class Change:
     unset: Sequence[str] = ()
     """Defaults to be forgotten."""
     license: str | None = None
-    add: Sequence[Path] = ()
-    """Adapters to add, each named after its file."""
+    add: Mapping[Path, float] = field(default_factory=dict)
+    """Adapters to add, each named after its file, and how strong they are by default."""
     remove: Sequence[str] = ()
     """Parts to leave out; never the model."""
     stub: Bundle | None = None
@@ -62,7 +62,7 @@ def apply(
     computed no longer fits, it is left out, and `say` told so. Raise UsageError when the change
     makes no sense, and AppError when it cannot be written; the old file is then as it was.
     """
-    manifest = _changed(bundle.manifest, change, tool)
+    manifest = _changed(bundle, change, tool)
     kept = [moved(bundle, section) for section in _kept(bundle, change)]
     in_sidecar = bundle.manifest.sidecar is not None
     if in_sidecar and (change.add or change.remove or prewarm):
@@ -218,7 +218,7 @@ def adapter(path: Path, architecture: str) -> Part:
         ) from exc
     size = os.fstat(fd).st_size
     adapters.check(gguf.read(fd, size, label=str(path)), architecture, str(path))
-    section = Section(path.name.removesuffix(".gguf"), "adapter", 0, 0, size, "stored", "")
+    section = Section(adapters.part_name(path), "adapter", 0, 0, size, "stored", "")
 
     def write(out: int) -> Written:
         Source([Extent(fd, 0, size)]).copy_to(out)
@@ -236,8 +236,9 @@ def _kept(bundle: Bundle, change: Change) -> list[Section]:
     return [section for section in bundle.manifest.sections if section.name not in change.remove]
 
 
-def _changed(manifest: Manifest, change: Change, tool: str) -> Manifest:
+def _changed(bundle: Bundle, change: Change, tool: str) -> Manifest:
     """Return the manifest with `change`; its sections are filled in when they are written."""
+    manifest = bundle.manifest
     defaults = {**manifest.defaults, **change.defaults}
     for key in change.unset:
         if key not in defaults:
@@ -246,9 +247,26 @@ def _changed(manifest: Manifest, change: Change, tool: str) -> Manifest:
                 hint="the defaults: " + (", ".join(defaults) or "none"),
             )
         del defaults[key]
+    _adapt(bundle, change, defaults)
     Options().merged(defaults, "default ")
     model = dict(manifest.model)
     if change.license is not None:
         model["license"] = change.license
     name = manifest.name if change.name is None else change.name
     return replace(manifest, name=name, defaults=defaults, model=model, sections=(), tool=tool)
+
+
+def _adapt(bundle: Bundle, change: Change, defaults: dict[str, Any]) -> None:
+    """Let the default `lora` among `defaults` fit the adapters that there will be."""
+    if not (change.add or change.remove or "lora" in change.defaults):
+        return
+    before = [section for section in bundle.manifest.sections if section.kind == "adapter"]
+    added = {adapters.part_name(path): scale for path, scale in change.add.items()}
+    names = [section.name for section in before if section.name not in change.remove]
+    names += added
+    if "lora" not in change.defaults:
+        wanted = adapters.wanted(before, str(defaults.pop("lora", "")))
+        kept = {name: scale for name, scale in wanted.items() if name not in change.remove}
+        if text := adapters.text_of(kept | added, names):
+            defaults["lora"] = text
+    adapters.check_default(str(defaults.get("lora", "")), names)

@@ -164,9 +164,7 @@ EDIT_OPTIONS = (
     ),
     click.option("--unset", multiple=True, metavar="KEY", help="forget a default; repeatable"),
     click.option("--license", "license_name", metavar="TEXT", help="the model's licence"),
-    click.option(
-        "--lora", "add", type=PATH, multiple=True, metavar="FILE", help="add a LoRA adapter"
-    ),
+    click.option("--lora", "add", multiple=True, metavar="FILE[=SCALE]", help="add a LoRA adapter"),
     click.option(
         "--remove", multiple=True, metavar="PART", help="leave out a part other than the model"
     ),
@@ -175,6 +173,7 @@ EDIT_OPTIONS = (
 
 def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
+    from runtime import adapters
     from runtime.edit import Change
     from runtime.options import canonical, settings
 
@@ -187,7 +186,7 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
         defaults=defaults,
         unset=tuple(canonical(key) for key in given["unset"]),
         license=given["license_name"],
-        add=given["add"],
+        add=adapters.given(given["add"]),
         remove=given["remove"],
     )
     if change == Change() and means == Means():

@@ -95,8 +95,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "check": {"errors", "units"},
     "cli": {
-        "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
-        "tools",
+        "runtime", "adapters", "errors", "format", "options", "output", "payload", "source",
+        "terminal", "tools",
     },
     "compress": {
         "parts",
