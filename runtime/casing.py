@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from runtime.payload import Bundle
 
 AGAIN = "copy or download the file again"
 LAUNCHER, ARCHIVE, TABLE = "launcher_sha256", "archive_sha256", "table_sha256"
+LAUNCHER_MAX = 64 << 20  # PyInstaller's takes 72 KiB; a damaged length must not claim all memory
 SIGNED = (LAUNCHER, ARCHIVE)
 """Without these in its manifest a signature does not cover what runs."""
 
@@ -36,14 +38,19 @@ def verify(bundle: Bundle) -> None:
 
 def _verify_file(bundle: Bundle) -> None:
     footer = bundle.footer
+    if footer.prefix_length > LAUNCHER_MAX:
+        raise PayloadError(
+            f"{bundle.path} is damaged: its launcher claims {footer.prefix_length:,} bytes, "
+            f"at most {LAUNCHER_MAX:,}",
+            hint=AGAIN,
+        )
     launcher = os.pread(bundle.fd, footer.prefix_length, 0)
-    _verify_hash(bundle, LAUNCHER, elf.neutral(launcher))
     _verify_gaps(bundle)
-    end = footer.offset + layout.FOOTER_SIZE
-    behind = os.pread(bundle.fd, payload.TAIL, end)
-    archive = os.pread(bundle.fd, footer.pkg_length, footer.pkg_offset)
+    _verify_hash(bundle, LAUNCHER, [elf.neutral(launcher)])
+    archive = payload.chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
     _verify_hash(bundle, ARCHIVE, archive)
-    _verify_cookie(bundle, archive, behind)
+    behind = os.pread(bundle.fd, payload.TAIL, footer.offset + layout.FOOTER_SIZE)
+    _verify_cookie(bundle)
     try:
         _verify_table(bundle, launcher, behind)
     except FormatError as exc:
@@ -54,10 +61,14 @@ def _verify_file(bundle: Bundle) -> None:
         ) from exc
 
 
-def _verify_hash(bundle: Bundle, name: str, data: bytes) -> None:
+def _verify_hash(bundle: Bundle, name: str, data: Iterable[bytes]) -> None:
     """Compare `data` with its hash, where the manifest has it."""
-    expected = bundle.manifest.stub.get(name)
-    if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+    if (expected := bundle.manifest.stub.get(name)) is None:
+        return
+    digest = hashlib.sha256()
+    for piece in data:
+        digest.update(piece)
+    if digest.hexdigest() != expected:
         what = "section table" if name == TABLE else name.partition("_")[0]
         raise PayloadError(f"the {what} of {bundle.path} is damaged", hint=AGAIN)
 
@@ -86,15 +97,15 @@ def _verify_gaps(bundle: Bundle) -> None:
             )
 
 
-def _verify_cookie(bundle: Bundle, archive: bytes, behind: bytes) -> None:
+def _verify_cookie(bundle: Bundle) -> None:
     """Refuse another archive than ours: the launcher takes the one whose cookie comes last."""
     footer = bundle.footer
-    own = len(archive) - layout.COOKIE.size
-    rest = os.pread(bundle.fd, layout.FOOTER_SIZE, footer.offset) + behind
-    if (place := (archive + rest).rfind(layout.COOKIE_MAGIC)) not in (own, -1):
+    begin = max(footer.pkg_offset, footer.offset - layout.COOKIE.size)
+    place = os.pread(bundle.fd, 2 * payload.TAIL, begin).rfind(layout.COOKIE_MAGIC)
+    if place > 0:
         raise PayloadError(
-            f"{bundle.path} has another program in it, at {footer.pkg_offset + place:,}, which "
-            "would run instead of its own",
+            f"{bundle.path} has another program in it, at {begin + place:,}, which would run "
+            "instead of its own",
             hint="do not run it; download it again from somebody you trust",
         )
 
@@ -108,6 +119,6 @@ def _verify_table(bundle: Bundle, launcher: bytes, behind: bytes) -> None:
     footer = bundle.footer
     found = elf.sections_alone(launcher, behind, footer.offset + layout.FOOTER_SIZE)
     own = [section for section in found if section.end <= footer.prefix_length]
-    _verify_hash(bundle, TABLE, elf.described(own))
+    _verify_hash(bundle, TABLE, [elf.described(own)])
     if found[:-1] != weld.headers(own, bundle.manifest.sections, footer):
         raise FormatError("it does not name the parts as they lie in the file")

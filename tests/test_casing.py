@@ -158,6 +158,31 @@ def test_gaps_are_no_longer_than_they_need_be(tmp_path: Path) -> None:
         verify(path)
 
 
+@pytest.mark.parametrize("what", ["launcher", "archive"])
+def test_a_runtime_of_a_tebibyte_takes_no_memory(tmp_path: Path, what: str) -> None:
+    path = bundles.write(tmp_path / "chat")
+    bundle = payload.load(path)
+    footer, far = bundle.footer, 1 << 40
+    bundle.close()
+    data = path.read_bytes()[footer.manifest_offset : footer.offset]
+    moved = replace(footer, offset=footer.offset + far)
+    if what == "launcher":
+        offset = footer.manifest_offset + far
+        moved = replace(moved, prefix_length=far, manifest_offset=offset)
+        moved = replace(moved, pkg_offset=footer.pkg_offset + far)
+    else:
+        offset = footer.manifest_offset
+        moved = replace(moved, pkg_length=footer.pkg_length + far)
+    with open(path, "r+b") as file:
+        os.pwrite(file.fileno(), data, offset)
+        os.pwrite(file.fileno(), moved.encode(), moved.offset)
+    if what == "archive":
+        verify(path)  # it has no hash, and so is not read
+        return
+    with pytest.raises(PayloadError, match="its launcher claims"):
+        verify(path)
+
+
 def test_a_file_beside_is_looked_at_too(tmp_path: Path) -> None:
     stub = Stub(b"", [], b"", {})
     written = Written(len(MODEL), "stored", "")
