@@ -6,16 +6,18 @@ import contextlib
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bundler import bundle as bundling
 from bundler import check, config, lint
 from runtime import __version__, payload, template_name, tools, usage
+from runtime import adapters as lora
 from runtime.errors import AppError, UsageError
 from runtime.options import settings
 from runtime.output import require_new
@@ -191,9 +193,7 @@ def bundle(
     output = output or Path(model.name.removesuffix(".gguf"))
     _require_other(output, opened)
     require_new(output, force)
-    paths, strengths = _adapters(adapters)
-    if strengths:
-        defaults.setdefault("lora", strengths)
+    defaults, files = _adapters(defaults, adapters)
     recipe = bundling.Recipe(
         name=name or given.name,
         license=license_name or given.license,
@@ -201,7 +201,7 @@ def bundle(
         defaults=defaults,
         force=force,
         key=_key(key_path) if key_path else None,  # asks now, before it takes long
-        adapters=paths,
+        adapters=files,
         sidecar=sidecar,
         prewarm=prewarm,
     )
@@ -264,16 +264,18 @@ def _require_other(output: Path, opened: list[Opened]) -> None:
             raise UsageError(f"{output} is the model itself", hint="choose another name with -o")
 
 
-def _adapters(words: tuple[str, ...]) -> tuple[tuple[Path, ...], str]:
-    """Return the files that FILE[=SCALE] words name, and the option that gives their strength."""
-    paths, strengths = [], []
-    for word in words:
-        name, separator, scale = word.rpartition("=")
-        path = Path(name if separator and not os.path.exists(word) else word)
-        paths.append(path)
-        strengths.append(f"{path.name.removesuffix('.gguf')}={scale if path == Path(name) else 1}")
-    plain = all(word.endswith("=1") for word in strengths)
-    return tuple(paths), "" if plain else ",".join(strengths)
+def _adapters(
+    defaults: Mapping[str, Any], words: Sequence[str]
+) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Return `defaults` with the strengths that FILE[=SCALE] words give, and their files."""
+    files = lora.given(words)
+    names = [lora.part_name(path) for path in files]
+    strengths = dict(zip(names, files.values(), strict=True))
+    found = dict(defaults)
+    if text := lora.text_of(strengths, names):
+        found.setdefault("lora", text)
+    lora.check_default(str(found.get("lora", "")), names)
+    return found, tuple(files)
 
 
 def _key(path: Path) -> SecretKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bundler import compress, lint
-from runtime import gguf, restore
+from runtime import gguf, payload, restore
 from runtime.edit import moved
-from runtime.errors import UsageError
+from runtime.errors import AppError, UsageError
 from runtime.format import Section
 from runtime.machine import physical_cores
 from runtime.payload import Bundle
@@ -26,26 +27,54 @@ def check(bundle: Bundle, stub: Bundle, model: Path | None) -> list[str]:
     """Make `bundle` again out of `stub` and `model` and compare; return what differs.
 
     Without a `model` its own, taken out again, is used: that proves runtime, coding and layout.
-    The copy is a temporary file beside the original.
+    The copy is a temporary file beside the original, or where such files go. Raise UsageError
+    where `model` is not the one inside, and AppError where there is no room for the copy.
     """
-    if bundle.manifest.sidecar is not None:
-        raise UsageError(
-            f"the parts of {bundle.path} lie in a file of their own",
-            hint="check the file that the model was bundled into without --sidecar",
-        )
     source = _original(bundle, model)
+    own = f"the model in {bundle.path}" if model is None else str(model)
     parts = [
-        _coded_again(section, source) if section.kind == "model" else moved(bundle, section)
+        _coded_again(section, source, own) if section.kind == "model" else moved(bundle, section)
         for section in bundle.manifest.sections
     ]
-    folder = Path(bundle.path).resolve().parent
-    with tempfile.TemporaryFile(dir=folder) as out:
-        manifest = replace(bundle.manifest, sections=())
-        # Whoever cannot sign repeats the signature; it fits if the manifest is the same.
-        signature = bundle.signature.decode("utf-8", "replace")
-        sign = (lambda _: signature) if signature else None
-        weld(out.fileno(), Stub.of(stub), parts, lambda: manifest, sign)
-        return list(_differences(bundle, out.fileno()))
+    manifest = replace(bundle.manifest, sections=())
+    # Whoever cannot sign repeats the signature; it fits if the manifest is the same.
+    signature = bundle.signature.decode("utf-8", "replace")
+    sign = (lambda _: signature) if signature else None
+    try:
+        if manifest.sidecar is None:
+            with _copy(bundle) as out:
+                weld(out, Stub.of(stub), parts, lambda: manifest, sign)
+                return list(_differences(bundle, out))
+        beside = payload.read(bundle.fd, manifest.sidecar.name)
+        assert beside is not None, "it was found by what is in it"
+        inside = replace(beside.manifest, sections=())
+        with _copy(bundle) as out:
+            weld(out, Stub(b"", [], b"", {}), parts, lambda: inside)
+            found = [f"{manifest.sidecar.name}, {text}" for text in _differences(beside, out)]
+        program = replace(bundle, fd=bundle.program, program_fd=-1, manifest=manifest)
+        with _copy(bundle) as out:
+            weld(out, Stub.of(stub), [], lambda: manifest, sign)
+            return [*_differences(program, out), *found]
+    except OSError as exc:
+        raise AppError(
+            f"the copy to compare {bundle.path} with cannot be written: {exc.strerror}",
+            hint="it takes as much room as the file, beside it or, where that may not be written "
+            "to, in the folder that TMPDIR names",
+        ) from exc
+
+
+@contextlib.contextmanager
+def _copy(bundle: Bundle) -> Iterator[int]:
+    """Give an empty temporary file: beside the original, where blocks can be shared, or elsewhere.
+
+    `TMPDIR` says where else.
+    """
+    try:
+        file = tempfile.TemporaryFile(dir=Path(bundle.path).resolve().parent)  # noqa: SIM115
+    except OSError:
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+    with file:
+        yield file.fileno()
 
 
 def _original(bundle: Bundle, model: Path | None) -> Source:
@@ -61,7 +90,14 @@ def _original(bundle: Bundle, model: Path | None) -> Source:
     return Source([Extent(fd, 0, section.size)])
 
 
-def _coded_again(section: Section, source: Source) -> Part:
+def _coded_again(section: Section, source: Source, label: str) -> Part:
+    """Return the part `section` made of `source`, which must be the very model; else raise."""
+    foreign = UsageError(
+        f"{label} is not the model that was bundled",
+        hint=f"that one has {section.size:,} bytes and the SHA-256 {section.sha256}",
+    )
+    if source.size != section.size:
+        raise foreign
     if section.codec == "zstd":
         raise UsageError(
             "the model was compressed by an older release, which this one does not repeat",
@@ -80,7 +116,10 @@ def _coded_again(section: Section, source: Source) -> Part:
         from runtime.parts import hash_of
 
         with progress("hashing the model") as update:
-            return hash_of(source.chunks(), source.size, update)
+            found = hash_of(source.chunks(), source.size, update)
+        if found != section.sha256:
+            raise foreign
+        return found
 
     return Part(replace(section, size=source.size), write, digest)
 

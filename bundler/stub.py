@@ -9,7 +9,6 @@ import os
 import platform
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -30,14 +29,11 @@ from runtime import (
     unpacked,
 )
 from runtime.errors import AppError
-from runtime.format import Manifest
+from runtime.format import COOKIE, COOKIE_MAGIC, Manifest
 from runtime.output import publish
 from runtime.payload import Bundle
 from runtime.weld import Stub, weld
 
-# PyInstaller's archive: PyInstaller/archive/writers.py, CArchiveWriter._COOKIE_FORMAT.
-COOKIE = struct.Struct("!8sIIII64s")
-COOKIE_MAGIC = b"MEI\014\013\012\013\016"
 USUAL_SECONDS = 45
 KEPT = 4
 """Stubs that stay in the cache."""

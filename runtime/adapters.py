@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from runtime import gguf
 from runtime.errors import GGUFError, UsageError
-from runtime.format import Section
+from runtime.format import Section, is_plain_name
 from runtime.gguf import Header
 from runtime.payload import Bundle
 
 NONE = "none"
+RESERVED = (NONE, "manifest")  # what `--lora` and `extract` mean by it is something else
 
 
 def check(header: Header, architecture: str, label: str) -> None:
@@ -46,16 +47,80 @@ def wanted(sections: Iterable[Section], text: str) -> dict[str, float]:
         name, separator, scale = word.strip().rpartition("=")
         if not separator:
             name, scale = word.strip(), "1"
-        try:
-            strength = float(scale)
-        except ValueError:
-            strength = math.nan
-        if not name or not math.isfinite(strength):
+        if not name or (found := strength(scale)) is None:
             raise UsageError(
                 f"'{word}' is not NAME or NAME=SCALE", hint="for example --lora pirate=0.5"
             )
-        result[name] = strength
+        result[name] = found
     return result
+
+
+def strength(text: str) -> float | None:
+    """Return the strength that a text means, None where it is no number."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def text_of(strengths: Mapping[str, float], names: Sequence[str]) -> str:
+    """Return the text that `wanted` reads these strengths from, where `names` are all there is."""
+    if strengths == dict.fromkeys(names, 1.0):
+        return ""
+    words = [f"{name}={scale:g}" if float(f"{scale:g}") == scale else f"{name}={scale!r}"
+             for name, scale in strengths.items()]  # fmt: skip
+    return ",".join(words) or NONE
+
+
+def given(words: Iterable[str]) -> dict[Path, float]:
+    """Return the files that FILE[=SCALE] words name, each with its strength.
+
+    Raise UsageError where one is given twice, its strength is no number, or its name would be of
+    no use to `--lora`.
+    """
+    result: dict[Path, float] = {}
+    for word in words:
+        name, separator, scale = word.rpartition("=")
+        if not separator or Path(word).exists():  # a file's name may have that sign in it
+            name, scale = word, "1"
+        found = strength(scale)
+        if found is None or not name:
+            raise UsageError(
+                f"'{word}' is not FILE or FILE=SCALE: '{scale}' is no number",
+                hint="for example --lora pirate.gguf=0.5",
+            )
+        path = Path(name)
+        if path in result:
+            raise UsageError(f"{path} is given twice", hint="leave one of them out")
+        part_name(path)
+        result[path] = found
+    return result
+
+
+def part_name(path: Path) -> str:
+    """Return what the adapter in a file is called; raise UsageError where nobody could name it."""
+    name = path.name.removesuffix(".gguf")
+    if not is_plain_name(name) or "," in name or name != name.strip() or name in RESERVED:
+        shown = "".join(c if c.isprintable() else "?" for c in path.name)
+        raise UsageError(
+            f"an adapter cannot be called '{shown}'",
+            hint="it is known by the name of its file: give that another one, such as pirate.gguf",
+        )
+    return name
+
+
+def check_default(text: str, names: Sequence[str]) -> None:
+    """Raise UsageError unless a baked-in `--lora TEXT` asks for parts of the file alone.
+
+    `names` are those of its adapters. A file elsewhere may not be there when the program starts.
+    """
+    for name in wanted([], text):
+        if name not in names:
+            raise UsageError(
+                f"the default lora={text} asks for '{name}', which is no adapter in this file",
+                hint=f"its adapters: {', '.join(names) or 'none'}; --lora FILE.gguf adds one",
+            )
 
 
 @contextmanager

@@ -6,8 +6,10 @@ share blocks between files, not even that. The old file stays until the new one 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,8 @@ class Change:
     unset: Sequence[str] = ()
     """Defaults to be forgotten."""
     license: str | None = None
-    add: Sequence[Path] = ()
-    """Adapters to add, each named after its file."""
+    add: Mapping[Path, float] = field(default_factory=dict)
+    """Adapters to add, each named after its file, and how strong they are by default."""
     remove: Sequence[str] = ()
     """Parts to leave out; never the model."""
     stub: Bundle | None = None
@@ -61,7 +63,7 @@ def apply(
     makes no sense, and AppError when it cannot be written; the old file is then as it was.
     """
     runtime = change.stub or bundle
-    manifest = _changed(bundle.manifest, change, tool)
+    manifest = _changed(bundle, change, tool)
     template_name.check_baked(manifest.defaults, runtime.manifest.stub)
     kept = [moved(bundle, section) for section in _kept(bundle, change)]
     in_sidecar = bundle.manifest.sidecar is not None
@@ -87,10 +89,80 @@ def apply(
         or (not prewarm and _fits(bundle, change, manifest, part.section, [*kept, *added], say))
     ]
     last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
-    with publish(target, force=True) as out:
-        return weld(
+    with (
+        _unchanged(bundle, target) as still,
+        publish(target, force=True, mode=_mode(bundle)) as out,
+    ):
+        written = weld(
             out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
         )
+        if _is(bundle, target):
+            _keep_owner(bundle.program, out)
+        still()
+    return written
+
+
+@contextlib.contextmanager
+def _unchanged(bundle: Bundle, target: Path) -> Iterator[Callable[[], None]]:
+    """Give what raises AppError once `target`, if it is the bundle's file, is another than now.
+
+    Two edits that each begin with the old file would lose what one of them changed.
+    """
+    if not _is(bundle, target):
+        yield lambda: None
+        return
+    changed = AppError(
+        f"{target} was changed meanwhile, by something else", hint="do it again: its file is new"
+    )
+    before = os.fstat(bundle.program)
+
+    def still() -> None:
+        try:
+            now = os.stat(target)
+        except OSError:
+            raise changed from None
+        for name in ("st_dev", "st_ino", "st_size", "st_mtime_ns"):
+            if getattr(now, name) != getattr(before, name):
+                raise changed
+
+    try:
+        fcntl.flock(bundle.program, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AppError(
+            f"{target} is being changed by another edit", hint="wait until that is done"
+        ) from None
+    except OSError:
+        pass  # a file system without locks: a change is still seen afterwards
+    try:
+        still()
+        yield still
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(bundle.program, fcntl.LOCK_UN)
+
+
+def _is(bundle: Bundle, target: Path) -> bool:
+    """Tell whether `target` is the file of `bundle`, or had its name when that was opened."""
+    return target == Path(bundle.path).resolve()
+
+
+def _mode(bundle: Bundle) -> int:
+    """Return the permissions of the bundle's file, which are none of ours to widen."""
+    return os.fstat(bundle.program).st_mode & 0o777
+
+
+def _keep_owner(source: int, out: int) -> None:
+    """Give the file `out` the owner and the attributes of `source`, as far as we may."""
+    status = os.fstat(source)
+    with contextlib.suppress(OSError):
+        os.fchown(out, -1, status.st_gid)
+    with contextlib.suppress(OSError):
+        os.fchown(out, status.st_uid, -1)
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(source):
+            if name.startswith(("user.", "system.posix_acl_")):
+                with contextlib.suppress(OSError):
+                    os.setxattr(out, name, os.getxattr(source, name))
 
 
 def _fits(
@@ -147,7 +219,7 @@ def adapter(path: Path, architecture: str) -> Part:
         ) from exc
     size = os.fstat(fd).st_size
     adapters.check(gguf.read(fd, size, label=str(path)), architecture, str(path))
-    section = Section(path.name.removesuffix(".gguf"), "adapter", 0, 0, size, "stored", "")
+    section = Section(adapters.part_name(path), "adapter", 0, 0, size, "stored", "")
 
     def write(out: int) -> Written:
         Source([Extent(fd, 0, size)]).copy_to(out)
@@ -165,8 +237,9 @@ def _kept(bundle: Bundle, change: Change) -> list[Section]:
     return [section for section in bundle.manifest.sections if section.name not in change.remove]
 
 
-def _changed(manifest: Manifest, change: Change, tool: str) -> Manifest:
+def _changed(bundle: Bundle, change: Change, tool: str) -> Manifest:
     """Return the manifest with `change`; its sections are filled in when they are written."""
+    manifest = bundle.manifest
     defaults = {**manifest.defaults, **change.defaults}
     for key in change.unset:
         if key not in defaults:
@@ -175,9 +248,26 @@ def _changed(manifest: Manifest, change: Change, tool: str) -> Manifest:
                 hint="the defaults: " + (", ".join(defaults) or "none"),
             )
         del defaults[key]
+    _adapt(bundle, change, defaults)
     Options().merged(defaults, "default ")
     model = dict(manifest.model)
     if change.license is not None:
         model["license"] = change.license
     name = manifest.name if change.name is None else change.name
     return replace(manifest, name=name, defaults=defaults, model=model, sections=(), tool=tool)
+
+
+def _adapt(bundle: Bundle, change: Change, defaults: dict[str, Any]) -> None:
+    """Let the default `lora` among `defaults` fit the adapters that there will be."""
+    if not (change.add or change.remove or "lora" in change.defaults):
+        return
+    before = [section for section in bundle.manifest.sections if section.kind == "adapter"]
+    added = {adapters.part_name(path): scale for path, scale in change.add.items()}
+    names = [section.name for section in before if section.name not in change.remove]
+    names += added
+    if "lora" not in change.defaults:
+        wanted = adapters.wanted(before, str(defaults.pop("lora", "")))
+        kept = {name: scale for name, scale in wanted.items() if name not in change.remove}
+        if text := adapters.text_of(kept | added, names):
+            defaults["lora"] = text
+    adapters.check_default(str(defaults.get("lora", "")), names)

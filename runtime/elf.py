@@ -17,6 +17,8 @@ SHDR = struct.Struct("<IIQQQQIIQQ")
 MAGIC = b"\x7fELF\x02\x01"  # 64-bit, little-endian
 SHT_NULL, SHT_PROGBITS, SHT_STRTAB, SHT_NOBITS = 0, 1, 3, 8
 SHF_ALLOC, SHF_INFO_LINK = 0x2, 0x40
+NAMES = ".shstrtab"
+"""The section of the sections' names."""
 KEPT = (".comment",)
 """Sections that are not loaded and yet belong to the program."""
 
@@ -40,6 +42,13 @@ class SectionHeader:
     def end(self) -> int:
         """Return where the section ends in the file."""
         return self.offset + (0 if self.type == SHT_NOBITS else self.size)
+
+    def pack(self, place: int) -> bytes:
+        """Return the entry's bytes; its name is at `place` in the section of names."""
+        return SHDR.pack(
+            place, self.type, self.flags, self.address, self.offset, self.size, self.link,
+            self.info, self.alignment, self.entry_size,
+        )  # fmt: skip
 
 
 def is_elf(data: bytes) -> bool:
@@ -82,6 +91,35 @@ def sections_at(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHea
         ) from exc
 
 
+def sections_alone(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHeader]:
+    """Return the section headers in `tail`, the end of a file, which holds nothing else.
+
+    That is as `table` and binutils write it: the names, zeros up to a multiple of 8, and the
+    headers, of which the last is of the names. Raise FormatError where a byte has no meaning.
+    """
+    found = sections_at(prefix, tail, tail_offset)
+    header = EHDR.unpack_from(prefix)
+    start, count = header[6] - tail_offset, header[12]
+    if not found or header[11] != SHDR.size or header[13] != count - 1:
+        raise FormatError("the header of the file does not describe it")
+    names = found[-1]
+    expected = SectionHeader(NAMES, SHT_STRTAB, 0, 0, tail_offset, names.size, 0, 0, 1, 0)
+    if names != expected or start != _aligned(tail_offset + names.size) - tail_offset:
+        raise FormatError("its names are not where they belong")
+    meant = bytearray(1) + tail[1:start]  # to be zeroed, name by name
+    for i, section in enumerate(found):
+        (place,) = struct.unpack_from("<I", tail, start + i * SHDR.size)
+        meant[place : place + len(section.name)] = bytes(len(section.name))
+    if any(meant) or tail[:1] != b"\0" or len(tail) != start + count * SHDR.size:
+        raise FormatError("it holds more than sections and their names")
+    return found
+
+
+def described(headers: Sequence[SectionHeader]) -> bytes:
+    """Return what `headers` say, wherever their names lie; it is hashed into the manifest."""
+    return b"".join(header.name.encode() + b"\0" + header.pack(0) for header in headers)
+
+
 def program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
     """Return the part of `image` that is the program, and the sections that describe it."""
     found = sections(image)
@@ -115,19 +153,17 @@ def table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
         places.append(len(names) if header.name else 0)
         names += header.name.encode() + b"\0" if header.name else b""
     places.append(len(names))
-    names += b".shstrtab\0"
-    strings = SectionHeader(
-        ".shstrtab", SHT_STRTAB, 0, 0, offset, len(names), 0, 0, 1, 0
-    )  # fmt: skip
-    start = -(-(offset + len(names)) // 8) * 8
-    rows = b"".join(
-        SHDR.pack(
-            place, h.type, h.flags, h.address, h.offset, h.size, h.link, h.info, h.alignment,
-            h.entry_size,
-        )
-        for place, h in zip(places, [*headers, strings], strict=True)
-    )  # fmt: skip
+    names += NAMES.encode() + b"\0"
+    strings = SectionHeader(NAMES, SHT_STRTAB, 0, 0, offset, len(names), 0, 0, 1, 0)
+    start = _aligned(offset + len(names))
+    every = zip(places, [*headers, strings], strict=True)
+    rows = b"".join(header.pack(place) for place, header in every)
     return names.ljust(start - offset, b"\0") + rows, start
+
+
+def _aligned(offset: int) -> int:
+    """Return where a table of section headers begins, not below `offset`."""
+    return -(-offset // 8) * 8
 
 
 def neutral(prefix: bytes) -> bytes:

@@ -25,6 +25,10 @@ PKG_ALIGNMENT = 16
 SIGNATURE_MAX = 16 << 10
 MANIFEST_MAX = 16 << 20  # a damaged length must not make us allocate gigabytes
 
+COOKIE = struct.Struct("!8sIIII64s")
+COOKIE_MAGIC = b"MEI\014\013\012\013\016"
+"""Ends the archive. Source: PyInstaller/archive/writers.py, CArchiveWriter._COOKIE_FORMAT."""
+
 REBUILD = "the file is damaged or incomplete: copy or download it again"
 
 CODECS = ("stored", "zstd", "planes")

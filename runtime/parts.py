@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from queue import Queue
 
-from runtime import elf, payload
+from runtime import casing, payload
 from runtime.about import plain
 from runtime.errors import PayloadError, UsageError
 from runtime.format import Section
@@ -20,18 +19,17 @@ from runtime.restore import pieces
 from runtime.units import gigabytes
 
 MANIFEST = "manifest"
-RUNTIME_HASHES = ("launcher_sha256", "archive_sha256")
 NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 255
 
 
 def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
-    """Check everything: the runtime, and every part coded and restored; yield remarks.
+    """Check everything: what surrounds the parts, and every part coded and restored; yield remarks.
 
     `key` is a public key of minisign, or the name of its file: the manifest, and by its hashes
     all the rest, must be signed with it. Raise PayloadError at the first damage.
     """
     yield _signer(bundle, key)
-    _verify_runtime(bundle)
+    casing.verify(bundle)
     for section in bundle.manifest.sections:
         with progress(f"checking {section.name}") as update:
             _verify_section(bundle, section, update)
@@ -87,30 +85,13 @@ def _signer(bundle: Bundle, key: str | None) -> str:
         )
     public = minisign.PublicKey.parse(path.read_bytes() if path.is_file() else key)
     minisign.verify(public, signature, bundle.encoded_manifest)
-    missing = [name for name in RUNTIME_HASHES if name not in bundle.manifest.stub]
+    missing = [name for name in casing.SIGNED if name not in bundle.manifest.stub]
     if missing and bundle.footer.pkg_length:
         raise PayloadError(
             "the signature does not cover the runtime",
             hint="sign it again with a newer release of modelembed",
         )
     return f"signed with key {signature.name}: {comment}"
-
-
-def _verify_runtime(bundle: Bundle) -> None:
-    """Compare launcher and archive with their hashes, where the manifest has them."""
-    footer = bundle.footer
-    launcher = os.pread(bundle.program, footer.prefix_length, 0)
-    ranges = (
-        elf.neutral(launcher),
-        os.pread(bundle.program, footer.pkg_length, footer.pkg_offset),
-    )
-    for name, data in zip(RUNTIME_HASHES, ranges, strict=True):
-        expected = bundle.manifest.stub.get(name)
-        if expected is not None and hashlib.sha256(data).hexdigest() != expected:
-            raise PayloadError(
-                f"the {name.partition('_')[0]} of {bundle.path} is damaged",
-                hint="copy or download the file again",
-            )
 
 
 def compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:

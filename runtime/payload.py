@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runtime import elf
 from runtime import format as layout
-from runtime.errors import FormatError, PayloadError
+from runtime.errors import AppError, FormatError, PayloadError
 from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
 from runtime.units import gigabytes, part_of
 
@@ -76,7 +76,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        bundle = _read(fd, label or os.fspath(path))
+        bundle = read(fd, label or os.fspath(path))
         if bundle is not None and bundle.manifest.sidecar is not None:
             bundle = _with_sidecar(bundle, bundle.manifest.sidecar)
     except BaseException:
@@ -137,7 +137,11 @@ def own() -> Bundle | None:
     raise FormatError(f"{sys.executable} has lost its footer", hint=layout.REBUILD)
 
 
-def _read(fd: int, label: str) -> Bundle | None:
+def read(fd: int, label: str) -> Bundle | None:
+    """Return the bundle in an open file by itself, None where it carries no footer of ours.
+
+    Raise FormatError when footer or manifest are damaged.
+    """
     size = os.fstat(fd).st_size
     if (expected := elf.size(os.pread(fd, elf.EHDR.size, 0))) > size:
         raise FormatError(
@@ -170,33 +174,61 @@ def _read(fd: int, label: str) -> Bundle | None:
 
 
 def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
-    """Return `bundle` with the sections of the file beside it."""
+    """Return `bundle` with the sections of the file beside it.
+
+    It is known by what is in it: what has the name of the program may be something else, and the
+    right one may still be called what it was called at first.
+    """
     program = Path(os.path.realpath(bundle.path))
-    candidates = [Path(f"{program}{SIDECAR_SUFFIX}"), program.with_name(sidecar.name)]
-    path = next((path for path in candidates if path.exists()), None)
-    if path is None:
-        raise PayloadError(
-            f"{bundle.path} has its model in a file of its own, and {candidates[0]} is missing",
-            hint=f"put {sidecar.name}, which belongs to it, into the same folder",
-        )
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    names = [Path(f"{program}{SIDECAR_SUFFIX}"), program.with_name(sidecar.name)]
+    belongs = f"put the {sidecar.name} that was made with it into the same folder"
+    failures: list[AppError] = []
+    foreign: list[Path] = []
+    for path in dict.fromkeys(names):
+        try:
+            if found := _joined(bundle, sidecar, path):
+                return found
+            foreign.append(path)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            readable = f"its owner can let you read it: chmod a+r {path}"
+            failure = PayloadError(
+                f"{path}, which should hold the model of {bundle.path}, cannot be read: "
+                f"{exc.strerror}",
+                hint=readable if isinstance(exc, PermissionError) else belongs,
+            )
+            failures.append(failure)
+        except AppError as exc:
+            failures.append(exc)
+    if failures:
+        raise failures[0]
+    if foreign:
+        raise PayloadError(f"{foreign[0]} does not belong to {bundle.path}", hint=belongs)
+    raise PayloadError(
+        f"{bundle.path} has its model in a file of its own, and {names[0]} is missing",
+        hint=f"put {sidecar.name}, which belongs to it, into the same folder",
+    )
+
+
+def _joined(bundle: Bundle, sidecar: Sidecar, path: Path) -> Bundle | None:
+    """Return `bundle` with the sections of the file `path`; None where it is another one."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would block
+    found = None
     try:
-        if (size := os.fstat(fd).st_size) < sidecar.size:
+        beside = read(fd, str(path))
+        if beside is None and (size := os.fstat(fd).st_size) < sidecar.size:
             raise PayloadError(
                 f"{path} is {gigabytes(sidecar.size - size)} short: {part_of(size, sidecar.size)}",
                 hint="download or copy it again",
             )
-        found = _read(fd, str(path))
-        if found is None or layout.sha256(found.encoded_manifest).hex() != sidecar.manifest_sha256:
-            raise PayloadError(
-                f"{path} does not belong to {bundle.path}",
-                hint=f"put the {sidecar.name} that was made with it into the same folder",
-            )
-    except BaseException:
-        os.close(fd)
-        raise
-    manifest = replace(bundle.manifest, sections=found.manifest.sections)
-    return replace(bundle, fd=fd, program_fd=bundle.fd, manifest=manifest)
+        if beside and layout.sha256(beside.encoded_manifest).hex() == sidecar.manifest_sha256:
+            manifest = replace(bundle.manifest, sections=beside.manifest.sections)
+            found = replace(bundle, fd=fd, program_fd=bundle.fd, manifest=manifest)
+        return found
+    finally:
+        if found is None:
+            os.close(fd)
 
 
 def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import __version__, about, payload
-from runtime.errors import UsageError
+from runtime.errors import PayloadError, UsageError
 from runtime.payload import Bundle
 
 if TYPE_CHECKING:
@@ -162,9 +164,7 @@ EDIT_OPTIONS = (
     ),
     click.option("--unset", multiple=True, metavar="KEY", help="forget a default; repeatable"),
     click.option("--license", "license_name", metavar="TEXT", help="the model's licence"),
-    click.option(
-        "--lora", "add", type=PATH, multiple=True, metavar="FILE", help="add a LoRA adapter"
-    ),
+    click.option("--lora", "add", multiple=True, metavar="FILE[=SCALE]", help="add a LoRA adapter"),
     click.option(
         "--remove", multiple=True, metavar="PART", help="leave out a part other than the model"
     ),
@@ -173,6 +173,7 @@ EDIT_OPTIONS = (
 
 def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
+    from runtime import adapters
     from runtime.edit import Change
     from runtime.options import canonical, settings
 
@@ -185,7 +186,7 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
         defaults=defaults,
         unset=tuple(canonical(key) for key in given["unset"]),
         license=given["license_name"],
-        add=given["add"],
+        add=adapters.given(given["add"]),
         remove=given["remove"],
     )
     if change == Change() and means == Means():
@@ -206,6 +207,11 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
     from runtime import edit
     from runtime.output import require_new
 
+    if not bundle.footer.pkg_length:
+        raise UsageError(
+            f"{bundle.path} holds the parts of a program, and is none itself",
+            hint="name the program that it lies beside; the parts fit it alone as they are",
+        )
     target = output or Path(bundle.path).resolve()
     if output:
         require_new(output, force=False, hint="choose another name with -o, or move it away")
@@ -221,6 +227,18 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
     if bundle.signature and means.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)
     click.echo(f"wrote {target}", err=True)
+    if output and bundle.manifest.sidecar is not None:
+        _say_what_is_beside(bundle, output)
+
+
+def _say_what_is_beside(bundle: Bundle, output: Path) -> None:
+    """Warn where the program `output` does not find its parts, which were not copied."""
+    try:
+        payload.load(output).close()
+    except PayloadError as exc:
+        parts = os.readlink(f"/proc/self/fd/{bundle.fd}")
+        copy = shlex.join(["cp", parts, f"{output}{payload.SIDECAR_SUFFIX}"])
+        click.echo(f"warning: it does not run yet: {exc.problem}; {copy}", err=True)
 
 
 def flag_text(value: str) -> str:

@@ -29,11 +29,13 @@ class Stub:
     facts: Mapping[str, Any]
 
     def hashed(self) -> Stub:
-        """Return the same with the hashes of launcher and archive among its facts."""
+        """Return the same with the hashes of launcher, its sections and archive in its facts."""
         hashes = {
             "launcher_sha256": hashlib.sha256(elf.neutral(self.prefix)).hexdigest(),
             "archive_sha256": hashlib.sha256(self.archive).hexdigest(),
         }
+        if self.headers:
+            hashes["table_sha256"] = hashlib.sha256(elf.described(self.headers)).hexdigest()
         return replace(self, facts={**self.facts, **hashes})
 
     @classmethod
@@ -47,9 +49,7 @@ class Stub:
             size = os.fstat(bundle.program).st_size
             tail = os.pread(bundle.program, size - footer.offset, footer.offset)
             headers = elf.sections_at(prefix, tail, footer.offset)
-            headers = [
-                h for h in headers if h.end <= footer.prefix_length and h.name != ".shstrtab"
-            ]
+            headers = [h for h in headers if h.end <= footer.prefix_length and h.name != elf.NAMES]
         return cls(prefix, headers, archive, bundle.manifest.stub)
 
 
@@ -60,7 +60,8 @@ class Written:
     length: int
     codec: str
     sha256: str
-    """Of the bytes in the file; empty for a stored one, where the original's says it."""
+    """Of the bytes in the file; empty for a stored one, where the original's says it, and for one
+    that is moved from a file whose writer knew none."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _place(out: int, part: Part) -> Section:
         length=written.length,
         codec=written.codec,
         sha256=original,
-        coded_sha256=written.sha256 or original,
+        coded_sha256=original if written.codec == "stored" else written.sha256,
     )
 
 
@@ -174,19 +175,26 @@ def weld_beside(
     return weld(out, stub, [], lambda: replace(describe(), sidecar=sidecar), sign)
 
 
-def _append_table(out: int, stub: Stub, placed: Sequence[Section], footer: Footer) -> None:
-    """Describe the payload and the archive as ELF sections."""
-    headers = list(stub.headers)
+def headers(
+    own: Sequence[SectionHeader], placed: Sequence[Section], footer: Footer
+) -> list[SectionHeader]:
+    """Return the launcher's section headers and those that describe payload and archive."""
+    carried = []
     if placed:
         begin, last = placed[0].offset, placed[-1]
         size = last.offset + last.length - begin
-        headers.append(elf.blob("modelembed", begin, size, layout.SECTION_ALIGNMENT))
-    end = footer.offset + layout.FOOTER_SIZE
+        carried.append(elf.blob("modelembed", begin, size, layout.SECTION_ALIGNMENT))
     begin = footer.manifest_offset
-    headers.append(elf.blob("pydata", begin, end - begin, layout.PKG_ALIGNMENT))
-    data, start = elf.table(headers, end)
+    size = footer.offset + layout.FOOTER_SIZE - begin
+    return [*own, *carried, elf.blob("pydata", begin, size, layout.PKG_ALIGNMENT)]
+
+
+def _append_table(out: int, stub: Stub, placed: Sequence[Section], footer: Footer) -> None:
+    """Describe the payload and the archive as ELF sections."""
+    described = headers(stub.headers, placed, footer)
+    data, start = elf.table(described, footer.offset + layout.FOOTER_SIZE)
     _append(out, data)
-    os.pwrite(out, elf.patched(stub.prefix, start, len(headers) + 1), 0)
+    os.pwrite(out, elf.patched(stub.prefix, start, len(described) + 1), 0)
 
 
 def _pad(out: int, alignment: int) -> int:

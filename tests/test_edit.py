@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import os
 import shutil
+import struct
 import subprocess
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import DEMO, Program
+
+from bundler import rebuild
+from runtime import edit, payload
+from runtime.errors import AppError
+from runtime.format import COOKIE, COOKIE_MAGIC
 
 GOLDEN = Path(__file__).parent / "golden" / "minisign"
 KEY, PUBLIC, FOREIGN = (
@@ -128,6 +139,79 @@ def test_a_signature_alone_is_a_change(modelembed: Program, made: Path) -> None:
     assert (2, True) == (missing.code, "error: no.pub cannot be read" in missing.err)
 
 
+@pytest.mark.parametrize("golden", sorted(GOLDEN.parent.glob("bundle-v1-*.bin")))
+def test_older_bundles_stay_whole(
+    modelembed: Program, stub: Path, tmp_path: Path, golden: Path
+) -> None:
+    made = Path(shutil.copy(golden, tmp_path / "made"))
+    for command in (
+        ("edit", str(made), "--name", "B"),
+        ("upgrade", str(made), "--stub", str(stub)),
+    ):
+        done = modelembed(*command)
+        assert 0 == done.code, done.err
+        assert "intact\n" == modelembed("verify", str(made)).out
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o644])
+def test_edit_keeps_what_others_may_do(
+    modelembed: Program, stub: Path, tmp_path: Path, mode: int
+) -> None:
+    made, copy = tmp_path / "made", tmp_path / "copy"
+    shutil.copy(GOLDEN.parent / "bundle-v1-stored.bin", made)
+    made.chmod(mode)
+    marked = True
+    try:
+        os.setxattr(made, "user.origin", b"here")
+    except OSError:
+        marked = False
+    for command in (
+        ("edit", str(made), "--name", "B", "-o", str(copy)),
+        ("edit", str(made), "--name", "B"),
+        ("upgrade", str(made), "--stub", str(stub)),
+    ):
+        assert 0 == modelembed(*command).code
+    assert [mode, mode] == [path.stat().st_mode & 0o7777 for path in (made, copy)]
+    assert not marked or b"here" == os.getxattr(made, "user.origin")
+
+
+def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
+    made = Path(shutil.copy(GOLDEN.parent / "bundle-v1-stored.bin", tmp_path / "made"))
+
+    def rename(name: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        bundle = payload.load(made)
+        try:
+            edit.apply(
+                bundle, made, edit.Change(name=name), tool="test",
+                sign=lambda _: str(meanwhile() or ""),
+            )  # fmt: skip
+        finally:
+            bundle.close()
+
+    def refused() -> None:
+        with pytest.raises(AppError, match="is being changed by another edit"):
+            rename("second")
+
+    rename("first", refused)
+    assert "first" == json.loads(payload.load(made).encoded_manifest)["name"]
+
+    def replaced() -> None:
+        shutil.copy(made, tmp_path / "other")
+        (tmp_path / "other").rename(made)
+
+    with pytest.raises(AppError, match="was changed meanwhile"):
+        rename("third", replaced)
+    with pytest.raises(AppError, match="was changed meanwhile"):
+        rename("third", lambda: os.utime(made, (1, 1)))
+    late = payload.load(made)
+    rename("fourth")
+    with pytest.raises(AppError, match="was changed meanwhile"):
+        edit.apply(late, made, edit.Change(name="fifth"), tool="test")
+    late.close()
+    assert "fourth" == json.loads(payload.load(made).encoded_manifest)["name"]
+    assert {"made"} == set(os.listdir(tmp_path))
+
+
 def test_upgrade_puts_the_same_model_under_another_runtime(
     modelembed: Program, made: Path, stub: Path
 ) -> None:
@@ -156,6 +240,45 @@ def test_rebuild_check(modelembed: Program, forms: dict[str, Path], made: Path) 
     done = modelembed("rebuild-check", str(made), str(DEMO))
     assert done.code == 1
     assert "part 'model': differs" in done.err
+
+
+def test_rebuild_check_of_another_model(
+    modelembed: Program, forms: dict[str, Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.gguf"
+    data = bytearray(DEMO.read_bytes())
+    data[-1] ^= 1
+    for content in (data, data + bytes(32)):
+        other.write_bytes(content)
+        done = modelembed("rebuild-check", str(forms["stored"]), str(other))
+        assert (2, "") == (done.code, done.out)
+        assert f"{other} is not the model that was bundled" in done.err
+        assert hashlib.sha256(DEMO.read_bytes()).hexdigest() in done.err
+        assert "runtime" not in done.err
+
+
+def test_rebuild_check_where_nothing_may_be_written(forms: dict[str, Path], stub: Path) -> None:
+    bundle, runtime = payload.load(forms["stored"]), payload.load(stub)
+    try:
+        assert [] == rebuild.check(replace(bundle, path="/proc/stored"), runtime, None)
+    finally:
+        bundle.close()
+        runtime.close()
+
+
+def test_rebuild_check_of_two_files(modelembed: Program, tmp_path: Path) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", "--sign", str(KEY), *QUICK)
+
+    for model in ((), (str(DEMO),)):
+        done = modelembed("rebuild-check", str(target), *model)
+        assert (0, "the same bytes\n") == (done.code, done.out), done.err
+    with open(beside, "r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    done = modelembed("rebuild-check", str(target), str(DEMO))
+    assert 1 == done.code
+    assert "chat.payload, part 'model': differs 1,000 bytes" in done.err
 
 
 def test_signatures(modelembed: Program, tmp_path: Path) -> None:
@@ -200,6 +323,54 @@ def test_a_signature_covers_the_runtime(modelembed: Program, tmp_path: Path) -> 
     assert "archive" in done.err and "damaged" in done.err
 
 
+def with_another_program(data: bytes) -> bytes:
+    """Return a made file with a script behind it that the launcher runs instead of ours."""
+    end = data.rindex(COOKIE_MAGIC)
+    _, length, toc, toc_length, python, library = COOKIE.unpack_from(data, end)
+    start = end + COOKIE.size - length
+    entry = struct.Struct("!IIIIBc")
+    code = marshal.dumps(compile("import os; os.write(1, b'foreign\\n'); os._exit(0)", "x", "exec"))
+    script, place = zlib.compress(code), start + toc
+    table, taken = b"", False
+    while place < start + toc + toc_length:
+        size, *fields = entry.unpack_from(data, place)
+        name = data[place + entry.size : place + size]
+        if fields[4] == b"s" and not taken:
+            taken, fields = True, [len(data) - start, len(script), len(code), 1, b"s"]
+        table += entry.pack(size, *fields) + name
+        place += size
+    where = len(data) + len(script) - start
+    total = where + len(table) + COOKIE.size
+    cookie = COOKIE.pack(COOKIE_MAGIC, total, where, len(table), python, library)
+    return data + script + table + cookie
+
+
+def test_a_signed_file_has_nothing_else_in_it(modelembed: Program, tmp_path: Path) -> None:
+    target = tmp_path / "chat"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sign", str(KEY), *QUICK)
+    data = target.read_bytes()
+    forged = tmp_path / "forged"
+    forged.write_bytes(with_another_program(data))
+    forged.chmod(0o755)
+    # It does run, which nothing of ours can prevent: a stranger's file is checked from outside.
+    assert "foreign\n" == Program(forged)("hello").out
+
+    for options in ((), ("--key", str(PUBLIC))):
+        done = modelembed("verify", str(forged), *options)
+        assert (1, "") == (done.code, done.out)
+        assert "another program in it" in done.err
+        assert "do not run it" in done.err
+
+    section = json.loads(modelembed("inspect", str(target), "--json").out)["sections"][0]
+    gap, table = section["offset"] - 1, len(data) - 10
+    for place in (gap, table):
+        damaged = bytearray(data)
+        damaged[place] ^= 4
+        target.write_bytes(damaged)
+        done = modelembed("verify", str(target), "--key", str(PUBLIC))
+        assert (1, "") == (done.code, done.out)
+
+
 def test_sidecar(modelembed: Program, tmp_path: Path) -> None:
     target, beside = tmp_path / "chat", tmp_path / "chat.payload"
     done = modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
@@ -231,6 +402,73 @@ def test_sidecar(modelembed: Program, tmp_path: Path) -> None:
     assert missing.code == 1
     assert "is missing" in missing.err
     assert "Traceback" not in missing.err
+
+
+def test_only_the_program_of_two_files_is_changed(
+    modelembed: Program, stub: Path, tmp_path: Path
+) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+    before = beside.read_bytes()
+    for command in (("edit", "--name", "X"), ("upgrade", "--stub", str(stub))):
+        name, *rest = command
+        done = modelembed(name, str(beside), *rest)
+        assert (2, before) == (done.code, beside.read_bytes())
+        assert "holds the parts of a program, and is none itself" in done.err
+
+    here, folder = tmp_path / "other", tmp_path / "elsewhere"
+    folder.mkdir()
+    done = modelembed("edit", str(target), "--name", "X", "-o", str(here))
+    assert (0, False) == (done.code, "warning" in done.err)  # it finds chat.payload
+    assert "intact\n" == modelembed("verify", str(here)).out
+    there = folder / "chat"
+    done = modelembed("edit", str(target), "--name", "X", "-o", str(there))
+    assert 0 == done.code
+    (hint,) = [line for line in done.err.splitlines() if "does not run yet" in line]
+    subprocess.run(hint.rpartition("; ")[2], shell=True, check=True)
+    assert Program(there).ask("What is the capital of France?") == "The capital of France is Paris."
+
+
+def test_what_only_has_the_name_of_the_parts_is_passed_over(
+    modelembed: Program, tmp_path: Path
+) -> None:
+    target, beside = tmp_path / "chat", tmp_path / "chat.payload"
+    modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+    talk = target.rename(tmp_path / "talk")
+    foreign = tmp_path / "talk.payload"
+    foreign.write_bytes(b"of something else")
+    assert "intact\n" == modelembed("verify", str(talk)).out
+    foreign.unlink()
+    os.mkfifo(foreign)
+    assert "intact\n" == modelembed("verify", str(talk)).out
+    foreign.unlink()
+    foreign.mkdir()
+    assert "intact\n" == modelembed("verify", str(talk)).out
+    beside.unlink()
+    done = Program(talk)("hello")
+    assert 1 == done.code
+    assert "talk.payload, which should hold the model of" in done.err
+    assert "Is a directory" in done.err
+
+
+def test_parts_that_may_not_be_read(modelembed: Program) -> None:
+    # In a folder that everybody may look into: root may read everything, so somebody else tries.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        target, beside = folder / "chat", folder / "chat.payload"
+        modelembed("bundle", str(DEMO), "-o", str(target), "--sidecar", *QUICK)
+        root = os.getuid() == 0
+        beside.chmod(0o600 if root else 0)
+        done = subprocess.run(
+            [target, "hello"], user=65534 if root else None, capture_output=True, text=True,
+            check=False, env={**os.environ, "HOME": "/nonexistent"},
+        )  # fmt: skip
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "cannot be read: Permission denied" in done.stderr
+    assert f"chmod a+r {beside}" in done.stderr
+    assert "download" not in done.stderr
 
 
 def test_a_model_kept_unpacked(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import elf, payload
+from runtime import casing, elf, payload
 from runtime.elf import EHDR, SHDR, SectionHeader
 from runtime.errors import FormatError
 from runtime.format import Manifest, Section, sha256
@@ -158,6 +158,7 @@ def test_other_tools_keep_everything(welded: Path, tmp_path: Path, tool: str) ->
     subprocess.run([tool, welded, *(["-o"] if tool == "strip" else []), target], check=True)
 
     assert MODEL == model_of(target)
+    casing.verify(payload.load(target))
     before, after = payload.load(welded), payload.load(target)
     assert (before.footer, before.manifest) == (after.footer, after.manifest)
     before.close()

@@ -56,7 +56,7 @@ LAYERS = (
     {"chunks"},
     {"screen", "options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "restore", "adapters", "weld"},
-    {"cfile", "composition", "beginning"},
+    {"casing", "cfile", "composition", "beginning"},
     {"about"},
     {"model", "parts"},
     {"cache", "edit"},
@@ -100,8 +100,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "check": {"errors", "units"},
     "cli": {
-        "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
-        "template_name", "tools", "usage",
+        "runtime", "adapters", "errors", "format", "options", "output", "payload", "source",
+        "template_name", "terminal", "tools", "usage",
     },
     "compress": {
         "parts",

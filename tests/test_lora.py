@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import gguf
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import DEMO, Program
 from test_terminal import Terminal
+
+from runtime import payload
 
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 RANK = 4
@@ -146,3 +149,100 @@ def test_adapters_for_other_models(modelembed: Program, adapted: Path, tmp_path:
     done = Program(adapted)(QUESTION, "--lora", str(wide))
     assert done.code == 1
     assert "the engine cannot use the adapter" in done.err
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory, modelembed: Program, noise: Path) -> Path:
+    target = tmp_path_factory.mktemp("weak") / "chat"
+    done = modelembed(
+        "bundle", str(DEMO), "-o", str(target), "--lora", f"{noise}=0.5", "--no-check",
+        "--compress", "none", "--set", "temp=0", "--set", "n_predict=20",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return target
+
+
+def lora_of(path: Path) -> object:
+    return payload.load(path).manifest.defaults.get("lora")
+
+
+def test_a_default_goes_with_its_adapter(modelembed: Program, weak: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    assert "noise=0.5" == lora_of(weak)
+    assert modelembed("edit", str(weak), "--remove", "noise", "-o", str(plain)).code == 0
+
+    assert lora_of(plain) is None
+    assert Program(plain).ask(QUESTION) == ANSWER
+
+
+def test_an_added_adapter_is_used(
+    modelembed: Program, weak: Path, noise: Path, tmp_path: Path
+) -> None:
+    second = shutil.copy(noise, tmp_path / "second.gguf")
+    made = tmp_path / "made"
+    done = modelembed("edit", str(weak), "--lora", str(second), "-o", str(made))
+    assert done.code == 0, done.err
+    assert "noise=0.5,second=1" == lora_of(made)
+    assert Program(made).ask(QUESTION) != Program(weak).ask(QUESTION)
+
+    assert modelembed("edit", str(made), "--remove", "second").code == 0
+    assert "noise=0.5" == lora_of(made)
+    assert modelembed("edit", str(made), "--lora", f"{second}=0").code == 0
+    assert "noise=0.5,second=0" == lora_of(made)
+    assert Program(made).ask(QUESTION) == Program(weak).ask(QUESTION)
+    assert modelembed("edit", str(made), "--set", "lora=none").code == 0
+    assert modelembed("edit", str(made), "--remove", "noise").code == 0
+    assert "none" == lora_of(made)  # what was not to be used is not used now
+    assert modelembed("edit", str(made), "--unset", "lora").code == 0
+    assert modelembed("edit", str(made), "--lora", f"{noise}=.25").code == 0
+    assert "second=1,noise=0.25" == lora_of(made)
+    assert modelembed("edit", str(made), "--remove", "noise").code == 0
+    assert lora_of(made) is None
+
+
+@pytest.mark.parametrize("scale", ["abc", "nan", "", "1e400", "0,5"])
+def test_a_strength_that_is_none_is_refused_at_once(
+    modelembed: Program, weak: Path, noise: Path, tmp_path: Path, scale: str
+) -> None:
+    target = tmp_path / "chat"
+    before = weak.stat()
+    for command in (("bundle", str(DEMO), "-o", str(target), "--no-check"), ("edit", str(weak))):
+        done = modelembed(*command, "--lora", f"{noise}={scale}")
+        assert 2 == done.code
+        assert f"'{scale}' is no number" in done.err
+        assert "pirate.gguf=0.5" in done.err
+    assert not target.exists()
+    assert before.st_ino == weak.stat().st_ino
+
+
+@pytest.mark.parametrize("value", ["nonexist", "noise", "second=0.5"])
+def test_a_default_that_asks_for_no_part_is_refused_at_once(
+    modelembed: Program, weak: Path, tmp_path: Path, value: str
+) -> None:
+    target = tmp_path / "chat"
+    done = modelembed(
+        "bundle", str(DEMO), "-o", str(target), "--no-check", "--set", f"lora={value}"
+    )
+    assert (2, False) == (done.code, target.exists())
+    assert "which is no adapter in this file" in done.err
+    done = modelembed("edit", str(weak), "--set", f"lora={value}", "-o", str(target))
+    assert (0 if value == "noise" else 2) == done.code
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb.gguf", ".gguf", "..gguf", "...gguf", "a,b.gguf", "none.gguf", " a.gguf",
+             "manifest.gguf", "\udcff.gguf"],
+)  # fmt: skip
+def test_adapters_that_nobody_could_name(
+    modelembed: Program, weak: Path, noise: Path, tmp_path: Path, name: str
+) -> None:
+    named = shutil.copy(noise, tmp_path / name)
+    for command in (
+        ("bundle", str(DEMO), "-o", str(tmp_path / "chat"), "--no-check"),
+        ("edit", str(weak), "-o", str(tmp_path / "chat")),
+    ):
+        done = modelembed(*command, "--lora", str(named))
+        assert 2 == done.code
+        assert "error: an adapter cannot be called" in done.err
+        assert "hint: it is known by the name of its file" in done.err
+    assert not (tmp_path / "chat").exists()
