@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
 from runtime import __version__, beginning
-from runtime.about import plain
-from runtime.errors import UsageError
+from runtime.errors import UsageError, plain
 from runtime.format import Manifest, Section
 from runtime.output import publish
 from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from runtime import about, payload, tools
-from runtime.errors import AppError, UsageError
+from runtime.errors import AppError, UsageError, plain
 from runtime.flags import (
     model_options,
     normalised,
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
         if "-v" in arguments or "--verbose" in arguments:
             raise
         print(
-            f"error: something unexpected happened: {type(exc).__name__}: {exc}\n\n"
+            f"error: something unexpected happened: {type(exc).__name__}: {plain(str(exc))}\n\n"
             "hint: this is a bug; the same command with -v shows where, please report that",
             file=sys.stderr,
         )

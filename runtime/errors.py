@@ -15,15 +15,21 @@ AppError                 anything we can explain; exit code 1
 from __future__ import annotations
 
 
+def plain(text: str) -> str:
+    """Return a stranger's text without what would steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 class AppError(Exception):
     """A failure explained: what was found, what was expected, and what to do next."""
 
     exit_code = 1
 
     def __init__(self, problem: str, *, hint: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.hint = hint
+        """Say what is wrong, and what to do; both often quote what a stranger has written."""
+        self.problem = plain(problem)
+        self.hint = plain(hint)
+        super().__init__(self.problem)
 
     def render(self) -> str:
         """Return the text for stderr: the problem, then the next step."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import __version__, about, payload
-from runtime.errors import UsageError
+from runtime.errors import UsageError, plain
 from runtime.payload import Bundle
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
         tool=f"modelembed {__version__}",
         sign=means.sign,
         prewarm=means.prewarm,
-        say=lambda text: click.echo(f"note: {text}", err=True),
+        say=lambda text: click.echo(f"note: {plain(text)}", err=True),
     )
     if bundle.signature and means.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)
