@@ -11,8 +11,7 @@ from pathlib import Path
 from queue import Queue
 
 from runtime import elf, payload
-from runtime.about import plain
-from runtime.errors import PayloadError, UsageError
+from runtime.errors import PayloadError, UsageError, plain
 from runtime.format import Section
 from runtime.payload import Bundle
 from runtime.progress import progress
@@ -99,14 +98,11 @@ def _signer(bundle: Bundle, key: str | None) -> str:
 def _verify_runtime(bundle: Bundle) -> None:
     """Compare launcher and archive with their hashes, where the manifest has them."""
     footer = bundle.footer
-    launcher = os.pread(bundle.program, footer.prefix_length, 0)
-    ranges = (
-        elf.neutral(launcher),
-        os.pread(bundle.program, footer.pkg_length, footer.pkg_offset),
-    )
-    for name, data in zip(RUNTIME_HASHES, ranges, strict=True):
+    launcher = elf.neutral(os.pread(bundle.program, footer.prefix_length, 0))
+    archive = payload.chunks(bundle.program, footer.pkg_offset, footer.pkg_length)
+    for name, data in zip(RUNTIME_HASHES, ([launcher], archive), strict=True):
         expected = bundle.manifest.stub.get(name)
-        if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+        if expected is not None and hash_of(data, 0) != expected:
             raise PayloadError(
                 f"the {name.partition('_')[0]} of {bundle.path} is damaged",
                 hint="copy or download the file again",
@@ -136,13 +132,15 @@ def hash_of(
 
 
 class Hasher:
-    """A SHA-256 that is computed by a thread of its own, a few pieces behind."""
+    """A SHA-256 that is computed by a thread of its own, a few megabytes behind."""
 
+    STEP = 1 << 20
     BEHIND = 16
+    """Steps; pieces are cut into them, so that large ones do not pile up."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._queue: Queue[bytes | None] = Queue(self.BEHIND)
+        self._queue: Queue[memoryview | None] = Queue(self.BEHIND)
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> Hasher:
@@ -155,7 +153,9 @@ class Hasher:
 
     def update(self, data: bytes) -> None:
         """Add `data`, which must not change afterwards."""
-        self._queue.put(data)
+        view = memoryview(data)
+        for begin in range(0, len(view), self.STEP):
+            self._queue.put(view[begin : begin + self.STEP])
 
     def hexdigest(self) -> str:
         """Return the hash of everything, once the block is left."""
