@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -82,6 +83,40 @@ def interrupt_once() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
+
+
+class _Held:
+    """Whether a Ctrl-C waits until native code has returned."""
+
+    waits = False
+
+
+def interrupted() -> bool:
+    """Tell whether a Ctrl-C waits; what native code calls should make it come to an end then."""
+    return _Held.waits
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while native code runs that calls Python, and deliver it afterwards.
+
+    An exception cannot pass through native code: raised in what it calls, it would be lost.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        _Held.waits = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if _Held.waits:
+            _Held.waits = False
+            signal.raise_signal(signal.SIGINT)
 
 
 def end_line() -> None:
