@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import gguf, payload, restore, strangers
+from runtime import disk, gguf, payload, restore, strangers
 from runtime.cfile import File
 from runtime.errors import GGUFError, ModelError
 from runtime.llama import api, load_model, log
@@ -70,7 +70,7 @@ def embedded(bundle: Bundle) -> Source:
 def open_source(path: Path) -> Source:
     """Return the model in the file `path`: a GGUF, or another bundle's."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = disk.open_file(path)
     except OSError as exc:
         raise ModelError(
             f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"

@@ -116,7 +116,7 @@ ALLOWED: dict[str, set[str]] = {
         "source", "weld",
     },
     "signing": {"errors", "minisign"},
-    "splits": {"errors", "gguf", "source"},
+    "splits": {"disk", "errors", "gguf", "source"},
     "stub": {
         "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload", "unpacked",
         "weights", "weld",

@@ -10,8 +10,9 @@ import bundles
 import pytest
 
 from runtime import payload
-from runtime.errors import FormatError, PayloadError
+from runtime.errors import FormatError, ModelError, PayloadError
 from runtime.format import FOOTER_SIZE, MAGIC
+from runtime.model import open_source
 from runtime.payload import CHUNK, TAIL
 
 MODEL = b"GGUF and much more" * 100
@@ -180,6 +181,15 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
 
     assert b"precious" == (tmp_path / "target").read_bytes()
     assert ["link", "target"] == sorted(os.listdir(tmp_path))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(PayloadError, match="it is no file"):
+            payload.load(path)
+        with pytest.raises(ModelError, match="it is no file"):
+            open_source(path)
 
 
 def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
