@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -31,13 +32,14 @@ _COUNT = itertools.count()
 
 
 @contextlib.contextmanager
-def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
+def publish(target: Path, *, force: bool, mode: int = 0o755, hint: str = FORCE) -> Iterator[int]:
     """Give a file descriptor to write to; `target` appears, complete, at the end.
 
     Where the file system can, the file has no name until then, so that even SIGKILL leaves
-    nothing behind. An existing `target` is replaced only with `force`, and in one step.
+    nothing behind. An existing `target` is replaced only with `force`, and in one step; `hint`
+    says what to do about one that is in the way.
     """
-    require_new(target, force)
+    require_new(target, force, hint)
     folder = target.absolute().parent
     temporary: Path | None = folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
     try:
@@ -51,7 +53,7 @@ def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
     except OSError as exc:
         raise _explained(exc, target) from exc
     try:
-        with _terminable():
+        with terminable():
             yield fd
             os.fchmod(fd, mode)
             os.fsync(fd)
@@ -61,7 +63,7 @@ def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
                 with contextlib.suppress(FileNotFoundError):
                     temporary.unlink()
                 _name(fd, temporary)
-            _move(temporary, target, force)
+            _move(temporary, target, force, hint)
             temporary = None
             _sync_folder(folder)
     except OSError as exc:
@@ -82,7 +84,7 @@ def _name(fd: int, path: Path) -> None:
         os.close(root)
 
 
-def _move(temporary: Path, target: Path, force: bool) -> None:
+def _move(temporary: Path, target: Path, force: bool, hint: str) -> None:
     if force:
         temporary.replace(target)
         return
@@ -90,9 +92,9 @@ def _move(temporary: Path, target: Path, force: bool) -> None:
         os.link(temporary, target)  # fails if somebody made it meanwhile
     except FileExistsError:
         temporary.unlink()
-        raise UsageError(f"{target} exists already", hint=FORCE) from None
+        raise UsageError(f"{target} exists already", hint=hint) from None
     except PermissionError:  # FAT knows no links
-        require_new(target, force)
+        require_new(target, force, hint)
         temporary.replace(target)
         return
     temporary.unlink()
@@ -109,8 +111,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP clean up like Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

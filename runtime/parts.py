@@ -13,6 +13,7 @@ from queue import Queue
 from runtime import elf, payload
 from runtime.errors import PayloadError, UsageError, plain
 from runtime.format import Section
+from runtime.output import require_new
 from runtime.payload import Bundle
 from runtime.progress import progress
 from runtime.restore import pieces
@@ -180,10 +181,12 @@ def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
 
 def _extract_manifest(bundle: Bundle, target: Path) -> str:
     """Write the manifest's very bytes, and beside them its signature as minisign wants it."""
+    beside = Path(f"{target}.minisig")
+    for path in (target, beside):  # also without a signature: an old one there would mislead
+        require_new(path, force=False, hint=payload.ELSEWHERE)
     payload.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
     if not (signature := bundle.signature):
         return f"{target}: not signed"
-    beside = Path(f"{target}.minisig")
     payload.write_new(beside, [signature], len(signature))
     return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
 

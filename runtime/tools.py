@@ -208,7 +208,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
 
     target = output or Path(bundle.path).resolve()
     if output:
-        require_new(output, force=False, hint="choose another name with -o, or move it away")
+        require_new(output, force=False, hint=payload.ELSEWHERE)
     edit.apply(
         bundle,
         target,

@@ -82,7 +82,7 @@ def test_the_model_comes_back_bit_for_bit(
     assert DEMO.read_bytes() == (tmp_path / "b.gguf").read_bytes()
 
     again = program("extract", "-o", str(tmp_path / "a.gguf"))
-    assert again.code == 1
+    assert again.code == 2
     assert "exists already" in again.err
 
 
