@@ -4,6 +4,7 @@ AppError                 anything we can explain; exit code 1
 ├── UsageError           the command line or a configuration file is wrong; exit code 2
 ├── FormatError          a bundle's footer or manifest is damaged or from another version
 ├── PayloadError         a section is damaged, missing, or cannot be restored
+├── CacheError           a restored model cannot be kept on disk
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
 ├── PortError            the port to serve at is taken, or not to be had
@@ -49,6 +50,10 @@ class FormatError(AppError):
 
 class PayloadError(AppError):
     """A section of a bundle is damaged or missing, or cannot be restored here."""
+
+
+class CacheError(AppError):
+    """A restored model cannot be kept on disk; it can still be restored in memory."""
 
 
 class GGUFError(AppError):

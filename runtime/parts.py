@@ -10,8 +10,8 @@ from itertools import zip_longest
 from pathlib import Path
 from queue import Queue
 
-from runtime import elf, payload
-from runtime.errors import PayloadError, UsageError, plain
+from runtime import cache, elf, payload
+from runtime.errors import CacheError, PayloadError, UsageError, plain
 from runtime.format import Section
 from runtime.output import require_new
 from runtime.payload import Bundle
@@ -28,13 +28,24 @@ def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
     """Check everything: the runtime, and every part coded and restored; yield remarks.
 
     `key` is a public key of minisign, or the name of its file: the manifest, and by its hashes
-    all the rest, must be signed with it. Raise PayloadError at the first damage.
+    all the rest, must be signed with it. A copy that --cache keeps is checked as well. Raise
+    PayloadError at the first damage, CacheError where it is the copy's.
     """
     yield _signer(bundle, key)
     _verify_runtime(bundle)
     for section in bundle.manifest.sections:
         with progress(f"checking {section.name}") as update:
             _verify_section(bundle, section, update)
+    for section in bundle.manifest.sections:
+        if entry := cache.kept(section):
+            with progress("checking the unpacked copy") as update:
+                _verify_copy(entry, update)
+
+
+def _verify_copy(entry: cache.Entry, update: payload.Progress) -> None:
+    """Check what --cache keeps of a section: the program takes it for the original."""
+    if not cache.is_intact(entry, update):
+        raise CacheError(f"the unpacked copy {entry.path} is damaged", hint=cache.CLEAR)
 
 
 def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -148,3 +149,22 @@ def test_program_itself_repels_it(name: str, tmp_path: Path) -> None:
     assert (1, "") == (done.returncode, done.stdout)
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["headers-array-of-gigabytes", "headers-texts-without-end", "footers-archive-of-gigabytes",
+     "seek_tables-frames-empty", "chunk_tables-rows-of-streams"],
+)  # fmt: skip
+def test_started_program_repels_it(name: str, tmp_path: Path, stub: Path) -> None:
+    ALL[name].build(tmp_path / "hostile")
+    done = subprocess.run(
+        [stub, "-m", tmp_path / "hostile", "Hello"],
+        capture_output=True, text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
+    )  # fmt: skip
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("error: ")
+    assert "\n\nhint: " in done.stderr
+    assert not re.search("Traceback|unexpected|memory ran out", done.stderr)

@@ -121,7 +121,7 @@ def run(
         options, threads=options.threads or max(1, cores // options.workers)
     )
     if isinstance(source, Source):
-        source = restored(source, options)
+        source = restored(source, options, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 
