@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
 from runtime import __version__, beginning
-from runtime.about import plain
-from runtime.errors import UsageError
+from runtime.errors import UsageError, plain
 from runtime.format import Manifest, Section
 from runtime.output import publish
 from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress
@@ -112,6 +111,8 @@ def make(
                 with progress(f"compressing {gigabytes(source.size)}") as show:
                     if written := _compressed(model, fd, recipe.threshold, step, say):
                         return written
+            else:
+                say(f"{_storing(source.size)}; what compression would save was not looked at")
             with progress(f"writing {gigabytes(source.size)}") as show:
                 source.copy_to(fd, lambda done: step(done, source.size))
             os.fsync(fd)  # now, while the hash is still being taken
@@ -168,9 +169,9 @@ def _compressed(
 
     pieces = compress.cut(model.header, source.size)
     guess = compress.estimate(source, pieces)
-    stored = f"stored {source.size:,} bytes, starts at once, memory shared"
+    storing = _storing(source.size)
     if guess.saving < least - DOUBT:
-        say(f"storing: {stored}; compression would save about {guess.saving:.1%}, {_hint(least)}")
+        say(f"{storing}; compression would save about {guess.saving:.1%}, {_hint(least)}")
         return None
     start = os.lseek(fd, 0, os.SEEK_CUR)
     written = compress.compress(source, pieces, fd, step)
@@ -178,7 +179,7 @@ def _compressed(
     if saving < max(least, 1e-9):
         os.lseek(fd, start, os.SEEK_SET)
         os.ftruncate(fd, start)
-        say(f"storing: {stored}; compression saves only {saving:.1%}, {_hint(least)}")
+        say(f"{storing}; compression saves only {saving:.1%}, {_hint(least)}")
         return None
     say(
         f"compressing: {written.length:,} bytes instead of {source.size:,} ({saving:.1%} less); "
@@ -186,6 +187,10 @@ def _compressed(
         f"and {gigabytes(source.size)} of memory of its own"
     )
     return written
+
+
+def _storing(size: int) -> str:
+    return f"storing: {size:,} bytes, starts at once, memory shared"
 
 
 def _hint(least: float) -> str:

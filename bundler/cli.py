@@ -18,7 +18,7 @@ from bundler import bundle as bundling
 from bundler import check, config, lint
 from runtime import __version__, payload, template_name, tools, usage
 from runtime import adapters as lora
-from runtime.errors import AppError, UsageError
+from runtime.errors import AppError, UsageError, plain
 from runtime.options import settings
 from runtime.output import require_new
 from runtime.terminal import use_utf8
@@ -49,6 +49,13 @@ def run() -> int:
     except OSError as exc:
         print(_unforeseen(exc).render(), file=sys.stderr)
         return 1
+    except MemoryError:
+        print(
+            "error: the memory ran out\n\nhint: close other programs, or use a machine with more "
+            "memory",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 
@@ -73,8 +80,8 @@ def _unforeseen(exc: OSError) -> AppError:
 
 
 def say(text: str) -> None:
-    """Tell the user what is going on."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the user what is going on; names and the like in it are a stranger's."""
+    print(plain(text), file=sys.stderr, flush=True)
 
 
 @click.group(context_settings={"help_option_names": ("-h", "--help")})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import __version__, beginning, payload
-from runtime.errors import AppError
+from runtime.errors import AppError, plain
 from runtime.format import Section
 from runtime.payload import Bundle
 from runtime.units import amount, gigabytes
@@ -110,11 +110,6 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     rows.append(("made by", document["tool"]))
     width = max(len(key) for key, _ in rows)
     yield from (f"{plain(key):<{width}}  {plain(value)}" for key, value in rows)
-
-
-def plain(text: str) -> str:
-    """Return a stranger's text without what would steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def licenses(bundle: Bundle | None) -> Iterator[str]:

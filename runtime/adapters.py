@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime import gguf
+from runtime import disk, gguf
 from runtime.errors import GGUFError, UsageError
 from runtime.format import Section, is_plain_name
 from runtime.gguf import Header
@@ -135,7 +136,7 @@ def located(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
     path = Path(name)
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
     try:
-        file = open(path, "rb")  # noqa: SIM115
+        file = os.fdopen(disk.open_file(path), "rb")
     except OSError as exc:
         raise UsageError(
             f"there is no adapter '{name}': {exc.strerror}",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KIND, NAME = "state", "beginning"
 ALIGNMENT = 4096  # of the state in the original, so that it can be used where it was restored
-HEAD_MAX = 64 << 20  # a damaged part must not make us read gigabytes as one line
+HEAD_MAX = 16 << 20  # a million tokens take 8; a damaged part must not make us read gigabytes
 HINT = "the file is damaged or incomplete: copy or download it again"
 
 REASONS = {
@@ -65,14 +65,14 @@ def read(bundle: Bundle, section: Section) -> Beginning:
     """Return what a part says about its state; raise PayloadError where it is damaged."""
     from runtime.restore import pieces  # few look inside, all start-ups come by here
 
-    start = b""
+    start, separator = bytearray(), b""
     for piece in pieces(bundle, section):
-        start += bytes(piece)
-        if b"\n" in start or len(start) > HEAD_MAX:
+        line, separator, _ = bytes(piece).partition(b"\n")
+        start += line
+        if separator or len(start) > HEAD_MAX:
             break
-    line, separator, _ = start.partition(b"\n")
     try:
-        found = json.loads(line) if separator else None
+        found = json.loads(start) if separator and len(start) <= HEAD_MAX else None
     except (ValueError, RecursionError):
         found = None
     key, tokens = (found.get("key"), found.get("tokens")) if isinstance(found, dict) else (0, 0)
@@ -83,7 +83,7 @@ def read(bundle: Bundle, section: Section) -> Beginning:
         and all(type(token) is int for token in tokens)
     ):
         raise PayloadError(f"the part '{section.name}' is no state", hint=HINT)
-    return Beginning(key, tokens, len(line) + 1)
+    return Beginning(key, tokens, len(start) + 1)
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:

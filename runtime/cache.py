@@ -1,32 +1,40 @@
 """Keep restored models in the user's cache folder, so that later starts map them at once.
 
 A model is written once, under a lock, checked against its SHA-256 and only then given its name;
-whoever finds the name finds a whole model. When all together exceed their limit, the one not used
-for longest goes first. Deleting one that runs is harmless: its pages stay until it ends.
+whoever finds the name finds a whole model. That it is still the same is not checked at every start,
+which would read all of it, but by `verify` and `cache list --check`.
+
+When all together exceed their limit, the one not used for longest goes first. Deleting one that
+runs is harmless: its pages stay until it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import folders, parts, payload, restore
-from runtime.errors import PayloadError
+from runtime import folders, payload, restore
+from runtime.errors import CacheError, PayloadError
 from runtime.format import Section
+from runtime.output import terminable
 from runtime.payload import Bundle, Progress
+from runtime.units import gigabytes
 
 SUFFIX = ".gguf"
+UNFINISHED = ".part"
 GIGABYTE = 1_000_000_000
+CLEAR = "delete it, it is made again at the next start: the program's command cache clear"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model in the cache."""
+    """A model in the cache, or what a killed run has left of one."""
 
     path: Path
     size: int
@@ -36,7 +44,12 @@ class Entry:
     @property
     def name(self) -> str:
         """Return its SHA-256."""
-        return self.path.name.removesuffix(SUFFIX)
+        return self.path.name.partition(".")[0]
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether all of it is there."""
+        return self.path.suffix == SUFFIX
 
 
 def folder() -> Path:
@@ -46,22 +59,66 @@ def folder() -> Path:
 
 def entries() -> list[Entry]:
     """Return what is kept, the latest used first."""
+    return _listed(SUFFIX)
+
+
+def leftovers() -> list[Entry]:
+    """Return what nobody writes any more, and nobody will finish."""
+    found = []
+    for entry in _listed(UNFINISHED):
+        with (
+            contextlib.suppress(OSError),
+            _locked(folder() / f"{entry.name}.lock", wait=False) as free,
+        ):
+            if free:
+                found.append(entry)
+    return found
+
+
+def _listed(suffix: str) -> list[Entry]:
     found = []
     with contextlib.suppress(OSError):
         for path in folder().iterdir():
             with contextlib.suppress(OSError):
                 status = path.stat()
-                if path.suffix == SUFFIX and stat.S_ISREG(status.st_mode):
+                if path.suffix == suffix and stat.S_ISREG(status.st_mode):
                     found.append(Entry(path, status.st_size, status.st_mtime))
     return sorted(found, key=lambda entry: -entry.used)
 
 
 def clear() -> list[Entry]:
-    """Delete everything that is kept; return what was."""
-    gone = entries()
+    """Delete everything that is kept, and what is left of killed runs; return what was.
+
+    Raise CacheError where it cannot be deleted.
+    """
+    gone = [*entries(), *leftovers()]
     for entry in gone:
-        entry.path.unlink(missing_ok=True)
+        try:
+            entry.path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise CacheError(
+                f"{entry.path} cannot be deleted: {exc.strerror}",
+                hint="give yourself the right to write to its folder",
+            ) from exc
     return gone
+
+
+def kept(section: Section) -> Entry | None:
+    """Return the restored copy of a section, if one is kept."""
+    same = (section.sha256, section.size)
+    return next((entry for entry in entries() if same == (entry.name, entry.size)), None)
+
+
+def is_intact(entry: Entry, progress: Progress = lambda *_: None) -> bool:
+    """Read all of a kept model; tell whether it is what was bundled. Raise CacheError."""
+    try:
+        fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as exc:
+        raise CacheError(f"{entry.path} cannot be read: {exc.strerror}", hint=CLEAR) from exc
+    try:
+        return _hash_of(fd, entry.size, progress) == entry.name
+    finally:
+        os.close(fd)
 
 
 def open_model(
@@ -70,33 +127,34 @@ def open_model(
     """Return a file descriptor of the restored section, restoring it now unless it is kept.
 
     `limit` is in gigabytes, for all models together. Raise PayloadError when the section is
-    damaged, or there is no room to keep it.
+    damaged, and CacheError when it cannot be kept.
     """
     if section.size > limit * GIGABYTE:
-        raise PayloadError(
-            f"the model has {section.size / GIGABYTE:.1f} GB, the cache may hold {limit:g} GB",
-            hint="allow it more with --cache-size",
+        raise CacheError(
+            f"the model has {gigabytes(section.size)}, what is kept may take "
+            f"{gigabytes(limit * GIGABYTE)}",
+            hint="allow more with --cache-size, or pass --no-cache",
         )
     path = folder() / f"{section.sha256}{SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(path.with_suffix(".lock")):
-            if (fd := _kept(path, section.size)) is not None:
+            if (fd := _opened(path, section.size)) is not None:
                 return fd
             _make_room(section.size, limit, path.stem)
             _write(bundle, section, path, threads, progress)
-        fd = _kept(path, section.size)
+        fd = _opened(path, section.size)
     except OSError as exc:
-        raise PayloadError(
+        raise CacheError(
             f"the model cannot be kept in {folder()}: {exc.strerror or exc}",
-            hint="free some space there, or leave out --cache",
+            hint="free some space there, or pass --no-cache",
         ) from exc
     if fd is None:
-        raise PayloadError(f"{path} vanished", hint="start again")
+        raise CacheError(f"{path} vanished", hint="start again")
     return fd
 
 
-def _kept(path: Path, size: int) -> int | None:
+def _opened(path: Path, size: int) -> int | None:
     """Open a kept model and note its use; None when there is none that can be trusted."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -115,19 +173,41 @@ def _kept(path: Path, size: int) -> int | None:
 
 def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress: Progress) -> None:
     table = restore.table_of(bundle, section)  # first: no room is taken for what is damaged
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
+    temporary = path.with_suffix(f".{os.getpid()}{UNFINISHED}")
+    with terminable(), _created(temporary) as fd:
         os.posix_fallocate(fd, 0, section.size)
         restore.fill(bundle, section, fd, threads=threads, progress=progress, table=table)
-        found = parts.hash_of(payload.chunks(fd, 0, section.size), section.size)
-        parts.compare(bundle, section, found, section.sha256)
+        found = _hash_of(fd, section.size)
+        if found != section.sha256:
+            raise PayloadError(
+                f"part '{section.name}' is damaged: its SHA-256 is {found}, "
+                f"expected {section.sha256}",
+                hint="copy or download the file again",
+            )
         os.fchmod(fd, 0o400)
         os.fsync(fd)
         temporary.rename(path)
+
+
+def _hash_of(fd: int, size: int, progress: Progress = lambda *_: None) -> str:
+    digest = hashlib.sha256()
+    done = 0
+    for data in payload.chunks(fd, 0, size):
+        digest.update(data)
+        done += len(data)
+        progress(done, size)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _created(path: Path) -> Iterator[int]:
+    """Give the new file `path`; it is gone afterwards, unless it was renamed."""
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
     finally:
         os.close(fd)
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _make_room(size: int, limit: float, own: str) -> None:
@@ -141,11 +221,8 @@ def _make_room(size: int, limit: float, own: str) -> None:
         oldest = kept.pop()
         oldest.path.unlink(missing_ok=True)
         total -= oldest.size
-    for leftover in folder().glob("*.part"):
-        name = leftover.name.partition(".")[0]
-        with _locked(folder() / f"{name}.lock", wait=False) as free:
-            if free or name == own:  # nobody writes it
-                leftover.unlink(missing_ok=True)
+    for entry in [*leftovers(), *(entry for entry in _listed(UNFINISHED) if entry.name == own)]:
+        entry.path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from runtime.errors import ModelError
 from runtime.format import Section
 from runtime.payload import Bundle, Progress
 from runtime.restore import Decoder, table_of
+from runtime.terminal import interrupted
 from runtime.weights import Buffer
 
 AHEAD = 4
@@ -86,8 +87,8 @@ class DecodingFile:
     """A `FILE*` that reads as the original of a compressed section.
 
     A few chunks ahead of what is read are decoded by other threads meanwhile. What goes wrong
-    inside a read, Ctrl-C included, is raised when the file is closed: exceptions cannot pass
-    through the C code that reads.
+    inside a read is raised when the file is closed: exceptions cannot pass through the C code that
+    reads. A Ctrl-C that is held back meanwhile ends the reading.
     """
 
     mappable = False
@@ -133,7 +134,8 @@ class DecodingFile:
         self._pool.shutdown(cancel_futures=True)
         if self._failure is not None:
             raise self._failure from None
-        self._progress(self._size, self._size)
+        if error is None:
+            self._progress(self._size, self._size)
 
     def _seek(self, cookie: object, offset: ctypes._Pointer[ctypes.c_int64], whence: int) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
@@ -144,7 +146,7 @@ class DecodingFile:
         return 0
 
     def _guarded_read(self, cookie: object, buffer: int, size: int) -> int:
-        if self._failure is None:
+        if self._failure is None and not interrupted():
             try:
                 return self._read(buffer, size)
             except BaseException as exc:  # raised again on closing

@@ -6,6 +6,7 @@ other, then the table (compressed), then the tail that says how long the table i
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ RAW, ZSTD = 0, 1
 
 SIZE_MAX = 64 << 20  # bounds what one damaged entry can make us allocate
 STREAMS_MAX = 16
+STREAMS = [struct.Struct("<" + "BI" * number) for number in range(STREAMS_MAX + 1)]
+ROWS_MAX = 1 << 20
+"""A terabyte in pieces of a megabyte. A row in memory is ten times as large as in the table, and
+streams of zeros take no room on disk."""
 TABLE_MIN = 1 << 20
 TABLE_SHARE = 64
 TABLE_TIMES = 4
@@ -31,7 +36,7 @@ to what is really there, whatever size the manifest claims."""
 HINT = "the file is damaged or incomplete: copy or download it again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Coded:
     """A stream as it lies in the file."""
 
@@ -40,7 +45,7 @@ class Coded:
     length: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of the original: where it belongs, how it is coded, what its hash is."""
 
@@ -63,11 +68,20 @@ class Chunk:
 
 
 def encode(chunks: Sequence[Chunk]) -> bytes:
-    """Return table and tail for `chunks`, which lie one after the other."""
+    """Return table and tail for `chunks`, which lie one after the other.
+
+    Raise PayloadError where there are more than a reader takes.
+    """
     import zlib
 
     import zstandard
 
+    if len(chunks) > ROWS_MAX:
+        raise PayloadError(
+            f"the model is too large to be compressed: it has {len(chunks):,} pieces, at most "
+            f"{ROWS_MAX:,} can be listed",
+            hint="store it: --compress none",
+        )
     rows = []
     for chunk in chunks:
         rows.append(CHUNK.pack(chunk.size, chunk.kind, len(chunk.streams), chunk.xxh3))
@@ -103,6 +117,8 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
         raise PayloadError("the chunk table's checksum does not match", hint=HINT)
     if original > TABLE_MIN + min(size // TABLE_SHARE, TABLE_TIMES * (length - len(data))):
         raise PayloadError(f"the chunk table claims {original} bytes", hint=HINT)
+    if count > min(ROWS_MAX, original // CHUNK.size):
+        raise PayloadError(f"the chunk table claims {count:,} chunks", hint=HINT)
     table = _unpacked(data[: -TAIL.size], original)
     chunks = []
     offset = target = place = 0
@@ -112,15 +128,12 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
             place += CHUNK.size
             if not 0 < begin <= SIZE_MAX or number > STREAMS_MAX:
                 raise PayloadError(f"a chunk claims {begin} bytes in {number} streams", hint=HINT)
-            streams = tuple(
-                Coded(*STREAM.unpack_from(table, place + i * STREAM.size)) for i in range(number)
-            )
-            place += number * STREAM.size
-            chunk = Chunk(offset, target, begin, kind, streams, xxh3)
-            _check(chunk)
-            chunks.append(chunk)
-            offset += chunk.length
-            target += chunk.size
+            listed = STREAMS[number].unpack_from(table, place)
+            place += STREAMS[number].size
+            streams, taken = _streams(kind, begin, listed)
+            chunks.append(Chunk(offset, target, begin, kind, streams, xxh3))
+            offset += taken
+            target += begin
     except struct.error:
         raise PayloadError("the chunk table ends too early", hint=HINT) from None
     if place != len(table) or offset != length - len(data) or target != size:
@@ -132,19 +145,26 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
     return chunks
 
 
-def _check(chunk: Chunk) -> None:
-    """Refuse streams that cannot be those of the chunk."""
+@functools.lru_cache(4096)
+def _streams(kind: int, size: int, listed: Sequence[int]) -> tuple[tuple[Coded, ...], int]:
+    """Return a chunk's streams and their bytes in all; refuse what cannot be its streams.
+
+    Remembered: of a million rows of one size, most say the same.
+    """
     try:
-        expected = streams_of(chunk.kind, chunk.size)
+        expected = streams_of(kind, size)
     except ValueError as exc:
         raise PayloadError(f"the chunk table is damaged: {exc}", hint=HINT) from exc
-    fitting = len(expected) == len(chunk.streams) and all(
+    streams = tuple(map(Coded, listed[::2], listed[1::2]))
+    fitting = len(expected) == len(streams) and all(
         coded.coding == ZSTD or (coded.coding == RAW and coded.length == stream.size)
-        for coded, stream in zip(chunk.streams, expected, strict=True)
+        for coded, stream in zip(streams, expected, strict=True)
     )
+    length = sum(listed[1::2])
     # Coded streams are shorter than what they stand for; a reader may rely on it.
-    if not fitting or chunk.length > chunk.size:
+    if not fitting or length > size:
         raise PayloadError("the chunk table lists streams that do not belong together", hint=HINT)
+    return streams, length
 
 
 def _unpacked(packed: bytes, size: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from runtime import about, payload, tools, usage
-from runtime.errors import AppError, UsageError
+from runtime.errors import AppError, CacheError, UsageError, plain
 from runtime.flags import (
     model_options,
     normalised,
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
         if "-v" in arguments or "--verbose" in arguments:
             raise
         print(
-            f"error: something unexpected happened: {type(exc).__name__}: {exc}\n\n"
+            f"error: something unexpected happened: {type(exc).__name__}: {plain(str(exc))}\n\n"
             "hint: this is a bug; the same command with -v shows where, please report that",
             file=sys.stderr,
         )
@@ -233,30 +233,45 @@ def cache_group() -> None:
 
 
 @cache_group.command(name="list")
-def cache_list() -> None:
+@click.option("--check", is_flag=True, help="read all of them: are they still what was unpacked?")
+def cache_list(check: bool) -> None:
     """Show the models that are kept, the latest used first."""
     import time
 
     from runtime import cache
+    from runtime.progress import progress
     from runtime.units import counted, gigabytes
 
-    kept = cache.entries()
-    for entry in kept:
+    kept, leftovers = cache.entries(), cache.leftovers()
+    damaged = False
+    for entry in [*kept, *leftovers]:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}")
-    total = gigabytes(sum(entry.size for entry in kept))
-    click.echo(f"{total:>10}  in {counted(len(kept), 'model')}" if kept else "nothing is kept")
+        state = "" if entry.finished else "  unfinished, of no use"
+        if check and entry.finished:
+            with progress(f"checking {gigabytes(entry.size)}") as update:
+                intact = cache.is_intact(entry, update)
+            state = "  intact" if intact else "  DAMAGED"
+            damaged |= not intact
+        click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}{state}")
+    total = gigabytes(sum(entry.size for entry in [*kept, *leftovers]))
+    found = [counted(len(kept), "model")] if kept else []
+    found += [counted(len(leftovers), "leftover")] if leftovers else []
+    click.echo(f"{total:>10}  in {' and '.join(found)}" if found else "nothing is kept")
+    if damaged:
+        raise CacheError("a kept model is damaged", hint="delete it: cache clear")
 
 
 @cache_group.command(name="clear")
 def cache_clear() -> None:
-    """Delete the models that are kept."""
+    """Delete the models that are kept, and what killed runs have left."""
     from runtime import cache
     from runtime.units import counted, gigabytes
 
     gone = cache.clear()
     size = gigabytes(sum(entry.size for entry in gone))
-    click.echo(f"deleted {counted(len(gone), 'model')}, {size}")
+    models = sum(entry.finished for entry in gone)
+    rest = f" and {counted(len(gone) - models, 'leftover')}" if models < len(gone) else ""
+    click.echo(f"deleted {counted(models, 'model')}{rest}, {size}")
 
 
 @main.command()

@@ -12,6 +12,7 @@ from runtime.errors import ModelError
 from runtime.llama import api, log
 from runtime.model import Model
 from runtime.options import Options
+from runtime.terminal import interrupts_held
 
 KINDS = {"auto": -1, "mean": 1, "cls": 2, "last": 3}
 """llama.cpp's numbers of the ways to pool; -1 leaves it to the model."""
@@ -69,7 +70,8 @@ class Embedder:
         settings.n_threads = settings.n_threads_batch = self._threads
         settings.no_perf = True
         log.recent.clear()
-        context = api.llama_init_from_model(self._model.handle, settings)
+        with interrupts_held():
+            context = api.llama_init_from_model(self._model.handle, settings)
         if not context:
             raise ModelError(
                 f"the engine cannot set up a context for vectors: {log.last_error()}",

@@ -25,6 +25,7 @@ from runtime.options import Options
 from runtime.slots import Slots
 from runtime.stats import Stats
 from runtime.stream import Stream
+from runtime.terminal import interrupts_held
 
 CHUNK = 64
 """Tokens of each prompt computed in one step while answers run, which wait for them."""
@@ -84,7 +85,8 @@ class Engine:
         settings.n_threads_batch = options.threads_batch or self.threads
         settings.no_perf = True
         log.recent.clear()
-        self._context = api.llama_init_from_model(model.handle, settings)
+        with interrupts_held():
+            self._context = api.llama_init_from_model(model.handle, settings)
         if not self._context:
             raise ModelError(
                 f"the engine cannot set up a context of {context_size} tokens: "
@@ -240,7 +242,8 @@ class Engine:
             self._abort.value = True
         if self._context:
             self._batch.close()
-            api.llama_free(self._context)
+            with interrupts_held():
+                api.llama_free(self._context)
             self._context = None
 
     def _run(self) -> None:

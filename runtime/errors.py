@@ -4,6 +4,7 @@ AppError                 anything we can explain; exit code 1
 ├── UsageError           the command line or a configuration file is wrong; exit code 2
 ├── FormatError          a bundle's footer or manifest is damaged or from another version
 ├── PayloadError         a section is damaged, missing, or cannot be restored
+├── CacheError           a restored model cannot be kept on disk
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
 ├── PortError            the port to serve at is taken, or not to be had
@@ -15,15 +16,21 @@ AppError                 anything we can explain; exit code 1
 from __future__ import annotations
 
 
+def plain(text: str) -> str:
+    """Return a stranger's text without what would steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 class AppError(Exception):
     """A failure explained: what was found, what was expected, and what to do next."""
 
     exit_code = 1
 
     def __init__(self, problem: str, *, hint: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.hint = hint
+        """Say what is wrong, and what to do; both often quote what a stranger has written."""
+        self.problem = plain(problem)
+        self.hint = plain(hint)
+        super().__init__(self.problem)
 
     def render(self) -> str:
         """Return the text for stderr: the problem, then the next step."""
@@ -43,6 +50,10 @@ class FormatError(AppError):
 
 class PayloadError(AppError):
     """A section of a bundle is damaged or missing, or cannot be restored here."""
+
+
+class CacheError(AppError):
+    """A restored model cannot be kept on disk; it can still be restored in memory."""
 
 
 class GGUFError(AppError):

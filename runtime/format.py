@@ -23,7 +23,10 @@ FOOTER_SIZE = FOOTER.size
 SECTION_ALIGNMENT = 2 << 20  # covers every page size and lets reflinks share whole blocks
 PKG_ALIGNMENT = 16
 SIGNATURE_MAX = 16 << 10
-MANIFEST_MAX = 16 << 20  # a damaged length must not make us allocate gigabytes
+# Damaged lengths must not make us allocate gigabytes; real ones are a fraction of these.
+MANIFEST_MAX = 16 << 20
+LAUNCHER_MAX = 64 << 20
+ARCHIVE_MAX = 1 << 30
 
 COOKIE = struct.Struct("!8sIIII64s")
 COOKIE_MAGIC = b"MEI\014\013\012\013\016"
@@ -106,16 +109,14 @@ class Footer:
         """Refuse lengths and offsets that cannot belong together."""
         if flags := self.flags:
             raise FormatError(f"the footer has unknown flags {flags:#x}", hint=REBUILD)
-        if self.manifest_length > MANIFEST_MAX:
-            raise FormatError(
-                f"the manifest claims {self.manifest_length} bytes, at most {MANIFEST_MAX}",
-                hint=REBUILD,
-            )
-        if self.signature_length > SIGNATURE_MAX:
-            raise FormatError(
-                f"the signature claims {self.signature_length} bytes, at most {SIGNATURE_MAX}",
-                hint=REBUILD,
-            )
+        for what, length, most in (
+            ("launcher", self.prefix_length, LAUNCHER_MAX),
+            ("manifest", self.manifest_length, MANIFEST_MAX),
+            ("signature", self.signature_length, SIGNATURE_MAX),
+            ("archive", self.pkg_length, ARCHIVE_MAX),
+        ):
+            if length > most:
+                raise FormatError(f"the {what} claims {length} bytes, at most {most}", hint=REBUILD)
         order = (
             self.prefix_length,
             self.manifest_offset,

@@ -22,6 +22,9 @@ VERSIONS = (2, 3)
 STRING_MAX = 64 << 20  # the longest real ones are chat templates and precompiled charsets
 KEEP_MAX = 1 << 12  # longer arrays (vocabularies) are walked over, not kept
 WORDS_MAX = 1 << 22  # ten times the largest vocabularies; walking over more takes too long
+HEADER_MAX = 128 << 20  # real ones take up to 20 MB; a compressed one can claim any size
+PAIRS_MAX = 1 << 16  # a thousand times what real ones have
+TENSORS_MAX = 1 << 20
 DIMENSIONS_MAX = 4
 DEFAULT_ALIGNMENT = 32
 
@@ -189,9 +192,12 @@ def parse(start: bytes, *, label: str, hyperparameters_only: bool = True) -> Hea
     return scanner.header(hyperparameters_only)
 
 
-def parse_source(read: Callable[[int, int], bytes], size: int, *, label: str) -> Header:
-    """Read the whole header of a GGUF of `size` bytes; `read(offset, length)` gives its bytes."""
-    return _Scanner(lambda count, at: read(at, count), size, label).header(False)
+def parse_source(
+    read: Callable[[int, int], bytes], size: int, *, label: str, hyperparameters_only: bool = False
+) -> Header:
+    """Read the header of a GGUF of `size` bytes; `read(offset, length)` gives its bytes."""
+    scanner = _Scanner(lambda count, at: read(at, count), size, label)
+    return scanner.header(hyperparameters_only)
 
 
 class _Scanner:
@@ -216,7 +222,9 @@ class _Scanner:
         version = self._version()
         tensor_count, pair_count = self._unpack("<QQ")
         remaining = self.size - self.position
-        if tensor_count > remaining // 24 or pair_count > remaining // 12:
+        if tensor_count > min(remaining // 24, TENSORS_MAX) or pair_count > min(
+            remaining // 12, PAIRS_MAX
+        ):
             raise self._unsound(f"it claims {tensor_count} tensors and {pair_count} keys")
         metadata: dict[str, Value] = {}
         spans: dict[str, tuple[int, int]] = {}
@@ -352,6 +360,8 @@ class _Scanner:
                 f"{self.position + length}, the file ends at {self.size}",
                 hint="download or copy it again",
             )
+        if self.position + length > HEADER_MAX:
+            raise self._unsound(f"it takes more than {HEADER_MAX:,} bytes")
         return length
 
     def _take(self, length: int) -> bytes:

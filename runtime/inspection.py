@@ -31,7 +31,7 @@ def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
     parameters = api.llama_model_default_params()
     parameters.vocab_only = True
     with RangeFile(source.fd, source.offset) as file:
-        handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
+        handle = llama.load_model(file.pointer, parameters)
     result: dict[str, Any] = {"error": "", "template": "", "template_error": "", "rendered": ""}
     if not handle:
         result["error"] = llama.log.last_error() or "no reason given"

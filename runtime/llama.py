@@ -7,6 +7,7 @@ which costs a fifth of a second at start and 30 MB in the executable.
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import importlib.machinery
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 from runtime.errors import ModelError
 from runtime.libraries import REINSTALL, package_folder
+from runtime.terminal import interrupted, interrupts_held
 
 
 def _import_api() -> Any:
@@ -56,8 +58,9 @@ class Log:
         if level >= 3:
             self.recent.append(line)
         if self.verbose:
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                sys.stderr.write(line)
+                sys.stderr.flush()
 
     def last_error(self) -> str:
         """Return the most telling of the recent lines, without the function's name."""
@@ -78,7 +81,9 @@ def load_variant(path: Path) -> None:
     load = api._lib.ggml_backend_load
     load.restype = ctypes.c_void_p
     load.argtypes = (ctypes.c_char_p,)
-    if not load(os.fsencode(path)):
+    with interrupts_held():
+        loaded = load(os.fsencode(path))
+    if not loaded:
         raise ModelError(
             f"the CPU library {path.name} cannot be used: "
             f"{log.last_error() or 'the engine refuses it'}",
@@ -86,9 +91,22 @@ def load_variant(path: Path) -> None:
         )
 
 
+def load_model(file: int, parameters: Any) -> Any:
+    """Load the GGUF that a `FILE*` stands at; Ctrl-C ends that at the next tensor.
+
+    Return the engine's handle, null where it refuses.
+    """
+    # Called before every tensor: the engine gives up when it is told False.
+    callback = api.llama_progress_callback(lambda done, _: not interrupted())
+    parameters.progress_callback = callback
+    with interrupts_held():
+        return api.llama_model_load_from_file_ptr(file, parameters)
+
+
 def start() -> None:
     """Initialise the engine; call after the backend is registered."""
-    api.llama_backend_init()
+    with interrupts_held():
+        api.llama_backend_init()
 
 
 def schema_to_grammar(schema: str) -> str:

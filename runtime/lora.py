@@ -11,6 +11,7 @@ from runtime.errors import ModelError
 from runtime.llama import api, log
 from runtime.model import Model
 from runtime.payload import Bundle
+from runtime.terminal import interrupts_held
 
 
 class Lora:
@@ -49,6 +50,7 @@ class Lora:
             with (
                 adapters.located(self._bundle, name) as (fd, offset),
                 RangeFile(fd, offset) as file,
+                interrupts_held(),
             ):
                 log.recent.clear()
                 handle = api.llama_adapter_lora_init_from_file_ptr(self._model.handle, file.pointer)

@@ -7,10 +7,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import gguf, payload, restore, strangers
+from runtime import disk, gguf, payload, restore, strangers
 from runtime.cfile import File
 from runtime.errors import GGUFError, ModelError
-from runtime.llama import api, log
+from runtime.llama import api, load_model, log
 from runtime.options import Options
 from runtime.payload import Bundle
 
@@ -70,7 +70,7 @@ def embedded(bundle: Bundle) -> Source:
 def open_source(path: Path) -> Source:
     """Return the model in the file `path`: a GGUF, or another bundle's."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = disk.open_file(path)
     except OSError as exc:
         raise ModelError(
             f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"
@@ -109,7 +109,7 @@ class Model:
             api.LLAMA_LOAD_MODE_AUTO if options.mmap and file.mappable else api.LLAMA_LOAD_MODE_NONE
         )
         log.recent.clear()
-        self.handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
+        self.handle = load_model(file.pointer, parameters)
         if not self.handle:
             raise ModelError(
                 f"the engine cannot load {source.label}: {log.last_error() or 'no reason given'}",

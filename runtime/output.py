@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -32,20 +33,21 @@ _COUNT = itertools.count()
 
 
 @contextlib.contextmanager
-def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
+def publish(target: Path, *, force: bool, mode: int = 0o755, hint: str = FORCE) -> Iterator[int]:
     """Give a file descriptor to write to; `target` appears, complete, at the end.
 
     Where the file system can, the file has no name until then, so that even SIGKILL leaves
-    nothing behind. An existing `target` is replaced only with `force`, and in one step. Raise
-    AppError when it cannot be written; a failure that names another file is passed on.
+    nothing behind. An existing `target` is replaced only with `force`, and in one step; `hint`
+    says what to do about one that is in the way. Raise AppError when it cannot be written; a
+    failure that names another file is passed on.
     """
-    require_new(target, force)
+    require_new(target, force, hint)
     folder = target.absolute().parent
     temporary = folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
     with _explaining(target):
         fd, named = _create(folder, temporary)
     try:
-        with _terminable():
+        with terminable():
             try:
                 yield fd
             except OSError as exc:
@@ -53,7 +55,7 @@ def publish(target: Path, *, force: bool, mode: int = 0o755) -> Iterator[int]:
                     raise
                 # Without a name it is about an open file, and the one that is written is that.
                 raise _explained(exc, target) from exc
-            with _explaining(target):
+            with _explaining(target, hint):
                 os.fchmod(fd, mode)
                 os.fsync(fd)
                 if not named:
@@ -81,12 +83,15 @@ def _create(folder: Path, temporary: Path) -> tuple[int, bool]:
 
 
 @contextlib.contextmanager
-def _explaining(target: Path) -> Iterator[None]:
-    """Turn what the system says against writing `target` into an AppError."""
+def _explaining(target: Path, hint: str = FORCE) -> Iterator[None]:
+    """Turn what the system says against writing `target` into an AppError.
+
+    `hint` says what to do about a file that is in the way.
+    """
     try:
         yield
     except FileExistsError as exc:
-        raise UsageError(f"{target} exists already", hint=FORCE) from exc
+        raise UsageError(f"{target} exists already", hint=hint) from exc
     except OSError as exc:
         raise _explained(exc, target) from exc
 
@@ -127,8 +132,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP clean up like Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

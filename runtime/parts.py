@@ -9,10 +9,10 @@ from itertools import zip_longest
 from pathlib import Path
 from queue import Queue
 
-from runtime import casing, payload
-from runtime.about import plain
-from runtime.errors import PayloadError, UsageError
+from runtime import cache, casing, payload
+from runtime.errors import CacheError, PayloadError, UsageError, plain
 from runtime.format import Section
+from runtime.output import require_new
 from runtime.payload import Bundle
 from runtime.progress import progress
 from runtime.restore import pieces
@@ -26,20 +26,31 @@ def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
     """Check everything: what surrounds the parts, and every part coded and restored; yield remarks.
 
     `key` is a public key of minisign, or the name of its file: the manifest, and by its hashes
-    all the rest, must be signed with it. Raise PayloadError at the first damage.
+    all the rest, must be signed with it. A copy that --cache keeps is checked as well. Raise
+    PayloadError at the first damage, CacheError where it is the copy's.
     """
     yield _signer(bundle, key)
     casing.verify(bundle)
     for section in bundle.manifest.sections:
         with progress(f"checking {section.name}") as update:
             _verify_section(bundle, section, update)
+    for section in bundle.manifest.sections:
+        if entry := cache.kept(section):
+            with progress("checking the unpacked copy") as update:
+                _verify_copy(entry, update)
+
+
+def _verify_copy(entry: cache.Entry, update: payload.Progress) -> None:
+    """Check what --cache keeps of a section: the program takes it for the original."""
+    if not cache.is_intact(entry, update):
+        raise CacheError(f"the unpacked copy {entry.path} is damaged", hint=cache.CLEAR)
 
 
 def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) -> None:
     """Compare the original with its hash, and what lies in the file with its own."""
     if section.codec == "stored" or not section.coded_sha256:
         found = hash_of(original(bundle, section), section.size, update)
-        compare(bundle, section, found, section.sha256)
+        _compare(bundle, section, found, section.sha256)
         return
     # Side by side, as the two have about the same length: hashing is what takes the time.
     coded = payload.chunks(bundle.fd, section.offset, section.length)
@@ -56,10 +67,10 @@ def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) 
             failure = exc
             for part in coded:
                 of_coded.update(part)
-    compare(bundle, section, of_coded.hexdigest(), section.coded_sha256)
+    _compare(bundle, section, of_coded.hexdigest(), section.coded_sha256)
     if failure:
         raise failure
-    compare(bundle, section, of_original.hexdigest(), section.sha256)
+    _compare(bundle, section, of_original.hexdigest(), section.sha256)
 
 
 def _signer(bundle: Bundle, key: str | None) -> str:
@@ -94,8 +105,7 @@ def _signer(bundle: Bundle, key: str | None) -> str:
     return f"signed with key {signature.name}: {comment}"
 
 
-def compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:
-    """Raise PayloadError where the SHA-256 `found` of a part is not the one `expected`."""
+def _compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:
     if found != expected:
         raise PayloadError(
             f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
@@ -118,13 +128,15 @@ def hash_of(
 
 
 class Hasher:
-    """A SHA-256 that is computed by a thread of its own, a few pieces behind."""
+    """A SHA-256 that is computed by a thread of its own, a few megabytes behind."""
 
+    STEP = 1 << 20
     BEHIND = 16
+    """Steps; pieces are cut into them, so that large ones do not pile up."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._queue: Queue[bytes | None] = Queue(self.BEHIND)
+        self._queue: Queue[memoryview | None] = Queue(self.BEHIND)
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> Hasher:
@@ -137,7 +149,9 @@ class Hasher:
 
     def update(self, data: bytes) -> None:
         """Add `data`, which must not change afterwards."""
-        self._queue.put(data)
+        view = memoryview(data)
+        for begin in range(0, len(view), self.STEP):
+            self._queue.put(view[begin : begin + self.STEP])
 
     def hexdigest(self) -> str:
         """Return the hash of everything, once the block is left."""
@@ -162,10 +176,12 @@ def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
 
 def _extract_manifest(bundle: Bundle, target: Path) -> str:
     """Write the manifest's very bytes, and beside them its signature as minisign wants it."""
+    beside = Path(f"{target}.minisig")
+    for path in (target, beside):  # also without a signature: an old one there would mislead
+        require_new(path, force=False, hint=payload.ELSEWHERE)
     payload.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
     if not (signature := bundle.signature):
         return f"{target}: not signed"
-    beside = Path(f"{target}.minisig")
     payload.write_new(beside, [signature], len(signature))
     return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
 
@@ -184,7 +200,7 @@ def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
     for piece in original(bundle, section):
         digest.update(piece)
         yield piece
-    compare(bundle, section, digest.hexdigest(), section.sha256)
+    _compare(bundle, section, digest.hexdigest(), section.sha256)
 
 
 def _file_name(bundle: Bundle, section: Section) -> str:

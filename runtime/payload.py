@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtime import elf
+from runtime import disk, elf
 from runtime import format as layout
 from runtime.errors import AppError, FormatError, PayloadError
 from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
+from runtime.output import publish
 from runtime.units import gigabytes, part_of
 
 TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
 CHUNK = 1 << 20
 SIDECAR_SUFFIX = ".payload"
+ELSEWHERE = "choose another name with -o, or move it away"
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -74,7 +76,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     Raise FormatError when there is a footer and it, or the manifest, is damaged, and OSError
     when the file cannot be opened.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = disk.open_file(path)
     try:
         bundle = read(fd, label or os.fspath(path))
         if bundle is not None and bundle.manifest.sidecar is not None:
@@ -213,7 +215,7 @@ def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
 
 def _joined(bundle: Bundle, sidecar: Sidecar, path: Path) -> Bundle | None:
     """Return `bundle` with the sections of the file `path`; None where it is another one."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would block
+    fd = disk.open_file(path)
     found = None
     try:
         beside = read(fd, str(path))
@@ -248,27 +250,15 @@ def write_new(
     size: int,
     progress: Progress = lambda *_: None,
 ) -> None:
-    """Write `data`, `size` bytes in all, to the new file `target`; refuse if it exists."""
-    temporary = target.with_name(f".modelembed-{os.getpid()}.part")
+    """Write `data`, `size` bytes in all, to the new file `target`.
+
+    Raise AppError where it exists, or cannot be written; nothing is left behind then.
+    """
     done = 0
-    try:
-        if target.exists():
-            raise PayloadError(
-                f"{target} exists already", hint="choose another name with -o, or move it away"
-            )
-        with open(temporary, "xb") as out:
-            for piece in data:
-                out.write(piece)
-                done += len(piece)
-                progress(done, size)
-            out.flush()
-            os.fsync(out.fileno())
-        try:
-            os.link(temporary, target)  # unlike rename, never replaces what appeared meanwhile
-        except PermissionError:  # FAT knows no links
-            temporary.rename(target)
-    except OSError as exc:
-        raise PayloadError(f"{target} cannot be written: {exc.strerror}") from exc
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with publish(target, force=False, mode=0o644, hint=ELSEWHERE) as out:
+        for piece in data:
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(out, left) :]
+            done += len(piece)
+            progress(done, size)

@@ -13,11 +13,12 @@ import ctypes
 import os
 import tempfile
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from runtime import chunks, gguf, seekable
 from runtime.chunks import Chunk, Coded
-from runtime.errors import GGUFError, PayloadError
+from runtime.errors import PayloadError
 from runtime.format import Section
 from runtime.mapping import Mapping
 from runtime.payload import Bundle, Progress
@@ -53,12 +54,12 @@ def restore(
     return fd
 
 
-def pieces(bundle: Bundle, section: Section, count: int | None = None) -> Iterator[memoryview]:
-    """Yield the section's original, piece by piece; only the first `count` if given.
+def pieces(bundle: Bundle, section: Section) -> Iterator[memoryview]:
+    """Yield the section's original, piece by piece.
 
     A piece is good until the next is asked for. Raise PayloadError on damage.
     """
-    table = table_of(bundle, section)[:count]
+    table = table_of(bundle, section)
     decoder = Decoder(bundle.fd, section.offset, table, section.name)
     for chunk in table:
         yield decoder.decode(chunk)
@@ -67,17 +68,27 @@ def pieces(bundle: Bundle, section: Section, count: int | None = None) -> Iterat
 def read_header(
     bundle: Bundle, section: Section, *, label: str, hyperparameters_only: bool = True
 ) -> gguf.Header:
-    """Read the GGUF header in a compressed section from as few chunks as hold it."""
-    count, start = 1, b""
-    while True:
-        known = len(start)
-        start = b"".join(bytes(piece) for piece in pieces(bundle, section, count))
-        try:
-            return gguf.parse(start, label=label, hyperparameters_only=hyperparameters_only)
-        except GGUFError:
-            if len(start) in (known, section.size):
-                raise
-        count *= 4
+    """Read the GGUF header in a compressed section; only the chunks that hold it are decoded."""
+    table = table_of(bundle, section)
+    starts = [chunk.target for chunk in table]
+    decoder = Decoder(bundle.fd, section.offset, table, section.name)
+    decoded: tuple[int, memoryview] = -1, memoryview(b"")  # the last one: most reads go on in it
+
+    def read(offset: int, length: int) -> bytes:
+        nonlocal decoded
+        found = b""
+        while len(found) < length:
+            at = offset + len(found)
+            index = bisect_right(starts, at) - 1
+            if decoded[0] != index:
+                decoded = index, decoder.decode(table[index])
+            begin = at - starts[index]
+            found += decoded[1][begin : begin + length - len(found)]
+        return found
+
+    return gguf.parse_source(
+        read, section.size, label=label, hyperparameters_only=hyperparameters_only
+    )
 
 
 def table_of(bundle: Bundle, section: Section) -> list[Chunk]:

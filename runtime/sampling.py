@@ -15,6 +15,7 @@ from runtime.llama import api, log
 from runtime.model import Model
 from runtime.options import Options
 from runtime.stream import Chosen, Likelihood
+from runtime.terminal import interrupts_held
 
 MIN_KEEP = 1
 MIROSTAT_M = 100  # llama.cpp's: how many candidates mirostat 1 judges the distribution by
@@ -149,7 +150,8 @@ def _log(probability: float) -> float:
 
 def _grammar(model: Model, text: str) -> Any:
     log.recent.clear()
-    found = api.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
+    with interrupts_held():
+        found = api.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
     if not found:
         raise UsageError(
             f"the grammar cannot be used: {log.last_error() or 'it does not parse'}",

@@ -17,13 +17,13 @@ SKIPPABLE_MAGIC = 0x184D2A5E
 ENTRY = struct.Struct("<II")  # compressed bytes, original bytes
 TAIL = struct.Struct("<IBI")  # number of frames, descriptor, magic
 TAIL_MAGIC = 0x8F92EAB1
-FRAMES_MAX = 1 << 27  # the format's own limit
+FRAMES_MAX = 1 << 18  # a terabyte in frames of 4 MiB, which is what was written
 FRAME_MAX = 64 << 20  # ours: bounds what one damaged entry can make us allocate
 
 HINT = "the file is damaged or incomplete: copy or download it again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One zstd frame: where it lies and where its content belongs."""
 
@@ -60,8 +60,10 @@ def decode(table: bytes, length: int, size: int) -> list[Frame]:
     if len(entries) % ENTRY.size:
         raise PayloadError("the compressed section has no valid seek table", hint=HINT)
     for compressed, original in ENTRY.iter_unpack(entries):
-        if original > FRAME_MAX:
-            raise PayloadError(f"a frame claims {original} bytes, at most {FRAME_MAX}", hint=HINT)
+        if not 0 < original <= FRAME_MAX:
+            raise PayloadError(
+                f"a frame claims {original} bytes, from 1 to {FRAME_MAX} can be", hint=HINT
+            )
         frames.append(Frame(offset, compressed, target, original))
         offset += compressed
         target += original

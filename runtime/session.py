@@ -33,7 +33,7 @@ from runtime.cfile import DecodingFile, File, RangeFile
 from runtime.conversation import Conversation, tokens_of
 from runtime.embedder import Embedder
 from runtime.engine import Engine, state_form
-from runtime.errors import AppError, ModelError, UsageError
+from runtime.errors import AppError, CacheError, ModelError, UsageError
 from runtime.format import Section
 from runtime.gguf import Header
 from runtime.keeper import Keeper, fingerprint
@@ -73,6 +73,7 @@ class Session:
     def __init__(self, source: Source, options: Options, notify: Callable[[str], None]) -> None:
         """Load `source`; `notify` gets sentences for the user. Raise AppError on failure."""
         self.options = options
+        self._notify = notify
         self.timing = Timing()
         self.prewarmed = 0
         """Tokens of the conversation's beginning that were taken over, computed."""
@@ -106,7 +107,6 @@ class Session:
             self.engine, self.model, self._template(notify), options, notify
         )
         self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
-        self._notify = notify
 
     def close(self) -> None:
         """Free everything the engine holds."""
@@ -140,8 +140,9 @@ class Session:
         assert source.bundle is not None and source.bundle.model is not None
         self.timing.restored_bytes = source.size
         threads = self.options.threads or machine.physical_cores()
-        if self.options.cache:
-            return self._kept(source.bundle, source.bundle.model, threads, update)
+        fd = _kept(source.bundle, source.bundle.model, self.options, threads, update, self._notify)
+        if fd is not None:
+            return _opened(fd)
         rearranged = self.options.repack and source.quantization not in NUMBERS
         if self.options.memfd and (rearranged or not self.options.mmap):
             return DecodingFile(
@@ -154,19 +155,7 @@ class Session:
             memfd=self.options.memfd,
             progress=update,
         )
-        try:
-            return RangeFile(fd, 0)
-        finally:
-            os.close(fd)
-
-    def _kept(self, bundle: Bundle, section: Section, threads: int, update: Progress) -> File:
-        """Return the model as the user's cache keeps it."""
-        limit = self.options.cache_size
-        fd = cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
-        try:
-            return RangeFile(fd, 0)
-        finally:
-            os.close(fd)
+        return _opened(fd)
 
     def prewarm(self) -> None:
         """Take over the state of the conversation's beginning that the file carries, if it fits.
@@ -286,7 +275,37 @@ def engine_key(header: Header, context: int) -> dict[str, str]:
     }
 
 
-def restored(source: Source, options: Options) -> Source:
+def _opened(fd: int) -> RangeFile:
+    """Return a file with a position of its own instead of `fd`, which is closed."""
+    try:
+        return RangeFile(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _kept(
+    bundle: Bundle,
+    section: Section,
+    options: Options,
+    threads: int,
+    update: Progress,
+    notify: Callable[[str], None],
+) -> int | None:
+    """Return the model as the user's cache keeps it, None where it is not to or cannot.
+
+    --cache is often baked in, by somebody who knew another machine: it must not stop the program.
+    """
+    if not options.cache:
+        return None
+    limit = options.cache_size
+    try:
+        return cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
+    except CacheError as exc:
+        notify(f"{exc.problem}; it is unpacked in memory instead ({exc.hint})")
+        return None
+
+
+def restored(source: Source, options: Options, notify: Callable[[str], None]) -> Source:
     """Return `source` with its model restored, for processes that are to share it."""
     if not source.compressed:
         return source
@@ -294,10 +313,8 @@ def restored(source: Source, options: Options) -> Source:
     bundle, section = source.bundle, source.bundle.model
     threads = options.threads or machine.physical_cores()
     with progress(f"unpacking {gigabytes(source.size)}") as update:
-        if options.cache:
-            limit = options.cache_size
-            fd = cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
-        else:
+        fd = _kept(bundle, section, options, threads, update, notify)
+        if fd is None:
             fd = restore.restore(
                 bundle, section, threads=threads, memfd=options.memfd, progress=update
             )

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -106,6 +107,40 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)  # so that none is noted when it is ignored
     # Python's end gives every handler back but this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Held:
+    """Whether a Ctrl-C waits until native code has returned."""
+
+    waits = False
+
+
+def interrupted() -> bool:
+    """Tell whether a Ctrl-C waits; what native code calls should make it come to an end then."""
+    return _Held.waits
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while native code runs that calls Python, and deliver it afterwards.
+
+    An exception cannot pass through native code: raised in what it calls, it would be lost.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        _Held.waits = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if _Held.waits:
+            _Held.waits = False
+            signal.raise_signal(signal.SIGINT)
 
 
 def end_line() -> None:

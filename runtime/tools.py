@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import __version__, about, payload
-from runtime.errors import PayloadError, UsageError
+from runtime.errors import PayloadError, UsageError, plain
 from runtime.payload import Bundle
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
         )
     target = output or Path(bundle.path).resolve()
     if output:
-        require_new(output, force=False, hint="choose another name with -o, or move it away")
+        require_new(output, force=False, hint=payload.ELSEWHERE)
     edit.apply(
         bundle,
         target,
@@ -222,7 +222,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
         tool=f"modelembed {__version__}",
         sign=means.sign,
         prewarm=means.prewarm,
-        say=lambda text: click.echo(f"note: {text}", err=True),
+        say=lambda text: click.echo(f"note: {plain(text)}", err=True),
     )
     if bundle.signature and means.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)

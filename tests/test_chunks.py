@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from runtime import chunks
 from runtime.chunks import (
     RAW,
+    ROWS_MAX,
     SIZE_MAX,
     STREAMS_MAX,
     TABLE_MIN,
@@ -100,6 +101,7 @@ def test_specification_lists_tail_row_and_limits() -> None:
         f"{TABLE_MIN >> 20} MiB + `size` / {TABLE_SHARE}, or of more than 1 MiB + {TABLE_TIMES} ×"
     )
     assert limits in " ".join(text.split())
+    assert f"more than 2^{ROWS_MAX.bit_length() - 1} rows" in " ".join(text.split())
     assert f"Type {PLAIN} is plain bytes" in text
     assert f"`{chunks.MAGIC.decode()}` in ASCII" in text
 
@@ -319,3 +321,10 @@ def test_table_in_proportion_is_read(listed: int) -> None:
     data = bundles.chunk_table([row(4096, PLAIN, (1, 13)).row] * listed)
 
     assert listed == len(chunks.decode(data, 13 * listed + len(data), 4096 * listed))
+
+
+def test_no_more_rows_are_written_than_are_read() -> None:
+    with pytest.raises(PayloadError, match="too large to be compressed") as caught:
+        chunks.encode(CHUNKS[:1] * (ROWS_MAX + 1))
+
+    assert "--compress none" in caught.value.hint

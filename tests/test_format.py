@@ -15,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import FormatError
-from runtime.format import FOOTER_SIZE, MANIFEST_MAX, Footer, Manifest, Section, align
+from runtime.format import (
+    ARCHIVE_MAX,
+    FOOTER_SIZE,
+    LAUNCHER_MAX,
+    MANIFEST_MAX,
+    Footer,
+    Manifest,
+    Section,
+    align,
+)
 
 HERE = Path(__file__).parent
 GOLDEN_FOOTER = (HERE / "golden" / "footer-v1.bin").read_bytes()
@@ -130,6 +139,7 @@ def test_every_flipped_bit_of_the_footer_is_refused(position: int) -> None:
         ({"version": 2}, "format version 2; this program reads 1"),
         ({"flags": 4}, "unknown flags 0x4"),
         ({"manifest_length": MANIFEST_MAX + 1, "pkg_offset": 30_000_000}, "16777217 bytes, at mos"),
+        ({"prefix_length": (64 << 20) + 1}, "the launcher claims 67108865 bytes, at most 67108864"),
         ({"prefix_length": 6292465}, "out of order"),
         ({"manifest_offset": 6293153}, "out of order"),
         ({"manifest_length": 689}, "out of order"),
@@ -137,7 +147,8 @@ def test_every_flipped_bit_of_the_footer_is_refused(position: int) -> None:
         ({"signature_length": 16_385, "pkg_offset": 7_000_000}, "16385 bytes, at most 16384"),
         ({"pkg_offset": 6292464}, "out of order"),
         ({"pkg_length": 36_300_000}, "out of order"),
-        ({"pkg_length": (1 << 64) - 1}, "out of order"),
+        ({"pkg_length": 1 << 30}, "out of order"),
+        ({"pkg_length": (1 << 30) + 1}, "the archive claims 1073741825 bytes, at most 1073741824"),
         ({"offset": 0}, "out of order"),
         ({"crc": 0}, "checksum"),
     ],
@@ -157,7 +168,8 @@ OFFSETS = st.lists(st.integers(0, 1 << 62), min_size=6, max_size=6).map(sorted)
 def test_footer_round_trip(offsets: list[int], length: int, digest: bytes) -> None:
     prefix, manifest, pkg, end, _, offset = offsets
     length = min(length, pkg - manifest)
-    footer = Footer(prefix, manifest, length, pkg, end - pkg, offset, digest)
+    archive = min(end - pkg, ARCHIVE_MAX)
+    footer = Footer(min(prefix, LAUNCHER_MAX), manifest, length, pkg, archive, offset, digest)
 
     assert footer == Footer.decode(footer.encode())
 

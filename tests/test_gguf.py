@@ -137,6 +137,14 @@ def test_long_arrays_are_walked_over_not_kept() -> None:
     assert 2 == len(header.tensors)
 
 
+def test_header_has_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "huge.gguf"
+    path.write_bytes(image([pair("a", ARRAY, array(F32, 1 << 28, b""))], []))
+    os.truncate(path, 2 << 30)  # a hole: no byte of it is read
+    with open(path, "rb") as file, pytest.raises(GGUFError, match="more than 134,217,728 bytes"):
+        gguf.read(file.fileno(), 2 << 30, label="model.gguf")
+
+
 def test_missing_facts_are_empty() -> None:
     header = read(image([], []))
 

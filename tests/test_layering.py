@@ -122,7 +122,7 @@ ALLOWED: dict[str, set[str]] = {
         "source", "weld",
     },
     "signing": {"errors", "minisign"},
-    "splits": {"errors", "gguf", "source"},
+    "splits": {"disk", "errors", "gguf", "source"},
     "stub": {
         "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import bundles
 import pytest
 
 from runtime import parts, payload
-from runtime.errors import PayloadError
+from runtime.errors import AppError, PayloadError, UsageError
 
 MODEL = b"GGUF and much more" * 1000
 CHUNKS = [
@@ -176,6 +178,37 @@ def test_name_of_a_stranger_stays_in_the_folder(
     assert made.name.isprintable()
     assert MODEL == made.read_bytes()
     assert ["folder"] == os.listdir(tmp_path / "below")
+
+
+def test_no_manifest_is_written_beside_an_old_signature(tmp_path: Path) -> None:
+    path = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")])
+    (tmp_path / "m.minisig").write_bytes(b"old")
+    with pytest.raises(UsageError, match="minisig exists already") as caught:
+        parts.extract(payload.load(path), "manifest", tmp_path / "m")
+
+    assert "-o" in caught.value.hint
+    assert ["chat", "m.minisig"] == sorted(os.listdir(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["missing/x", "chat"])
+def test_what_cannot_be_written_says_what_to_do(tmp_path: Path, name: str) -> None:
+    path = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")])
+    with pytest.raises(AppError) as caught:
+        parts.extract(payload.load(path), "model", tmp_path / name)
+
+    assert "-o" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    def data() -> Iterator[bytes]:
+        yield b"half"
+        signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        payload.write_new(tmp_path / "target", data(), 8)
+
+    assert [] == os.listdir(tmp_path)
 
 
 if __name__ == "__main__":

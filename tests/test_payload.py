@@ -10,8 +10,9 @@ import bundles
 import pytest
 
 from runtime import payload
-from runtime.errors import FormatError, PayloadError
+from runtime.errors import AppError, FormatError, ModelError, PayloadError, UsageError
 from runtime.format import FOOTER_SIZE, MAGIC
+from runtime.model import open_source
 from runtime.payload import CHUNK, TAIL
 
 MODEL = b"GGUF and much more" * 100
@@ -175,11 +176,20 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"precious")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("target", "link"):
-        with pytest.raises(PayloadError, match="exists"):
+        with pytest.raises(UsageError, match="exists"):
             payload.write_new(tmp_path / name, PIECES, 10)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
     assert ["link", "target"] == sorted(os.listdir(tmp_path))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(PayloadError, match="it is no file"):
+            payload.load(path)
+        with pytest.raises(ModelError, match="it is no file"):
+            open_source(path)
 
 
 def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
@@ -187,7 +197,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         yield b"0123"
         (tmp_path / "target").write_bytes(b"precious")
 
-    with pytest.raises(PayloadError, match="exists"):
+    with pytest.raises(UsageError, match="exists"):
         payload.write_new(tmp_path / "target", pieces(), 4)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
@@ -198,7 +208,6 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 def test_failed_write_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     def pieces() -> Iterator[bytes]:
         yield bytes(100_000)
-        assert 1 == len(os.listdir(tmp_path))
         raise error
 
     with pytest.raises(type(error)):
@@ -211,6 +220,6 @@ def test_failed_write_leaves_nothing(tmp_path: Path, error: BaseException) -> No
 def test_target_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "source").write_bytes(b"")
 
-    with pytest.raises(PayloadError, match="cannot be written"):
+    with pytest.raises(AppError, match="cannot be written"):
         payload.write_new(tmp_path / name, PIECES, 10)
     assert ["source"] == os.listdir(tmp_path)

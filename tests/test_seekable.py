@@ -32,7 +32,7 @@ def test_table_is_golden() -> None:
     assert len(GOLDEN) == seekable.table_length(GOLDEN[-9:])
 
 
-SIZES = st.lists(st.tuples(st.integers(1, (1 << 32) - 1), st.integers(0, FRAME_MAX)), max_size=50)
+SIZES = st.lists(st.tuples(st.integers(1, (1 << 32) - 1), st.integers(1, FRAME_MAX)), max_size=50)
 
 
 @given(SIZES)

@@ -119,7 +119,8 @@ def run(
         options, threads=options.threads or max(1, cores // options.workers)
     )
     if not isinstance(source, Fallback):
-        source = fallback.instead_of(partial(restored, source, options), elsewhere, notify)
+        load = partial(restored, source, options, notify)
+        source = fallback.instead_of(load, elsewhere, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 

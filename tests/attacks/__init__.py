@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attacks import chunk_tables, facts, footers, manifests, sections, seek_tables
+from attacks import chunk_tables, facts, footers, headers, manifests, sections, seek_tables
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,14 @@ class Attack:
     build: Callable[[Path], object]
     command: str
     codes: tuple[int, ...]
+    restores: bool
+    """Whether it restores to what it claims to be, gigabytes: to take them out is no failure."""
 
 
 ALL = {
-    f"{script.__name__.rpartition('.')[2]}-{name}": Attack(build, script.COMMAND, script.CODES)
-    for script in (footers, manifests, sections, chunk_tables, seek_tables, facts)
+    f"{script.__name__.rpartition('.')[2]}-{name}": Attack(
+        build, script.COMMAND, script.CODES, script is headers
+    )
+    for script in (footers, manifests, sections, chunk_tables, seek_tables, headers, facts)
     for name, build in script.ATTACKS.items()
 }

@@ -39,15 +39,23 @@ def data(content: bytes, size: int = len(GREETING)) -> Callable[[Path], object]:
     return lambda path: bundles.write(path, [bundles.planes_as(content, GREETING, size=size)])
 
 
-def rows(count: int, size: int) -> Callable[[Path], object]:
-    """Return a builder of a table of many alike rows, that is short because it is compressed."""
-    row = struct.pack("<IBB16sBI", size, 255, 1, bytes(16), 1, 0)
-    made = zstandard.ZstdCompressor(level=19).compressobj(size=len(row) * count)
-    packed = b"".join(
-        [*(made.compress(row * 10_000) for _ in range(count // 10_000)), made.flush()]
-    )
-    content = bundles.chunk_table([], packed=packed, chunks=count, size=len(row) * count)
-    return data(content, count * size)
+def rows(count: int, size: int, length: int = 0) -> Callable[[Path], object]:
+    """Return a builder of a table of many alike rows, that is short because it is compressed.
+
+    Each is of a chunk of `size` bytes; its `length` bytes in the file are zeros.
+    """
+
+    def build(path: Path) -> None:
+        row = struct.pack("<IBB16sBI", size, 255, 1, bytes(16), 1, length)
+        made = zstandard.ZstdCompressor().compressobj(size=len(row) * count)
+        packed = b"".join(
+            [*(made.compress(row * 1000) for _ in range(count // 1000)),
+             made.compress(row * (count % 1000)), made.flush()]
+        )  # fmt: skip
+        table = bundles.chunk_table([], packed=packed, chunks=count, size=len(row) * count)
+        data(bytes(length * count) + table, count * size)(path)
+
+    return build
 
 
 SEGMENT = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", (1 << 32) - 1)  # one of 4 GiB
@@ -69,6 +77,8 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "wrong-checksum": table(crc=0),
     "rows-ten-million": rows(10_000_000, 1),
     "rows-of-exbibytes": rows(10_000_000, MIB64),
+    "rows-of-streams": rows(3_000_000, 2000, 7),
+    "rows-many": rows(1 << 17, 2000, 7),
     "size-differs": table(size=len(GREETING) + 1),
     "size-huge": table(size=HUGE),
     "chunk-empty": section(bundles.chunk(b"x", size=0)),

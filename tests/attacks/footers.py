@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,21 @@ def changed(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     return build
 
 
+def sparse(length: int) -> Callable[[Path], object]:
+    """Return a builder of a file with an archive of that many bytes, which takes none on disk."""
+
+    def build(path: Path) -> None:
+        (pkg_offset,) = struct.unpack_from("<Q", bundles.write(path).read_bytes(), -124 + 40)
+        end = pkg_offset + length
+        footer = bundles.write(path, footer={"pkg_length": length, "offset": end}).read_bytes()
+        with open(path, "r+b") as file:
+            file.truncate(pkg_offset)
+            file.seek(end)
+            file.write(footer[-124:])
+
+    return build
+
+
 ATTACKS: dict[str, Callable[[Path], object]] = {
     "no-magic": lying(magic=b"MODELEMC"),
     "version-0": lying(version=0),
@@ -43,6 +59,7 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "manifest-over-the-archive": lying(manifest_length=1 << 20),
     "manifest-empty": lying(manifest_length=0),
     "archive-huge": lying(pkg_length=HUGE),
+    "archive-of-gigabytes": sparse(60 << 30),
     "archive-over-the-footer": lying(pkg_length=100),
     "sum-wraps-around": lying(pkg_offset=HUGE - 10, pkg_length=20),
     "footer-elsewhere": lying(offset=0),

@@ -27,6 +27,16 @@ def frames(*listed: tuple[bytes, int]) -> Callable[[Path], object]:
     return coded(data + table, sum(size for _, size in listed))
 
 
+def alike(count: int, data: bytes, size: int) -> Callable[[Path], object]:
+    """Return a builder of many frames, each the same."""
+
+    def build(path: Path) -> None:
+        table = bundles.seek_table([(len(data), size)] * count)
+        coded(data * count + table, size * count)(path)
+
+    return build
+
+
 ATTACKS: dict[str, Callable[[Path], object]] = {
     "nothing": coded(b""),
     "too-short": coded(b"12345678"),
@@ -45,6 +55,9 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "frame-too-large": frames((HELLO, (64 << 20) + 1)),
     "frame-max": frames((HELLO, (1 << 32) - 1)),
     "frame-empty": frames((b"", 5)),
+    "frames-empty": alike(1_000_000, b"", 0),
+    "frames-a-million": alike(1_000_000, b"x", 1),
+    "frames-many": alike(1 << 15, b"x", 1),
     "frame-of-noise": frames((b"\xff" * 30, 5)),
     "frame-shorter": frames((HELLO, 6)),
     "frame-longer": frames((HELLO, 4)),

@@ -1,0 +1,97 @@
+"""Ctrl-C while a model is being loaded: the program ends, at once and without a trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from runtime.terminal import interrupted, interrupts_held
+
+# The engine's log is written by a callback: a Ctrl-C that comes just then must not be lost there.
+LOAD = """
+import io, os, signal, sys
+from pathlib import Path
+from runtime import llama, session, terminal
+from runtime.model import open_source
+from runtime.options import Options
+from runtime.session import Session
+
+class Pressing(io.StringIO):
+    pressed = False
+
+    def write(self, text):
+        if not self.pressed and SAID in text:
+            self.pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
+        return len(text)
+
+terminal.interrupt_once()
+sys.stderr = Pressing()
+try:
+    Session(open_source(Path(sys.argv[1])), Options(verbose=True), lambda _: None)
+except KeyboardInterrupt:
+    print("interrupted", sys.stderr.pressed)
+"""
+
+
+@pytest.mark.parametrize("said", ["load_tensors", "llama_context"])
+@pytest.mark.parametrize("form", ["stored", "zstd"])
+def test_ctrl_c_within_a_callback_is_not_lost(forms: dict[str, Path], form: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD.replace("SAID", repr(said)), forms[form]],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert ("interrupted True\n", "") == (done.stdout, done.stderr)
+
+
+def test_ctrl_c_at_any_moment_of_the_loading_ends_it(forms: dict[str, Path]) -> None:
+    for number in range(8):
+        child = pexpect.spawn(
+            str(forms["zstd"]),
+            ["-v", "-t", "1", "-p", "Tell me a story.", "--ignore-eos", "-n", "100000"],
+            encoding="utf-8", codec_errors="replace", timeout=30,
+        )  # fmt: skip
+        child.expect("llama_model_loader")
+        time.sleep(number / 100)
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.close()
+
+        assert "Traceback" not in child.before
+        assert "ignored" not in child.before
+        assert 130 == child.exitstatus
+
+
+def test_what_is_held_back_is_delivered_once() -> None:
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(interrupted()))
+    try:
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupted()
+            assert not heard
+        assert [False] == heard
+        with interrupts_held():
+            pass
+        assert [False] == heard
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_failure_gives_way_to_what_is_held_back() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise OSError
+    finally:
+        signal.signal(signal.SIGINT, before)
