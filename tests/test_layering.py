@@ -115,6 +115,7 @@ ALLOWED: dict[str, set[str]] = {
         "edit", "errors", "format", "gguf", "machine", "parts", "payload", "progress", "restore",
         "source", "weld",
     },
+    "shipped": set(),
     "signing": {"errors", "minisign"},
     "splits": {"errors", "gguf", "source"},
     "stub": {
