@@ -12,6 +12,7 @@ from runtime import __version__, beginning, payload
 from runtime.errors import AppError
 from runtime.format import Section
 from runtime.payload import Bundle
+from runtime.printable import plain, plain_lines
 from runtime.units import amount, gigabytes
 
 
@@ -112,18 +113,14 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{plain(key):<{width}}  {plain(value)}" for key, value in rows)
 
 
-def plain(text: str) -> str:
-    """Return a stranger's text without what would steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def licenses(bundle: Bundle | None) -> Iterator[str]:
     """Yield the licences of the model and of everything shipped with it."""
     if bundle and bundle.model:
         model = bundle.manifest.model
-        yield f"=== The model: {model.get('name') or bundle.manifest.name} ==="
-        yield str(model.get("license") or "the model file names no licence; ask who gave it to you")
-        yield from (str(model[key]) for key in ("license_link", "author") if model.get(key))
+        yield plain(f"=== The model: {model.get('name') or bundle.manifest.name} ===")
+        licence = model.get("license") or "the model file names no licence; ask who gave it to you"
+        yield plain_lines(str(licence))
+        yield from (plain(str(model[key])) for key in ("license_link", "author") if model.get(key))
         yield ""
     folder = getattr(sys, "_MEIPASS", None)
     if folder is None:

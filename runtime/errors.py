@@ -14,6 +14,8 @@ AppError                 anything we can explain; exit code 1
 
 from __future__ import annotations
 
+from runtime.printable import plain_lines
+
 
 class AppError(Exception):
     """A failure explained: what was found, what was expected, and what to do next."""
@@ -28,7 +30,8 @@ class AppError(Exception):
     def render(self) -> str:
         """Return the text for stderr: the problem, then the next step."""
         text = f"error: {self.problem}"
-        return f"{text}\n\nhint: {self.hint}" if self.hint else text
+        # Much of it is quoted from files and from the command line.
+        return plain_lines(f"{text}\n\nhint: {self.hint}" if self.hint else text)
 
 
 class UsageError(AppError):

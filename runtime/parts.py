@@ -11,10 +11,10 @@ from pathlib import Path
 from queue import Queue
 
 from runtime import elf, payload
-from runtime.about import plain
 from runtime.errors import PayloadError, UsageError
 from runtime.format import Section
 from runtime.payload import Bundle
+from runtime.printable import plain
 from runtime.progress import progress
 from runtime.restore import pieces
 from runtime.units import gigabytes

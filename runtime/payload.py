@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtime import elf
+from runtime import elf, files
 from runtime import format as layout
 from runtime.errors import FormatError, PayloadError
 from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
@@ -74,7 +74,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     Raise FormatError when there is a footer and it, or the manifest, is damaged, and OSError
     when the file cannot be opened.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = files.open_seekable(path)
     try:
         bundle = _read(fd, label or os.fspath(path))
         if bundle is not None and bundle.manifest.sidecar is not None:

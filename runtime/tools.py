@@ -174,12 +174,12 @@ EDIT_OPTIONS = (
 def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
     from runtime.edit import Change
-    from runtime.options import canonical, settings
+    from runtime.options import canonical, from_file, settings
 
     defaults = settings(given["pairs"])
     for key in ("system", "greeting"):
         if (text := given[key]) is not None:
-            defaults[key] = flag_text(text)
+            defaults[key] = from_file(key, text)
     change = Change(
         name=given["name"],
         defaults=defaults,
@@ -221,22 +221,3 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
     if bundle.signature and means.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)
     click.echo(f"wrote {target}", err=True)
-
-
-def flag_text(value: str) -> str:
-    """Return a flag's text, read from a file where it is @FILE."""
-    return read_text(Path(value[1:])) if value.startswith("@") else value
-
-
-def read_text(path: Path) -> str:
-    """Return the text in `path`; raise UsageError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be read: {exc.strerror}", hint="give the name of a text file"
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise UsageError(
-            f"{path} is no UTF-8 text", hint="save it as UTF-8, or give another"
-        ) from exc

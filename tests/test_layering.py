@@ -17,6 +17,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
+    {"printable"},
     {
         "runtime",
         "errors",
@@ -46,6 +47,7 @@ LAYERS = (
         "machine",
         "unpacked",
         "terminal",
+        "files",
     },
     {"llama", "weights", "stream", "saved"},
     {"chunks"},
@@ -90,13 +92,13 @@ SERVER_ALONE = {"starlette", "uvicorn", "h11", "msgspec"}
 # same way at build time and at run time. The engine itself is asked through the stub.
 ALLOWED: dict[str, set[str]] = {
     "bundle": {
-        "runtime", "about", "beginning", "edit", "errors", "format", "output", "payload",
+        "runtime", "beginning", "edit", "errors", "format", "output", "payload", "printable",
         "progress", "units", "weld",
     },
     "check": {"errors", "units"},
     "cli": {
-        "runtime", "errors", "format", "options", "output", "payload", "source", "terminal",
-        "tools",
+        "runtime", "errors", "format", "options", "output", "payload", "printable", "source",
+        "terminal", "tools",
     },
     "compress": {
         "parts",
@@ -117,7 +119,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "shipped": set(),
     "signing": {"errors", "minisign"},
-    "splits": {"errors", "gguf", "source"},
+    "splits": {"errors", "files", "gguf", "source"},
     "stub": {
         "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload", "unpacked",
         "weights", "weld",
