@@ -28,18 +28,22 @@ test: $(SETUP)
 	@$(BIN)/python -m pytest -q
 
 check: $(SETUP)
+	@echo "== checking format, lint and types; usually half a minute, the first time a minute"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
 SECONDS ?= 60
 fuzz: $(SETUP)
+	@echo "== damaging what is read from strangers, for $(SECONDS) seconds"
 	@cd tests && ../$(BIN)/python -m fuzz $(SECONDS)
 
 readme: $(SETUP)
+	@echo "== putting the live help texts into README.md; a few seconds"
 	@$(BIN)/python tools/readme.py
 
 stub: $(SETUP)
+	@echo "== building the runtime; 1 minute, nothing to do where it is in the cache"
 	@$(BIN)/modelembed stub
 
 # The engine is compiled before the rest is installed: the package index has its source only.
@@ -52,4 +56,5 @@ $(SETUP): pyproject.toml bundler/engine.py runtime/weights.c
 	@touch $@
 
 clean:
+	@echo "== removing $(VENV) and build; the user's cache stays"
 	rm -rf $(VENV) build

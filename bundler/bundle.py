@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from bundler.digest import hashing
 from bundler.lint import Model, Verdict
 from runtime import __version__, beginning
-from runtime.errors import UsageError, plain
+from runtime.errors import UsageError
 from runtime.format import Manifest, Section
 from runtime.output import publish
 from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress
+from runtime.printable import plain
 from runtime.progress import progress
 from runtime.units import gigabytes
 from runtime.weld import Last, Part, Stub, Written, weld, weld_beside

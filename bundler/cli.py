@@ -18,9 +18,10 @@ from bundler import bundle as bundling
 from bundler import check, config, lint
 from runtime import __version__, payload, template_name, tools, usage
 from runtime import adapters as lora
-from runtime.errors import AppError, UsageError, plain
-from runtime.options import settings
+from runtime.errors import AppError, UsageError
+from runtime.options import from_file, settings
 from runtime.output import require_new
+from runtime.printable import plain, plain_lines
 from runtime.terminal import use_utf8
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _unforeseen(exc: OSError) -> AppError:
 
 def say(text: str) -> None:
     """Tell the user what is going on; names and the like in it are a stranger's."""
-    print(plain(text), file=sys.stderr, flush=True)
+    print(plain_lines(text), file=sys.stderr, flush=True)
 
 
 @click.group(context_settings={"help_option_names": ("-h", "--help")})
@@ -189,17 +190,18 @@ def bundle(
     if model is None:
         raise UsageError("there is no model to bundle", hint="modelembed bundle FILE.gguf -o OUT")
     defaults = {**given.defaults, **settings(pairs)}
-    for key, value in (("system", system), ("greeting", greeting)):
+    texts = {"system": system, "greeting": greeting, "chat_template": chat_template}
+    for key, value in texts.items():
         if value is not None:
-            defaults[key] = tools.flag_text(value)
+            defaults[key] = from_file(key, value)
     if cache:
         defaults["cache"] = True
-    if chat_template is not None:
-        defaults["chat_template"] = _template(chat_template)
     opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))
     _require_other(output, opened)
     require_new(output, force)
+    if defaults.get("gpu_layers"):
+        say("warning: the program computes on the processor alone: gpu_layers is ignored")
     defaults, files = _adapters(defaults, adapters)
     recipe = bundling.Recipe(
         name=name or given.name,
@@ -241,7 +243,7 @@ def _make(
         found.facts["license"] = recipe.license
     recipe = replace(recipe, name=recipe.name or found.facts.get("name", "") or output.stem)
     licence = found.facts.get("license", "not stated")
-    say(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}")
+    say(plain(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}"))
     template = recipe.defaults.get("chat_template", "")
     with ThreadPoolExecutor(1) as pool:
         verdict = (
@@ -290,11 +292,6 @@ def _key(path: Path) -> SecretKey:
     from bundler.signing import SecretKey  # few bundles are signed
 
     return SecretKey.load(path)
-
-
-def _template(value: str) -> str:
-    """Return a template's text where `value` is a file, else the name that it is."""
-    return tools.read_text(Path(value)) if os.path.isfile(value) else value
 
 
 @main.command()

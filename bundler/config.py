@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
-from runtime.options import FIELDS, canonical, check
+from runtime.options import FIELDS, canonical, check, from_file
 
 # Key of the file -> runtime option, beside the options' own names.
 TOP_LEVEL: Mapping[str, type] = {
@@ -97,6 +97,7 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
                 options = [n for n, item in FIELDS.items() if item.metadata["baked"]]
                 config.warnings.append(_unknown(path, where, options))
                 continue
+            parameter = from_file(option, parameter, path.parent)
             config.defaults[option] = check(option, parameter, f"{path}: {where}")
     elif key == "fallback":
         for name, part in value.items():
@@ -108,6 +109,7 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
             config.defaults[option] = check(option, part, f"{path}: {where}")
     else:
         option = canonical(key)
+        value = from_file(option, value, path.parent)
         config.defaults[option] = check(option, value, f"{path}: {key}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import disk, gguf
+from runtime import files, gguf
 from runtime.errors import GGUFError
 from runtime.gguf import Header, Tensor
 from runtime.source import Extent, Source
@@ -31,7 +31,7 @@ class Opened:
 def open_file(path: Path) -> Opened:
     """Open `path` and read its header; raise GGUFError on anything unsound."""
     try:
-        fd = disk.open_file(path)
+        fd = files.open_seekable(path)
         size = os.fstat(fd).st_size
         os.pread(fd, 1, 0)  # a folder opens, but cannot be read
     except IsADirectoryError as exc:

@@ -12,22 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackagePath
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import runtime
-from bundler import engine
-from runtime import (
-    __version__,
-    cpu,
-    elf,
-    libraries,
-    payload,
-    template_name,
-    unpacked,
-)
+from bundler import engine, shipped
+from runtime import __version__, cpu, elf, libraries, payload, template_name, unpacked
 from runtime.errors import AppError
 from runtime.format import COOKIE, COOKIE_MAGIC, Manifest
 from runtime.output import publish
@@ -45,19 +36,6 @@ STEPS = {
     "EXE": "putting it together",
 }
 """PyInstaller's targets, for people."""
-
-SHIPPED = (
-    "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
-    "typing_extensions", "xxhash", "pynacl", "cffi", "pygments", "pyinstaller", "modelembed",
-    "starlette", "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
-)  # fmt: skip
-"""Distributions whose code is inside every stub."""
-
-LICENSES = Path(__file__).parent / "licenses"
-"""Texts of what comes with the libraries without saying so itself."""
-
-VENDORED = Path("runtime", "page", "vendor")
-"""Libraries that the page brings along; `packages.json` lists them, each folder has a licence."""
 
 
 def build(say: Callable[[str], None], *, force: bool = False, variants: Path | None = None) -> Path:
@@ -89,9 +67,12 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
             (chosen / f"{cpu.PREFIX}{name}{cpu.SUFFIX}").unlink()
         for library in extra:
             shutil.copy2(library, chosen)
-        (data / "licenses.json").write_text(json.dumps(list(_licenses()), indent=1))
+        (data / "licenses.json").write_text(json.dumps(list(shipped.licenses(_root())), indent=1))
         (data / unpacked.MARK).write_text("held while the program runs\n")
-        image = _freeze(work, chosen, data, say).read_bytes()
+        frozen = _freeze(work, chosen, data, say)
+        for entry in shipped.unlicensed(frozen, _root()):
+            say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")
+        image = frozen.read_bytes()
         stub = _taken_apart(image, _facts(chosen, image, identity)).hashed()
         with publish(target, force=True) as out:
             weld(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
@@ -178,17 +159,16 @@ def _identity(extra: list[Path]) -> str:
     code = _root() / "runtime"
     page = (path for path in (code / "page").rglob("*") if path.is_file())
     sources = sorted([*code.glob("**/*.py"), *code.glob("*.c"), *page])
-    recipe = [_recipe(), Path(__file__).with_name("probe.py"), Path(__file__)]
+    recipe = [Path(__file__).with_name(name) for name in ("probe.py", "shipped.py", "stub.py")]
     # Other distributions' licences change with their versions only.
-    own = _license_files(importlib.metadata.distribution("modelembed"))
-    texts = [*(Path(str(file.locate())) for file in own), *sorted(LICENSES.glob("*.txt"))]
-    for path in [*sources, *recipe, *texts, *extra]:
+    texts = [*shipped.own_texts(), *sorted(shipped.TEXTS.glob("*.txt"))]
+    for path in [*sources, _recipe(), *recipe, *texts, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(
         (importlib.metadata.distribution("llama-cpp-python").read_text("RECORD") or "").encode()
     )
     digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
-    for name in SHIPPED:
+    for name in shipped.DISTRIBUTIONS:
         digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -198,6 +178,7 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=INFO"]
     command += ["--distpath", str(work / "dist"), "--workpath", str(work / "work"), str(_recipe())]
     command += ["--", "--engine", str(chosen), "--data", str(data), "--source", str(_root())]
+    command += ["--foreign", ",".join(shipped.foreign())]
     # Both make PyInstaller's output the same every time.
     fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
     log = engine.cache_folder() / "stub-build.log"
@@ -262,51 +243,3 @@ def _glibc_floor(image: bytes) -> str:
         for match in re.findall(rb"GLIBC_(2\.\d+(?:\.\d+)?)\0", image)
     }
     return ".".join(map(str, max(versions))) if versions else ""
-
-
-def _license_files(distribution: importlib.metadata.Distribution) -> list[PackagePath]:
-    """Return the files of a distribution that say on what terms it may be passed on."""
-    return [
-        file
-        for file in distribution.files or ()
-        if re.match(r"(LICEN[SC]E|COPYING|NOTICE|AUTHORS)", file.name, re.I)
-        and ".dist-info" in str(file)
-    ]
-
-
-def _licenses() -> Iterator[dict[str, str]]:
-    """Yield name, version, licence and its text for everything shipped."""
-    for name in SHIPPED:
-        distribution = importlib.metadata.distribution(name)
-        meta = distribution.metadata.json
-        files = _license_files(distribution)
-        text = "\n\n".join(file.read_text(encoding="utf-8") for file in files)
-        license_name = str(meta.get("license_expression") or meta.get("license") or "")
-        yield {
-            "name": name,
-            "version": distribution.version,
-            "license": license_name.splitlines()[0] if license_name else "see below",
-            "text": text or license_name,
-        }
-    vendor = _root() / VENDORED
-    for package in json.loads((vendor / "packages.json").read_text()):
-        files = sorted((vendor / package["folder"]).glob("LICENSE*"))
-        yield {
-            "name": package["name"],
-            "version": package["version"],
-            "license": package["license"],
-            "text": "\n\n".join(file.read_text(encoding="utf-8") for file in files),
-        }
-    for path in sorted(LICENSES.glob("*.txt")):
-        head, _, text = path.read_text().partition("\n")
-        name, _, license_name = head.partition(": ")
-        yield {"name": name, "version": "", "license": license_name, "text": text.strip()}
-    python_license = Path(sys.base_prefix) / "LICENSE.txt"
-    candidates = [python_license, Path(os.__file__).parent / "LICENSE.txt"]
-    text = next((c.read_text(errors="replace") for c in candidates if c.exists()), "")
-    yield {
-        "name": "Python",
-        "version": platform.python_version(),
-        "license": "PSF-2.0",
-        "text": text or "See https://docs.python.org/3/license.html",
-    }

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runtime import __version__, beginning, payload
-from runtime.errors import AppError, plain
+from runtime.errors import AppError
 from runtime.format import Section
 from runtime.payload import Bundle
+from runtime.printable import plain, plain_lines
 from runtime.units import amount, gigabytes
 
 
@@ -116,9 +117,10 @@ def licenses(bundle: Bundle | None) -> Iterator[str]:
     """Yield the licences of the model and of everything shipped with it."""
     if bundle and bundle.model:
         model = bundle.manifest.model
-        yield f"=== The model: {model.get('name') or bundle.manifest.name} ==="
-        yield str(model.get("license") or "the model file names no licence; ask who gave it to you")
-        yield from (str(model[key]) for key in ("license_link", "author") if model.get(key))
+        yield plain(f"=== The model: {model.get('name') or bundle.manifest.name} ===")
+        licence = model.get("license") or "the model file names no licence; ask who gave it to you"
+        yield plain_lines(str(licence))
+        yield from (plain(str(model[key])) for key in ("license_link", "author") if model.get(key))
         yield ""
     folder = getattr(sys, "_MEIPASS", None)
     if folder is None:

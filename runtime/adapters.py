@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime import disk, gguf
+from runtime import files, gguf
 from runtime.errors import GGUFError, UsageError
 from runtime.format import Section, is_plain_name
 from runtime.gguf import Header
@@ -136,7 +136,7 @@ def located(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
     path = Path(name)
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
     try:
-        file = os.fdopen(disk.open_file(path), "rb")
+        file = os.fdopen(files.open_seekable(path), "rb")
     except OSError as exc:
         raise UsageError(
             f"there is no adapter '{name}': {exc.strerror}",

@@ -14,10 +14,12 @@ from runtime import __version__, machine
 from runtime.engine import Engine
 from runtime.model import Source
 from runtime.options import Options
+from runtime.printable import plain
 from runtime.session import Session
 from runtime.units import amount, gigabytes
 
 SPARE = 8  # tokens of context beside those that are measured
+LEAST = 256  # the engine makes no smaller context
 
 
 def run(
@@ -48,7 +50,7 @@ def run(
 
 def context(prompt: int, answer: int) -> int:
     """Return the context that the two tests need."""
-    return max(prompt, answer) + SPARE
+    return max(prompt + SPARE, answer + SPARE, LEAST)
 
 
 def reading(engine: Engine, count: int) -> float:
@@ -106,7 +108,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     heads = ("model", "size", "params", "backend", "threads", "test", "t/s")
     cells = [
         (
-            row["model_type"],
+            plain(row["model_type"]),
             gigabytes(row["model_size"]),
             amount(row["model_n_params"]),
             f"{row['backends']} {row['cpu_variant']}",

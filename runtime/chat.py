@@ -104,8 +104,9 @@ class Chat:
                 return
             if not text.strip():
                 continue
-            if text.startswith("/") and not text.startswith("//") and "\n" not in text:
-                name, _, argument = text[1:].strip().partition(" ")
+            command = text.strip()
+            if command.startswith("/") and not command.startswith("//") and "\n" not in text:
+                name, _, argument = command[1:].strip().partition(" ")
                 if name in ("exit", "quit", "bye"):
                     return
                 self._command(name, argument.strip())

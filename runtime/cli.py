@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from runtime import about, payload, tools, usage
-from runtime.errors import AppError, CacheError, UsageError, plain
+from runtime.errors import AppError, CacheError, UsageError
 from runtime.flags import (
     model_options,
     normalised,
@@ -23,7 +23,15 @@ from runtime.flags import (
     some_options,
 )
 from runtime.payload import Bundle
-from runtime.terminal import double_clicked, interrupt_once, piped_text, use_utf8
+from runtime.printable import plain
+from runtime.terminal import (
+    double_clicked,
+    interrupt_once,
+    open_streams,
+    piped_text,
+    use_utf8,
+    write_nowhere,
+)
 
 INTERRUPTED = 130
 HELP_FLAGS = ("-h", "--help")
@@ -35,6 +43,7 @@ PARALLEL = 4
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit code. The only place that catches AppError."""
+    open_streams()
     use_utf8()
     interrupt_once()
     try:
@@ -45,6 +54,7 @@ def run(arguments: Sequence[str]) -> int:
             obj=bundle,
             standalone_mode=False,
         )
+        sys.stdout.flush()  # now: at the interpreter's end nobody explains what fails
     except AppError as exc:
         print(exc.render(), file=sys.stderr)
         return exc.exit_code
@@ -55,9 +65,8 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has had enough; the interpreter must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has had enough
+        write_nowhere()
         return 1
     except MemoryError:
         print(
@@ -65,6 +74,12 @@ def run(arguments: Sequence[str]) -> int:
             "context with -c",
             file=sys.stderr,
         )
+        return 1
+    except OSError as exc:
+        if "-v" in arguments or "--verbose" in arguments:
+            raise
+        print(_explained(exc).render(), file=sys.stderr)
+        write_nowhere()
         return 1
     except Exception as exc:
         if "-v" in arguments or "--verbose" in arguments:
@@ -76,6 +91,23 @@ def run(arguments: Sequence[str]) -> int:
         )
         return 1
     return 0
+
+
+def _explained(exc: OSError) -> AppError:
+    """Return what the system refused and nobody has explained better."""
+    why = exc.strerror or str(exc)
+    if exc.filename is not None:
+        name = os.fsdecode(exc.filename) if not isinstance(exc.filename, int) else "a file"
+        return AppError(f"{name} cannot be used: {why}", hint="-v shows where that was needed")
+    try:  # Python keeps nothing of what it could not write
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return AppError(
+            f"what was to be printed cannot be written: {why}",
+            hint="see to where the output goes: the disk may be full, or it was closed",
+        )
+    return AppError(f"the system refused something: {why}", hint="-v shows where that was needed")
 
 
 class Failed(Exception):
@@ -166,10 +198,10 @@ def chat(
     if not question and prompt is None and interactive is None and double_clicked():
         from runtime.server import run as serving
 
-        options = settled(bundle, given, parallel=PARALLEL)
+        options = settled(bundle, given, model, parallel=PARALLEL)
         serving.run(bundle, options, model, embedded, desktop=True)
         return
-    options = settled(bundle, given)
+    options = settled(bundle, given, model)
     parts = [part for part in (" ".join(question), prompt or "") if part]
     ask_first = "\n\n".join(parts)
     if not interactive and (piped := piped_text()).strip():
@@ -203,10 +235,10 @@ def serve(
     **given: Any,
 ) -> None:
     """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
-    options = settled(bundle, given, parallel=PARALLEL)
+    options = settled(bundle, given, model, parallel=PARALLEL)
     if options.workers > 1:
         # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
-        options = settled(bundle, given, parallel=PARALLEL, repack=False)
+        options = settled(bundle, given, model, parallel=PARALLEL, repack=False)
     from runtime.server import run as serving
 
     serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
@@ -320,7 +352,7 @@ def bench(
 
     measuring.run(
         pick(bundle, model, embedded),
-        settled(bundle, given),
+        settled(bundle, given, model),
         prompt=n_prompt,
         answer=n_gen,
         repetitions=repetitions,
@@ -349,7 +381,7 @@ def doctor(
     bundle: Bundle | None = context.obj
     failed = False
     for finding in examination.examine(
-        bundle, lambda: pick(bundle, model, embedded), settled(bundle, given), verify=verify
+        bundle, lambda: pick(bundle, model, embedded), settled(bundle, given, model), verify=verify
     ):
         click.echo(finding.line())
         failed |= finding.state == examination.FAIL

@@ -15,6 +15,7 @@ from runtime.errors import AppError
 from runtime.model import Source
 from runtime.options import Options
 from runtime.payload import Bundle
+from runtime.printable import plain
 from runtime.units import gigabytes
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -33,8 +34,8 @@ class Finding:
 
     def line(self) -> str:
         """Return the line, and the remedy below it."""
-        text = f"{self.state:<4}  {self.what:<12} {self.detail}"
-        return f"{text}\n{'':<19}{self.remedy}" if self.remedy else text
+        text = plain(f"{self.state:<4}  {self.what:<12} {self.detail}")
+        return f"{text}\n{'':<19}{plain(self.remedy)}" if self.remedy else text
 
 
 def examine(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runtime import adapters, beginning, disk, gguf, payload, template_name
+from runtime import adapters, beginning, files, gguf, payload, template_name
 from runtime.errors import AppError, UsageError
 from runtime.format import Manifest, Section
 from runtime.options import Options
@@ -212,7 +212,7 @@ def adapter(path: Path, architecture: str) -> Part:
     Raise UsageError where it cannot be read, and GGUFError where it is none.
     """
     try:
-        fd = disk.open_file(path)
+        fd = files.open_seekable(path)
     except OSError as exc:
         raise UsageError(
             f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"

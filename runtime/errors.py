@@ -15,10 +15,7 @@ AppError                 anything we can explain; exit code 1
 
 from __future__ import annotations
 
-
-def plain(text: str) -> str:
-    """Return a stranger's text without what would steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
+from runtime.printable import plain
 
 
 class AppError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 
 import click
 
-from runtime.errors import UsageError
-from runtime.options import FIELDS, Options, kind
+from runtime import payload
+from runtime.errors import AppError, UsageError
+from runtime.options import FIELDS, Options, from_file, kind
 from runtime.payload import Bundle
 from runtime.serve_options import ServeOptions
-from runtime.tools import read_text
 
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
 TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
@@ -27,6 +28,8 @@ FILE_FLAGS = {
     "-jf": "--json-schema",
 }
 SERVING = ServeOptions.__dataclass_fields__
+OF_THE_MODEL = ("chat_template", "lora")
+"""Options that are about a model, and say nothing about another one."""
 CHATTING = ("session", "color", "markdown", "stats")
 """Options that mean nothing to a server."""
 COLOR_VALUES = {
@@ -45,7 +48,9 @@ def normalised(arguments: Sequence[str]) -> list[str]:
             return [*result, *arguments[index:]]
         text = index and arguments[index - 1] in TEXT_FLAGS  # what follows is free text
         match = None if text else GO_STYLE.fullmatch(argument)
-        if index and arguments[index - 1] in FILE_FLAGS:
+        if match and (name := argument.partition("=")[0]) in FILE_FLAGS:
+            result += [FILE_FLAGS[name], f"@{match[2]}"]
+        elif index and arguments[index - 1] in FILE_FLAGS:
             result.append(f"@{argument}")
         elif argument in FILE_FLAGS and not text:
             result.append(FILE_FLAGS[argument])
@@ -124,23 +129,29 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     )(command)  # fmt: skip
 
 
-def settled(bundle: Bundle | None, given: dict[str, Any], **usual: Any) -> Options:
-    """Return the options: built in (or `usual`), then baked in, then given; the last one wins."""
-    options = Options(**usual)
-    if bundle:
-        options = options.merged(bundle.manifest.defaults, "baked-in ")
-    chosen = {key: value for key, value in given.items() if value not in (None, ())}
-    if text := chosen.get("chat_template"):
-        chosen["chat_template"] = template_text(text)
-    for key in ("system", "greeting", "grammar", "json_schema"):
-        if (text := chosen.get(key, "")).startswith("@"):
-            chosen[key] = read_text(Path(text[1:]))
-    return options.merged(chosen, "--")
+def settled(
+    bundle: Bundle | None, given: dict[str, Any], model: Path | None, **usual: Any
+) -> Options:
+    """Return the options: built in (or `usual`), then baked in, then given; the last one wins.
+
+    What was baked in for the embedded model alone is not for another `model`.
+    """
+    baked = dict(bundle.manifest.defaults) if bundle else {}
+    baked.pop("gpu_layers", None)  # no build can use them; who starts it did not ask for them
+    if model:
+        others = {key: value for key, value in baked.items() if key not in OF_THE_MODEL}
+        baked = {**others, **_of_the_model(model)}
+    options = Options(**usual).merged(baked, "baked-in ")
+    chosen = {key: from_file(key, value) for key, value in given.items() if value not in (None, ())}
+    return options.merged(chosen, "")
 
 
-def template_text(value: str) -> str:
-    """Return a template's text: `value` itself, or what the file of that name holds."""
-    path = Path(value)
-    if "{" not in value and path.is_file():
-        return read_text(path)
-    return value
+def _of_the_model(path: Path) -> dict[str, Any]:
+    """Return what was baked in for the model in `path`, where that is a bundle."""
+    # What is wrong with the file is said where it is opened to be used.
+    with contextlib.suppress(AppError, OSError):
+        if found := payload.find(path):
+            found.close()
+            defaults = found.manifest.defaults
+            return {key: defaults[key] for key in OF_THE_MODEL if key in defaults}
+    return {}

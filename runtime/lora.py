@@ -11,6 +11,7 @@ from runtime.errors import ModelError
 from runtime.llama import api, log
 from runtime.model import Model
 from runtime.payload import Bundle
+from runtime.printable import plain
 from runtime.terminal import interrupts_held
 
 
@@ -43,7 +44,7 @@ class Lora:
         if not names:
             return "there are no adapters in this file; /lora FILE.gguf uses one"
         shown = (f"{name}={self.strengths.get(name, 0):g}" for name in names)
-        return "adapters: " + ", ".join(shown)
+        return plain("adapters: " + ", ".join(shown))
 
     def _handle(self, name: str) -> Any:
         if name not in self._handles:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import disk, gguf, payload, restore, strangers
+from runtime import files, gguf, payload, restore, strangers
 from runtime.cfile import File
 from runtime.errors import GGUFError, ModelError
 from runtime.llama import api, load_model, log
@@ -44,6 +44,12 @@ class Source:
         """Return the type of most weights of a bundled model, empty where nobody says."""
         return str(self.bundle.manifest.model.get("quantization", "")) if self.bundle else ""
 
+    @property
+    def name(self) -> str:
+        """Return what the model is called, by its bundle or by itself."""
+        own = self.header.metadata.get("general.name")
+        return (self.bundle.manifest.name if self.bundle else "") or str(own or self.label)
+
     def close(self) -> None:
         """Close the file; what the engine has mapped stays."""
         os.close(self.fd)
@@ -70,7 +76,7 @@ def embedded(bundle: Bundle) -> Source:
 def open_source(path: Path) -> Source:
     """Return the model in the file `path`: a GGUF, or another bundle's."""
     try:
-        fd = disk.open_file(path)
+        fd = files.open_seekable(path)
     except OSError as exc:
         raise ModelError(
             f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"

@@ -16,8 +16,12 @@ def option(
     choices: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     baked: bool = True,
+    file: str = "",
 ) -> Any:
-    """Return a dataclass field that also describes a command-line option."""
+    """Return a dataclass field that also describes a command-line option.
+
+    `file` says how a file's name is told from a text: "@FILE", "FILE" for either; empty for never.
+    """
     return field(
         default=default,
         metadata={
@@ -29,5 +33,6 @@ def option(
             "choices": choices,
             "aliases": aliases,
             "baked": baked,
+            "file": file,
         },
     )

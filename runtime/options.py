@@ -10,11 +10,14 @@ import contextlib
 import dataclasses
 import difflib
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
+from runtime.files import exists, read_text
 from runtime.option import option
 from runtime.sampling_options import SamplingOptions
 from runtime.serve_options import ServeOptions
@@ -35,12 +38,14 @@ class Options(SamplingOptions, ServeOptions):
         metavar="TEXT",
         help="system prompt, given to the model before the conversation",
         aliases=("system_prompt",),
+        file="@FILE",
     )
     greeting: str = option(
         "",
         "--greeting",
         metavar="TEXT",
         help="what the chat says first",
+        file="@FILE",
     )
     chat_template: str = option(
         "",
@@ -48,6 +53,7 @@ class Options(SamplingOptions, ServeOptions):
         metavar="NAME|JINJA",
         help="chat template: a name the engine knows (chatml, llama3 …) or Jinja text "
         "(default: the model's own)",
+        file="FILE",
     )
     session: str = option(
         "",
@@ -195,9 +201,16 @@ class Options(SamplingOptions, ServeOptions):
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")
 
     def merged(self, values: Mapping[str, Any], origin: str) -> Options:
-        """Return these options with `values` over them, checked; `origin` names their source."""
+        """Return these options with `values` over them, checked; `origin` names their source.
+
+        It is put before an option's name; empty, the values are from flags, and so are the names.
+        """
         return dataclasses.replace(
-            self, **{key: check(key, value, f"{origin}{key}") for key, value in values.items()}
+            self,
+            **{
+                key: check(key, value, f"{origin}{key}" if origin else flag(key))
+                for key, value in values.items()
+            },
         )
 
 
@@ -221,6 +234,12 @@ KINDS: Mapping[str, type[Any]] = {
 def kind(item: dataclasses.Field[Any]) -> type[Any]:
     """Return the Python type of an option."""
     return KINDS[str(item.type)]
+
+
+def flag(key: str) -> str:
+    """Return the long flag of option `key`."""
+    flags: tuple[str, ...] = FIELDS[key].metadata["flags"] if key in FIELDS else ()
+    return next((name for name in flags if name.startswith("--")), f"--{key}")
 
 
 def canonical(key: str, path: str = "") -> str:
@@ -255,7 +274,7 @@ def check(key: str, value: Any, path: str) -> Any:
         or (wanted is tuple and not all(isinstance(part, str) for part in value))
     ):
         raise UsageError(
-            f"'{path}' is {value!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
+            f"'{path}' is {_shown(value)}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
         )
     low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
     if wanted is int and high is None:
@@ -267,7 +286,7 @@ def check(key: str, value: Any, path: str) -> Any:
         or (choices and value not in choices)
     ):
         raise UsageError(
-            f"'{path}' is {value!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
+            f"'{path}' is {_shown(value)}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
         )
     return value
 
@@ -294,15 +313,38 @@ def parse(key: str, text: str, path: str = "") -> Any:
     return check(key, value, path)
 
 
+def from_file(key: str, value: Any, folder: Path = Path()) -> Any:
+    """Return what option `key` is to be: `value`, or the text of the file that it names.
+
+    A relative name is one below `folder`. Raise UsageError where the file cannot be read.
+    """
+    how = FIELDS[key].metadata["file"]
+    if not how or not isinstance(value, str):
+        return value
+    if value.startswith("@"):
+        return read_text(folder / os.path.expanduser(value[1:]))
+    path = folder / value
+    # A template's text has braces, and is no file's name.
+    if how == "FILE" and "{" not in value and exists(path) and path.is_file():
+        return read_text(path)
+    return value
+
+
 def settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Return the options that KEY=VALUE words set; raise UsageError for what does not exist."""
-    result = {}
+    """Return the options that KEY=VALUE words set; raise UsageError for what does not exist.
+
+    An option that takes many values takes them from as many words.
+    """
+    result: dict[str, Any] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
             raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
         option = canonical(key)
-        result[option] = parse(option, value, f"--set {key}")
+        parsed = parse(option, from_file(option, value), f"--set {key}")
+        if kind(FIELDS[option]) is tuple:
+            parsed = result.get(option, ()) + parsed
+        result[option] = parsed
     return result
 
 
@@ -320,8 +362,19 @@ def _describe(item: dataclasses.Field[Any]) -> str:
     }
     text = names[kind(item)]
     if low is not None and high is not None:
-        return f"{text} from {low:g} to {high:g}"
-    return f"{text} of at least {low:g}" if low is not None else text
+        return f"{text} from {_number(low)} to {_number(high)}"
+    return f"{text} of at least {_number(low)}" if low is not None else text
+
+
+def _number(value: float) -> str:
+    return f"{int(value)}" if value == int(value) else f"{value:g}"
+
+
+def _shown(value: Any) -> str:
+    """Return a wrong value as the file or the command line had it."""
+    words = {None: "null", True: "true", False: "false"}
+    plain = value is None or isinstance(value, bool)
+    return words[value] if plain else repr(value)
 
 
 def _help(item: dataclasses.Field[Any]) -> str:

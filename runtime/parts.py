@@ -10,10 +10,11 @@ from pathlib import Path
 from queue import Queue
 
 from runtime import cache, casing, payload
-from runtime.errors import CacheError, PayloadError, UsageError, plain
+from runtime.errors import CacheError, PayloadError, UsageError
 from runtime.format import Section
 from runtime.output import require_new
 from runtime.payload import Bundle
+from runtime.printable import plain
 from runtime.progress import progress
 from runtime.restore import pieces
 from runtime.units import gigabytes

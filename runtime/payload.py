@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtime import disk, elf
+from runtime import elf, files
 from runtime import format as layout
 from runtime.errors import AppError, FormatError, PayloadError
 from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
@@ -76,7 +76,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     Raise FormatError when there is a footer and it, or the manifest, is damaged, and OSError
     when the file cannot be opened.
     """
-    fd = disk.open_file(path)
+    fd = files.open_seekable(path)
     try:
         bundle = read(fd, label or os.fspath(path))
         if bundle is not None and bundle.manifest.sidecar is not None:
@@ -215,7 +215,7 @@ def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
 
 def _joined(bundle: Bundle, sidecar: Sidecar, path: Path) -> Bundle | None:
     """Return `bundle` with the sections of the file `path`; None where it is another one."""
-    fd = disk.open_file(path)
+    fd = files.open_seekable(path)
     found = None
     try:
         beside = read(fd, str(path))

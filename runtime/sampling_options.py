@@ -197,6 +197,7 @@ class SamplingOptions:
         "--grammar",
         metavar="GBNF|@FILE",
         help="hold the answer to a grammar in llama.cpp's notation",
+        file="@FILE",
     )
     json_schema: str = option(
         "",
@@ -204,6 +205,7 @@ class SamplingOptions:
         "-j",
         metavar="JSON|@FILE",
         help="hold the answer to a JSON schema, {} for any object",
+        file="@FILE",
     )
     stop: tuple[str, ...] = option(
         (),

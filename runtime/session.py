@@ -94,7 +94,8 @@ class Session:
         if options.gpu_layers > 0:
             notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
         self.model = self._load()
-        self.engine = Engine(self.model, options, self.plan.context)
+        self.engine = self._engine()
+        self._say_context()
         self.embedder = Embedder(
             self.model,
             options,
@@ -113,6 +114,31 @@ class Session:
         self.embedder.close()
         self.engine.close()
         self.model.close()
+
+    def _engine(self) -> Engine:
+        """Return an engine with the planned context, or half of it and so on where that fails.
+
+        The plan is an estimate, and what was free may have been taken since.
+        """
+        context = self.plan.context
+        while True:
+            try:
+                return Engine(self.model, self.options, context)
+            except ModelError:
+                if not self.options.fit or context // 2 < memory.SMALLEST_CONTEXT:
+                    raise
+            context = context // 2
+
+    def _say_context(self) -> None:
+        """Say where the context is another than the one that was planned."""
+        planned, found = self.plan.context, self.engine.context_size
+        if found < planned:
+            self._notify(
+                f"context reduced from {planned} to {found} tokens: the engine found no memory "
+                "for more (--no-fit to insist)"
+            )
+        elif found >= 2 * planned:
+            self._notify(f"the context has {found} tokens: the engine makes none of {planned}")
 
     def _load(self) -> Model:
         begin = time.perf_counter()
@@ -259,6 +285,11 @@ def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Sou
         return open_source(path)
     if bundle and bundle.model and embedded is not False:
         return embedded_model(bundle)
+    if bundle and bundle.model:
+        raise UsageError(
+            "the model in this file is not to be used (--no-embedded), and no other is named",
+            hint="name one with -m FILE.gguf, or leave out --no-embedded",
+        )
     raise UsageError(
         "this file has no model in it" if not embedded else "there is no embedded model",
         hint="pass one with -m FILE.gguf, or make a file that has one: "

@@ -14,8 +14,10 @@ from runtime import report as reports
 from runtime.chat import Chat, reader
 from runtime.conversation import Dialogue
 from runtime.fallback import Fallback
+from runtime.files import exists
 from runtime.options import Options
 from runtime.payload import Bundle
+from runtime.printable import plain, plain_lines
 from runtime.screen import Screen, Style
 from runtime.session import Session, pick
 from runtime.units import amount, counted
@@ -43,14 +45,15 @@ def run(
         return
     try:
         kept = options.session and Path(options.session)
-        if kept and kept.exists():
+        if kept and exists(kept):
             notify(session.keeper.load(str(kept.absolute())))
         elif path is None:  # a state is taken from this very file alone, never from a stranger's
             session.prewarm()
         elif bundle and beginning.section_of(bundle) and (options.stats or options.verbose):
             notify("the prewarmed beginning is not used: another model was given")
         if interactive:
-            _interactive(session, about.program_name(bundle), question)
+            name = session.source.name if path else about.program_name(bundle)
+            _interactive(session, name, question)
         else:
             _one_shot(session, question)
         if kept and session.conversation.turns:
@@ -68,7 +71,8 @@ def _elsewhere(
     conversation = fallback.RemoteConversation(remote, options)
     style = Style(terminal.colourful(options.color))
     if interactive:
-        click.echo(style.dim(f"{name} · FALLBACK: {remote.model} at {remote.base_url}"))
+        where = f"{remote.model} at {remote.base_url}"
+        click.echo(style.dim(plain(f"{name} · FALLBACK: {where}")))
         chat = Chat(
             conversation,
             read_line=reader(),
@@ -129,7 +133,7 @@ def _interactive(session: Session, name: str, question: str) -> None:
     style = Style(terminal.colourful(session.options.color))
     read_line = reader()
     if sys.stdin.isatty():
-        click.echo(style.dim(f"{name} · {amount(session.model.parameters)} parameters"))
+        click.echo(style.dim(f"{plain(name)} · {amount(session.model.parameters)} parameters"))
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
     if session.options.greeting:
         click.echo(session.options.greeting)
@@ -152,4 +156,4 @@ def _interactive(session: Session, name: str, question: str) -> None:
 
 def notify(text: str) -> None:
     """Tell the user something beside the answer."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+    print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)

@@ -12,8 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from runtime.errors import UsageError
+from runtime.units import gigabytes
+
 AGAIN_SECONDS = 0.02
 """Until a Ctrl-C that was lost is raised again."""
+PIPED_MAX = 64_000_000
+"""Characters; without a bound what never ends would take all the memory."""
 
 
 def double_clicked() -> bool:
@@ -30,6 +35,24 @@ def double_clicked() -> bool:
         if not journal and (not stat.S_ISCHR(mode) or (stream is not None and stream.isatty())):
             return False
     return True
+
+
+def open_streams() -> None:
+    """Put something in the place of standard streams that were closed.
+
+    To read there is nothing, remarks are lost; but what should be printed is missed: that fails.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def write_nowhere() -> None:
+    """Let what could not be printed go, so that the interpreter does not complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def use_utf8() -> None:
@@ -50,13 +73,22 @@ def colourful(setting: str) -> bool:
 
 
 def piped_text() -> str:
-    """Return what is piped or redirected into the program, empty when nothing is."""
+    """Return what is piped or redirected into the program, empty when nothing is.
+
+    Raise UsageError where that is more than any model can read.
+    """
     if sys.stdin is None or sys.stdin.isatty():
         return ""
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return ""
-    return sys.stdin.read()
+    text = sys.stdin.read(PIPED_MAX + 1)
+    if len(text) > PIPED_MAX:
+        raise UsageError(
+            f"more than {gigabytes(PIPED_MAX)} of text are piped in, more than any context holds",
+            hint="pipe in the part that the question is about",
+        )
+    return text
 
 
 @contextmanager

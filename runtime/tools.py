@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime import __version__, about, payload
-from runtime.errors import PayloadError, UsageError, plain
+from runtime.errors import PayloadError, UsageError
 from runtime.payload import Bundle
+from runtime.printable import plain
 
 if TYPE_CHECKING:
     from runtime.edit import Change, Prewarmer
@@ -175,12 +176,12 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
     from runtime import adapters
     from runtime.edit import Change
-    from runtime.options import canonical, settings
+    from runtime.options import canonical, from_file, settings
 
     defaults = settings(given["pairs"])
     for key in ("system", "greeting"):
         if (text := given[key]) is not None:
-            defaults[key] = flag_text(text)
+            defaults[key] = from_file(key, text)
     change = Change(
         name=given["name"],
         defaults=defaults,
@@ -239,22 +240,3 @@ def _say_what_is_beside(bundle: Bundle, output: Path) -> None:
         parts = os.readlink(f"/proc/self/fd/{bundle.fd}")
         copy = shlex.join(["cp", parts, f"{output}{payload.SIDECAR_SUFFIX}"])
         click.echo(f"warning: it does not run yet: {exc.problem}; {copy}", err=True)
-
-
-def flag_text(value: str) -> str:
-    """Return a flag's text, read from a file where it is @FILE."""
-    return read_text(Path(value[1:])) if value.startswith("@") else value
-
-
-def read_text(path: Path) -> str:
-    """Return the text in `path`; raise UsageError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be read: {exc.strerror}", hint="give the name of a text file"
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise UsageError(
-            f"{path} is no UTF-8 text", hint="save it as UTF-8, or give another"
-        ) from exc

@@ -8,7 +8,9 @@ def gigabytes(count: float) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
+    if count >= 1e3 or not count:
+        return f"{count / 1e3:.0f} kB"
+    return counted(int(count), "byte")
 
 
 def part_of(some: int, whole: int) -> str:

@@ -209,6 +209,33 @@ def test_a_context_that_does_not_fit_is_reduced(chat: Program) -> None:
     assert "context reduced from 400000 to" in done.stderr
 
 
+def test_a_context_without_bounds_is_reduced_to_what_there_is(chat: Program) -> None:
+    done = limited(chat, 500_000, FRANCE, "-c", str(2**31 - 1))
+
+    assert (0, PARIS + "\n") == (done.returncode, done.stdout), done.stderr
+    assert "context reduced from 2147483647 to" in done.stderr
+
+
+def test_a_context_that_the_engine_does_not_make_is_said(chat: Program) -> None:
+    assert "the context has 256 tokens: the engine makes none of 32" in chat(FRANCE, "-c", "32").err
+
+
+def test_text_without_end_is_refused(chat: Program) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"yes | '{chat.path}'"], capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "more than 64.0 MB of text are piped in" in done.stderr
+
+
+def test_options_are_named_as_they_are_typed(chat: Program, tmp_path: Path) -> None:
+    assert "'--batch-size' is 70000" in chat(FRANCE, "-b", "70000").err
+    (tmp_path / "g.gbnf").write_text('root ::= "yes"')
+    assert "yes" == chat.ask(FRANCE, f"--grammar-file={tmp_path / 'g.gbnf'}")
+
+
 def test_a_prompt_too_long_is_explained(chat: Program) -> None:
     done = chat("-c", "256", "-p", "word " * 2000)
 

@@ -167,3 +167,43 @@ def test_settings() -> None:
 def test_setting_that_makes_no_sense(message: str, pair: str) -> None:
     with pytest.raises(UsageError, match=message):
         options.settings([pair])
+
+
+def test_a_setting_given_more_than_once_adds_up_where_it_can() -> None:
+    found = options.settings(["stop=a", "--reverse-prompt=b", "temp=1", "temp=2"])
+
+    assert {"stop": ("a", "b"), "temp": 2.0} == found
+
+
+def test_a_file_is_read_wherever_its_name_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_text("Be brief.\n")
+    (tmp_path / "t.jinja").write_text("{{ messages }}\n")
+    beside = read(
+        tmp_path,
+        {"system": "@text", "chat_template": "t.jinja", "parameters": {"grammar": "@text"}},
+    )
+    assert {
+        "system": "Be brief.",
+        "chat_template": "{{ messages }}",
+        "grammar": "Be brief.",
+    } == beside.defaults
+
+    monkeypatch.chdir(tmp_path)
+    pairs = ["system=@text", "json_schema=@text", "chat_template=t.jinja", "stop=@text"]
+    assert {
+        "system": "Be brief.",
+        "json_schema": "Be brief.",
+        "chat_template": "{{ messages }}",
+        "stop": ("@text",),
+    } == options.settings(pairs)
+    assert {"chat_template": "chatml"} == options.settings(["chat_template=chatml"])
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    assert "nowhere.txt cannot be read: No such file or directory" == refusal(
+        tmp_path, {"greeting": "@nowhere.txt"}
+    )
+    with pytest.raises(UsageError, match="nowhere cannot be read"):
+        options.settings(["grammar=@nowhere"])

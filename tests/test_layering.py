@@ -17,6 +17,7 @@ BUNDLER = sorted((ROOT / "bundler").glob("*.py"))
 
 # Runtime's modules, a layer a line; a module may import from the layers above its own line.
 LAYERS = (
+    {"printable"},
     {
         "boot",
         "runtime",
@@ -51,6 +52,7 @@ LAYERS = (
         "terminal",
         "usage",
         "template_name",
+        "files",
     },
     {"llama", "weights", "stream", "saved"},
     {"chunks"},
@@ -95,13 +97,13 @@ SERVER_ALONE = {"starlette", "uvicorn", "h11", "msgspec"}
 # same way at build time and at run time. The engine itself is asked through the stub.
 ALLOWED: dict[str, set[str]] = {
     "bundle": {
-        "runtime", "about", "beginning", "edit", "errors", "format", "output", "payload",
+        "runtime", "beginning", "edit", "errors", "format", "output", "payload", "printable",
         "progress", "units", "weld",
     },
     "check": {"errors", "units"},
     "cli": {
-        "runtime", "adapters", "errors", "format", "options", "output", "payload", "source",
-        "template_name", "terminal", "tools", "usage",
+        "runtime", "adapters", "errors", "format", "options", "output", "payload", "printable",
+        "source", "template_name", "terminal", "tools", "usage",
     },
     "compress": {
         "parts",
@@ -121,8 +123,9 @@ ALLOWED: dict[str, set[str]] = {
         "edit", "errors", "format", "gguf", "machine", "parts", "payload", "progress", "restore",
         "source", "weld",
     },
+    "shipped": set(),
     "signing": {"errors", "minisign"},
-    "splits": {"disk", "errors", "gguf", "source"},
+    "splits": {"errors", "files", "gguf", "source"},
     "stub": {
         "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",

@@ -23,7 +23,8 @@ FACTS = {
 }
 HEADER = Header(3, FACTS, {}, (), 0)
 SIZE = 1_000_000_000
-FIXED = memory.plan(HEADER, SIZE, wanted=1, batch=512, available=None).needed - 2048
+TOKEN = 2048 + 512 * 2  # what each token of a batch may look at, at 16 bits
+FIXED = memory.plan(HEADER, SIZE, wanted=1, batch=512, available=None).needed - TOKEN
 
 
 def plan(available: int | None, wanted: int = 0, **options: int | bool) -> memory.Plan:
@@ -34,7 +35,7 @@ def test_needs_are_those_of_weights_cache_and_buffers() -> None:
     found = plan(None)
 
     assert 4096 == found.context
-    assert FIXED + 4096 * 2048 == found.needed
+    assert FIXED + 4096 * TOKEN == found.needed
     assert SIZE < FIXED < SIZE + (200 << 20)
     assert "" == found.notice
 
@@ -58,14 +59,14 @@ def test_a_context_beyond_what_the_model_knows_is_given_with_a_warning() -> None
 
 
 def test_just_enough_is_enough() -> None:
-    assert 4096 == plan(FIXED + 4096 * 2048).context
+    assert 4096 == plan(FIXED + 4096 * TOKEN).context
 
 
 def test_context_is_reduced_to_what_fits() -> None:
-    found = plan(FIXED + 1000 * 2048)
+    found = plan(FIXED + 1000 * TOKEN)
 
     assert 768 == found.context
-    assert FIXED + 768 * 2048 == found.needed
+    assert FIXED + 768 * TOKEN == found.needed
     assert found.notice.startswith("context reduced from 4096 to 768 tokens: 1.2 GB would be")
     assert "--no-fit" in found.notice
 

@@ -17,9 +17,11 @@ from runtime import about as facts
 from runtime import fallback, machine, terminal
 from runtime.errors import PortError, UsageError
 from runtime.fallback import Fallback
+from runtime.files import read_text
 from runtime.model import Source
 from runtime.options import Options
 from runtime.payload import Bundle
+from runtime.printable import plain_lines
 from runtime.server import app, assets, listener
 from runtime.server.guard import Rules, own_names
 from runtime.server.listener import Listener
@@ -28,7 +30,6 @@ from runtime.server.remote import Remote
 from runtime.server.service import About, Service
 from runtime.server.supervisor import Supervisor
 from runtime.session import Session, frozen_folder, pick, restored
-from runtime.tools import read_text
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
 MEGABYTE = 1_000_000
@@ -206,4 +207,4 @@ def page_folder() -> Path:
 
 def notify(text: str) -> None:
     """Tell whoever started the server something."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+    print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)
