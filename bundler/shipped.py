@@ -47,7 +47,8 @@ WITHIN = {
 }
 """Modules with a library of somebody else's compiled in, and the entry that has its licence."""
 DATA = {"boot": OWN, "page": OWN, "probe": OWN, "licenses.json": OWN, ".modelembed.lock": OWN}
-"""What is run before all else, and what is neither module nor library; below `page/vendor` every folder has its licence itself."""
+"""What is run before all else, and what is neither module nor library; below `page/vendor` every
+folder has its licence itself."""
 LAUNCHER = ("pyi", "struct", "__main__", "PYZ")
 """How the names of PyInstaller's own parts begin, and of the script that it starts."""
 
