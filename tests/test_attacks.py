@@ -19,13 +19,15 @@ MEMORY = 2 << 30
 
 # One process tries all commands, one after the other: starting a hundred takes a minute.
 TRY_ALL = f"""
-import io, json, resource, sys, time, traceback
+import io, json, os, resource, sys, time, traceback
 from bundler import cli
 from runtime import cli as program
 
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 results = []
-for command in json.load(sys.stdin):
+commands = json.load(sys.stdin)
+for command in commands:
+    sys.stdin = open(os.devnull)
     sys.argv = ["modelembed", *command]
     sys.stdout = io.TextIOWrapper(io.BytesIO(), "utf-8")
     sys.stderr = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
