@@ -252,16 +252,15 @@ def _make(
             else pool.submit(lint.Verdict)
         )
         bundling.make(output, runtime, found, verdict, recipe, say)
-    say(f"wrote {output}")
-    if run_check and here:
-        try:
-            report = check.prove(output, found.source.size)
-        except KeyboardInterrupt:
-            raise Interrupted(f"{output} is complete, but was not tested") from None
-        for line in report.lines():
-            say(f"  {line}")
-    elif run_check:
-        say("not tested: the runtime is for another platform")
+    try:
+        say(f"wrote {output}")
+        if run_check and here:
+            for line in check.prove(output, found.source.size).lines():
+                say(f"  {line}")
+        elif run_check:
+            say("not tested: the runtime is for another platform")
+    except KeyboardInterrupt:
+        raise Interrupted(f"{output} is complete, but was not tested") from None
     say(f"run it: {shlex.quote(str(output if output.is_absolute() else f'./{output}'))}")
 
 

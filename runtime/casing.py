@@ -19,7 +19,6 @@ from runtime.payload import Bundle
 
 AGAIN = "copy or download the file again"
 LAUNCHER, ARCHIVE, TABLE = "launcher_sha256", "archive_sha256", "table_sha256"
-LAUNCHER_MAX = 64 << 20  # PyInstaller's takes 72 KiB; a damaged length must not claim all memory
 SIGNED = (LAUNCHER, ARCHIVE)
 """Without these in its manifest a signature does not cover what runs."""
 
@@ -38,12 +37,6 @@ def verify(bundle: Bundle) -> None:
 
 def _verify_file(bundle: Bundle) -> None:
     footer = bundle.footer
-    if footer.prefix_length > LAUNCHER_MAX:
-        raise PayloadError(
-            f"{bundle.path} is damaged: its launcher claims {footer.prefix_length:,} bytes, "
-            f"at most {LAUNCHER_MAX:,}",
-            hint=AGAIN,
-        )
     launcher = os.pread(bundle.fd, footer.prefix_length, 0)
     _verify_gaps(bundle)
     _verify_hash(bundle, LAUNCHER, [elf.neutral(launcher)])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, Program
 
-from bundler import launch, lint
+from bundler import launch, lint, shipped
 from bundler import stub as stubs
 from runtime.errors import AppError
 
@@ -152,7 +152,7 @@ def test_names_that_are_too_long(bundling: Program, stub: Path, tmp_path: Path) 
     assert "cannot be written: File name too long" in target.err
 
     template = bundling(*given, "-o", str(tmp_path / "x"), "--chat-template", "x" * 300)
-    assert template.code == 1
+    assert template.code == 2
     assert "there is no chat template called" in template.err
     assert "Traceback" not in target.err + template.err
 
@@ -202,12 +202,12 @@ def test_a_runtime_is_built_anew_for_other_licences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = stubs._identity([])
-    shutil.copytree(stubs.LICENSES, tmp_path / "licenses")
-    monkeypatch.setattr(stubs, "LICENSES", tmp_path / "licenses")
+    shutil.copytree(shipped.TEXTS, tmp_path / "licenses")
+    monkeypatch.setattr(shipped, "TEXTS", tmp_path / "licenses")
     assert before == stubs._identity([])
     with open(tmp_path / "licenses" / "new.txt", "w") as file:
         file.write("new: MIT\n\nOther words.\n")
     assert before != (changed := stubs._identity([]))
 
-    monkeypatch.setattr(stubs, "_license_files", lambda distribution: [])
+    monkeypatch.setattr(shipped, "own_texts", lambda: [])
     assert changed != stubs._identity([])  # the project's own counts, too
