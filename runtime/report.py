@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ def require_free(path: Path) -> None:
     An empty file may be replaced, and what is no file, as /dev/stdout, written to.
     """
     try:
-        if path.is_dir() or not path.parent.is_dir():
-            what = "it is a folder" if path.is_dir() else "its folder does not exist"
-            raise UsageError(f"{path} cannot be written: {what}", hint="name a file with --report")
+        if obstacle := _obstacle(path):
+            raise UsageError(
+                f"{path} cannot be written: {obstacle}", hint="name another file with --report"
+            )
         if path.is_file() and (text := path.read_bytes()) and not _is_report(text):
             raise UsageError(
                 f"{path} exists already, and is no report", hint="give --report another name"
             )
     except OSError as exc:
-        raise _explained(exc, path) from exc
+        raise UsageError(
+            f"{path} cannot be written: {exc.strerror}", hint="name another file with --report"
+        ) from exc
 
 
 def write(path: Path, costs: Mapping[str, Any]) -> None:
@@ -36,6 +40,17 @@ def write(path: Path, costs: Mapping[str, Any]) -> None:
         path.write_text(json.dumps({"kind": KIND, **costs}, indent=1) + "\n")
     except OSError as exc:
         raise _explained(exc, path) from exc
+
+
+def _obstacle(path: Path) -> str:
+    """Return what is in the way of a file, empty for nothing; raise OSError where none may look."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        return "it is a folder"
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    place = path if path.exists() else folder
+    return "" if os.access(place, os.W_OK) else f"nothing may be written to {place}"
 
 
 def _is_report(text: bytes) -> bool:

@@ -123,7 +123,7 @@ def test_a_report_replaces_reports_only(chat: Program, tmp_path: Path) -> None:
 
     nowhere = chat(FRANCE, "--report", str(tmp_path / "missing" / "report.json"))
     assert (2, "") == (nowhere.code, nowhere.out)
-    assert "its folder does not exist" in nowhere.err
+    assert "there is no folder" in nowhere.err
 
 
 def test_answers_can_be_held_to_a_form(chat: Program, tmp_path: Path) -> None:

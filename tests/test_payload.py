@@ -185,10 +185,10 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/null")):
-        with pytest.raises(PayloadError, match="it is no file"):
+    for path, what in ((tmp_path / "pipe", "a pipe"), (Path("/dev/null"), "a device")):
+        with pytest.raises(PayloadError, match=f"it is {what}, and must be a file"):
             payload.load(path)
-        with pytest.raises(ModelError, match="it is no file"):
+        with pytest.raises(ModelError, match=f"it is {what}, and must be a file"):
             open_source(path)
 
 
