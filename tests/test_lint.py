@@ -87,7 +87,7 @@ def test_a_missing_template_is_replaced_visibly(modelembed: Program, tmp_path: P
 
     assert done.code == 0
     assert "no chat template: using 'chatml'" in done.err
-    shown = Program(target)("hello", "-n", "2", "-m", str(model))
+    shown = Program(target)("hello", "-n", "2")
     assert "no chat template" not in shown.err  # baked in, so chosen
     assert "chatml" in Program(target)("info").out
 
