@@ -112,7 +112,7 @@ class Chat:
                 self._command(name, argument.strip())
             else:
                 # A second slash says that the first is meant for the model.
-                self._answer(text[1:] if text.startswith("//") else text)
+                self._answer(command[1:] if command.startswith("//") else text)
 
     def _read(self) -> str:
         """Return one question, of several lines where they are continued."""
