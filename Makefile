@@ -24,7 +24,7 @@ demo: $(SETUP)
 
 test: $(SETUP)
 	@$(PYTHON) tools/prerequisites.py --tests
-	@echo "== testing (the first time builds the runtime: 1 minute; then about 10 minutes)"
+	@echo "== testing (the first time builds the runtime: 1 minute; then about 18 minutes)"
 	@$(BIN)/python -m pytest -q
 
 check: $(SETUP)
