@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,7 +31,9 @@ class Buffer:
     def __init__(self, size: int, address: int = 0) -> None:
         """Take `size` bytes, or those at `address`, which must outlive this."""
         kind = ctypes.c_char * size
-        self._memory = kind.from_address(address) if address else kind()
+        # Of pages of its own, which go back to the system with it: freed heap may stay for ever.
+        pages = None if address else mmap.mmap(-1, max(size, 1))
+        self._memory = kind.from_buffer(pages) if pages else kind.from_address(address)
         self.view = memoryview(self._memory).cast("B")
         self.address = ctypes.addressof(self._memory)
 
