@@ -21,7 +21,7 @@ import zstandard
 from runtime import chunks
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
-from runtime.parts import Hasher
+from runtime.hashing import Hasher
 from runtime.payload import Progress
 from runtime.source import Source
 from runtime.weights import LAYOUTS, PLAIN, Buffer, Stream, streams_of

@@ -15,7 +15,7 @@ from bundler import compress, launch
 from runtime import beginning
 from runtime.errors import AppError
 from runtime.format import Section
-from runtime.parts import hash_of
+from runtime.hashing import hash_of
 from runtime.progress import progress
 from runtime.source import Extent, Source
 from runtime.units import gigabytes

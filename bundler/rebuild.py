@@ -113,7 +113,7 @@ def _coded_again(section: Section, source: Source, label: str) -> Part:
             return compress.compress(source, compress.cut(header, source.size), fd, update)
 
     def digest() -> str:
-        from runtime.parts import hash_of
+        from runtime.hashing import hash_of
 
         with progress("hashing the model") as update:
             found = hash_of(source.chunks(), source.size, update)

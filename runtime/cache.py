@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 from runtime import folders, payload, restore
 from runtime.errors import CacheError, PayloadError
 from runtime.format import Section
+from runtime.hashing import hash_of
 from runtime.output import terminable
 from runtime.payload import Bundle, Progress
 from runtime.units import gigabytes
@@ -116,7 +116,7 @@ def is_intact(entry: Entry, progress: Progress = lambda *_: None) -> bool:
     except OSError as exc:
         raise CacheError(f"{entry.path} cannot be read: {exc.strerror}", hint=CLEAR) from exc
     try:
-        return _hash_of(fd, entry.size, progress) == entry.name
+        return hash_of(payload.chunks(fd, 0, entry.size), entry.size, progress) == entry.name
     finally:
         os.close(fd)
 
@@ -177,7 +177,7 @@ def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress:
     with terminable(), _created(temporary) as fd:
         os.posix_fallocate(fd, 0, section.size)
         restore.fill(bundle, section, fd, threads=threads, progress=progress, table=table)
-        found = _hash_of(fd, section.size)
+        found = hash_of(payload.chunks(fd, 0, section.size), section.size)
         if found != section.sha256:
             raise PayloadError(
                 f"part '{section.name}' is damaged: its SHA-256 is {found}, "
@@ -187,16 +187,6 @@ def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress:
         os.fchmod(fd, 0o400)
         os.fsync(fd)
         temporary.rename(path)
-
-
-def _hash_of(fd: int, size: int, progress: Progress = lambda *_: None) -> str:
-    digest = hashlib.sha256()
-    done = 0
-    for data in payload.chunks(fd, 0, size):
-        digest.update(data)
-        done += len(data)
-        progress(done, size)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ the file, so one that was put behind ours would run, whatever the hashes of ours
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from itertools import pairwise
 from runtime import elf, payload, weld
 from runtime import format as layout
 from runtime.errors import FormatError, PayloadError
+from runtime.hashing import hash_of
 from runtime.payload import Bundle
 
 AGAIN = "copy or download the file again"
@@ -58,10 +58,7 @@ def _verify_hash(bundle: Bundle, name: str, data: Iterable[bytes]) -> None:
     """Compare `data` with its hash, where the manifest has it."""
     if (expected := bundle.manifest.stub.get(name)) is None:
         return
-    digest = hashlib.sha256()
-    for piece in data:
-        digest.update(piece)
-    if digest.hexdigest() != expected:
+    if hash_of(data, 0) != expected:
         what = "section table" if name == TABLE else name.partition("_")[0]
         raise PayloadError(f"the {what} of {bundle.path} is damaged", hint=AGAIN)
 

@@ -17,9 +17,9 @@ from typing import Any
 from runtime import adapters, beginning, files, gguf, payload, template_name
 from runtime.errors import AppError, UsageError
 from runtime.format import Manifest, Section
+from runtime.hashing import hash_of
 from runtime.options import Options
 from runtime.output import publish
-from runtime.parts import hash_of
 from runtime.payload import Bundle
 from runtime.progress import progress
 from runtime.source import Extent, Source

@@ -30,6 +30,7 @@ LAYERS = (
         "disk",
         "folders",
         "highlight",
+        "hashing",
         "mapping",
     },
     {
@@ -106,7 +107,7 @@ ALLOWED: dict[str, set[str]] = {
         "source", "template_name", "terminal", "tools", "usage",
     },
     "compress": {
-        "parts",
+        "hashing",
         "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples
     "config": {"errors", "options"},
@@ -116,11 +117,12 @@ ALLOWED: dict[str, set[str]] = {
     "launch": {"errors"},
     "lint": {"errors", "gguf", "source"},
     "prewarm": {
-        "beginning", "errors", "format", "parts", "progress", "source", "units", "weights", "weld",
+        "beginning", "errors", "format", "hashing", "progress", "source", "units", "weights",
+        "weld",
     },
     "probe": {"errors", "cpu", "libraries"},  # the proof itself; where the libraries lie
     "rebuild": {
-        "edit", "errors", "format", "gguf", "machine", "parts", "payload", "progress", "restore",
+        "edit", "errors", "format", "gguf", "machine", "hashing", "payload", "progress", "restore",
         "source", "weld",
     },
     "shipped": set(),
