@@ -16,68 +16,39 @@ import click
 
 from bundler import bundle as bundling
 from bundler import check, config, lint
-from runtime import __version__, payload, template_name, tools, usage
+from runtime import __version__, payload, template_name, tools
 from runtime import adapters as lora
 from runtime.errors import AppError, UsageError
 from runtime.options import from_file, settings
+from runtime.outcome import INTERRUPTED, outcome_of
 from runtime.output import require_new
 from runtime.printable import plain, plain_lines
-from runtime.terminal import use_utf8
+from runtime.terminal import open_streams, use_utf8
 
 if TYPE_CHECKING:
     from bundler.signing import SecretKey
     from bundler.splits import Opened
 
-INTERRUPTED = 130
-
 
 def run() -> int:
-    """Run the command line; return the exit code. The only place that catches AppError."""
+    """Run the command line; return the exit code."""
+    open_streams()
     use_utf8()
-    try:
-        main.main(standalone_mode=False)
-    except AppError as exc:
-        print(exc.render(), file=sys.stderr)
-        return exc.exit_code
-    except click.ClickException as exc:
-        return usage.report(exc)
-    except Interrupted as exc:
-        print(f"\ninterrupted; {exc}", file=sys.stderr)
-        return INTERRUPTED
-    except (KeyboardInterrupt, click.Abort):
-        print("\ninterrupted; nothing was left behind", file=sys.stderr)
-        return INTERRUPTED
-    except OSError as exc:
-        print(_unforeseen(exc).render(), file=sys.stderr)
-        return 1
-    except MemoryError:
-        print(
-            "error: the memory ran out\n\nhint: close other programs, or use a machine with more "
-            "memory",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    return outcome_of(
+        lambda: main.main(standalone_mode=False),
+        verbose="-v" in sys.argv or "--verbose" in sys.argv,
+        interrupted="interrupted; nothing was left behind",
+    )
 
 
-class Interrupted(Exception):
+class Interrupted(AppError):
     """Ctrl-C came when something was complete; the text says what."""
 
+    exit_code = INTERRUPTED
 
-def _unforeseen(exc: OSError) -> AppError:
-    """Return what the system refused, where nobody nearer to it could say what to do."""
-    try:
-        Path.cwd()
-    except OSError:
-        return AppError(
-            "the folder that this was started in does not exist any more",
-            hint="go to another one: cd",
-        )
-    what = exc.filename if exc.filename is not None else "a file"
-    return AppError(
-        f"{os.fsdecode(what)} cannot be used: {exc.strerror or exc}",
-        hint="check that it exists, its permissions, and the space on its disk",
-    )
+    def render(self) -> str:
+        """Return the text for stderr: no error, but what there is."""
+        return f"\ninterrupted; {self.problem}"
 
 
 def say(text: str) -> None:
@@ -87,6 +58,13 @@ def say(text: str) -> None:
 
 @click.group(context_settings={"help_option_names": ("-h", "--help")})
 @click.version_option(__version__, prog_name="modelembed")
+@click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    expose_value=False,
+    help="show where something failed that nobody foresaw",
+)
 def main() -> None:
     """Turn a GGUF language model into one executable file."""
 

@@ -16,7 +16,8 @@ def main() -> int:
 
         print(version_line())
         return 0
-    from runtime.cli import INTERRUPTED, run
+    from runtime.cli import run
+    from runtime.outcome import INTERRUPTED
     from runtime.terminal import ignore_interrupts
 
     try:

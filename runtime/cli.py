@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 
 import click
 
-from runtime import about, payload, tools, usage
-from runtime.errors import AppError, CacheError, UsageError
+from runtime import about, payload, tools
+from runtime.errors import CacheError, UsageError
 from runtime.flags import (
     model_options,
     normalised,
@@ -22,18 +21,16 @@ from runtime.flags import (
     settled,
     some_options,
 )
+from runtime.outcome import Failed, outcome_of
 from runtime.payload import Bundle
-from runtime.printable import plain
 from runtime.terminal import (
     double_clicked,
     interrupt_once,
     open_streams,
     piped_text,
     use_utf8,
-    write_nowhere,
 )
 
-INTERRUPTED = 130
 HELP_FLAGS = ("-h", "--help")
 ALIKE = 0.75
 """How much of a word must be a command's name, in order, to be taken for a slip in typing it."""
@@ -42,76 +39,19 @@ PARALLEL = 4
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; return the exit code. The only place that catches AppError."""
+    """Run the command line; return the exit code."""
     open_streams()
     use_utf8()
     interrupt_once()
-    try:
-        bundle = payload.own()
-        main.main(
+    return outcome_of(
+        lambda: main.main(
             args=normalised(arguments),
             prog_name=Path(sys.argv[0]).name,
-            obj=bundle,
+            obj=payload.own(),
             standalone_mode=False,
-        )
-        sys.stdout.flush()  # now: at the interpreter's end nobody explains what fails
-    except AppError as exc:
-        print(exc.render(), file=sys.stderr)
-        return exc.exit_code
-    except Failed:
-        return 1
-    except click.ClickException as exc:
-        return usage.report(exc)
-    except (KeyboardInterrupt, click.Abort):
-        print(file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader has had enough
-        write_nowhere()
-        return 1
-    except MemoryError:
-        print(
-            "error: the memory ran out\n\nhint: close other programs, or try a smaller "
-            "context with -c",
-            file=sys.stderr,
-        )
-        return 1
-    except OSError as exc:
-        if "-v" in arguments or "--verbose" in arguments:
-            raise
-        print(_explained(exc).render(), file=sys.stderr)
-        write_nowhere()
-        return 1
-    except Exception as exc:
-        if "-v" in arguments or "--verbose" in arguments:
-            raise
-        print(
-            f"error: something unexpected happened: {type(exc).__name__}: {plain(str(exc))}\n\n"
-            "hint: this is a bug; the same command with -v shows where, please report that",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
-
-
-def _explained(exc: OSError) -> AppError:
-    """Return what the system refused and nobody has explained better."""
-    why = exc.strerror or str(exc)
-    if exc.filename is not None:
-        name = os.fsdecode(exc.filename) if not isinstance(exc.filename, int) else "a file"
-        return AppError(f"{name} cannot be used: {why}", hint="-v shows where that was needed")
-    try:  # Python keeps nothing of what it could not write
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-    except OSError:
-        return AppError(
-            f"what was to be printed cannot be written: {why}",
-            hint="see to where the output goes: the disk may be full, or it was closed",
-        )
-    return AppError(f"the system refused something: {why}", hint="-v shows where that was needed")
-
-
-class Failed(Exception):
-    """What was looked for was found to be wrong, and has been said."""
+        ),
+        verbose="-v" in arguments or "--verbose" in arguments,
+    )
 
 
 class DefaultGroup(click.Group):

@@ -51,11 +51,10 @@ LAYERS = (
         "report",
         "unpacked",
         "terminal",
-        "usage",
         "template_name",
         "files",
     },
-    {"llama", "weights", "stream", "saved"},
+    {"llama", "outcome", "weights", "stream", "saved"},
     {"chunks"},
     {"screen", "options", "payload", "memory", "cpu", "template", "schema", "batch"},
     {"progress", "restore", "adapters", "weld"},
@@ -97,6 +96,7 @@ SERVER_ALONE = {"starlette", "uvicorn", "h11", "msgspec"}
 # What of the runtime each module of the bundler needs: the format, and what must be judged the
 # same way at build time and at run time. The engine itself is asked through the stub.
 ALLOWED: dict[str, set[str]] = {
+    "__main__": set(),  # it comes before anything else is imported
     "bundle": {
         "runtime", "beginning", "edit", "errors", "format", "output", "payload", "printable",
         "progress", "units", "weld",
@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "check": {"errors", "units"},
     "cli": {
         "runtime", "adapters", "errors", "format", "options", "output", "payload", "printable",
-        "source", "template_name", "terminal", "tools", "usage",
+        "source", "template_name", "terminal", "tools", "outcome",
     },
     "compress": {
         "hashing",
