@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import files, gguf
+from runtime import files, gguf, payload
 from runtime.errors import GGUFError
 from runtime.gguf import Header, Tensor
 from runtime.source import Extent, Source
@@ -40,7 +40,25 @@ def open_file(path: Path) -> Opened:
         raise GGUFError(
             f"{path} cannot be read: {exc.strerror}", hint="check the name and its permissions"
         ) from exc
+    _require_no_bundle(fd, path)
     return Opened(path, fd, size, gguf.read(fd, size, label=str(path)))
+
+
+def _require_no_bundle(fd: int, path: Path) -> None:
+    """Refuse what was made here; the payload beside a program even begins like a model."""
+    bundle = payload.read(fd, str(path))
+    if bundle is None:
+        return
+    if bundle.footer.pkg_length:
+        raise GGUFError(
+            f"{path} is a program already, made by modelembed",
+            hint=f"take the model out of it with: modelembed extract {path}; or change what is "
+            "baked in: modelembed edit",
+        )
+    raise GGUFError(
+        f"{path} is the payload of a program made by modelembed, not a model by itself",
+        hint="take the model out of it with: modelembed extract PROGRAM",
+    )
 
 
 def parts(first: Opened) -> list[Opened]:

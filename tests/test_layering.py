@@ -127,7 +127,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "shipped": set(),
     "signing": {"errors", "minisign"},
-    "splits": {"errors", "files", "gguf", "source"},
+    "splits": {"errors", "files", "gguf", "payload", "source"},
     "stub": {
         "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",

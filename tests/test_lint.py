@@ -7,7 +7,7 @@ from pathlib import Path
 import ggufs
 import misfits
 import pytest
-from conftest import Program
+from conftest import DEMO, Program
 
 
 @pytest.fixture
@@ -130,3 +130,22 @@ def test_every_weight_type_runs_alike_stored_and_compressed(
         answers.append(answer.out)
 
     assert answers[0] == answers[1]
+
+
+def test_what_was_made_here_is_no_model(
+    modelembed: Program, forms: dict[str, Path], tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat"
+    done = modelembed("bundle", str(DEMO), "-o", str(chat), "--sidecar", "--no-check")
+    assert 0 == done.code
+
+    for path, said in (
+        (forms["stored"], "is a program already, made by modelembed"),
+        (chat, "is a program already, made by modelembed"),
+        (Path(f"{chat}.payload"), "is the payload of a program made by modelembed"),
+    ):
+        done = modelembed("bundle", str(path), "-o", str(tmp_path / "again"), "--no-check")
+        assert 1 == done.code
+        assert done.err.startswith(f"error: {path} {said}")
+        assert "modelembed extract" in done.err
+    assert not (tmp_path / "again").exists()
