@@ -196,7 +196,10 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
                 say(f"stub: {STEPS.get(step[1], step[1])}")
     made = work / "dist" / "stub"
     if process.returncode or not made.exists():
-        raise AppError(f"PyInstaller failed; its whole output is in {log}")
+        raise AppError(
+            f"PyInstaller failed; its whole output is in {log}",
+            hint="the end of that file says why; with the reason gone, the same command goes on",
+        )
     return made
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime import folders, payload, restore
-from runtime.errors import CacheError, PayloadError
+from runtime.errors import CacheError
 from runtime.format import Section
 from runtime.hashing import hash_of
 from runtime.output import terminable
@@ -178,12 +178,7 @@ def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress:
         os.posix_fallocate(fd, 0, section.size)
         restore.fill(bundle, section, fd, threads=threads, progress=progress, table=table)
         found = hash_of(payload.chunks(fd, 0, section.size), section.size)
-        if found != section.sha256:
-            raise PayloadError(
-                f"part '{section.name}' is damaged: its SHA-256 is {found}, "
-                f"expected {section.sha256}",
-                hint="copy or download the file again",
-            )
+        payload.require_hash(bundle, section, found, section.sha256)
         os.fchmod(fd, 0o400)
         os.fsync(fd)
         temporary.rename(path)

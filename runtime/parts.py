@@ -50,7 +50,7 @@ def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) 
     """Compare the original with its hash, and what lies in the file with its own."""
     if section.codec == "stored" or not section.coded_sha256:
         found = hash_of(original(bundle, section), section.size, update)
-        _compare(bundle, section, found, section.sha256)
+        payload.require_hash(bundle, section, found, section.sha256)
         return
     # Side by side, as the two have about the same length: hashing is what takes the time.
     coded = payload.chunks(bundle.fd, section.offset, section.length)
@@ -67,10 +67,10 @@ def _verify_section(bundle: Bundle, section: Section, update: payload.Progress) 
             failure = exc
             for part in coded:
                 of_coded.update(part)
-    _compare(bundle, section, of_coded.hexdigest(), section.coded_sha256)
+    payload.require_hash(bundle, section, of_coded.hexdigest(), section.coded_sha256)
     if failure:
         raise failure
-    _compare(bundle, section, of_original.hexdigest(), section.sha256)
+    payload.require_hash(bundle, section, of_original.hexdigest(), section.sha256)
 
 
 def _signer(bundle: Bundle, key: str | None) -> str:
@@ -103,15 +103,6 @@ def _signer(bundle: Bundle, key: str | None) -> str:
             hint="sign it again with a newer release of modelembed",
         )
     return f"signed with key {signature.name}: {comment}"
-
-
-def _compare(bundle: Bundle, section: Section, found: str, expected: str) -> None:
-    if found != expected:
-        raise PayloadError(
-            f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
-            f"expected {expected}",
-            hint="copy or download the file again",
-        )
 
 
 def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
@@ -152,7 +143,7 @@ def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
     for piece in original(bundle, section):
         digest.update(piece)
         yield piece
-    _compare(bundle, section, digest.hexdigest(), section.sha256)
+    payload.require_hash(bundle, section, digest.hexdigest(), section.sha256)
 
 
 def _file_name(bundle: Bundle, section: Section) -> str:

@@ -233,6 +233,16 @@ def _joined(bundle: Bundle, sidecar: Sidecar, path: Path) -> Bundle | None:
             os.close(fd)
 
 
+def require_hash(bundle: Bundle, section: Section, found: str, expected: str) -> None:
+    """Raise PayloadError where a section's SHA-256 is not what it should be."""
+    if found != expected:
+        raise PayloadError(
+            f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
+            f"expected {expected}",
+            hint="copy or download the file again",
+        )
+
+
 def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
     """Yield the `length` bytes at `offset`; raise PayloadError when the file is shorter."""
     end = offset + length
