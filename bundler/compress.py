@@ -22,6 +22,7 @@ from runtime import chunks
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
 from runtime.hashing import Hasher
+from runtime.mapping import Mapping
 from runtime.payload import Progress
 from runtime.source import Source
 from runtime.weights import LAYOUTS, PLAIN, Buffer, Stream, streams_of
@@ -163,7 +164,7 @@ def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Esti
             file.writelines(streams)
         file.flush()
         after = file.tell()
-        decoder = Decoder(file.fileno(), 0, table, "sample")
+        decoder = Decoder(Mapping(file.fileno(), 0, after), table, "sample")
         begin = time.perf_counter()
         for chunk in table:
             decoder.decode(chunk)

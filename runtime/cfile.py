@@ -20,7 +20,7 @@ from runtime.chunks import Chunk
 from runtime.errors import ModelError
 from runtime.format import Section
 from runtime.payload import Bundle, Progress
-from runtime.restore import Decoder, table_of
+from runtime.restore import Decoder, mapped, table_of
 from runtime.terminal import interrupted
 from runtime.weights import Buffer
 
@@ -114,7 +114,7 @@ class DecodingFile:
         self._free = [Buffer(largest) for _ in range(self._ahead + BEHIND + threads)]
         self._pool = ThreadPoolExecutor(threads)
         self._local = threading.local()
-        self._where = bundle.fd, section.offset, self._chunks, section.name
+        self._where = mapped(bundle, section), self._chunks, section.name
         # Kept, since the file calls them as long as it is open.
         self._functions = _Functions(read=_READ(self._guarded_read), seek=_SEEK(self._seek))
         self._libc = _libc()

@@ -21,29 +21,31 @@ class Mapping:
 
     def __init__(self, fd: int, offset: int, length: int) -> None:
         """Map `length` bytes at `offset`; raise OSError where that cannot be done."""
-        self._fd = fd
-        self._begin = offset // mmap.PAGESIZE * mmap.PAGESIZE
-        size = offset + length - self._begin
+        self._fd, self._offset = fd, offset
+        begin = offset // mmap.PAGESIZE * mmap.PAGESIZE
+        size = offset + length - begin
         libc = _libc()
         self._address = 0
         memory: ctypes.Array[ctypes.c_char] = (ctypes.c_char * 0)()  # of no bytes, no map
         if length:
-            self._address = libc.mmap(None, size, mmap.PROT_READ, PRIVATE, fd, self._begin)
+            self._address = libc.mmap(None, size, mmap.PROT_READ, PRIVATE, fd, begin)
             if self._address == FAILED:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             memory = (ctypes.c_char * size).from_address(self._address)
             # Not at exit: threads may be reading then, and the system unmaps everything anyway.
             weakref.finalize(memory, libc.munmap, self._address, size).atexit = False
         self._view = memoryview(memory).cast("B").toreadonly()
+        self._skipped = offset - begin
 
     def fetch(self, offset: int, length: int) -> tuple[int, memoryview]:
-        """Return address and content of `length` bytes at `offset` of the file.
+        """Return address and content of `length` bytes at `offset` of the range.
 
-        Raise EOFError where the file ends before, OSError where it cannot be read.
+        Any thread may call this. Raise EOFError where the file ends before, OSError where it cannot
+        be read.
         """
-        if os.fstat(self._fd).st_size < offset + length:
+        if os.fstat(self._fd).st_size < self._offset + offset + length:
             raise EOFError
-        begin = offset - self._begin
+        begin = self._skipped + offset
         _populate(self._address + begin, length)
         return self._address + begin, self._view[begin : begin + length]
 

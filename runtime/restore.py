@@ -10,6 +10,7 @@ processor's cache.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import tempfile
 import threading
@@ -60,7 +61,7 @@ def pieces(bundle: Bundle, section: Section) -> Iterator[memoryview]:
     A piece is good until the next is asked for. Raise PayloadError on damage.
     """
     table = table_of(bundle, section)
-    decoder = Decoder(bundle.fd, section.offset, table, section.name)
+    decoder = Decoder(mapped(bundle, section), table, section.name)
     for chunk in table:
         yield decoder.decode(chunk)
 
@@ -71,7 +72,7 @@ def read_header(
     """Read the GGUF header in a compressed section; only the chunks that hold it are decoded."""
     table = table_of(bundle, section)
     starts = [chunk.target for chunk in table]
-    decoder = Decoder(bundle.fd, section.offset, table, section.name)
+    decoder = Decoder(mapped(bundle, section), table, section.name)
     decoded: tuple[int, memoryview] = -1, memoryview(b"")  # the last one: most reads go on in it
 
     def read(offset: int, length: int) -> bytes:
@@ -109,11 +110,21 @@ def table_of(bundle: Bundle, section: Section) -> list[Chunk]:
     ]
 
 
+def mapped(bundle: Bundle, section: Section) -> Mapping:
+    """Map what lies in the file of a section; raise PayloadError where that cannot be done."""
+    try:
+        return Mapping(bundle.fd, section.offset, section.length)
+    except OSError as exc:
+        if exc.errno == errno.ENOMEM:  # of addresses: `ulimit -v`
+            raise _no_room(section, exc) from exc
+        raise _unreadable(section.name, exc) from exc
+
+
 class Decoder:
     """Decodes chunks one at a time; not for two threads at once."""
 
-    def __init__(self, fd: int, offset: int, table: Sequence[Chunk], label: str) -> None:
-        """Read at `offset` of `fd`, into buffers for the largest chunk of `table`.
+    def __init__(self, file: Mapping, table: Sequence[Chunk], label: str) -> None:
+        """Read from `file`, into buffers for the largest chunk of `table`.
 
         `label` names the section in messages.
         """
@@ -121,13 +132,7 @@ class Decoder:
         import zstandard
 
         size = max((chunk.size for chunk in table), default=0)
-        self._offset, self._label = offset, label
-        begin = min((chunk.offset for chunk in table), default=0)
-        end = max((chunk.offset + chunk.length for chunk in table), default=0)
-        try:
-            self._file = Mapping(fd, offset + begin, end - begin)
-        except OSError as exc:
-            raise self._unreadable(exc) from exc
+        self._file, self._label = file, label
         self._streams = Buffer(size)
         self._original = Buffer(size)
         self._zstd = zstandard.ZstdDecompressor()
@@ -173,17 +178,11 @@ class Decoder:
 
     def _fetch(self, chunk: Chunk) -> tuple[int, memoryview]:
         try:
-            return self._file.fetch(self._offset + chunk.offset, chunk.length)
+            return self._file.fetch(chunk.offset, chunk.length)
         except EOFError:
             raise _damaged(self._label, "the file became shorter") from None
         except OSError as exc:
-            raise self._unreadable(exc) from exc
-
-    def _unreadable(self, exc: OSError) -> PayloadError:
-        return PayloadError(
-            f"the compressed part '{self._label}' cannot be read: {exc.strerror}",
-            hint="its disk, or the connection to it, may be failing: copy the file elsewhere",
-        )
+            raise _unreadable(self._label, exc) from exc
 
     def _decompress(self, source: memoryview, target: memoryview) -> None:
         try:
@@ -275,7 +274,7 @@ class _Job:
     def __init__(
         self, bundle: Bundle, section: Section, table: Sequence[Chunk], target: int
     ) -> None:
-        self.bundle = bundle
+        self.file = mapped(bundle, section)
         self.section = section
         self.table = table
         self.target = target
@@ -292,7 +291,7 @@ class _Job:
     def run(self, slot: int) -> None:
         """Decode chunks while there are any; record the first failure instead of raising."""
         try:
-            decoder = Decoder(self.bundle.fd, self.section.offset, self.table, self.section.name)
+            decoder = Decoder(self.file, self.table, self.section.name)
             for chunk in self._left:
                 if self.stop:
                     return
@@ -317,6 +316,13 @@ def _seal(fd: int) -> None:
 
 def _damaged(name: str, detail: str) -> PayloadError:
     return PayloadError(f"the compressed part '{name}' is damaged: {detail}", hint=seekable.HINT)
+
+
+def _unreadable(name: str, exc: OSError) -> PayloadError:
+    return PayloadError(
+        f"the compressed part '{name}' cannot be read: {exc.strerror}",
+        hint="its disk, or the connection to it, may be failing: copy the file elsewhere",
+    )
 
 
 def _no_room(section: Section, exc: Exception) -> PayloadError:

@@ -1,8 +1,8 @@
 /* Take the bytes of weights apart into streams that compress well, and put them together again.
  *
- * The loops of runtime/weights.py, which says what they are for. What is split goes to one place,
- * stream after stream; what is joined comes from a place for each. All numbers are little-endian, as in GGUF, and no pointer needs to be aligned:
- * compilers turn each memcpy of a number into one instruction.
+ * The loops of runtime/weights.py, which says what they are for. All numbers are little-endian, as in
+ * GGUF, and no pointer needs to be aligned: compilers turn each memcpy of a number into one
+ * instruction.
  */
 
 #include <stddef.h>
@@ -69,51 +69,55 @@ void weights_join_bf16(uint8_t *restrict numbers, size_t count, const uint8_t *r
     }
 }
 
+/* Where a field of every record goes: `width` bytes at `offset` of it, to the stream of this number,
+ * behind `before` bytes of every record that come first there. */
+struct field {
+    uint32_t offset, width, stream, before;
+};
+
+/* Records taken together: they and their fields stay in a core's first cache meanwhile. */
+#define TILE 64
+
 /* With the width known to the compiler, the copy is a few instructions. */
-#define FOR_WIDTH(LOOP)                                                                           \
-    switch (width) {                                                                              \
-    case 1: LOOP(1); break;                                                                       \
-    case 2: LOOP(2); break;                                                                       \
-    case 4: LOOP(4); break;                                                                       \
-    case 8: LOOP(8); break;                                                                       \
-    case 12: LOOP(12); break;                                                                     \
-    case 16: LOOP(16); break;                                                                     \
-    case 32: LOOP(32); break;                                                                     \
-    case 64: LOOP(64); break;                                                                     \
-    case 128: LOOP(128); break;                                                                   \
-    default: LOOP(width);                                                                         \
+static inline void copy_field(uint8_t *restrict to, size_t to_step, const uint8_t *restrict from,
+                              size_t from_step, size_t count, size_t width) {
+#define LOOP(n) for (size_t i = 0; i < count; i++) memcpy(to + i * to_step, from + i * from_step, n)
+    switch (width) {
+    case 1: LOOP(1); break;
+    case 4: LOOP(4); break;
+    case 8: LOOP(8); break;
+    case 16: LOOP(16); break;
+    case 32: LOOP(32); break;
+    case 64: LOOP(64); break;
+    case 128: LOOP(128); break;
+    default: LOOP(width);
     }
-
-/* The `width` bytes that begin each record of `record` bytes, as one run. */
-void weights_split_run(uint8_t *restrict streams, const uint8_t *restrict records, size_t count,
-                       size_t record, size_t width) {
-#define LOOP(n) for (size_t i = 0; i < count; i++) memcpy(streams + i * n, records + i * record, n)
-    FOR_WIDTH(LOOP)
 #undef LOOP
 }
 
-void weights_join_run(uint8_t *restrict records, const uint8_t *restrict stream, size_t count,
-                      size_t record, size_t width) {
-#define LOOP(n) for (size_t i = 0; i < count; i++) memcpy(records + i * record, stream + i * n, n)
-    FOR_WIDTH(LOOP)
-#undef LOOP
+/* Records of `record` bytes, taken apart into their `length` fields. */
+void weights_split_fields(uint8_t *const *streams, const uint8_t *records, size_t count,
+                          size_t record, const struct field *fields, size_t length) {
+    for (size_t first = 0; first < count; first += TILE) {
+        size_t number = count - first < TILE ? count - first : TILE;
+        for (size_t k = 0; k < length; k++) {
+            struct field field = fields[k];
+            uint8_t *run = streams[field.stream] + field.before * count + first * field.width;
+            copy_field(run, field.width, records + first * record + field.offset, record, number,
+                       field.width);
+        }
+    }
 }
 
-/* The same bytes as `width` streams: the first byte of every record, then the second … */
-void weights_split_planes(uint8_t *restrict streams, const uint8_t *restrict records, size_t count,
-                          size_t record, size_t width) {
-#define LOOP(n)                                                                                   \
-    for (size_t i = 0; i < count; i++)                                                            \
-        for (size_t k = 0; k < n; k++) streams[k * count + i] = records[i * record + k]
-    FOR_WIDTH(LOOP)
-#undef LOOP
-}
-
-void weights_join_planes(uint8_t *restrict records, const uint8_t *restrict stream, size_t count,
-                         size_t record, size_t width) {
-#define LOOP(n)                                                                                   \
-    for (size_t i = 0; i < count; i++)                                                            \
-        for (size_t k = 0; k < n; k++) records[i * record + k] = stream[k * count + i]
-    FOR_WIDTH(LOOP)
-#undef LOOP
+void weights_join_fields(uint8_t *records, const uint8_t *const *streams, size_t count,
+                         size_t record, const struct field *fields, size_t length) {
+    for (size_t first = 0; first < count; first += TILE) {
+        size_t number = count - first < TILE ? count - first : TILE;
+        for (size_t k = 0; k < length; k++) {
+            struct field field = fields[k];
+            const uint8_t *run = streams[field.stream] + field.before * count + first * field.width;
+            copy_field(records + first * record + field.offset, record, run, field.width, number,
+                       field.width);
+        }
+    }
 }

@@ -16,6 +16,7 @@ import functools
 import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 from runtime.errors import ModelError
@@ -26,14 +27,12 @@ PLAIN = 255
 
 
 class Buffer:
-    """Writable memory of a fixed size, with its address: its own, or somebody else's."""
+    """Writable memory of a fixed size, with its address."""
 
-    def __init__(self, size: int, address: int = 0) -> None:
-        """Take `size` bytes, or those at `address`, which must outlive this."""
-        kind = ctypes.c_char * size
+    def __init__(self, size: int) -> None:
+        """Take `size` bytes."""
         # Of pages of its own, which go back to the system with it: freed heap may stay for ever.
-        pages = None if address else mmap.mmap(-1, max(size, 1))
-        self._memory = kind.from_buffer(pages) if pages else kind.from_address(address)
+        self._memory = (ctypes.c_char * size).from_buffer(mmap.mmap(-1, max(size, 1)))
         self.view = memoryview(self._memory).cast("B")
         self.address = ctypes.addressof(self._memory)
 
@@ -102,6 +101,12 @@ class Run:
     width: int
 
 
+class _Field(ctypes.Structure):
+    """Where a field of every record goes: `struct field` of weights.c, which explains it."""
+
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("offset", "width", "stream", "before"))
+
+
 class Blocks:
     """Blocks of fields: all planes together in the first stream, then one for each run.
 
@@ -111,40 +116,39 @@ class Blocks:
     def __init__(self, *fields: Planes | Run) -> None:
         self.fields = fields
         self.record = sum(field.width for field in fields)
-        # In the order of the streams; offsets are those in the block.
+        self._planes = sum(field.width for field in fields if isinstance(field, Planes))
+        self._runs = [field.width for field in fields if isinstance(field, Run)]
         placed = []
-        offset = 0
+        offset = before = 0
+        stream = 1 if self._planes else 0
         for field in fields:
-            placed.append((field, offset))
+            if isinstance(field, Run):
+                placed.append(_Field(offset, field.width, stream, 0))
+                stream += 1
+            else:
+                for byte in range(field.width):
+                    placed.append(_Field(offset + byte, 1, 0, before))
+                    before += 1
             offset += field.width
-        self._order = sorted(placed, key=lambda pair: isinstance(pair[0], Run))
+        self._places = (_Field * len(placed))(*placed)
+        self._pointers = ctypes.c_void_p * stream
 
     def streams(self, count: int) -> list[Stream]:
-        planes = sum(field.width for field in self.fields if isinstance(field, Planes))
-        runs = [Stream(field.width * count) for field in self.fields if isinstance(field, Run)]
-        return [Stream(planes * count, count), *runs] if planes else runs
+        runs = [Stream(width * count) for width in self._runs]
+        return [Stream(self._planes * count, count), *runs] if self._planes else runs
 
     def split(self, records: bytes, streams: Buffer, count: int) -> None:
-        start = ctypes.cast(ctypes.c_char_p(records), ctypes.c_void_p).value or 0
-        done = streams.address
-        for field, offset in self._order:
-            name = "planes" if isinstance(field, Planes) else "run"
-            _field_function(f"weights_split_{name}")(
-                done, start + offset, count, self.record, field.width
-            )
-            done += field.width * count
+        sizes = [stream.size for stream in self.streams(count)]
+        begins = accumulate(sizes[:-1], initial=streams.address)
+        _fields_function("weights_split_fields")(
+            self._pointers(*begins), records, count, self.record, self._places, len(self._places)
+        )
 
     def join(self, streams: Sequence[int], records: Buffer, count: int) -> None:
-        stream = 0
-        begin = 0  # of a field in the stream
-        for field, offset in self._order:
-            name = "planes" if isinstance(field, Planes) else "run"
-            if begin and isinstance(field, Run):
-                stream, begin = stream + 1, 0
-            _field_function(f"weights_join_{name}")(
-                records.address + offset, streams[stream] + begin, count, self.record, field.width
-            )
-            begin += field.width * count
+        _fields_function("weights_join_fields")(
+            records.address, self._pointers(*streams), count, self.record, self._places,
+            len(self._places),
+        )  # fmt: skip
 
 
 D = Planes("d", 2)
@@ -190,6 +194,7 @@ LAYOUTS: Mapping[int, Layout] = {
 }
 
 
+@functools.lru_cache(4096)
 def streams_of(kind: int, size: int) -> Sequence[Stream]:
     """Return the streams that `size` bytes of type `kind` are split into.
 
@@ -231,9 +236,12 @@ def _join_function(name: str, streams: int) -> Callable[..., None]:
 
 
 @functools.cache
-def _field_function(name: str) -> Callable[..., None]:
-    """Return a function of (target, source, count, bytes of a record, bytes of the field)."""
+def _fields_function(name: str) -> Callable[..., None]:
+    """Return a function of (target, source, records, bytes of one, its fields, how many)."""
     function = _library()[name]
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_size_t] * 3]
+    sizes = [ctypes.c_size_t] * 2
+    function.argtypes = [
+        ctypes.c_void_p, ctypes.c_void_p, *sizes, ctypes.POINTER(_Field), ctypes.c_size_t,
+    ]  # fmt: skip
     function.restype = None
     return function

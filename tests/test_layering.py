@@ -107,6 +107,7 @@ ALLOWED: dict[str, set[str]] = {
         "source", "template_name", "terminal", "tools", "outcome",
     },
     "compress": {
+        "mapping",
         "hashing",
         "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples

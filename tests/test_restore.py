@@ -244,7 +244,7 @@ def test_section_that_ends_early_is_noticed(tmp_path: Path, form: str) -> None:
     bundle = payload.load(path)
     section = bundle.section("model")
     table = restore.table_of(bundle, section)
-    decoder = restore.Decoder(bundle.fd, section.offset, table, "model")
+    decoder = restore.Decoder(restore.mapped(bundle, section), table, "model")
     os.truncate(path, section.offset + table[-1].offset + table[-1].length - 1)
     for chunk in table[:-1]:
         decoder.decode(chunk)
@@ -438,7 +438,7 @@ def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path:
 @pytest.mark.parametrize(
     "starve",
     [
-        "def starved(*_): raise MemoryError\nrestore.Mapping = starved",
+        "def starved(*_): raise MemoryError\nrestore.Buffer = starved",
         "decode, calls = restore.Decoder.decode, []\n"
         "def starved(self, chunk):\n    calls.append(chunk)\n"
         "    if len(calls) == 50: raise MemoryError\n    return decode(self, chunk)\n"
