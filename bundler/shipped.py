@@ -16,6 +16,7 @@ DISTRIBUTIONS = (
     "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
     "typing_extensions", "xxhash", "pynacl", "cffi", "pygments", "pyinstaller", "modelembed",
     "starlette", "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
+    *(["exceptiongroup"] if sys.version_info < (3, 11) else []),  # built in since
 )  # fmt: skip
 """Python packages whose code is inside every stub; nothing else that is installed gets in."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -18,7 +19,7 @@ from typing import Any
 
 import runtime
 from bundler import engine, shipped
-from runtime import __version__, cpu, elf, libraries, payload, template_name, unpacked
+from runtime import __version__, cpu, elf, folders, libraries, payload, template_name, unpacked
 from runtime.errors import AppError
 from runtime.format import COOKIE, COOKIE_MAGIC, Manifest
 from runtime.output import publish
@@ -26,6 +27,8 @@ from runtime.payload import Bundle
 from runtime.weld import Stub, weld
 
 USUAL_SECONDS = 45
+COMPILED = ("llama-cpp-python", "zstandard")
+"""Distributions that are compiled here: there are several builds of one version."""
 KEPT = 4
 """Stubs that stay in the cache."""
 
@@ -46,9 +49,11 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
     engine_libraries = engine_folder()
     extra = sorted(variants.glob("*.so")) if variants else []
     identity = _identity(extra)
-    folder = engine.cache_folder() / "stubs"
+    folder = folders.cache() / "stubs"
     target = folder / f"stub-{__version__}-{identity}"
     if os.path.exists(target) and not force:
+        with contextlib.suppress(OSError):
+            os.utime(target)  # those not used for longest go first
         return target
     _require_writable(folder)
     from bundler import probe
@@ -77,9 +82,18 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         with publish(target, force=True) as out:
             weld(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
-    for old in sorted(folder.glob("stub-*"), key=lambda path: -path.stat().st_mtime)[KEPT:]:
-        old.unlink(missing_ok=True)
+    _evict(folder)
     return target
+
+
+def _evict(folder: Path) -> None:
+    """Delete the stubs not used for longest; another build may be doing the same."""
+    found = []
+    for path in folder.glob("stub-*"):
+        with contextlib.suppress(OSError):
+            found.append((path.stat().st_mtime, path))
+    for _, path in sorted(found, reverse=True)[KEPT:]:
+        path.unlink(missing_ok=True)
 
 
 def _require_writable(folder: Path) -> None:
@@ -152,8 +166,8 @@ def _recipe() -> Path:
 def _identity(extra: list[Path]) -> str:
     """Return a hash of everything that the stub is made of, `extra` libraries included.
 
-    The engine is known by what pip recorded of it, the hashes of all its files: reading them
-    all would cost a fifth of a second at every `bundle`.
+    What is compiled here is known by what pip recorded of it, the hashes of all its files: reading
+    them all would cost a fifth of a second at every `bundle`.
     """
     digest = hashlib.sha256()
     code = _root() / "runtime"
@@ -162,11 +176,11 @@ def _identity(extra: list[Path]) -> str:
     recipe = [Path(__file__).with_name(name) for name in ("probe.py", "shipped.py", "stub.py")]
     # Other distributions' licences change with their versions only.
     texts = [*shipped.own_texts(), *sorted(shipped.TEXTS.glob("*.txt"))]
-    for path in [*sources, _recipe(), *recipe, *texts, *extra]:
+    weights = libraries.library_folder() / libraries.WEIGHTS  # which pip knows nothing of
+    for path in [*sources, _recipe(), *recipe, *texts, weights, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    digest.update(
-        (importlib.metadata.distribution("llama-cpp-python").read_text("RECORD") or "").encode()
-    )
+    for name in COMPILED:
+        digest.update((importlib.metadata.distribution(name).read_text("RECORD") or "").encode())
     digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
     for name in shipped.DISTRIBUTIONS:
         digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
@@ -181,7 +195,9 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     command += ["--foreign", ",".join(shipped.foreign())]
     # Both make PyInstaller's output the same every time.
     fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
-    log = engine.cache_folder() / "stub-build.log"
+    # Its cache of stripped libraries has no lock, and two builds at once would mix theirs.
+    fixed["PYINSTALLER_CONFIG_DIR"] = str(work / "pyinstaller")
+    log = folders.cache() / "stub-build.log"
     with (
         open(log, "w") as record,
         subprocess.Popen(

@@ -17,7 +17,7 @@ import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, Protocol
 
 from runtime.errors import ModelError
 from runtime.libraries import REINSTALL, WEIGHTS, library_folder
@@ -79,10 +79,13 @@ class Numbers:
         return [Stream(count)] * self.record
 
     def split(self, records: bytes, streams: Buffer, count: int) -> None:
-        _split_function(f"weights_split_{self.kind}")(streams.address, records, count)
+        split = _function(f"weights_split_{self.kind}", POINTER, POINTER, SIZE)
+        split(streams.address, records, count)
 
     def join(self, streams: Sequence[int], records: Buffer, count: int) -> None:
-        _join_function(f"weights_join_{self.kind}", self.record)(records.address, count, *streams)
+        pointers = [POINTER] * self.record
+        join = _function(f"weights_join_{self.kind}", POINTER, SIZE, *pointers)
+        join(records.address, count, *streams)
 
 
 @dataclass(frozen=True)
@@ -140,15 +143,14 @@ class Blocks:
     def split(self, records: bytes, streams: Buffer, count: int) -> None:
         sizes = [stream.size for stream in self.streams(count)]
         begins = accumulate(sizes[:-1], initial=streams.address)
-        _fields_function("weights_split_fields")(
-            self._pointers(*begins), records, count, self.record, self._places, len(self._places)
-        )
+        self._call("weights_split_fields", self._pointers(*begins), records, count)
 
     def join(self, streams: Sequence[int], records: Buffer, count: int) -> None:
-        _fields_function("weights_join_fields")(
-            records.address, self._pointers(*streams), count, self.record, self._places,
-            len(self._places),
-        )  # fmt: skip
+        self._call("weights_join_fields", records.address, self._pointers(*streams), count)
+
+    def _call(self, name: str, target: object, source: object, count: int) -> None:
+        function = _function(name, POINTER, POINTER, SIZE, SIZE, POINTER, SIZE)
+        function(target, source, count, self.record, self._places, len(self._places))
 
 
 D = Planes("d", 2)
@@ -217,31 +219,16 @@ def _library() -> ctypes.CDLL:
         raise ModelError(f"{path.name} cannot be loaded: {exc}", hint=REINSTALL) from exc
 
 
-@functools.cache
-def _split_function(name: str) -> Callable[..., None]:
-    """Return a function of (streams, numbers, count)."""
-    function = _library()[name]
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-    function.restype = None
-    return function
+POINTER, SIZE = ctypes.c_void_p, ctypes.c_size_t
 
 
 @functools.cache
-def _join_function(name: str, streams: int) -> Callable[..., None]:
-    """Return a function of (numbers, count, and each of the streams)."""
-    function = _library()[name]
-    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_void_p] * streams]
-    function.restype = None
-    return function
-
-
-@functools.cache
-def _fields_function(name: str) -> Callable[..., None]:
-    """Return a function of (target, source, records, bytes of one, its fields, how many)."""
-    function = _library()[name]
-    sizes = [ctypes.c_size_t] * 2
-    function.argtypes = [
-        ctypes.c_void_p, ctypes.c_void_p, *sizes, ctypes.POINTER(_Field), ctypes.c_size_t,
-    ]  # fmt: skip
+def _function(name: str, *arguments: Any) -> Callable[..., None]:
+    """Return a function of weights.c that takes arguments of these types."""
+    try:
+        function = _library()[name]
+    except AttributeError as exc:
+        raise ModelError(f"{WEIGHTS} is of another version: {exc}", hint=REINSTALL) from exc
+    function.argtypes = arguments
     function.restype = None
     return function

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bundler import engine, probe
+from bundler import probe, toolchain
 from runtime import cpu, libraries
 from runtime.errors import UsageError
 
@@ -78,7 +78,7 @@ def compiler() -> list[str]:
     for name in ("cc", "gcc", "clang"):
         if path := shutil.which(name):
             return [path]
-    return [str(engine.packages([engine.ZIG]) / "ziglang" / "zig"), "cc"]
+    return [str(toolchain.packages([toolchain.ZIG]) / "ziglang" / "zig"), "cc"]
 
 
 @pytest.fixture(scope="module")

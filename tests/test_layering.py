@@ -113,7 +113,8 @@ ALLOWED: dict[str, set[str]] = {
     },  # restores samples
     "config": {"errors", "options"},
     "digest": {"source"},
-    "engine": set(),  # runs before anything is installed
+    "engine": {"folders"},  # runs before anything is installed, as does the next
+    "toolchain": {"folders"},
     "known": {"folders"},
     "launch": {"errors"},
     "lint": {"errors", "gguf", "source"},
@@ -130,7 +131,7 @@ ALLOWED: dict[str, set[str]] = {
     "signing": {"errors", "minisign"},
     "splits": {"errors", "files", "gguf", "payload", "source"},
     "stub": {
-        "runtime", "errors", "cpu", "elf", "format", "libraries", "output", "payload",
+        "runtime", "errors", "cpu", "folders", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",
     },
 }  # fmt: skip
@@ -218,9 +219,16 @@ def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
     assert ("llama_cpp" in top_level(path)) == (path == ROOT / "runtime" / "llama.py")
 
 
-@named([ROOT / "bundler" / "engine.py", ROOT / "tools" / "prerequisites.py"])
+SETTING_UP = ("bundler/engine.py", "bundler/toolchain.py", "runtime/folders.py")
+
+
+@named([*(ROOT / name for name in SETTING_UP), ROOT / "tools" / "prerequisites.py"])
 def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
-    assert set() == top_level(path) - sys.stdlib_module_names
+    ours = {"bundler": {"toolchain"}, "runtime": {"folders"}}
+
+    assert set() == top_level(path) - sys.stdlib_module_names - set(ours)
+    for package, modules in ours.items():
+        assert set() == of_package(path, package) - modules
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, Program
 
-from bundler import engine
+from bundler import toolchain
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris.\n"
@@ -25,7 +25,7 @@ def compiler() -> list[str]:
     for name in ("cc", "gcc", "clang"):
         if path := shutil.which(name):
             return [path]
-    return [str(engine.packages([engine.ZIG]) / "ziglang" / "zig"), "cc"]
+    return [str(toolchain.packages([toolchain.ZIG]) / "ziglang" / "zig"), "cc"]
 
 
 @pytest.fixture(scope="module")

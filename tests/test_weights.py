@@ -203,6 +203,13 @@ def test_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert libraries.REINSTALL == caught.value.hint
 
 
+def test_library_of_another_version_is_named() -> None:
+    with pytest.raises(ModelError, match=r"libweights\.so is of another version") as caught:
+        weights._function("weights_join_sideways")
+
+    assert libraries.REINSTALL == caught.value.hint
+
+
 def write_golden_files() -> None:
     for kind in LAYOUTS:
         path = GOLDEN / f"{gguf.BLOCKS[kind][0]}.txt"
