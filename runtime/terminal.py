@@ -91,6 +91,11 @@ def piped_text() -> str:
     return text
 
 
+def interrupts_ignored() -> bool:
+    """Tell whether Ctrl-C is not for this program, as in a shell's background job."""
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 @contextmanager
 def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
     """Call `action` at Ctrl-C instead of ending the program.
@@ -98,6 +103,9 @@ def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
     The launcher forwards the signal that the terminal has already sent, so it arrives twice;
     `action` must not mind.
     """
+    if interrupts_ignored():
+        yield
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         action()
@@ -115,6 +123,8 @@ def interrupt_once() -> None:
     Code that the engine calls back cannot end the program: what is raised there gets lost in C.
     So it is raised again a moment later, until it hits what called the engine.
     """
+    if interrupts_ignored():
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         # Not SIG_IGN: Python complains about a signal that it noted before it was ignored.
@@ -158,7 +168,8 @@ def interrupts_held() -> Iterator[None]:
 
     An exception cannot pass through native code: raised in what it calls, it would be lost.
     """
-    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+    other = threading.current_thread() is not threading.main_thread()  # which gets no signals
+    if other or interrupts_ignored():
         yield
         return
 
