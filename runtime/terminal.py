@@ -75,7 +75,7 @@ def colourful(setting: str) -> bool:
 def piped_text() -> str:
     """Return what is piped or redirected into the program, empty when nothing is.
 
-    Raise UsageError where that is more than any model can read.
+    Raise UsageError where that is more than any model can read, or no text.
     """
     if sys.stdin is None or sys.stdin.isatty():
         return ""
@@ -87,6 +87,10 @@ def piped_text() -> str:
         raise UsageError(
             f"more than {gigabytes(PIPED_MAX)} of text are piped in, more than any context holds",
             hint="pipe in the part that the question is about",
+        )
+    if "\0" in text:
+        raise UsageError(
+            "what is piped in is no text: there is a NUL byte in it", hint="pipe in UTF-8 text"
         )
     return text
 
