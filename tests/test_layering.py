@@ -20,6 +20,7 @@ LAYERS = (
     {"printable"},
     {
         "boot",
+        "command",
         "runtime",
         "errors",
         "units",
@@ -103,8 +104,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "check": {"errors", "units"},
     "cli": {
-        "runtime", "adapters", "errors", "format", "options", "output", "payload", "printable",
-        "source", "template_name", "terminal", "tools", "outcome",
+        "runtime", "adapters", "command", "errors", "format", "options", "output", "payload",
+        "printable", "source", "template_name", "terminal", "tools", "outcome",
     },
     "compress": {
         "mapping",
