@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import adapters, beginning, cpu, gguf, machine, memory, parts, session, template
+from runtime import adapters, beginning, cpu, gguf, machine, parts, session, template, warmup
 from runtime.errors import AppError
 from runtime.model import Source
 from runtime.options import Options
@@ -142,18 +142,11 @@ def _payload(bundle: Bundle) -> Finding:
 
 
 def _memory(source: Source, options: Options) -> Finding:
-    available = machine.available_memory()
     try:
-        plan = memory.plan(
-            source.header,
-            source.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
-            available=available,
-            fit=options.fit,
-        )
+        plan = source.plan(options)
     except AppError as exc:
         return Finding(FAIL, "memory", exc.problem, exc.hint)
+    available = plan.available
     free = gigabytes(available) if available is not None else "an unknown amount"
     detail = f"{gigabytes(plan.needed)} needed with a context of {plan.context}, {free} free"
     if plan.notice:
@@ -212,14 +205,7 @@ def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Findi
         return Finding(OK, what, "not used: another model was given")
     try:
         found = beginning.read(bundle, section)
-        context = memory.plan(
-            source.header,
-            source.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
-            available=machine.available_memory(),
-            fit=options.fit,
-        ).context
+        context = source.plan(options).context
         sections = bundle.manifest.sections
         strengths = adapters.wanted(sections, options.lora)
         expected = {
@@ -227,9 +213,7 @@ def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Findi
             **session.engine_key(source.header, context),
             "model": bundle.model.sha256,
         }
-        why = beginning.difference(found.key, expected)
-        if not why and len(found.tokens) >= context:
-            why = f"it has {len(found.tokens)} tokens, more than the context of {context} takes"
+        why = warmup.refusal(found, expected, context)
     except AppError as exc:
         why = exc.problem
     if why:

@@ -36,7 +36,7 @@ from runtime.engine import Engine, state_form
 from runtime.errors import AppError, CacheError, ModelError, UsageError
 from runtime.format import Section
 from runtime.gguf import Header
-from runtime.keeper import Keeper, fingerprint
+from runtime.keeper import Keeper
 from runtime.lora import Lora
 from runtime.model import Model, Source, open_source
 from runtime.model import embedded as embedded_model
@@ -81,14 +81,7 @@ class Session:
         self.choice = start_engine(options)
         if options.chat_template:  # now, before the model is loaded for nothing
             template_name.check(options.chat_template, template.builtin_names())
-        self.plan = memory.plan(
-            source.header,
-            source.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
-            available=machine.available_memory(),
-            fit=options.fit,
-        )
+        self.plan = source.plan(options)
         if self.plan.notice:
             notify(self.plan.notice)
         if options.gpu_layers > 0:
@@ -220,7 +213,7 @@ class Session:
         sections = bundle.manifest.sections if bundle else ()
         return {
             **engine_key(self.source.header, self.engine.context_size),
-            "model": fingerprint(self.source),
+            "model": self.source.fingerprint,
             "adapters": beginning.adapters_key(self.lora.strengths, sections),
         }
 
