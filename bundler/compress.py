@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import xxhash
 import zstandard
 
-from runtime import chunks
+from runtime import chunks, disk
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
 from runtime.hashing import Hasher
@@ -262,6 +262,4 @@ def _in_order(source: Source, pieces: Sequence[Piece], threads: int) -> Iterator
 def _write(out: int, parts: Sequence[bytes], hasher: Hasher) -> None:
     for part in parts:
         hasher.update(part)
-        view = memoryview(part)
-        while view:
-            view = view[os.write(out, view) :]
+        disk.write_all(out, part)

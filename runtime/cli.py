@@ -26,6 +26,7 @@ from runtime.payload import Bundle
 from runtime.terminal import (
     double_clicked,
     interrupt_once,
+    notify,
     open_streams,
     piped_text,
     use_utf8,
@@ -299,7 +300,7 @@ def bench(
         answer=n_gen,
         repetitions=repetitions,
         as_json=as_json,
-        notify=measuring.notify,
+        notify=notify,
     )
 
 

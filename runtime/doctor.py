@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import adapters, beginning, cpu, gguf, machine, parts, session, template, warmup
+from runtime import (
+    adapters,
+    beginning,
+    cpu,
+    gguf,
+    libraries,
+    machine,
+    parts,
+    session,
+    template,
+    warmup,
+)
 from runtime.errors import AppError
 from runtime.model import Source
 from runtime.options import Options
@@ -90,7 +101,7 @@ def _variant(options: Options) -> Finding:
         )
     unsupported = sorted(
         name
-        for name in cpu.variants(session.library_folder())
+        for name in cpu.variants(libraries.library_folder())
         if choice.scores and not choice.scores.get(name)
     )
     if unsupported:

@@ -133,7 +133,6 @@ class Model:
     def __init__(self, source: Source, file: File, options: Options) -> None:
         """Load the GGUF that `file` stands at; raise ModelError with the engine's own reason."""
         self.label = source.label
-        self._api = api
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = options.gpu_layers
         parameters.use_extra_bufts = options.repack
@@ -155,7 +154,7 @@ class Model:
     def close(self) -> None:
         """Free the model; contexts made from it must be freed before."""
         if self.handle:
-            self._api.llama_model_free(self.handle)
+            api.llama_model_free(self.handle)
             self.handle = None
 
     @property
@@ -207,10 +206,7 @@ class Model:
 
     def token_text(self, token: int) -> str:
         """Return a token's own spelling, control tokens included; empty for no token."""
-        if token < 0:
-            return ""
-        found = api.llama_vocab_get_text(self._vocab, token)
-        return found.decode("utf-8", "replace") if found else ""
+        return spelling(self._vocab, token)
 
     @property
     def bos(self) -> str:
@@ -252,3 +248,9 @@ class Model:
         """
         recurrent = api.llama_model_is_recurrent(self.handle)
         return not (recurrent or api.llama_model_is_hybrid(self.handle))
+
+
+def spelling(vocabulary: ctypes.c_void_p, token: int) -> str:
+    """Return how a vocabulary spells a token; empty for no token."""
+    found = api.llama_vocab_get_text(vocabulary, token) if token >= 0 else None
+    return found.decode("utf-8", "replace") if found else ""

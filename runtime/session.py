@@ -148,7 +148,7 @@ class Session:
     def _open(self, update: Progress) -> File:
         """Return the model as the engine can read it, restored where it must be.
 
-        Weights that the engine will rearrange are decoded into its memory and kept nowhere else.
+        Weights that the engine will rearrange are decoded while it reads them: no copy is kept.
         Others are restored into a file in memory and mapped, which processes can share.
         """
         source = self.source
@@ -348,18 +348,13 @@ def restored(source: Source, options: Options, notify: Callable[[str], None]) ->
 def start_engine(options: Options) -> cpu.Choice:
     """Choose and load the CPU variant, and initialise the engine."""
     # Before any thread is started: the choice forks children.
-    choice = cpu.choose(library_folder(), probe_folder(), force=options.cpu, build=build_identity())
+    choice = cpu.choose(
+        libraries.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
+    )
     llama.log.verbose = options.verbose
     llama.load_variant(choice.path)
     llama.start()
     return choice
-
-
-def library_folder() -> Path:
-    """Return the folder of the engine's libraries, frozen or installed."""
-    if frozen := frozen_folder():
-        return frozen / "llama_cpp" / "lib"
-    return libraries.library_folder()
 
 
 def frozen_folder() -> Path | None:

@@ -71,7 +71,7 @@ class Source:
                     done += moved
                     progress(done)
             else:
-                _write_all(out, part)
+                disk.write_all(out, part)
                 done += len(part)
                 progress(done)
 
@@ -126,11 +126,5 @@ def _copy_range(source: int, out: int, length: int, offset: int) -> int:
         raise PayloadError(
             "the model file became shorter while it was read", hint="let its download finish first"
         )
-    _write_all(out, data)
+    disk.write_all(out, data)
     return len(data)
-
-
-def _write_all(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(out, view) :]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from runtime import beginning, restore
 from runtime.beginning import Beginning
-from runtime.conversation import Tokenizer, tokens_of
+from runtime.conversation import Tokenizer, messages_of, tokens_of
 from runtime.engine import Engine
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.payload import Bundle
@@ -44,8 +44,7 @@ def shared_tokens(
 
 def opening(system: str, question: str) -> list[Message]:
     """Return the messages of a conversation's first question."""
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    return [*messages, {"role": "user", "content": question}]
+    return messages_of(system, [{"role": "user", "content": question}])
 
 
 def compute(

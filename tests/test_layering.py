@@ -110,7 +110,7 @@ ALLOWED: dict[str, set[str]] = {
     "compress": {
         "mapping",
         "hashing",
-        "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
+        "chunks", "disk", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples
     "config": {"errors", "options"},
     "digest": {"source"},
