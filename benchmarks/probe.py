@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models import prompt
-from runtime import machine, model, session
+from runtime import installation, machine, model
 from runtime.cfile import RangeFile
 from runtime.engine import Engine
 from runtime.llama import api
@@ -32,7 +32,7 @@ def load(path: Path, *, threads: int, parallel: int = 1, context: int = 512, **m
     options = Options(
         temp=0.0, ignore_eos=True, n_predict=64, threads=threads, parallel=parallel, **more
     )
-    session.start_engine(options)
+    installation.start_engine(options)
     source = model.open_source(path)
     with RangeFile(source.fd, source.offset) as file:
         loaded = model.Model(source, file, options)

@@ -15,10 +15,10 @@ from runtime import (
     beginning,
     cpu,
     gguf,
+    installation,
     libraries,
     machine,
     parts,
-    session,
     template,
     warmup,
 )
@@ -87,7 +87,7 @@ def _processor(options: Options) -> Finding:
 
 def _variant(options: Options) -> Finding:
     try:
-        choice = session.start_engine(options)
+        choice = installation.start_engine(options)
     except AppError as exc:
         return Finding(FAIL, "CPU variant", exc.problem, exc.hint)
     detail = choice.name
@@ -221,7 +221,7 @@ def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Findi
         strengths = adapters.wanted(sections, options.lora)
         expected = {
             **beginning.conversation_key(options, strengths, sections),
-            **session.engine_key(source.header, context),
+            **installation.engine_key(source.header, context),
             "model": bundle.model.sha256,
         }
         why = warmup.refusal(found, expected, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runtime import llama, session, template
+from runtime import installation, llama, template
 from runtime.cfile import RangeFile
 from runtime.errors import AppError
 from runtime.llama import api
@@ -26,7 +26,7 @@ def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
     Keys: `error` (the engine's refusal, empty if none), `template` (own, given or missing),
     `template_error` (why a conversation cannot be rendered with it, empty if it can).
     """
-    session.start_engine(Options())
+    installation.start_engine(Options())
     source = open_source(path)
     parameters = api.llama_model_default_params()
     parameters.vocab_only = True

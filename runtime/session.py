@@ -1,11 +1,7 @@
-"""From options to a conversation: pick the CPU variant, restore, check memory, load."""
+"""From options to a conversation: pick the model, check memory, load."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,27 +11,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from runtime import (
-    __version__,
     beginning,
-    cache,
-    cpu,
-    libraries,
-    llama,
     machine,
     memory,
-    restore,
+    opening,
     template,
     template_name,
     thinking,
     warmup,
 )
-from runtime.cfile import DecodingFile, File, RangeFile
 from runtime.conversation import Conversation, tokens_of
 from runtime.embedder import Embedder
-from runtime.engine import Engine, state_form
-from runtime.errors import AppError, CacheError, ModelError, UsageError
-from runtime.format import Section
-from runtime.gguf import Header
+from runtime.engine import Engine
+from runtime.errors import AppError, ModelError, UsageError
+from runtime.installation import engine_key, start_engine
 from runtime.keeper import Keeper
 from runtime.lora import Lora
 from runtime.model import Model, Source, open_source
@@ -44,9 +33,6 @@ from runtime.options import Options
 from runtime.payload import Bundle, Progress
 from runtime.progress import progress
 from runtime.units import gigabytes
-
-NUMBERS = ("", "F32", "F16", "BF16")
-"""Types that the engine uses as they are; it has layouts of its own for most others."""
 
 
 def _silent(done: int, total: int) -> None:
@@ -137,44 +123,15 @@ class Session:
         begin = time.perf_counter()
         label = f"unpacking {gigabytes(self.source.size)}"
         with progress(label) if self.source.compressed else nullcontext(_silent) as update:
-            file = self._open(update)
-            self.timing.restore_s = time.perf_counter() - begin if self.source.compressed else 0.0
+            file = opening.open_model(self.source, self.options, update, self._notify)
+            if self.source.compressed:
+                self.timing.restore_s = time.perf_counter() - begin
+                self.timing.restored_bytes = self.source.size
             begin = time.perf_counter()
             with file:
                 model = Model(self.source, file, self.options)
         self.timing.load_s = time.perf_counter() - begin
         return model
-
-    def _open(self, update: Progress) -> File:
-        """Return the model as the engine can read it, restored where it must be.
-
-        Weights that the engine will rearrange are decoded while it reads them: no copy is kept.
-        Others are restored into a file in memory and mapped, which processes can share.
-        """
-        source = self.source
-        if source.restored is not None:
-            return RangeFile(source.restored, 0)
-        if not source.compressed:
-            return RangeFile(source.fd, source.offset)
-        assert source.bundle is not None and source.bundle.model is not None
-        self.timing.restored_bytes = source.size
-        threads = self.options.threads or machine.physical_cores()
-        fd = _kept(source.bundle, source.bundle.model, self.options, threads, update, self._notify)
-        if fd is not None:
-            return _opened(fd)
-        rearranged = self.options.repack and source.quantization not in NUMBERS
-        if self.options.memfd and (rearranged or not self.options.mmap):
-            return DecodingFile(
-                source.bundle, source.bundle.model, threads=threads, progress=update
-            )
-        fd = restore.restore(
-            source.bundle,
-            source.bundle.model,
-            threads=threads,
-            memfd=self.options.memfd,
-            progress=update,
-        )
-        return _opened(fd)
 
     def prewarm(self) -> None:
         """Take over the state of the conversation's beginning that the file carries, if it fits.
@@ -288,94 +245,3 @@ def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Sou
         hint="pass one with -m FILE.gguf, or make a file that has one: "
         "modelembed bundle FILE.gguf -o OUT",
     )
-
-
-def engine_key(header: Header, context: int) -> dict[str, str]:
-    """Return what of the engine a state belongs to; not the CPU variant: a state is numbers."""
-    return {
-        "engine": build_identity() or __version__,
-        "cache": state_form(),
-        "positions": beginning.positions(header, context),
-    }
-
-
-def _opened(fd: int) -> RangeFile:
-    """Return a file with a position of its own instead of `fd`, which is closed."""
-    try:
-        return RangeFile(fd, 0)
-    finally:
-        os.close(fd)
-
-
-def _kept(
-    bundle: Bundle,
-    section: Section,
-    options: Options,
-    threads: int,
-    update: Progress,
-    notify: Callable[[str], None],
-) -> int | None:
-    """Return the model as the user's cache keeps it, None where it is not to or cannot.
-
-    --cache is often baked in, by somebody who knew another machine: it must not stop the program.
-    """
-    if not options.cache:
-        return None
-    limit = options.cache_size
-    try:
-        return cache.open_model(bundle, section, limit=limit, threads=threads, progress=update)
-    except CacheError as exc:
-        notify(f"{exc.problem}; it is unpacked in memory instead ({exc.hint})")
-        return None
-
-
-def restored(source: Source, options: Options, notify: Callable[[str], None]) -> Source:
-    """Return `source` with its model restored, for processes that are to share it."""
-    if not source.compressed:
-        return source
-    assert source.bundle is not None and source.bundle.model is not None
-    bundle, section = source.bundle, source.bundle.model
-    threads = options.threads or machine.physical_cores()
-    with progress(f"unpacking {gigabytes(source.size)}") as update:
-        fd = _kept(bundle, section, options, threads, update, notify)
-        if fd is None:
-            fd = restore.restore(
-                bundle, section, threads=threads, memfd=options.memfd, progress=update
-            )
-    return dataclasses.replace(source, restored=fd)
-
-
-def start_engine(options: Options) -> cpu.Choice:
-    """Choose and load the CPU variant, and initialise the engine."""
-    # Before any thread is started: the choice forks children.
-    choice = cpu.choose(
-        libraries.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
-    )
-    llama.log.verbose = options.verbose
-    llama.load_variant(choice.path)
-    llama.start()
-    return choice
-
-
-def frozen_folder() -> Path | None:
-    """Return where a frozen program was unpacked, as an absolute path."""
-    folder = getattr(sys, "_MEIPASS", None)
-    return Path(folder).absolute() if folder else None
-
-
-def probe_folder() -> Path:
-    """Return the folder of the probe model; it exists in a frozen program only."""
-    return (frozen_folder() or Path("/nonexistent")) / "probe"
-
-
-def build_identity() -> str:
-    """Return what tells this build of the engine from others; empty when not frozen."""
-    folder = frozen_folder()
-    if folder is None:
-        return ""
-    try:
-        return str(json.loads((folder / "probe" / "build.json").read_text())["id"])
-    except (OSError, ValueError, KeyError):
-        raise ModelError(
-            "the unpacked program is incomplete", hint="start it again; clean the temp folder"
-        ) from None

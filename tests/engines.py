@@ -51,9 +51,9 @@ def _run(module: str, name: str, arguments: dict[str, Any]) -> None:
 
 @functools.cache
 def _started() -> None:
-    from runtime import session
+    from runtime import installation
 
-    session.start_engine(Options())
+    installation.start_engine(Options())
 
 
 @functools.cache

@@ -18,7 +18,9 @@ from runtime import fallback, machine, terminal
 from runtime.errors import PortError, UsageError
 from runtime.fallback import Fallback
 from runtime.files import read_text
+from runtime.installation import frozen_folder
 from runtime.model import Source
+from runtime.opening import restored
 from runtime.options import Options
 from runtime.payload import Bundle
 from runtime.server import app, assets, listener
@@ -28,7 +30,7 @@ from runtime.server.metrics import Metrics
 from runtime.server.remote import Remote
 from runtime.server.service import About, Service
 from runtime.server.supervisor import Supervisor
-from runtime.session import Session, frozen_folder, pick, restored
+from runtime.session import Session, pick
 from runtime.terminal import notify
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
