@@ -17,7 +17,8 @@ from bundler.known import Known
 from bundler.splits import Opened
 from runtime import gguf
 from runtime.errors import AppError, GGUFError
-from runtime.gguf import BLOCKS, Header
+from runtime.ggml import TYPES
+from runtime.gguf import Header
 from runtime.source import Extent, Source
 
 PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
@@ -132,7 +133,7 @@ def _check_kind(header: Header, path: Path) -> None:
 def _check_complete(part: Opened) -> None:
     """Refuse a file that ends before its tensors do."""
     for tensor in part.header.tensors:
-        if tensor.type not in BLOCKS:
+        if tensor.type not in TYPES:
             continue  # newer than this reader: the engine decides
         end = part.header.data_offset + tensor.offset + tensor.size
         if end > part.size:

@@ -29,6 +29,7 @@ LAYERS = (
         "text",
         "disk",
         "folders",
+        "ggml",
         "highlight",
         "hashing",
         "mapping",
@@ -117,7 +118,7 @@ ALLOWED: dict[str, set[str]] = {
     "toolchain": {"folders"},
     "known": {"folders"},
     "launch": {"errors"},
-    "lint": {"errors", "gguf", "source"},
+    "lint": {"errors", "ggml", "gguf", "source"},
     "prewarm": {
         "beginning", "errors", "format", "hashing", "progress", "source", "units", "weights",
         "weld",
@@ -129,7 +130,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "shipped": set(),
     "signing": {"errors", "minisign"},
-    "splits": {"errors", "files", "gguf", "payload", "source"},
+    "splits": {"errors", "files", "ggml", "gguf", "payload", "source"},
     "stub": {
         "runtime", "errors", "cpu", "folders", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",
