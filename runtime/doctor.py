@@ -185,17 +185,17 @@ def _template(source: Source, options: Options) -> Finding:
     text = options.chat_template
     if not text and source.compressed:
         return Finding(OK, what, "the model's own, if it has one (it is compressed)")
-    if not text:
-        header = gguf.read(source.fd, source.size, label=source.label, offset=source.offset)
-        text = header.text("tokenizer.chat_template")
-    if not text:
-        return Finding(
-            WARN,
-            what,
-            f"the model has none: '{template.FALLBACK}' is used",
-            "if the answers are odd, choose the right one with --chat-template",
-        )
     try:
+        if not text:
+            header = gguf.read(source.fd, source.size, label=source.label, offset=source.offset)
+            text = header.text("tokenizer.chat_template")
+        if not text:
+            return Finding(
+                WARN,
+                what,
+                f"the model has none: '{template.FALLBACK}' is used",
+                "if the answers are odd, choose the right one with --chat-template",
+            )
         template.make(text).render([{"role": "user", "content": "Hello"}])
     except AppError as exc:
         return Finding(FAIL, what, exc.problem, exc.hint)

@@ -341,14 +341,16 @@ class Engine:
             end = self._batch.add(job.slot.number, chunk, begin, answer=last)
             places.append((job, chunk, end if last else None))
         alone = parts[0][0].feed if len(parts) == 1 else None
-        if alone:
-            alone.alone = self._abort
-            if alone.cancelled:  # meanwhile: the byte was not there yet
-                return
-        log.recent.clear()
-        status = self._batch.decode(self._context)
-        if alone:
-            alone.alone = None
+        try:
+            if alone:
+                alone.alone = self._abort
+                if alone.cancelled:  # meanwhile: the byte was not there yet
+                    return
+            log.recent.clear()
+            status = self._batch.decode(self._context)
+        finally:
+            if alone:
+                alone.alone = None  # it stops others from now on
         if status:
             self._failed(parts, status)
             return

@@ -15,6 +15,8 @@ from types import FrameType
 from runtime.errors import AppError, UsageError
 
 FORCE = "pass --force to replace it, or another name with -o"
+NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+"""What file systems say that know no second name for a file: FAT, network shares, FUSE."""
 
 
 def require_new(target: Path, force: bool, hint: str = FORCE) -> None:
@@ -113,7 +115,9 @@ def move(temporary: Path, target: Path, force: bool) -> None:
         return
     try:
         os.link(temporary, target)  # fails if somebody made it meanwhile
-    except PermissionError:  # FAT knows no links
+    except OSError as exc:
+        if exc.errno not in NO_LINKS:
+            raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         temporary.replace(target)
@@ -133,7 +137,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP clean up like Ctrl-C does."""
+    """Let SIGTERM and SIGHUP clean up like Ctrl-C does; where ignored (nohup), they stay so."""
     if threading.current_thread() is not threading.main_thread():  # no other gets signals
         yield
         return
@@ -141,7 +145,12 @@ def terminable() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = [(s, signal.signal(s, handle)) for s in (signal.SIGTERM, signal.SIGHUP)]
+    heard = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = [(number, signal.signal(number, handle)) for number in heard]
     try:
         yield
     finally:

@@ -79,7 +79,7 @@ class Feed:
         # interrupts would make the handler wait for ever.
         self.cancelled = False
         self.alone: Any = None
-        """A byte to set on cancelling while nothing but this answer is being computed."""
+        """A byte to set on cancelling; there only while this answer alone is being computed."""
         self.reading: Reading | None = None
         """None until a first part of the prompt was read, if it was read in parts."""
         self.on_piece: Callable[[], None] | None = None

@@ -74,6 +74,13 @@ class NamedTemplate:
         variables: Mapping[str, Any] = {},
     ) -> str:
         """Return the prompt for `messages`; there is no place for tools and variables."""
+        if any("\0" in message["content"] for message in messages):
+            # To the engine a text would end there, and the rest of it be lost.
+            raise ModelError(
+                "there is a NUL character in the conversation, which the chat template "
+                f"'{self.name.decode()}' cannot take",
+                hint="leave it out",
+            )
         chat = (api.llama_chat_message * len(messages))()
         for slot, message in zip(chat, messages, strict=True):
             slot.role = message["role"].encode()

@@ -75,7 +75,7 @@ def colourful(setting: str) -> bool:
 def piped_text() -> str:
     """Return what is piped or redirected into the program, empty when nothing is.
 
-    Raise UsageError where that is more than any model can read.
+    Raise UsageError where that is more than any model can read, or no text.
     """
     if sys.stdin is None or sys.stdin.isatty():
         return ""
@@ -88,7 +88,16 @@ def piped_text() -> str:
             f"more than {gigabytes(PIPED_MAX)} of text are piped in, more than any context holds",
             hint="pipe in the part that the question is about",
         )
+    if "\0" in text:
+        raise UsageError(
+            "what is piped in is no text: there is a NUL byte in it", hint="pipe in UTF-8 text"
+        )
     return text
+
+
+def interrupts_ignored() -> bool:
+    """Tell whether Ctrl-C is not for this program, as in a shell's background job."""
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 @contextmanager
@@ -98,6 +107,9 @@ def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
     The launcher forwards the signal that the terminal has already sent, so it arrives twice;
     `action` must not mind.
     """
+    if interrupts_ignored():
+        yield
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         action()
@@ -115,6 +127,8 @@ def interrupt_once() -> None:
     Code that the engine calls back cannot end the program: what is raised there gets lost in C.
     So it is raised again a moment later, until it hits what called the engine.
     """
+    if interrupts_ignored():
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         # Not SIG_IGN: Python complains about a signal that it noted before it was ignored.
@@ -158,7 +172,8 @@ def interrupts_held() -> Iterator[None]:
 
     An exception cannot pass through native code: raised in what it calls, it would be lost.
     """
-    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+    other = threading.current_thread() is not threading.main_thread()  # which gets no signals
+    if other or interrupts_ignored():
         yield
         return
 

@@ -56,6 +56,12 @@ def test_doctor_says_what_is_wrong(
     missing = chat("doctor", "-m", "nowhere.gguf")
     assert missing.code == 1
     assert "fail  model" in missing.out
+
+    cut = tmp_path / "cut.gguf"  # within the vocabulary, behind all hyperparameters
+    cut.write_bytes(DEMO.read_bytes()[:8000])
+    half = chat("doctor", "-m", str(cut))
+    assert (1, "") == (half.code, half.err)
+    assert re.search(r"fail  template +\S.*cut\.gguf is truncated", half.out)
     assert "warn  processor" in chat("doctor", "-t", "1000").out
 
 

@@ -164,6 +164,23 @@ def test_cancelling_interrupts_a_prompt_in_the_middle_of_its_step() -> None:
 
 
 @in_child
+def test_who_cancels_just_before_a_step_stops_no_others() -> None:
+    with engine(parallel=2) as two:
+        clear, streams = two._batch.clear, [two.submit(question(STORY), ENDLESS)]
+
+        def cancelling() -> None:  # after the engine has looked who did
+            streams[0].cancel()
+            clear()
+
+        two._batch.clear = cancelling  # type: ignore[method-assign]
+        list(streams[0])
+        two._batch.clear = clear  # type: ignore[method-assign]
+        assert "cancelled" == streams[0].stats.reason
+        streams[0].cancel()  # as forgetting it does
+        assert not two._abort.value
+
+
+@in_child
 def test_abandoning_cancels() -> None:
     with engine() as one:
         for _ in one.submit(question(STORY), ENDLESS):

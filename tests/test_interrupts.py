@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
+import ggufs
 import pexpect
 import pytest
+from conftest import Program
+from servers import serve
 
 from runtime.terminal import interrupted, interrupts_held
 
@@ -68,6 +73,65 @@ def test_ctrl_c_at_any_moment_of_the_loading_ends_it(forms: dict[str, Path]) -> 
         assert "Traceback" not in child.before
         assert "ignored" not in child.before
         assert 130 == child.exitstatus
+
+
+def deaf(program: Path, name: str, folder: Path) -> Program:
+    """Return `program` started as a shell's background job is, or by nohup."""
+    path = folder / "deaf"
+    path.write_text(f'#!/bin/sh\ntrap "" {name}\nexec "{program}" "$@"\n')
+    path.chmod(0o755)
+    return Program(path)
+
+
+def test_a_background_job_ignores_ctrl_c(forms: dict[str, Path], tmp_path: Path) -> None:
+    words = ("-t", "1", "-p", "Tell me a story.", "--ignore-eos", "-n", "300", "-v")
+    with subprocess.Popen(
+        [deaf(forms["zstd"], "INT", tmp_path).path, *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for sign in ("llama_model_loader", "llama_context"):  # while it loads, then later
+            assert any(sign in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+        assert len(process.communicate()[0]) > 300
+
+    assert 0 == process.returncode
+
+
+def test_a_server_in_the_background_ignores_ctrl_c(forms: dict[str, Path], tmp_path: Path) -> None:
+    for flags in ((), ("--workers", "2")):
+        with serve(deaf(forms["stored"], "INT", tmp_path), "-t", "1", *flags) as server:
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            with urllib.request.urlopen(f"{server.url}/health", timeout=30) as answer:
+                assert 200 == answer.status
+            assert 0 == server.stop()
+
+
+def test_the_bundler_minds_no_hang_up_under_nohup(
+    modelembed: Program, stub: Path, tmp_path: Path
+) -> None:
+    model = Path(ggufs.write_model(tmp_path / "m.gguf"))
+    with open(model, "ab") as file:
+        for _ in range(8):
+            file.write(os.urandom(8 << 20))  # enough to be met in the middle
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / "chat"
+    words = ("bundle", model, "-o", target, "--compress", "max", "--no-check", "--stub", stub)
+    with subprocess.Popen([deaf(modelembed.path, "HUP", tmp_path).path, *words]) as process:
+        descriptors = Path(f"/proc/{process.pid}/fd")
+        seen = False
+        while process.poll() is None and not seen:
+            for link in descriptors.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    seen |= os.readlink(link).startswith(str(folder))
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+
+    assert seen
+    assert 0 == process.returncode
+    assert target.exists()
 
 
 def test_what_is_held_back_is_delivered_once() -> None:

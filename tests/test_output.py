@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import AppError, UsageError
-from runtime.output import publish, require_new
+from runtime.output import move, publish, require_new
 
 
 def write(target: Path, data: bytes = b"new", *, force: bool = False) -> None:
@@ -62,6 +63,27 @@ def test_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     assert ["chat"] == os.listdir(tmp_path)
 
 
+@pytest.mark.parametrize("code", ["EPERM", "EACCES", "ENOSYS", "EOPNOTSUPP", "EMLINK"])
+def test_a_file_system_without_links_takes_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    number = getattr(errno, code)
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", refuse)
+    draft, target = tmp_path / "draft", tmp_path / "chat"
+    draft.write_text("new")
+    move(draft, target, force=False)
+    assert "new" == target.read_text()
+
+    draft.write_text("newer")
+    with pytest.raises(FileExistsError):
+        move(draft, target, force=False)
+    assert "new" == target.read_text()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
 @pytest.mark.parametrize("force", [True, False])
 def test_interrupted_write_leaves_nothing(
@@ -87,6 +109,20 @@ def test_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
 
     assert [] == os.listdir(tmp_path)
     assert before == signal.getsignal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_ignored_signal_stays_ignored(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with publish(tmp_path / "chat", force=False) as fd:
+            os.write(fd, b"whole")
+            signal.raise_signal(number)
+        assert signal.SIG_IGN == signal.getsignal(number)
+    finally:
+        signal.signal(number, before)
+
+    assert b"whole" == (tmp_path / "chat").read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -52,6 +52,13 @@ def test_closed_streams_are_no_bug(chat: Program) -> None:
     assert (0, "The capital of France is Paris.\n") == (silent.returncode, silent.stdout)
 
 
+def test_what_is_no_text_is_not_read_up_to_its_first_nul(chat: Program) -> None:
+    done = shell(chat, 'printf "two\\0words" | "$0" -n 3 "How many words?"')
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "what is piped in is no text: there is a NUL byte in it" in done.stderr
+
+
 @pytest.fixture
 def open_to_all() -> Iterator[Path]:
     """Return a folder that everybody can reach; pytest's own are private."""

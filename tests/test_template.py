@@ -195,6 +195,14 @@ def test_input_that_is_no_utf8_gets_through() -> None:
     assert "caf\udce9" in render(ggufs.CHATML, piped)
 
 
+def test_nothing_behind_a_nul_is_lost() -> None:
+    ended = {"role": "user", "content": "Hello\0 and more"}
+
+    assert "Hello\0 and more" in render(ggufs.CHATML, ended)
+    with pytest.raises(ModelError, match="there is a NUL character"):
+        render("chatml", ended)
+
+
 @pytest.mark.parametrize("name", ["chatlm", "", "../etc/passwd"])
 def test_unknown_name_lists_the_known(name: str) -> None:
     with pytest.raises(UsageError, match=f"there is no chat template called '{name}'") as caught:

@@ -184,8 +184,9 @@ class Listener(uvicorn.Server):
     async def _until_stopped(self, sock: socket.socket, life: int | None) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop)
-        # A supervisor hears Ctrl-C as well, and passes it on.
-        loop.add_signal_handler(signal.SIGINT, self._interrupted if life is None else _ignore)
+        if not terminal.interrupts_ignored():
+            # A supervisor hears Ctrl-C as well, and passes it on.
+            loop.add_signal_handler(signal.SIGINT, self._interrupted if life is None else _ignore)
         if life is not None:
             loop.add_reader(life, self._orphaned, life)
         await self._serve([sock])

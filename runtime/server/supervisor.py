@@ -55,10 +55,10 @@ class Supervisor:
         for fd in (self._bell, ring, self._ready_read):
             os.set_blocking(fd, False)
         before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
-        handlers: dict[int, Any] = {
-            number: signal.signal(number, self._told)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-        }
+        numbers = [signal.SIGTERM, signal.SIGCHLD]
+        if not terminal.interrupts_ignored():
+            numbers.append(signal.SIGINT)
+        handlers: dict[int, Any] = {number: signal.signal(number, self._told) for number in numbers}
         try:
             for number in range(self._count):
                 self._start(number)
