@@ -217,10 +217,8 @@ def _make(
     found = lint.examine(opened)
     for warning in found.warnings:
         say(f"warning: {warning}")
-    if recipe.license:
-        found.facts["license"] = recipe.license
     recipe = replace(recipe, name=recipe.name or found.facts.get("name", "") or output.stem)
-    licence = found.facts.get("license", "not stated")
+    licence = recipe.license or found.facts.get("license", "not stated")
     say(plain(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}"))
     template = recipe.defaults.get("chat_template", "")
     with ThreadPoolExecutor(1) as pool:
