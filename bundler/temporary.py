@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 from runtime.errors import AppError
 
@@ -22,3 +23,9 @@ def in_temporary_folder() -> Iterator[None]:
             f"the temporary folder{folder} cannot be used: {exc.strerror}",
             hint="free some space there, or name another folder: TMPDIR=$HOME/tmp",
         ) from exc
+
+
+def temporary_file() -> IO[bytes]:
+    """Return a new file without a name; raise AppError where there can be none."""
+    with in_temporary_folder():
+        return tempfile.TemporaryFile()
