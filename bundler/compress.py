@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import xxhash
 import zstandard
 
+from bundler.temporary import in_temporary_folder
 from runtime import chunks
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
@@ -157,7 +158,7 @@ def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Esti
         return Estimate(0.0, 0.0)
     coder = Coder(source)
     table: list[Chunk] = []
-    with tempfile.TemporaryFile() as file:
+    with in_temporary_folder(), tempfile.TemporaryFile() as file:
         for piece in picked:
             chunk, streams = coder.code(piece)
             table.append(replace(chunk, offset=file.tell()))

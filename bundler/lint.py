@@ -15,6 +15,7 @@ from typing import Any
 from bundler import launch, splits
 from bundler.known import Known
 from bundler.splits import Opened
+from bundler.temporary import in_temporary_folder
 from runtime import gguf
 from runtime.errors import AppError, GGUFError
 from runtime.ggml import TYPES
@@ -166,16 +167,11 @@ def _askable(opened: list[Opened]) -> Iterator[Path]:
     head = source.parts[0]
     assert isinstance(head, bytes)
     with contextlib.ExitStack() as stack:
-        try:
+        with in_temporary_folder():
             file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".gguf"))
             file.write(head)
             file.truncate(source.size)
             file.flush()
-        except OSError as exc:
-            raise AppError(
-                f"the temporary folder {tempfile.gettempdir()} cannot be used: {exc.strerror}",
-                hint="free some space there, or name another folder: TMPDIR=$HOME/tmp",
-            ) from exc
         yield Path(file.name)
 
 

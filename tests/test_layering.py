@@ -135,6 +135,7 @@ ALLOWED: dict[str, set[str]] = {
         "runtime", "errors", "cpu", "folders", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",
     },
+    "temporary": {"errors"},
 }  # fmt: skip
 
 HEAVY = (
