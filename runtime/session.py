@@ -30,9 +30,10 @@ from runtime import (
     warmup,
 )
 from runtime.cfile import DecodingFile, File, RangeFile
+from runtime.context import state_form
 from runtime.conversation import Conversation, tokens_of
 from runtime.embedder import Embedder
-from runtime.engine import Engine, state_form
+from runtime.engine import Engine
 from runtime.errors import AppError, CacheError, ModelError, UsageError
 from runtime.format import Section
 from runtime.gguf import Header

@@ -177,7 +177,7 @@ def test_who_cancels_just_before_a_step_stops_no_others() -> None:
         two._batch.clear = clear  # type: ignore[method-assign]
         assert "cancelled" == streams[0].stats.reason
         streams[0].cancel()  # as forgetting it does
-        assert not two._abort.value
+        assert not two._context.abort.value
 
 
 @in_child

@@ -64,7 +64,7 @@ LAYERS = (
     {"model", "parts"},
     {"edit"},
     {"sampling", "slots", "embedder"},
-    {"job"},
+    {"context", "job"},
     {"engine"},
     {"conversation"},
     {"keeper", "lora", "warmup", "fallback"},
