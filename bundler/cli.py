@@ -16,7 +16,7 @@ import click
 
 from bundler import bundle as bundling
 from bundler import check, config, lint
-from runtime import __version__, payload, template_name, tools
+from runtime import __version__, command, payload, template_name, tools
 from runtime import adapters as lora
 from runtime.errors import AppError, UsageError
 from runtime.options import from_file, settings
@@ -36,7 +36,7 @@ def run() -> int:
     use_utf8()
     return outcome_of(
         lambda: main.main(standalone_mode=False),
-        verbose="-v" in sys.argv or "--verbose" in sys.argv,
+        verbose=any(flag in sys.argv for flag in command.FLAGS),
         interrupted="interrupted; nothing was left behind",
     )
 
@@ -56,15 +56,9 @@ def say(text: str) -> None:
     print(plain_lines(text), file=sys.stderr, flush=True)
 
 
-@click.group(context_settings={"help_option_names": ("-h", "--help")})
+@click.group(cls=command.Group, context_settings={"help_option_names": ("-h", "--help")})
 @click.version_option(__version__, prog_name="modelembed")
-@click.option(
-    "--verbose",
-    "-v",
-    is_flag=True,
-    expose_value=False,
-    help="show where something failed that nobody foresaw",
-)
+@command.verbose
 def main() -> None:
     """Turn a GGUF language model into one executable file."""
 

@@ -19,7 +19,7 @@ import xxhash
 import zstandard
 
 from bundler.temporary import in_temporary_folder
-from runtime import chunks
+from runtime import chunks, disk
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
 from runtime.hashing import Hasher
@@ -263,6 +263,4 @@ def _in_order(source: Source, pieces: Sequence[Piece], threads: int) -> Iterator
 def _write(out: int, parts: Sequence[bytes], hasher: Hasher) -> None:
     for part in parts:
         hasher.update(part)
-        view = memoryview(part)
-        while view:
-            view = view[os.write(out, view) :]
+        disk.write_all(out, part)

@@ -79,7 +79,7 @@ def examine(opened: list[Opened]) -> Model:
     head = source.parts[0]
     assert isinstance(head, bytes)
     originals = [(part.path.name, Source([Extent(part.fd, 0, part.size)])) for part in opened]
-    header = gguf.parse(head, label="the merged model", hyperparameters_only=False)
+    header = gguf.parse(head, label="the merged model")
     return Model(source, header, facts, warnings, originals)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtime.errors import PayloadError
+from runtime.errors import DAMAGED, PayloadError
 
 if TYPE_CHECKING:
     from runtime.format import Section
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 KIND, NAME = "state", "beginning"
 ALIGNMENT = 4096  # of the state in the original, so that it can be used where it was restored
 HEAD_MAX = 16 << 20  # a million tokens take 8; a damaged part must not make us read gigabytes
-HINT = "the file is damaged or incomplete: copy or download it again"
 
 REASONS = {
     "model": "it was computed with another model",
@@ -82,7 +81,7 @@ def read(bundle: Bundle, section: Section) -> Beginning:
         and isinstance(tokens, list)
         and all(type(token) is int for token in tokens)
     ):
-        raise PayloadError(f"the part '{section.name}' is no state", hint=HINT)
+        raise PayloadError(f"the part '{section.name}' is no state", hint=DAMAGED)
     return Beginning(key, tokens, len(start) + 1)
 
 

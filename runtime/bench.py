@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -138,8 +137,3 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{loaded} · memory {gigabytes(held)} of its own, {mapped} · {last['cpu_info']}",
         ]
     )
-
-
-def notify(text: str) -> None:
-    """Tell the user something beside the table."""
-    print(f"note: {text}", file=sys.stderr, flush=True)

@@ -13,11 +13,10 @@ from itertools import pairwise
 
 from runtime import elf, payload, weld
 from runtime import format as layout
-from runtime.errors import FormatError, PayloadError
+from runtime.errors import AGAIN, FormatError, PayloadError
 from runtime.hashing import hash_of
 from runtime.payload import Bundle
 
-AGAIN = "copy or download the file again"
 LAUNCHER, ARCHIVE, TABLE = "launcher_sha256", "archive_sha256", "table_sha256"
 SIGNED = (LAUNCHER, ARCHIVE)
 """Without these in its manifest a signature does not cover what runs."""

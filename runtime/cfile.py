@@ -1,7 +1,7 @@
 """C `FILE*` handles for the engine: on a range of a file, and on a compressed section.
 
-The second kind decodes what is read while it is read, straight into the reader's memory, so that
-no restored copy is kept anywhere: the engine rearranges ("repacks") most quantized weights in
+The second kind decodes what is read while it is read, a few chunks at a time, so that no restored
+copy of the whole is kept anywhere: the engine rearranges ("repacks") most quantized weights in
 memory of its own, and a copy beside that would double what the program takes. glibc's and musl's
 fopencookie(3) makes such a file.
 """

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.errors import PayloadError
+from runtime.errors import DAMAGED, PayloadError
 from runtime.weights import streams_of
 
 MAGIC = b"MEPLANES"
@@ -32,8 +32,6 @@ TABLE_TIMES = 4
 """A table may take that part of the original's size, but no more than this many times what the
 streams take, and TABLE_MIN beside: a damaged or hostile one can make us allocate only in proportion
 to what is really there, whatever size the manifest claims."""
-
-HINT = "the file is damaged or incomplete: copy or download it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +93,10 @@ def encode(chunks: Sequence[Chunk]) -> bytes:
 def table_length(tail: bytes) -> int:
     """Return how many bytes table and tail take, given the section's last bytes."""
     if len(tail) != TAIL.size:
-        raise PayloadError("the compressed part is too short", hint=HINT)
+        raise PayloadError("the compressed part is too short", hint=DAMAGED)
     magic, _, packed, _, _ = TAIL.unpack(tail)
     if magic != MAGIC:
-        raise PayloadError("the compressed part has no valid chunk table", hint=HINT)
+        raise PayloadError("the compressed part has no valid chunk table", hint=DAMAGED)
     return int(packed) + TAIL.size
 
 
@@ -111,14 +109,14 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
     import zlib
 
     if len(data) != table_length(data[-TAIL.size :]):
-        raise PayloadError("the compressed part is too short", hint=HINT)
+        raise PayloadError("the compressed part is too short", hint=DAMAGED)
     _, count, _, original, crc = TAIL.unpack_from(data, len(data) - TAIL.size)
     if crc != zlib.crc32(data[:-4]):
-        raise PayloadError("the chunk table's checksum does not match", hint=HINT)
+        raise PayloadError("the chunk table's checksum does not match", hint=DAMAGED)
     if original > TABLE_MIN + min(size // TABLE_SHARE, TABLE_TIMES * (length - len(data))):
-        raise PayloadError(f"the chunk table claims {original} bytes", hint=HINT)
+        raise PayloadError(f"the chunk table claims {original} bytes", hint=DAMAGED)
     if count > min(ROWS_MAX, original // CHUNK.size):
-        raise PayloadError(f"the chunk table claims {count:,} chunks", hint=HINT)
+        raise PayloadError(f"the chunk table claims {count:,} chunks", hint=DAMAGED)
     table = _unpacked(data[: -TAIL.size], original)
     chunks = []
     offset = target = place = 0
@@ -127,7 +125,9 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
             begin, kind, number, xxh3 = CHUNK.unpack_from(table, place)
             place += CHUNK.size
             if not 0 < begin <= SIZE_MAX or number > STREAMS_MAX:
-                raise PayloadError(f"a chunk claims {begin} bytes in {number} streams", hint=HINT)
+                raise PayloadError(
+                    f"a chunk claims {begin} bytes in {number} streams", hint=DAMAGED
+                )
             listed = STREAMS[number].unpack_from(table, place)
             place += STREAMS[number].size
             streams, taken = _streams(kind, begin, listed)
@@ -135,12 +135,12 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
             offset += taken
             target += begin
     except struct.error:
-        raise PayloadError("the chunk table ends too early", hint=HINT) from None
+        raise PayloadError("the chunk table ends too early", hint=DAMAGED) from None
     if place != len(table) or offset != length - len(data) or target != size:
         raise PayloadError(
             f"the chunk table covers {offset} bytes that restore to {target}, "
             f"expected {length - len(data)} and {size}",
-            hint=HINT,
+            hint=DAMAGED,
         )
     return chunks
 
@@ -154,7 +154,7 @@ def _streams(kind: int, size: int, listed: Sequence[int]) -> tuple[tuple[Coded, 
     try:
         expected = streams_of(kind, size)
     except ValueError as exc:
-        raise PayloadError(f"the chunk table is damaged: {exc}", hint=HINT) from exc
+        raise PayloadError(f"the chunk table is damaged: {exc}", hint=DAMAGED) from exc
     streams = tuple(map(Coded, listed[::2], listed[1::2]))
     fitting = len(expected) == len(streams) and all(
         coded.coding == ZSTD or (coded.coding == RAW and coded.length == stream.size)
@@ -163,7 +163,9 @@ def _streams(kind: int, size: int, listed: Sequence[int]) -> tuple[tuple[Coded, 
     length = sum(listed[1::2])
     # Coded streams are shorter than what they stand for; a reader may rely on it.
     if not fitting or length > size:
-        raise PayloadError("the chunk table lists streams that do not belong together", hint=HINT)
+        raise PayloadError(
+            "the chunk table lists streams that do not belong together", hint=DAMAGED
+        )
     return streams, length
 
 
@@ -172,9 +174,9 @@ def _unpacked(packed: bytes, size: int) -> bytes:
 
     try:
         if zstandard.get_frame_parameters(packed).content_size != size:
-            raise PayloadError("the chunk table has another size than it should", hint=HINT)
+            raise PayloadError("the chunk table has another size than it should", hint=DAMAGED)
         return zstandard.ZstdDecompressor().decompress(
             packed, max_output_size=size, allow_extra_data=False
         )
     except zstandard.ZstdError as exc:
-        raise PayloadError(f"the chunk table cannot be read: {exc}", hint=HINT) from exc
+        raise PayloadError(f"the chunk table cannot be read: {exc}", hint=DAMAGED) from exc

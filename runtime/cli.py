@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from runtime import about, payload, tools
+from runtime import about, command, payload, tools
 from runtime.errors import CacheError, UsageError
 from runtime.flags import (
     model_options,
@@ -27,6 +27,7 @@ from runtime.serve_options import USUAL
 from runtime.terminal import (
     double_clicked,
     interrupt_once,
+    notify,
     open_streams,
     piped_text,
     use_utf8,
@@ -49,11 +50,11 @@ def run(arguments: Sequence[str]) -> int:
             obj=payload.own(),
             standalone_mode=False,
         ),
-        verbose="-v" in arguments or "--verbose" in arguments,
+        verbose=any(flag in arguments for flag in command.FLAGS),
     )
 
 
-class DefaultGroup(click.Group):
+class DefaultGroup(command.Group):
     """A group that takes its `chat` command when no command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -271,7 +272,9 @@ def cache_clear() -> None:
     type=click.IntRange(1, 1000),
     help="how often to measure each (default: 5)",
 )
-@some_options("threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu")
+@some_options(
+    "threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu", "verbose"
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="print JSON, in llama-bench's terms")
 @click.pass_obj
 def bench(
@@ -296,14 +299,16 @@ def bench(
         answer=n_gen,
         repetitions=repetitions,
         as_json=as_json,
-        notify=measuring.notify,
+        notify=notify,
     )
 
 
 @main.command()
 @model_options
 @click.option("--verify/--no-verify", default=True, help="check every byte of the payload, too")
-@some_options("ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu")
+@some_options(
+    "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "verbose"
+)  # fmt: skip
 @click.pass_context
 def doctor(
     context: click.Context,

@@ -12,7 +12,8 @@ from runtime.stats import Stats
 from runtime.stream import Answer
 from runtime.template import Message, Template
 
-OPENING = 32  # characters of a prompt's end that may tell how the answer begins
+OPENING = 64
+"""Characters of a prompt's end that may tell how the answer begins."""
 RESERVE = 256
 """Tokens kept free for an answer: at most a quarter of the context, and what it may have."""
 
@@ -81,6 +82,10 @@ class Dialogue:
     def clear(self) -> None:
         """Forget all turns; the system prompt stays."""
         self.turns.clear()
+
+    def messages(self) -> list[Message]:
+        """Return what templates and servers are given: the system prompt, if any, and the turns."""
+        return messages_of(self.system, self.turns)
 
     def cancel(self) -> None:
         """End the running answer within one step; safe from any thread or signal handler."""
@@ -195,12 +200,14 @@ class Conversation(Dialogue):
         return users[1] if len(users) > 1 else 0
 
     def _prompt(self, answer: str) -> list[int]:
-        messages: list[Message] = []
-        if self.system:
-            messages.append({"role": "system", "content": self.system})
-        text, tokens = tokens_of(self.template, self.tokenizer, [*messages, *self.turns], answer)
+        text, tokens = tokens_of(self.template, self.tokenizer, self.messages(), answer)
         self.opening = text[-OPENING:]
         return tokens
+
+
+def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
+    """Return the messages of a conversation; an empty system prompt is none."""
+    return [{"role": "system", "content": system}, *turns] if system else [*turns]
 
 
 def tokens_of(

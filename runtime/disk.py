@@ -1,12 +1,20 @@
-"""Ask the kernel to write a file to its disk while more of it is still being made."""
+"""Write to open files: all of it, and to the disk while more is still being made."""
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 
 WRITE = 2
 """SYNC_FILE_RANGE_WRITE of sync_file_range(2): start writing, wait for nothing."""
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write `data` to the file `fd`, in as many steps as the system makes of it."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 def start_writing(fd: int, offset: int, length: int) -> None:

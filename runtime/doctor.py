@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import adapters, beginning, cpu, gguf, machine, memory, parts, session, template
+from runtime import (
+    adapters,
+    beginning,
+    cpu,
+    gguf,
+    libraries,
+    machine,
+    parts,
+    session,
+    template,
+    warmup,
+)
 from runtime.errors import AppError
 from runtime.model import Source
 from runtime.options import Options
@@ -90,7 +101,7 @@ def _variant(options: Options) -> Finding:
         )
     unsupported = sorted(
         name
-        for name in cpu.variants(session.library_folder())
+        for name in cpu.variants(libraries.library_folder())
         if choice.scores and not choice.scores.get(name)
     )
     if unsupported:
@@ -142,18 +153,11 @@ def _payload(bundle: Bundle) -> Finding:
 
 
 def _memory(source: Source, options: Options) -> Finding:
-    available = machine.available_memory()
     try:
-        plan = memory.plan(
-            source.header,
-            source.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
-            available=available,
-            fit=options.fit,
-        )
+        plan = source.plan(options)
     except AppError as exc:
         return Finding(FAIL, "memory", exc.problem, exc.hint)
+    available = plan.available
     free = gigabytes(available) if available is not None else "an unknown amount"
     detail = f"{gigabytes(plan.needed)} needed with a context of {plan.context}, {free} free"
     if plan.notice:
@@ -212,14 +216,7 @@ def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Findi
         return Finding(OK, what, "not used: another model was given")
     try:
         found = beginning.read(bundle, section)
-        context = memory.plan(
-            source.header,
-            source.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
-            available=machine.available_memory(),
-            fit=options.fit,
-        ).context
+        context = source.plan(options).context
         sections = bundle.manifest.sections
         strengths = adapters.wanted(sections, options.lora)
         expected = {
@@ -227,9 +224,7 @@ def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Findi
             **session.engine_key(source.header, context),
             "model": bundle.model.sha256,
         }
-        why = beginning.difference(found.key, expected)
-        if not why and len(found.tokens) >= context:
-            why = f"it has {len(found.tokens)} tokens, more than the context of {context} takes"
+        why = warmup.refusal(found, expected, context)
     except AppError as exc:
         why = exc.problem
     if why:

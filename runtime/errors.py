@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from runtime.printable import plain
 
+DAMAGED = "the file is damaged or incomplete: copy or download it again"
+AGAIN = "copy or download the file again"
+
 
 class AppError(Exception):
     """A failure explained: what was found, what was expected, and what to do next."""

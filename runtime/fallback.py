@@ -18,7 +18,6 @@ from runtime.conversation import Dialogue
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.options import Options
 from runtime.stream import Feed, Piece, Stream
-from runtime.template import Message
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
 SAID_MAX = 300  # characters of another server's complaint
@@ -109,10 +108,11 @@ class RemoteConversation(Dialogue):
         """Yield the answer as it comes over the network."""
         feed = Feed()
         self.stats = feed.stats
-        messages: list[Message] = [*self.turns]
-        if self.system:
-            messages.insert(0, {"role": "system", "content": self.system})
-        body = {**request(self.options), "model": self._fallback.model, "messages": messages}
+        body = {
+            **request(self.options),
+            "model": self._fallback.model,
+            "messages": self.messages(),
+        }
         thread = threading.Thread(target=_read, args=(self._fallback, body, feed), daemon=True)
         thread.start()
         yield from self._follow(Stream(feed))

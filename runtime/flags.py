@@ -13,12 +13,11 @@ import click
 
 from runtime import payload
 from runtime.errors import AppError, UsageError
-from runtime.options import FIELDS, Options, from_file, kind
+from runtime.options import FALSE, FIELDS, TRUE, Options, from_file, kind
 from runtime.payload import Bundle
 from runtime.serve_options import USUAL, ServeOptions
 
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
-TRUE, FALSE = ("true", "1", "t"), ("false", "0", "f")
 TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
 COLOR_FLAGS = ("-co", "--color")  # llama.cpp takes them bare, too
 # llama.cpp has flags of their own for what comes from a file; here a file is @FILE everywhere.

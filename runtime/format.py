@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from runtime.errors import FormatError
+from runtime.errors import DAMAGED, FormatError
 
 VERSION = 1
 MAGIC = b"MODELEMB"
@@ -32,7 +32,6 @@ COOKIE = struct.Struct("!8sIIII64s")
 COOKIE_MAGIC = b"MEI\014\013\012\013\016"
 """Ends the archive. Source: PyInstaller/archive/writers.py, CArchiveWriter._COOKIE_FORMAT."""
 
-REBUILD = "the file is damaged or incomplete: copy or download it again"
 
 CODECS = ("stored", "zstd", "planes")
 KINDS = ("model", "adapter", "state")
@@ -88,13 +87,13 @@ class Footer:
         """Return the footer that `data` holds; raise FormatError on any damage."""
         if len(data) != FOOTER_SIZE:
             raise FormatError(
-                f"the footer has {len(data)} bytes, expected {FOOTER_SIZE}", hint=REBUILD
+                f"the footer has {len(data)} bytes, expected {FOOTER_SIZE}", hint=DAMAGED
             )
         magic, version, flags, *rest, crc = FOOTER.unpack(data)
         if magic != MAGIC:
-            raise FormatError(f"the footer starts with {magic!r}, expected {MAGIC!r}", hint=REBUILD)
+            raise FormatError(f"the footer starts with {magic!r}, expected {MAGIC!r}", hint=DAMAGED)
         if crc != zlib.crc32(data[:-4]):
-            raise FormatError("the footer's checksum does not match", hint=REBUILD)
+            raise FormatError("the footer's checksum does not match", hint=DAMAGED)
         if version != VERSION:
             raise FormatError(
                 f"the bundle has format version {version}; this program reads {VERSION}",
@@ -108,7 +107,7 @@ class Footer:
     def _check(self) -> None:
         """Refuse lengths and offsets that cannot belong together."""
         if flags := self.flags:
-            raise FormatError(f"the footer has unknown flags {flags:#x}", hint=REBUILD)
+            raise FormatError(f"the footer has unknown flags {flags:#x}", hint=DAMAGED)
         for what, length, most in (
             ("launcher", self.prefix_length, LAUNCHER_MAX),
             ("manifest", self.manifest_length, MANIFEST_MAX),
@@ -116,7 +115,7 @@ class Footer:
             ("archive", self.pkg_length, ARCHIVE_MAX),
         ):
             if length > most:
-                raise FormatError(f"the {what} claims {length} bytes, at most {most}", hint=REBUILD)
+                raise FormatError(f"the {what} claims {length} bytes, at most {most}", hint=DAMAGED)
         order = (
             self.prefix_length,
             self.manifest_offset,
@@ -127,7 +126,7 @@ class Footer:
             self.offset,
         )
         if list(order) != sorted(order):
-            raise FormatError("the footer's offsets are out of order", hint=REBUILD)
+            raise FormatError("the footer's offsets are out of order", hint=DAMAGED)
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ class Manifest:
         try:
             document = json.loads(data.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as exc:
-            raise FormatError(f"the manifest is not JSON: {exc}", hint=REBUILD) from exc
+            raise FormatError(f"the manifest is not JSON: {exc}", hint=DAMAGED) from exc
         reader = _Reader(document)
         if (version := reader.take("format", int)) != VERSION:
             raise FormatError(
@@ -202,11 +201,11 @@ class Manifest:
         sections = tuple(_section(item, i) for i, item in enumerate(reader.take("sections", list)))
         names = [section.name for section in sections]
         if len(set(names)) != len(names):
-            raise FormatError("the manifest lists two sections of the same name", hint=REBUILD)
+            raise FormatError("the manifest lists two sections of the same name", hint=DAMAGED)
         try:
             json.dumps(document, ensure_ascii=False).encode()
         except UnicodeEncodeError as exc:
-            raise FormatError("the manifest has text that is none", hint=REBUILD) from exc
+            raise FormatError("the manifest has text that is none", hint=DAMAGED) from exc
         return cls(
             name=reader.take("name", str),
             sections=sections,
@@ -222,11 +221,11 @@ class Manifest:
         end = footer.prefix_length
         for section in sorted(self.sections, key=lambda s: s.offset):
             if section.offset % SECTION_ALIGNMENT:
-                raise FormatError(f"section '{section.name}' is not aligned", hint=REBUILD)
+                raise FormatError(f"section '{section.name}' is not aligned", hint=DAMAGED)
             if section.offset < end or section.offset + section.length > footer.manifest_offset:
                 raise FormatError(
                     f"section '{section.name}' overlaps another part or leaves the payload",
-                    hint=REBUILD,
+                    hint=DAMAGED,
                 )
             end = section.offset + section.length
 
@@ -241,7 +240,7 @@ class _Reader:
     def __init__(self, document: object, path: str = "") -> None:
         if not isinstance(document, dict):
             raise FormatError(
-                f"the manifest's {path or 'top level'} is not an object", hint=REBUILD
+                f"the manifest's {path or 'top level'} is not an object", hint=DAMAGED
             )
         self.document = document
         self.path = path
@@ -252,12 +251,12 @@ class _Reader:
         if key not in self.document:
             if default is not None:
                 return default
-            raise FormatError(f"the manifest lacks '{path}'", hint=REBUILD)
+            raise FormatError(f"the manifest lacks '{path}'", hint=DAMAGED)
         value = self.document[key]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise FormatError(
                 f"the manifest's '{path}' is {type(value).__name__}, expected {kind.__name__}",
-                hint=REBUILD,
+                hint=DAMAGED,
             )
         return value
 
@@ -271,7 +270,7 @@ class _Reader:
             )
             if not plain:
                 raise FormatError(
-                    f"the manifest's '{key}' has a value of an unknown kind", hint=REBUILD
+                    f"the manifest's '{key}' has a value of an unknown kind", hint=DAMAGED
                 )
         return values
 
@@ -282,7 +281,7 @@ def _sidecar(item: object) -> Sidecar:
         reader.take("name", str), reader.take("size", int), reader.take("manifest_sha256", str)
     )
     if not is_plain_name(sidecar.name) or not 0 <= sidecar.size < 1 << 63:
-        raise FormatError("the manifest's 'sidecar' is no file beside this one", hint=REBUILD)
+        raise FormatError("the manifest's 'sidecar' is no file beside this one", hint=DAMAGED)
     return sidecar
 
 
@@ -305,7 +304,7 @@ def _section(item: object, index: int) -> Section:
     )
     path = reader.path
     if not is_plain_name(section.name):
-        raise FormatError(f"the manifest's '{path}.name' is not a plain name", hint=REBUILD)
+        raise FormatError(f"the manifest's '{path}.name' is not a plain name", hint=DAMAGED)
     if section.kind not in KINDS or section.codec not in CODECS:
         raise FormatError(
             f"section '{section.name}' is of kind '{section.kind}', codec '{section.codec}', "
@@ -314,20 +313,20 @@ def _section(item: object, index: int) -> Section:
         )
     if section.kind == "state" and section.codec != "planes":
         raise FormatError(
-            f"section '{section.name}' is a state without hashes of its pieces", hint=REBUILD
+            f"section '{section.name}' is a state without hashes of its pieces", hint=DAMAGED
         )
     if (
         min(section.offset, section.length, section.size) < 0
         or max(section.offset, section.length, section.size) >= 1 << 63
     ):
-        raise FormatError(f"section '{section.name}' has an impossible size", hint=REBUILD)
+        raise FormatError(f"section '{section.name}' has an impossible size", hint=DAMAGED)
     if section.codec == "stored" and section.length != section.size:
-        raise FormatError(f"stored section '{section.name}' has two sizes", hint=REBUILD)
+        raise FormatError(f"stored section '{section.name}' has two sizes", hint=DAMAGED)
     for digest in (section.sha256, section.coded_sha256 or section.sha256):
         if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise FormatError(f"section '{section.name}' has no SHA-256", hint=REBUILD)
+            raise FormatError(f"section '{section.name}' has no SHA-256", hint=DAMAGED)
     if section.codec == "stored" and section.coded_sha256 not in ("", section.sha256):
-        raise FormatError(f"stored section '{section.name}' has two hashes", hint=REBUILD)
+        raise FormatError(f"stored section '{section.name}' has two hashes", hint=DAMAGED)
     return section
 
 

@@ -133,10 +133,10 @@ def read(
     return scanner.header(hyperparameters_only)
 
 
-def parse(start: bytes, *, label: str, hyperparameters_only: bool = True) -> Header:
+def parse(start: bytes, *, label: str) -> Header:
     """Read the header from the first bytes of a GGUF."""
     scanner = _Scanner(lambda count, at: start[at : at + count], len(start), label)
-    return scanner.header(hyperparameters_only)
+    return scanner.header(hyperparameters_only=False)
 
 
 def parse_source(

@@ -9,7 +9,7 @@ from runtime import llama, session, template
 from runtime.cfile import RangeFile
 from runtime.errors import AppError
 from runtime.llama import api
-from runtime.model import open_source
+from runtime.model import open_source, spelling
 from runtime.options import Options
 
 EXAMPLE = (
@@ -24,7 +24,7 @@ def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
     """Load the vocabulary of `path` and render a conversation; return what came of it.
 
     Keys: `error` (the engine's refusal, empty if none), `template` (own, given or missing),
-    `template_error`, `rendered`, `description`.
+    `template_error` (why a conversation cannot be rendered with it, empty if it can).
     """
     session.start_engine(Options())
     source = open_source(path)
@@ -32,7 +32,7 @@ def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
     parameters.vocab_only = True
     with RangeFile(source.fd, source.offset) as file:
         handle = llama.load_model(file.pointer, parameters)
-    result: dict[str, Any] = {"error": "", "template": "", "template_error": "", "rendered": ""}
+    result: dict[str, Any] = {"error": "", "template": "", "template_error": ""}
     if not handle:
         result["error"] = llama.log.last_error() or "no reason given"
         return result
@@ -40,18 +40,13 @@ def probe_model(path: Path, chat_template: str) -> dict[str, Any]:
     text = chat_template or (own.decode("utf-8", "replace") if own else "")
     result["template"] = "given" if chat_template else "own" if own else "missing"
     vocabulary = api.llama_model_get_vocab(handle)
-
-    def spelling(token: int) -> str:
-        found = api.llama_vocab_get_text(vocabulary, token) if token >= 0 else None
-        return found.decode("utf-8", "replace") if found else ""
-
     try:
         renderer = template.make(
             text or template.FALLBACK,
-            bos=spelling(api.llama_vocab_bos(vocabulary)),
-            eos=spelling(api.llama_vocab_eos(vocabulary)),
+            bos=spelling(vocabulary, api.llama_vocab_bos(vocabulary)),
+            eos=spelling(vocabulary, api.llama_vocab_eos(vocabulary)),
         )
-        result["rendered"] = renderer.render(EXAMPLE)
+        renderer.render(EXAMPLE)
     except AppError as exc:
         result["template_error"] = exc.problem
     return result

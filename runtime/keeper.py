@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,13 +10,10 @@ from runtime.beginning import difference
 from runtime.conversation import Conversation
 from runtime.engine import Engine
 from runtime.errors import ModelError, SessionError
-from runtime.model import Source
 from runtime.saved import Saved
 from runtime.stats import Stats
 from runtime.template import Message
 from runtime.units import counted, gigabytes
-
-START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
 
 
 class Keeper:
@@ -96,22 +91,6 @@ def place(name: str) -> Path:
 def _place_of(path: Path) -> Path:
     """Return the one path by which a file is known, whatever links lead to it."""
     return path.absolute().parent.resolve() / path.name
-
-
-def fingerprint(source: Source) -> str:
-    """Return what tells this model from others.
-
-    A bundle knows the hash of all its bytes. Of a file the size, the start and samples are
-    hashed: to read gigabytes at every start would be worse than the risk.
-    """
-    if source.bundle and source.bundle.model:
-        return source.bundle.model.sha256
-    digest = hashlib.sha256(str(source.size).encode())
-    digest.update(os.pread(source.fd, START_BYTES, source.offset))
-    for number in range(SAMPLES):
-        where = source.offset + number * max(source.size - SAMPLE_BYTES, 0) // SAMPLES
-        digest.update(os.pread(source.fd, SAMPLE_BYTES, where))
-    return f"sampled-{digest.hexdigest()}"
 
 
 def _questions(turns: Sequence[Message]) -> str:

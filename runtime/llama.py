@@ -42,10 +42,12 @@ api: Any = _import_api()
 """The ctypes functions and structures of llama.h, as llama_cpp.llama_cpp has them."""
 
 
+WARN = 3
+"""GGML_LOG_LEVEL_WARN of ggml.h; errors, and what continues a line, are above it."""
+
+
 class Log:
     """The engine's log: kept back, or shown on stderr, never mixed into the answer."""
-
-    LEVELS = ("none", "debug", "info", "warn", "error", "cont")
 
     def __init__(self) -> None:
         self.verbose = False
@@ -55,7 +57,7 @@ class Log:
 
     def _receive(self, level: int, text: bytes, _: Any) -> None:
         line = text.decode("utf-8", "replace")
-        if level >= 3:
+        if level >= WARN:
             self.recent.append(line)
         if self.verbose:
             with contextlib.suppress(OSError, ValueError):  # nobody reads it any more

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import files, gguf, payload, restore, strangers
+from runtime import files, gguf, machine, memory, payload, restore, strangers
 from runtime.cfile import File
 from runtime.errors import GGUFError, ModelError
 from runtime.llama import api, load_model, log
 from runtime.options import Options
 from runtime.payload import Bundle
+
+START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,32 @@ class Source:
         own = self.header.metadata.get("general.name")
         return (self.bundle.manifest.name if self.bundle else "") or str(own or self.label)
 
-    def close(self) -> None:
-        """Close the file; what the engine has mapped stays."""
-        os.close(self.fd)
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this model from others.
+
+        A bundle knows the hash of all its bytes. Of a file the size, the start and samples are
+        hashed: to read gigabytes at every start would be worse than the risk.
+        """
+        if self.bundle and self.bundle.model:
+            return self.bundle.model.sha256
+        digest = hashlib.sha256(str(self.size).encode())
+        digest.update(os.pread(self.fd, START_BYTES, self.offset))
+        for number in range(SAMPLES):
+            where = self.offset + number * max(self.size - SAMPLE_BYTES, 0) // SAMPLES
+            digest.update(os.pread(self.fd, SAMPLE_BYTES, where))
+        return f"sampled-{digest.hexdigest()}"
+
+    def plan(self, options: Options) -> memory.Plan:
+        """Return the context that fits now; raise MemoryShortage when none does."""
+        return memory.plan(
+            self.header,
+            self.size,
+            wanted=options.ctx_size,
+            batch=options.batch_size,
+            available=machine.available_memory(),
+            fit=options.fit,
+        )
 
 
 def embedded(bundle: Bundle) -> Source:
@@ -107,7 +133,6 @@ class Model:
     def __init__(self, source: Source, file: File, options: Options) -> None:
         """Load the GGUF that `file` stands at; raise ModelError with the engine's own reason."""
         self.label = source.label
-        self._api = api
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = options.gpu_layers
         parameters.use_extra_bufts = options.repack
@@ -129,7 +154,7 @@ class Model:
     def close(self) -> None:
         """Free the model; contexts made from it must be freed before."""
         if self.handle:
-            self._api.llama_model_free(self.handle)
+            api.llama_model_free(self.handle)
             self.handle = None
 
     @property
@@ -181,10 +206,7 @@ class Model:
 
     def token_text(self, token: int) -> str:
         """Return a token's own spelling, control tokens included; empty for no token."""
-        if token < 0:
-            return ""
-        found = api.llama_vocab_get_text(self._vocab, token)
-        return found.decode("utf-8", "replace") if found else ""
+        return spelling(self._vocab, token)
 
     @property
     def bos(self) -> str:
@@ -226,3 +248,9 @@ class Model:
         """
         recurrent = api.llama_model_is_recurrent(self.handle)
         return not (recurrent or api.llama_model_is_hybrid(self.handle))
+
+
+def spelling(vocabulary: ctypes.c_void_p, token: int) -> str:
+    """Return how a vocabulary spells a token; empty for no token."""
+    found = api.llama_vocab_get_text(vocabulary, token) if token >= 0 else None
+    return found.decode("utf-8", "replace") if found else ""

@@ -23,7 +23,7 @@ from runtime.sampling_options import SamplingOptions
 from runtime.serve_options import ServeOptions
 
 INT_MAX = 2**31 - 1  # the engine's integers
-TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+TRUE, FALSE = ("true", "yes", "on", "1", "t"), ("false", "no", "off", "0", "f")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def outcome_of(work: Callable[[], object], *, verbose: bool, interrupted: str = 
         exc.show(sys.stderr)
         return exc.exit_code
     except (KeyboardInterrupt, click.Abort):
-        print(f"\n{interrupted}".rstrip(" "), file=sys.stderr)
+        print(f"\n{interrupted}" if interrupted else "", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader has had enough
         write_nowhere()

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runtime import elf, files
+from runtime import disk, elf, files
 from runtime import format as layout
-from runtime.errors import AppError, FormatError, PayloadError
+from runtime.errors import AGAIN, DAMAGED, AppError, FormatError, PayloadError
 from runtime.format import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
 from runtime.output import publish
 from runtime.units import gigabytes, part_of
@@ -136,7 +136,7 @@ def own() -> Bundle | None:
         with contextlib.suppress(OSError):
             if bundle := find(path, label=sys.executable):
                 return bundle
-    raise FormatError(f"{sys.executable} has lost its footer", hint=layout.REBUILD)
+    raise FormatError(f"{sys.executable} has lost its footer", hint=DAMAGED)
 
 
 def read(fd: int, label: str) -> Bundle | None:
@@ -165,11 +165,11 @@ def read(fd: int, label: str) -> Bundle | None:
     if footer.offset != start + position:
         raise FormatError(
             f"{label} has {start + position} bytes before its footer, expected {footer.offset}",
-            hint=layout.REBUILD,
+            hint=DAMAGED,
         )
     data = os.pread(fd, footer.manifest_length, footer.manifest_offset)
     if layout.sha256(data) != footer.manifest_sha256:
-        raise FormatError(f"the manifest of {label} is damaged", hint=layout.REBUILD)
+        raise FormatError(f"the manifest of {label} is damaged", hint=DAMAGED)
     manifest = Manifest.decode(data)
     manifest.check(footer)
     return Bundle(fd, label, footer, manifest, data)
@@ -239,7 +239,7 @@ def require_hash(bundle: Bundle, section: Section, found: str, expected: str) ->
         raise PayloadError(
             f"part '{section.name}' of {bundle.path} is damaged: its SHA-256 is {found}, "
             f"expected {expected}",
-            hint="copy or download the file again",
+            hint=AGAIN,
         )
 
 
@@ -249,7 +249,7 @@ def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
     while offset < end:
         data = os.pread(fd, min(CHUNK, end - offset), offset)
         if not data:
-            raise PayloadError(f"{end - offset} bytes are missing at {offset}", hint=layout.REBUILD)
+            raise PayloadError(f"{end - offset} bytes are missing at {offset}", hint=DAMAGED)
         yield data
         offset += len(data)
 
@@ -267,8 +267,6 @@ def write_new(
     done = 0
     with publish(target, force=False, mode=0o644, hint=ELSEWHERE) as out:
         for piece in data:
-            left = memoryview(piece)
-            while left:
-                left = left[os.write(out, left) :]
+            disk.write_all(out, piece)
             done += len(piece)
             progress(done, size)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from runtime import chunks, gguf, seekable
 from runtime.chunks import Chunk, Coded
-from runtime.errors import PayloadError
+from runtime.errors import DAMAGED, PayloadError
 from runtime.format import Section
 from runtime.mapping import Mapping
 from runtime.payload import Bundle, Progress
@@ -315,7 +315,7 @@ def _seal(fd: int) -> None:
 
 
 def _damaged(name: str, detail: str) -> PayloadError:
-    return PayloadError(f"the compressed part '{name}' is damaged: {detail}", hint=seekable.HINT)
+    return PayloadError(f"the compressed part '{name}' is damaged: {detail}", hint=DAMAGED)
 
 
 def _unreadable(name: str, exc: OSError) -> PayloadError:

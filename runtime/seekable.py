@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from runtime.errors import PayloadError
+from runtime.errors import DAMAGED, PayloadError
 
 SKIPPABLE = struct.Struct("<II")  # magic, bytes that follow
 SKIPPABLE_MAGIC = 0x184D2A5E
@@ -19,8 +19,6 @@ TAIL = struct.Struct("<IBI")  # number of frames, descriptor, magic
 TAIL_MAGIC = 0x8F92EAB1
 FRAMES_MAX = 1 << 18  # a terabyte in frames of 4 MiB, which is what was written
 FRAME_MAX = 64 << 20  # ours: bounds what one damaged entry can make us allocate
-
-HINT = "the file is damaged or incomplete: copy or download it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,10 @@ class Frame:
 def table_length(tail: bytes) -> int:
     """Return how many bytes the seek table takes, given the stream's last nine bytes."""
     if len(tail) != TAIL.size:
-        raise PayloadError("the compressed section is too short", hint=HINT)
+        raise PayloadError("the compressed section is too short", hint=DAMAGED)
     count, descriptor, magic = TAIL.unpack(tail)
     if magic != TAIL_MAGIC or descriptor != 0 or count > FRAMES_MAX:
-        raise PayloadError("the compressed section has no valid seek table", hint=HINT)
+        raise PayloadError("the compressed section has no valid seek table", hint=DAMAGED)
     return SKIPPABLE.size + int(count) * ENTRY.size + TAIL.size
 
 
@@ -50,19 +48,19 @@ def decode(table: bytes, length: int, size: int) -> list[Frame]:
     exactly `size` bytes; anything else raises PayloadError.
     """
     if len(table) < SKIPPABLE.size + TAIL.size:
-        raise PayloadError("the compressed section is too short", hint=HINT)
+        raise PayloadError("the compressed section is too short", hint=DAMAGED)
     magic, body = SKIPPABLE.unpack_from(table)
     if magic != SKIPPABLE_MAGIC or body != len(table) - SKIPPABLE.size:
-        raise PayloadError("the compressed section has no valid seek table", hint=HINT)
+        raise PayloadError("the compressed section has no valid seek table", hint=DAMAGED)
     frames = []
     offset = target = 0
     entries = memoryview(table)[SKIPPABLE.size : -TAIL.size]
     if len(entries) % ENTRY.size:
-        raise PayloadError("the compressed section has no valid seek table", hint=HINT)
+        raise PayloadError("the compressed section has no valid seek table", hint=DAMAGED)
     for compressed, original in ENTRY.iter_unpack(entries):
         if not 0 < original <= FRAME_MAX:
             raise PayloadError(
-                f"a frame claims {original} bytes, from 1 to {FRAME_MAX} can be", hint=HINT
+                f"a frame claims {original} bytes, from 1 to {FRAME_MAX} can be", hint=DAMAGED
             )
         frames.append(Frame(offset, compressed, target, original))
         offset += compressed
@@ -71,6 +69,6 @@ def decode(table: bytes, length: int, size: int) -> list[Frame]:
         raise PayloadError(
             f"the seek table covers {offset} bytes that restore to {target}, "
             f"expected {length - len(table)} and {size}",
-            hint=HINT,
+            hint=DAMAGED,
         )
     return frames

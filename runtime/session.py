@@ -37,7 +37,7 @@ from runtime.engine import Engine
 from runtime.errors import AppError, CacheError, ModelError, UsageError
 from runtime.format import Section
 from runtime.gguf import Header
-from runtime.keeper import Keeper, fingerprint
+from runtime.keeper import Keeper
 from runtime.lora import Lora
 from runtime.model import Model, Source, open_source
 from runtime.model import embedded as embedded_model
@@ -82,14 +82,7 @@ class Session:
         self.choice = start_engine(options)
         if options.chat_template:  # now, before the model is loaded for nothing
             template_name.check(options.chat_template, template.builtin_names())
-        self.plan = memory.plan(
-            source.header,
-            source.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
-            available=machine.available_memory(),
-            fit=options.fit,
-        )
+        self.plan = source.plan(options)
         if self.plan.notice:
             notify(self.plan.notice)
         if options.gpu_layers > 0:
@@ -156,7 +149,7 @@ class Session:
     def _open(self, update: Progress) -> File:
         """Return the model as the engine can read it, restored where it must be.
 
-        Weights that the engine will rearrange are decoded into its memory and kept nowhere else.
+        Weights that the engine will rearrange are decoded while it reads them: no copy is kept.
         Others are restored into a file in memory and mapped, which processes can share.
         """
         source = self.source
@@ -221,7 +214,7 @@ class Session:
         sections = bundle.manifest.sections if bundle else ()
         return {
             **engine_key(self.source.header, self.engine.context_size),
-            "model": fingerprint(self.source),
+            "model": self.source.fingerprint,
             "adapters": beginning.adapters_key(self.lora.strengths, sections),
         }
 
@@ -356,18 +349,13 @@ def restored(source: Source, options: Options, notify: Callable[[str], None]) ->
 def start_engine(options: Options) -> cpu.Choice:
     """Choose and load the CPU variant, and initialise the engine."""
     # Before any thread is started: the choice forks children.
-    choice = cpu.choose(library_folder(), probe_folder(), force=options.cpu, build=build_identity())
+    choice = cpu.choose(
+        libraries.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
+    )
     llama.log.verbose = options.verbose
     llama.load_variant(choice.path)
     llama.start()
     return choice
-
-
-def library_folder() -> Path:
-    """Return the folder of the engine's libraries, frozen or installed."""
-    if frozen := frozen_folder():
-        return frozen / "llama_cpp" / "lib"
-    return libraries.library_folder()
 
 
 def frozen_folder() -> Path | None:

@@ -67,7 +67,7 @@ class Source:
                     done += moved
                     progress(done)
             else:
-                _write_all(out, part)
+                disk.write_all(out, part)
                 done += len(part)
                 progress(done)
 
@@ -112,7 +112,7 @@ def _copy_range(source: int, out: int, length: int, offset: int) -> int:
         if moved := os.copy_file_range(source, out, length, offset_src=offset):
             return moved
     data = _pread(source, min(length, CHUNK), offset)
-    _write_all(out, data)
+    disk.write_all(out, data)
     return len(data)
 
 
@@ -134,9 +134,3 @@ def _shorter() -> PayloadError:
     return PayloadError(
         "the model file became shorter while it was read", hint="let its download finish first"
     )
-
-
-def _write_all(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(out, view) :]

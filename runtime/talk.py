@@ -17,9 +17,10 @@ from runtime.fallback import Fallback
 from runtime.files import exists
 from runtime.options import Options
 from runtime.payload import Bundle
-from runtime.printable import plain, plain_lines
+from runtime.printable import plain
 from runtime.screen import Screen, Style
 from runtime.session import Session, pick
+from runtime.terminal import notify
 from runtime.units import amount, counted
 
 
@@ -152,8 +153,3 @@ def _interactive(session: Session, name: str, question: str) -> None:
     # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.
     with terminal.on_interrupt(lambda: None) if typed else contextlib.nullcontext():
         chat.run(question)
-
-
-def notify(text: str) -> None:
-    """Tell the user something beside the answer."""
-    print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from runtime.errors import UsageError
+from runtime.printable import plain_lines
 from runtime.units import gigabytes
 
 AGAIN_SECONDS = 0.02
@@ -70,6 +71,11 @@ def colourful(setting: str) -> bool:
         return setting == "on"
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return sys.stdout.isatty() and not plain
+
+
+def notify(text: str) -> None:
+    """Tell the user something beside the answer; names and the like in it are a stranger's."""
+    print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)
 
 
 def piped_text() -> str:

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import BinaryIO
 
 from runtime import beginning, restore
-from runtime.conversation import Tokenizer, tokens_of
+from runtime.beginning import Beginning
+from runtime.conversation import Tokenizer, messages_of, tokens_of
 from runtime.engine import Engine
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.payload import Bundle
@@ -43,8 +44,7 @@ def shared_tokens(
 
 def opening(system: str, question: str) -> list[Message]:
     """Return the messages of a conversation's first question."""
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    return [*messages, {"role": "user", "content": question}]
+    return messages_of(system, [{"role": "user", "content": question}])
 
 
 def compute(
@@ -83,6 +83,16 @@ def compute(
     out.write(state)
 
 
+def refusal(found: Beginning, key: Mapping[str, str], context: int) -> str:
+    """Return why a computed beginning is of no use for `key` and a context; empty where it is."""
+    if why := beginning.difference(found.key, key):
+        return why
+    count = len(found.tokens)
+    if count >= context:
+        return f"it has {count} tokens, more than the context of {context} takes"
+    return ""
+
+
 def adopt(
     bundle: Bundle,
     engine: Engine,
@@ -100,15 +110,11 @@ def adopt(
     if section is None:
         raise AppError("there is none")
     found = beginning.read(bundle, section)
-    if why := beginning.difference(found.key, key):
+    if why := refusal(found, key, engine.context_size):
         raise AppError(why)
     count = len(found.tokens)
     if found.tokens != list(tokens[:count]):
         raise AppError("conversations begin another way now")
-    if count >= engine.context_size:
-        raise AppError(
-            f"it has {count} tokens, more than the context of {engine.context_size} takes"
-        )
     fd = restore.restore(bundle, section, threads=threads, memfd=memfd)
     try:
         # A private mapping: what is sealed can be read in place, but ctypes wants to write.

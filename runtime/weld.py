@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime import elf
 from runtime import format as layout
+from runtime.disk import write_all
 from runtime.elf import SectionHeader
 from runtime.errors import UsageError
 from runtime.format import Footer, Manifest, Section, Sidecar
@@ -94,7 +95,7 @@ def weld(
     the text of a signature of the manifest's bytes. `last` makes one more part, when `out` is
     complete without it. Raise UsageError where the manifest is longer than readers take.
     """
-    _append(out, stub.prefix)
+    write_all(out, stub.prefix)
     placed = [_place(out, part) for part in parts]
     if last:
         end = os.lseek(out, 0, os.SEEK_CUR)
@@ -138,9 +139,9 @@ def _finish(
         )
     manifest_offset = _pad(out, layout.PKG_ALIGNMENT)
     signature = sign(encoded).encode() if sign else b""
-    _append(out, encoded + signature)
+    write_all(out, encoded + signature)
     pkg_offset = _pad(out, layout.PKG_ALIGNMENT)
-    _append(out, stub.archive)
+    write_all(out, stub.archive)
     footer = Footer(
         prefix_length=len(stub.prefix),
         manifest_offset=manifest_offset,
@@ -151,7 +152,7 @@ def _finish(
         manifest_sha256=layout.sha256(encoded),
         signature_length=len(signature),
     )
-    _append(out, footer.encode())
+    write_all(out, footer.encode())
     if stub.headers:
         _append_table(out, stub, placed, footer)
     return manifest
@@ -193,7 +194,7 @@ def _append_table(out: int, stub: Stub, placed: Sequence[Section], footer: Foote
     """Describe the payload and the archive as ELF sections."""
     described = headers(stub.headers, placed, footer)
     data, start = elf.table(described, footer.offset + layout.FOOTER_SIZE)
-    _append(out, data)
+    write_all(out, data)
     os.pwrite(out, elf.patched(stub.prefix, start, len(described) + 1), 0)
 
 
@@ -203,9 +204,3 @@ def _pad(out: int, alignment: int) -> int:
     target = layout.align(position, alignment)
     os.ftruncate(out, target)
     return os.lseek(out, target, os.SEEK_SET)
-
-
-def _append(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(out, view) :]

@@ -20,6 +20,7 @@ LAYERS = (
     {"printable"},
     {
         "boot",
+        "command",
         "runtime",
         "errors",
         "units",
@@ -104,13 +105,13 @@ ALLOWED: dict[str, set[str]] = {
     },
     "check": {"errors", "units"},
     "cli": {
-        "runtime", "adapters", "errors", "format", "options", "output", "payload", "printable",
-        "source", "template_name", "terminal", "tools", "outcome",
+        "runtime", "adapters", "command", "errors", "format", "options", "output", "payload",
+        "printable", "source", "template_name", "terminal", "tools", "outcome",
     },
     "compress": {
         "mapping",
         "hashing",
-        "chunks", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
+        "chunks", "disk", "gguf", "machine", "payload", "restore", "source", "weights", "weld",
     },  # restores samples
     "config": {"errors", "options"},
     "digest": {"source"},

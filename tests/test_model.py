@@ -25,7 +25,7 @@ def test_gguf(tiny: Path) -> None:
 
     assert (0, tiny.stat().st_size, False) == (source.offset, source.size, source.compressed)
     assert "llama" == source.header.architecture
-    source.close()
+    os.close(source.fd)
 
 
 def section(codec: str, data: bytes, size: int = 1 << 20) -> bundles.Part:
@@ -51,7 +51,7 @@ def test_bundle(tiny: Path, tmp_path: Path, codec: str) -> None:
     assert "llama" == source.header.architecture
     assert 512 == source.header.hyper("context_length")
     assert source.label.startswith("the model in ")
-    source.close()
+    os.close(source.fd)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -64,7 +64,7 @@ def test_the_file_beside_a_program(tiny: Path, tmp_path: Path, codec: str) -> No
     assert (0, len(data)) == (source.offset, source.size)
     assert source.bundle and source.bundle.model
     assert source.label == f"the model in {path}"
-    source.close()
+    os.close(source.fd)
 
 
 @pytest.mark.parametrize("size", [1000, 50_000, 1 << 20])
@@ -83,7 +83,7 @@ def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, codec: str, siz
     source = model.open_source(bundles.write(tmp_path / "chat", [section(codec, data, size)]))
 
     assert 77 == source.header.hyper("context_length")
-    source.close()
+    os.close(source.fd)
 
 
 def test_bundle_without_a_model(tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def test_baked_option_of_a_newer_release_says_so() -> None:
         (-1, "seed", "-1"),
         (True, "fit", "Yes"),
         (False, "fit", "off"),
+        (True, "fit", "T"),
         ("", "system", ""),
         ("a=b", "system", "a=b"),
     ],
@@ -159,6 +160,12 @@ def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
 )
 def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: list[str]) -> None:
     assert expected == flags.normalised(typed)
+
+
+def test_flags_take_what_options_take() -> None:
+    assert ["--no-interactive", "--embedded"] == flags.normalised(["-i=No", "--embedded=on"])
+    with pytest.raises(UsageError, match="'-i=maybe' is neither true nor false"):
+        flags.normalised(["-i=maybe"])
 
 
 def test_lists() -> None:

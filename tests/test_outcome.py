@@ -5,11 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 from conftest import Program
 
-from runtime.outcome import outcome_of
+import bundler.cli
+import runtime.cli
+from runtime.outcome import INTERRUPTED, outcome_of
 
 WRONG = {
     "unknown option": (
@@ -133,6 +137,36 @@ def test_what_nobody_foresaw_is_called_a_bug(capsys: pytest.CaptureFixture[str])
     assert said.startswith("error: something unexpected happened: ValueError: seven\n\nhint: ")
     with pytest.raises(ValueError, match="seven"):
         outcome_of(work, verbose=True)
+
+
+def commands(group: click.Group, *above: str) -> Iterator[list[str]]:
+    """Yield the words of every command."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+        else:
+            yield [*above, name]
+
+
+@pytest.mark.parametrize("group", [bundler.cli.main, runtime.cli.main], ids=["bundler", "made"])
+def test_every_command_takes_the_v_that_a_bug_asks_for(group: click.Group) -> None:
+    for words in commands(group):
+        for flag in ("-v", "--verbose"):
+            assert 0 == group.main([*words, flag, "--help"], standalone_mode=False)
+
+
+def test_v_changes_nothing_where_nothing_fails(modelembed: Program, chat: Program) -> None:
+    assert chat("info").out == chat("info", "-v").out == modelembed("inspect", str(chat.path)).out
+    assert 0 == modelembed("inspect", str(chat.path), "--verbose").code
+
+
+def test_an_interrupt_ends_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    for words, said in (("", "\n"), ("interrupted; all is well", "\ninterrupted; all is well\n")):
+        assert INTERRUPTED == outcome_of(work, verbose=False, interrupted=words)
+        assert said == capsys.readouterr().err
 
 
 def test_memory_that_runs_out_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,6 @@ from runtime.files import read_text
 from runtime.model import Source
 from runtime.options import Options
 from runtime.payload import Bundle
-from runtime.printable import plain_lines
 from runtime.server import app, assets, listener
 from runtime.server.guard import Rules, own_names
 from runtime.server.listener import Listener
@@ -30,6 +29,7 @@ from runtime.server.remote import Remote
 from runtime.server.service import About, Service
 from runtime.server.supervisor import Supervisor
 from runtime.session import Session, frozen_folder, pick, restored
+from runtime.terminal import notify
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
 MEGABYTE = 1_000_000
@@ -203,8 +203,3 @@ def page_folder() -> Path:
     if frozen := frozen_folder():
         return frozen / "page"
     return Path(facts.__file__).parent / "page"
-
-
-def notify(text: str) -> None:
-    """Tell whoever started the server something."""
-    print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)

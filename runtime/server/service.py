@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import __version__
-from runtime.conversation import prompt_tokens
+from runtime.conversation import OPENING, prompt_tokens
 from runtime.errors import AppError, ModelError
 from runtime.model import Model
 from runtime.options import Options
@@ -30,7 +30,6 @@ from runtime.thinking import Markers
 
 LONG = 4096
 """Characters from which a prompt is worth a thread to be prepared in."""
-OPENING = 64
 LEAST_LOGPROB = -9999.0  # JSON has no infinity
 
 

@@ -93,7 +93,7 @@ def bundle(data: bytes) -> None:
 
 def model_header(data: bytes) -> None:
     """A header is read within its file, in bounded memory."""
-    header = gguf.parse(data, label="it", hyperparameters_only=False)
+    header = gguf.parse(data, label="it")
     assert header.data_offset >= 0
 
 
