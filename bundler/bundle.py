@@ -70,6 +70,12 @@ def threshold(text: str) -> float | None:
     )
 
 
+def modes(target: Path, *, sidecar: bool) -> dict[Path, int]:
+    """Return the files that are written for `target`, with their modes: itself last."""
+    beside = {Path(f"{target}{SIDECAR_SUFFIX}"): 0o644} if sidecar else {}
+    return {**beside, target: 0o755}
+
+
 def make(
     target: Path,
     stub: Bundle,
@@ -84,8 +90,7 @@ def make(
     and a refusal stops the writing at once.
     """
     source = model.source
-    sidecar = Path(f"{target.absolute()}{SIDECAR_SUFFIX}")
-    files = {sidecar: 0o644, target: 0o755} if recipe.sidecar else {target: 0o755}
+    files = modes(target, sidecar=recipe.sidecar)
     with contextlib.ExitStack() as stack:
         *beside, out = stack.enter_context(publish_all(files, force=recipe.force))
         originals = [
@@ -140,7 +145,8 @@ def make(
                 f"two parts would be called '{min(doubled)}'", hint="give the adapter another name"
             )
         if beside:
-            weld_beside(out, beside[0], sidecar.name, Stub.of(stub), parts, describe, sign, last)
+            name = next(iter(files)).name
+            weld_beside(out, beside[0], name, Stub.of(stub), parts, describe, sign, last)
         else:
             weld(out, Stub.of(stub), parts, describe, sign, last)
 

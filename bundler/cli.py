@@ -170,8 +170,9 @@ def bundle(
         defaults["cache"] = True
     opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))
-    _require_other(output, opened)
-    require_new(output, force)
+    for path in bundling.modes(output, sidecar=sidecar):
+        _require_other(path, opened)
+        require_new(path, force)
     if defaults.get("gpu_layers"):
         say("warning: the program computes on the processor alone: gpu_layers is ignored")
     defaults, files = _adapters(defaults, adapters)

@@ -23,6 +23,7 @@ from runtime import chunks, disk
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
 from runtime.hashing import Hasher
+from runtime.machine import physical_cores
 from runtime.mapping import Mapping
 from runtime.payload import Progress
 from runtime.source import Source
@@ -125,7 +126,7 @@ def compress(
     table: list[Chunk] = []
     offset = done = 0
     with Hasher() as hasher:
-        for chunk, streams in _in_order(source, pieces, threads or len(os.sched_getaffinity(0))):
+        for chunk, streams in _in_order(source, pieces, threads or physical_cores()):
             table.append(replace(chunk, offset=offset, target=done))
             _write(out, streams, hasher)
             offset += chunk.length
@@ -148,7 +149,6 @@ class Estimate:
 
 def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Estimate:
     """Code and decode pieces spread evenly over the source."""
-    from runtime.machine import physical_cores
     from runtime.restore import Decoder
 
     pieces = [piece for piece in pieces if not piece.text] or pieces

@@ -113,6 +113,19 @@ def test_the_model_itself_is_never_overwritten(modelembed: Program, tmp_path: Pa
     assert DEMO.read_bytes() == model.read_bytes()
 
 
+def test_nor_is_it_where_its_payload_would_be(
+    modelembed: Program, tiny: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "chat.payload"
+    shutil.copy(tiny, model)
+    words = ("bundle", str(model), "-o", str(tmp_path / "chat"), "--sidecar", "--force", *QUICK)
+    done = modelembed(*words)
+
+    assert (2, ["chat.payload"]) == (done.code, os.listdir(tmp_path))
+    assert "chat.payload is the model itself" in done.err
+    assert tiny.read_bytes() == model.read_bytes()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_nothing(
     modelembed: Program, stub: Path, tmp_path: Path, number: signal.Signals

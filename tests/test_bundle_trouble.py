@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from conftest import DEMO, Program
 
 from bundler import launch, lint, prewarm, shipped
 from bundler import stub as stubs
+from bundler.temporary import temporary_file
 from runtime.errors import AppError
 
 QUICK = ("--compress", "none", "--no-check")
@@ -70,6 +72,15 @@ def test_a_folder_where_nothing_may_be_run(bundling: Program, stub: Path, tmp_pa
     assert "mounted noexec" in done.err
     assert "--no-check" in done.err
     assert "platform" not in done.err
+
+
+def test_no_temporary_folder_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/gone"])
+    with pytest.raises(AppError, match="the temporary folder cannot be used: No usable") as caught:
+        temporary_file()
+
+    assert "TMPDIR=" in caught.value.hint
 
 
 def test_a_stub_beside_the_user(bundling: Program, stub: Path, tmp_path: Path) -> None:
