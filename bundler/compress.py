@@ -6,7 +6,6 @@ them costs ratio as well as time.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
