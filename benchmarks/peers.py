@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import cache
+from benchmarks.measure import BenchmarkError, run
 
 TARGETS = ("llama-bench", "llama-completion", "llama-batched-bench", "llama-server")
 FLAGS = (
@@ -73,17 +74,18 @@ def engine_version() -> str:
     try:
         return importlib.metadata.version("llama_cpp_python")
     except importlib.metadata.PackageNotFoundError:
-        raise SystemExit(
-            "error: llama-cpp-python is not installed here\n\n"
-            "hint: run the benchmarks with the project's own environment (make test sets it up)"
+        raise BenchmarkError(
+            "llama-cpp-python is not installed here: run the benchmarks with the project's own "
+            "environment (make test sets it up)"
         ) from None
 
 
 def compiler() -> tuple[str, str]:
     """Return the C compiler's command and the first line of its `--version`."""
     command = os.environ.get("CC", "cc")
-    found = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
-    return command, found.stdout.splitlines()[0]
+    if not shutil.which(command):
+        raise BenchmarkError(f"there is no C compiler '{command}': apt-get install g++")
+    return command, run([command, "--version"]).out.splitlines()[0]
 
 
 def cpu_model() -> str:
@@ -134,7 +136,7 @@ def compile_tree(source: Path, build: Path, jobs: int) -> None:
     """Configure and compile TARGETS of `source` in `build`."""
     cmake = shutil.which("cmake")
     if not cmake:
-        raise SystemExit("error: cmake is not installed\n\nhint: pip install cmake ninja")
+        raise BenchmarkError("cmake is not installed: pip install cmake ninja")
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     steps = (
         [cmake, "-S", str(source), "-B", str(build), *generator, *FLAGS],
@@ -152,7 +154,10 @@ def main() -> None:
         "--jobs", type=int, default=0, help="compilers at once (default: one a core)"
     )
     options = parser.parse_args()
-    print(build(sdist=options.sdist, jobs=options.jobs).folder)
+    try:
+        print(build(sdist=options.sdist, jobs=options.jobs).folder)
+    except BenchmarkError as exc:
+        raise SystemExit(f"error: {exc}") from None
 
 
 if __name__ == "__main__":

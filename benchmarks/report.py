@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,10 +65,16 @@ def _figure(values: Sequence[float], unit: str) -> str:
 HEAD = ("what", "ours", "peer", "ratio", "target", "")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table."""
-    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
+def table(rows: Sequence[Row], failures: Mapping[str, str] = {}) -> str:
+    """Return the rows as a Markdown table, with why those named in `failures` were not measured."""
+    failed = [_failed(name, why) for name, why in failures.items()]
+    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows), *failed]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _failed(name: str, why: str) -> list[str]:
+    text = " / ".join(why.replace("|", "\\|").split("\n"))
+    return [f"{name}: could not be measured: {text}", *("-" * (len(HEAD) - 2)), "**FAIL**"]
 
 
 def document(rows: Sequence[Row]) -> list[dict[str, Any]]:

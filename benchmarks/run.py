@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from benchmarks import cache, machine, report
@@ -15,7 +16,10 @@ from benchmarks.rows import ROWS, summary
 
 
 def main() -> int:
-    """Run the rows; return 0 when all were measured and met their targets."""
+    """Run the rows; return 0 when all were measured and met their targets.
+
+    Whatever one of them fails of, the others are measured, and shown with it.
+    """
     options = parse()
     if options.list:
         for name in ROWS:
@@ -29,7 +33,7 @@ def main() -> int:
         print("- SMALL MODELS: this run proves that the scripts work, its figures mean nothing")
     print(flush=True)
     rows: list[report.Row] = []
-    failures: list[str] = []
+    failures: dict[str, str] = {}
     with tempfile.TemporaryDirectory(dir=base) as work:
         lab = Lab(
             Path(work),
@@ -43,10 +47,11 @@ def main() -> int:
             try:
                 rows += ROWS[name](lab)
             except BenchmarkError as exc:
-                failures.append(f"{name} could not be measured: {exc}")
-    print(report.table(rows))
-    for failure in failures:
-        print(f"\n{failure}")
+                failures[name] = str(exc)
+            except Exception as exc:
+                traceback.print_exc()
+                failures[name] = f"{type(exc).__name__}: {exc}"
+    print(report.table(rows, failures))
     if options.json:
         document = {"machine": facts, "rows": report.document(rows), "failures": failures}
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ from bundler.lint import Model, Verdict
 from runtime import __version__, beginning
 from runtime.errors import UsageError
 from runtime.format import Manifest, Section
-from runtime.output import publish
+from runtime.output import publish_all
 from runtime.payload import SIDECAR_SUFFIX, Bundle, Progress
 from runtime.printable import plain
 from runtime.progress import progress
@@ -41,6 +41,7 @@ class Recipe:
     name: str = ""
     """What the program calls itself; empty for the model's own name."""
     license: str = ""
+    """The model's; empty for what its file says."""
     threshold: float | None = AUTO
     """Share that compression must save to be used; None to store whatever it would save."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -69,6 +70,12 @@ def threshold(text: str) -> float | None:
     )
 
 
+def modes(target: Path, *, sidecar: bool) -> dict[Path, int]:
+    """Return the files that are written for `target`, with their modes: itself last."""
+    beside = {Path(f"{target}{SIDECAR_SUFFIX}"): 0o644} if sidecar else {}
+    return {**beside, target: 0o755}
+
+
 def make(
     target: Path,
     stub: Bundle,
@@ -83,8 +90,9 @@ def make(
     and a refusal stops the writing at once.
     """
     source = model.source
+    files = modes(target, sidecar=recipe.sidecar)
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(publish(target, force=recipe.force))
+        *beside, out = stack.enter_context(publish_all(files, force=recipe.force))
         originals = [
             (name, stack.enter_context(hashing(original))) for name, original in model.originals
         ]
@@ -98,6 +106,8 @@ def make(
             if template := verdict.result().chat_template:
                 defaults.setdefault("chat_template", template)
             facts = dict(model.facts)
+            if recipe.license:
+                facts["license"] = recipe.license
             if originals:
                 facts["originals"] = [f"{name} sha256:{result()}" for name, result in originals]
             return Manifest(recipe.name, (), defaults, facts, tool=f"modelembed {__version__}")
@@ -110,8 +120,10 @@ def make(
 
             if recipe.threshold is not None:
                 with progress(f"compressing {gigabytes(source.size)}") as show:
-                    if written := _compressed(model, fd, recipe.threshold, step, say):
-                        return written
+                    written, remark = _compressed(model, fd, recipe.threshold, step)
+                say(remark)  # now that no bar is in the way
+                if written:
+                    return written
             else:
                 say(f"{_storing(source.size)}; what compression would save was not looked at")
             with progress(f"writing {gigabytes(source.size)}") as show:
@@ -132,12 +144,11 @@ def make(
             raise UsageError(
                 f"two parts would be called '{min(doubled)}'", hint="give the adapter another name"
             )
-        if not recipe.sidecar:
+        if beside:
+            name = next(iter(files)).name
+            weld_beside(out, beside[0], name, Stub.of(stub), parts, describe, sign, last)
+        else:
             weld(out, Stub.of(stub), parts, describe, sign, last)
-            return
-        name = Path(f"{target.absolute()}{SIDECAR_SUFFIX}")
-        beside = stack.enter_context(publish(name, force=recipe.force, mode=0o644))
-        weld_beside(out, beside, name.name, Stub.of(stub), parts, describe, sign, last)
 
 
 def prewarmer(runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]) -> Last:
@@ -161,10 +172,11 @@ def signer(key: SecretKey) -> Callable[[bytes], str]:
     return sign
 
 
-def _compressed(
-    model: Model, fd: int, least: float, step: Progress, say: Callable[[str], None]
-) -> Written | None:
-    """Append the model compressed; return None, with nothing appended, if it saves too little."""
+def _compressed(model: Model, fd: int, least: float, step: Progress) -> tuple[Written | None, str]:
+    """Append the model compressed; give None, with nothing appended, if it saves too little.
+
+    What is also returned tells the user which of the two it is, and why.
+    """
     source = model.source
     from bundler import compress  # takes a twentieth of a second, and storing does without
 
@@ -172,22 +184,19 @@ def _compressed(
     guess = compress.estimate(source, pieces)
     storing = _storing(source.size)
     if guess.saving < least - DOUBT:
-        say(f"{storing}; compression would save about {guess.saving:.1%}, {_hint(least)}")
-        return None
+        return None, (f"{storing}; compression would save about {guess.saving:.1%}, {_hint(least)}")
     start = os.lseek(fd, 0, os.SEEK_CUR)
     written = compress.compress(source, pieces, fd, step)
     saving = 1 - written.length / source.size
     if saving < max(least, 1e-9):
         os.lseek(fd, start, os.SEEK_SET)
         os.ftruncate(fd, start)
-        say(f"{storing}; compression saves only {saving:.1%}, {_hint(least)}")
-        return None
-    say(
+        return None, f"{storing}; compression saves only {saving:.1%}, {_hint(least)}"
+    return written, (
         f"compressing: {written.length:,} bytes instead of {source.size:,} ({saving:.1%} less); "
         f"every start takes about {max(guess.restore_seconds, 0.1):.1f} s longer on this machine, "
         f"and {gigabytes(source.size)} of memory of its own"
     )
-    return written
 
 
 def _storing(size: int) -> str:

@@ -170,8 +170,9 @@ def bundle(
         defaults["cache"] = True
     opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))
-    _require_other(output, opened)
-    require_new(output, force)
+    for path in bundling.modes(output, sidecar=sidecar):
+        _require_other(path, opened)
+        require_new(path, force)
     if defaults.get("gpu_layers"):
         say("warning: the program computes on the processor alone: gpu_layers is ignored")
     defaults, files = _adapters(defaults, adapters)
@@ -211,10 +212,8 @@ def _make(
     found = lint.examine(opened)
     for warning in found.warnings:
         say(f"warning: {warning}")
-    if recipe.license:
-        found.facts["license"] = recipe.license
     recipe = replace(recipe, name=recipe.name or found.facts.get("name", "") or output.stem)
-    licence = found.facts.get("license", "not stated")
+    licence = recipe.license or found.facts.get("license", "not stated")
     say(plain(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}"))
     template = recipe.defaults.get("chat_template", "")
     with ThreadPoolExecutor(1) as pool:
@@ -267,7 +266,11 @@ def _key(path: Path) -> SecretKey:
 
 @main.command()
 @click.option("--output", "-o", type=PATH, metavar="PATH", help="also copy it to PATH")
-@click.option("--force", is_flag=True, help="build it anew even if the cache has it")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="build it anew, which takes a minute, even if the cache has it; replace PATH if it exists",
+)
 @click.option("--variants", type=PATH, hidden=True)
 def stub(output: Path | None, force: bool, variants: Path | None) -> None:
     """Build the runtime without a model: a program that runs with -m FILE.gguf."""

@@ -6,7 +6,6 @@ them costs ratio as well as time.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -18,10 +17,12 @@ from dataclasses import dataclass, replace
 import xxhash
 import zstandard
 
+from bundler.temporary import in_temporary_folder
 from runtime import chunks, disk
 from runtime.chunks import RAW, ZSTD, Chunk, Coded
 from runtime.gguf import Header
 from runtime.hashing import Hasher
+from runtime.machine import physical_cores
 from runtime.mapping import Mapping
 from runtime.payload import Progress
 from runtime.source import Source
@@ -124,7 +125,7 @@ def compress(
     table: list[Chunk] = []
     offset = done = 0
     with Hasher() as hasher:
-        for chunk, streams in _in_order(source, pieces, threads or len(os.sched_getaffinity(0))):
+        for chunk, streams in _in_order(source, pieces, threads or physical_cores()):
             table.append(replace(chunk, offset=offset, target=done))
             _write(out, streams, hasher)
             offset += chunk.length
@@ -147,7 +148,6 @@ class Estimate:
 
 def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Estimate:
     """Code and decode pieces spread evenly over the source."""
-    from runtime.machine import physical_cores
     from runtime.restore import Decoder
 
     pieces = [piece for piece in pieces if not piece.text] or pieces
@@ -157,7 +157,7 @@ def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Esti
         return Estimate(0.0, 0.0)
     coder = Coder(source)
     table: list[Chunk] = []
-    with tempfile.TemporaryFile() as file:
+    with in_temporary_folder(), tempfile.TemporaryFile() as file:
         for piece in picked:
             chunk, streams = coder.code(piece)
             table.append(replace(chunk, offset=file.tell()))

@@ -6,15 +6,18 @@ folder that is full, or in which nothing may be run. Neither the program nor its
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from bundler.temporary import temporary_file
 from runtime.errors import AppError
 
 LAUNCHER_FAILED = (127, 255)
@@ -45,21 +48,64 @@ def run(program: Path, arguments: Sequence[str], *, seconds: float) -> Done:
     Raise AppError where it could not do its work through no fault of its own, and
     subprocess.TimeoutExpired, with the program ended, after `seconds`.
     """
+    with _started(program, arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        out, err = process.communicate(timeout=seconds)
+    require_launched(program, process.returncode, err)
+    return Done(process.returncode, out, err.strip())
+
+
+def follow(
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    given: str,
+    files: Sequence[int],
+    heed: Callable[[str], None],
+) -> Done:
+    """Run `program` to its end, however long that takes, with `given` on its standard input.
+
+    The open `files` are passed on to it. `heed` gets each line that it prints, as it prints it.
+    Raise AppError where it could not do its work through no fault of its own.
+    """
+    with temporary_file() as said:  # read at the end: two pipes at once would need a thread
+        with _started(
+            program, arguments, stdin=subprocess.PIPE, stderr=said, pass_fds=files
+        ) as process:
+            assert process.stdin and process.stdout
+            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+                pipe.write(given)
+            for line in process.stdout:
+                heed(line)
+        said.seek(0)
+        err = said.read().decode(errors="replace")
+    require_launched(program, process.returncode, err)
+    return Done(process.returncode, "", err.strip())
+
+
+@contextlib.contextmanager
+def _started(
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    stdin: int,
+    stderr: int | IO[bytes],
+    pass_fds: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[str]]:
+    """Give `program` while it runs; whatever goes wrong meanwhile ends it."""
     try:
         process = subprocess.Popen(
-            [str(program.absolute()), *arguments], env=environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
+            [str(program.absolute()), *arguments], env=environment(), stdin=stdin,
+            stdout=subprocess.PIPE, stderr=stderr, encoding="utf-8", errors="replace",
+            pass_fds=pass_fds,
         )  # fmt: skip
     except OSError as exc:
         raise not_started(exc, program) from exc
     with process:
         try:
-            out, err = process.communicate(timeout=seconds)
+            yield process
         except BaseException:
             _end(process)
             raise
-    require_launched(program, process.returncode, err)
-    return Done(process.returncode, out, err.strip())
 
 
 def environment() -> Mapping[str, str]:

@@ -15,9 +15,11 @@ from typing import Any
 from bundler import launch, splits
 from bundler.known import Known
 from bundler.splits import Opened
+from bundler.temporary import in_temporary_folder
 from runtime import gguf
 from runtime.errors import AppError, GGUFError
-from runtime.gguf import BLOCKS, Header
+from runtime.ggml import TYPES
+from runtime.gguf import Header
 from runtime.source import Extent, Source
 
 PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
@@ -132,7 +134,7 @@ def _check_kind(header: Header, path: Path) -> None:
 def _check_complete(part: Opened) -> None:
     """Refuse a file that ends before its tensors do."""
     for tensor in part.header.tensors:
-        if tensor.type not in BLOCKS:
+        if tensor.type not in TYPES:
             continue  # newer than this reader: the engine decides
         end = part.header.data_offset + tensor.offset + tensor.size
         if end > part.size:
@@ -165,16 +167,11 @@ def _askable(opened: list[Opened]) -> Iterator[Path]:
     head = source.parts[0]
     assert isinstance(head, bytes)
     with contextlib.ExitStack() as stack:
-        try:
+        with in_temporary_folder():
             file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".gguf"))
             file.write(head)
             file.truncate(source.size)
             file.flush()
-        except OSError as exc:
-            raise AppError(
-                f"the temporary folder {tempfile.gettempdir()} cannot be used: {exc.strerror}",
-                hint="free some space there, or name another folder: TMPDIR=$HOME/tmp",
-            ) from exc
         yield Path(file.name)
 
 

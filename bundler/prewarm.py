@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bundler import compress, launch
+from bundler.temporary import temporary_file
 from runtime import beginning
 from runtime.errors import AppError
 from runtime.format import Section
@@ -35,7 +34,7 @@ def computed(
     `runtime` is the program that computes it, as it will run with the `defaults`. Raise AppError
     with what it said when it cannot.
     """
-    with tempfile.TemporaryFile() as out:
+    with temporary_file() as out:
         _run(runtime, draft, out.fileno(), defaults, say)
         size = os.fstat(out.fileno()).st_size
         source = Source([Extent(out.fileno(), 0, size)])
@@ -63,37 +62,22 @@ def _run(
     runtime: Path, draft: int, out: int, defaults: Mapping[str, Any], say: Callable[[str], None]
 ) -> None:
     """Let `runtime` write to the file `out`, and show how far it is."""
-    command = [str(runtime.absolute()), "prewarm", f"/dev/fd/{draft}", f"/dev/fd/{out}"]
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
-        progress("computing how conversations begin") as update,
-    ):
-        try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
-                pass_fds=(draft, out), env=launch.environment(),
-            )  # fmt: skip
-        except OSError as exc:
-            raise launch.not_started(exc, runtime) from exc
-        with process:
-            try:
-                assert process.stdin and process.stdout
-                with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
-                    json.dump(dict(defaults), pipe)
-                for line in process.stdout:
-                    done, _, total = line.partition(" ")
-                    update(int(done), int(total))
-            except BaseException:
-                process.terminate()
-                raise
-        said.seek(0)
-        text = said.read().strip()
-    launch.require_launched(runtime, process.returncode, text)
-    if process.returncode:
-        problem, _, hint = text.removeprefix("error: ").partition("\n\nhint: ")
+    with progress("computing how conversations begin") as update:
+
+        def heed(line: str) -> None:
+            reached, _, total = line.rstrip().partition(" ")
+            if reached.isdecimal() and total.isdecimal():  # libraries print, too
+                update(int(reached), int(total))
+
+        done = launch.follow(
+            runtime, ["prewarm", f"/dev/fd/{draft}", f"/dev/fd/{out}"],
+            given=json.dumps(dict(defaults)), files=(draft, out), heed=heed,
+        )  # fmt: skip
+    if done.code:
+        problem, _, hint = done.err.removeprefix("error: ").partition("\n\nhint: ")
         raise AppError(
             f"the conversation's beginning could not be computed: {problem or 'it crashed'}",
             hint=hint or "leave out --prewarm",
         )
-    for line in text.splitlines():
+    for line in done.err.splitlines():
         say(f"note: {line}")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bundler.engine import VERSION
 from runtime import cpu
@@ -57,7 +58,7 @@ def write_model(path: Path) -> None:
     writer.add_rope_dimension_count(WIDTH // 4)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([_byte_symbol(byte) for byte in range(VOCABULARY)])
+    writer.add_token_list([byte_symbol(byte) for byte in range(VOCABULARY)])
     writer.add_token_types([1] * VOCABULARY)
     writer.add_token_merges(["a b"])  # the loader insists on one
     for name in ("output_norm.weight", *(
@@ -67,7 +68,7 @@ def write_model(path: Path) -> None:
     for name, type_name in TYPES.items():
         weights = random.standard_normal((WIDTH, WIDTH), np.float32) / np.float32(WIDTH**0.5)
         kind = GGMLQuantizationType[type_name]
-        data = _quantized(weights, kind)
+        data = quantized(weights, kind)
         if type_name == "F32":
             writer.add_tensor(name, weights)
         elif type_name == "F16":
@@ -80,7 +81,7 @@ def write_model(path: Path) -> None:
     writer.close()
 
 
-def _byte_symbol(byte: int) -> str:
+def byte_symbol(byte: int) -> str:
     """Return the character that stands for a byte in byte-level BPE (GPT-2's table)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     if byte in printable:
@@ -88,8 +89,11 @@ def _byte_symbol(byte: int) -> str:
     return chr(256 + [b for b in range(256) if b not in printable].index(byte))
 
 
-def _quantized(weights: object, kind: int) -> object:
-    """Quantize rows with ggml itself; gguf-py knows only some of the formats."""
+def quantized(weights: object, kind: int) -> Any:
+    """Return a matrix quantized to ggml's type `kind`, by ggml: gguf-py knows only some of them.
+
+    Both are arrays of numpy's, of floats by rows and of bytes.
+    """
     import ctypes
 
     import numpy as np

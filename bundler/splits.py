@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runtime import files, gguf, payload
 from runtime.errors import GGUFError
+from runtime.ggml import TYPES
 from runtime.gguf import Header, Tensor
 from runtime.source import Extent, Source
 
@@ -114,7 +115,7 @@ def merged(opened: Sequence[Opened]) -> Source:
             hint="download the parts again",
         )
     for part, tensor in tensors:
-        if tensor.type not in gguf.BLOCKS:
+        if tensor.type not in TYPES:
             raise GGUFError(
                 f"{part.path} has weights of an unknown type: '{tensor.name}' is "
                 f"{tensor.type_name}",

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from runtime.weld import Stub, weld
 USUAL_SECONDS = 45
 COMPILED = ("llama-cpp-python", "zstandard")
 """Distributions that are compiled here: there are several builds of one version."""
+DAY = 24 * 60 * 60  # seconds
 KEPT = 4
 """Stubs that stay in the cache."""
 
@@ -52,8 +54,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
     folder = folders.cache() / "stubs"
     target = folder / f"stub-{__version__}-{identity}"
     if os.path.exists(target) and not force:
-        with contextlib.suppress(OSError):
-            os.utime(target)  # those not used for longest go first
+        _note_use(target)
         return target
     _require_writable(folder)
     from bundler import probe
@@ -84,6 +85,13 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
     _evict(folder)
     return target
+
+
+def _note_use(stub: Path) -> None:
+    """Have those not used for longest go first; what is known about a stub ends with its change."""
+    with contextlib.suppress(OSError):
+        if time.time() - stub.stat().st_mtime > DAY:
+            os.utime(stub)
 
 
 def _evict(folder: Path) -> None:
@@ -183,8 +191,15 @@ def _identity(extra: list[Path]) -> str:
         digest.update((importlib.metadata.distribution(name).read_text("RECORD") or "").encode())
     digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
     for name in shipped.DISTRIBUTIONS:
-        digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
+        digest.update(f"{name} {_version(name)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _version(name: str) -> str:
+    """Return the version of a distribution; importlib's own way parses the whole description."""
+    text = importlib.metadata.distribution(name).read_text("METADATA") or ""
+    found = re.search(r"^Version: (.+)$", text, re.MULTILINE)
+    return found[1] if found else importlib.metadata.version(name)
 
 
 def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) -> Path:

@@ -23,6 +23,7 @@ from runtime.flags import (
 )
 from runtime.outcome import Failed, outcome_of
 from runtime.payload import Bundle
+from runtime.serve_options import USUAL
 from runtime.terminal import (
     double_clicked,
     interrupt_once,
@@ -35,8 +36,6 @@ from runtime.terminal import (
 HELP_FLAGS = ("-h", "--help")
 ALIKE = 0.75
 """How much of a word must be a command's name, in order, to be taken for a slip in typing it."""
-PARALLEL = 4
-"""Answers that a server computes at once, unless told otherwise."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -139,7 +138,7 @@ def chat(
     if not question and prompt is None and interactive is None and double_clicked():
         from runtime.server import run as serving
 
-        options = settled(bundle, given, model, parallel=PARALLEL)
+        options = settled(bundle, given, model, **USUAL)
         serving.run(bundle, options, model, embedded, desktop=True)
         return
     options = settled(bundle, given, model)
@@ -176,10 +175,10 @@ def serve(
     **given: Any,
 ) -> None:
     """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
-    options = settled(bundle, given, model, parallel=PARALLEL)
+    options = settled(bundle, given, model, **USUAL)
     if options.workers > 1:
         # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
-        options = settled(bundle, given, model, parallel=PARALLEL, repack=False)
+        options = settled(bundle, given, model, **USUAL, repack=False)
     from runtime.server import run as serving
 
     serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)

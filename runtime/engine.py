@@ -7,25 +7,21 @@ answer, and as much of the waiting prompts as fits beside them.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from runtime import llama, machine
-from runtime.batch import Batch
+from runtime import machine
+from runtime.context import ABORTED, NO_ROOM, Context
 from runtime.errors import AppError, Busy, ModelError
 from runtime.job import Job
-from runtime.llama import api, log
+from runtime.llama import log
 from runtime.model import Model
 from runtime.options import Options
-from runtime.slots import Slots
-from runtime.stats import Stats
+from runtime.stats import SlotStatus, Status
 from runtime.stream import Stream
-from runtime.terminal import interrupts_held
 
 CHUNK = 64
 """Tokens of each prompt computed in one step while answers run, which wait for them."""
@@ -33,38 +29,6 @@ RESERVE = 64
 """Tokens of room that an answer must have at its start, or as many as it may have."""
 GATHER = 0.001
 """Seconds that an idle engine waits for the next question before it begins with those it has."""
-NO_ROOM, ABORTED = 1, 2  # of llama_decode's codes, those that are no failure
-
-
-@dataclass(frozen=True)
-class SlotStatus:
-    """What a sequence does."""
-
-    number: int
-    busy: bool
-    held: int
-    """Tokens whose state it holds."""
-    stats: Stats | None
-    """The costs so far of the answer that it works on."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the engine does."""
-
-    slots: tuple[SlotStatus, ...]
-    waiting: int
-    """Answers without a slot."""
-    steps: int
-    """Batches computed so far."""
-    busy_steps: int
-    """The sequences in each of them, summed up."""
-
-
-def state_form() -> str:
-    """Return in which form contexts keep states: ggml's types, and the kind of attention."""
-    settings = api.llama_context_default_params()
-    return f"keys {settings.type_k}, values {settings.type_v}, flash {settings.flash_attn_type}"
 
 
 class Engine:
@@ -75,30 +39,9 @@ class Engine:
         self.model = model
         self.options = options
         self.threads = options.threads or machine.physical_cores()
-        settings = api.llama_context_default_params()
-        settings.n_ctx = context_size
-        batch = max(min(options.batch_size, context_size), options.parallel, 1)
-        settings.n_batch = settings.n_ubatch = batch
-        settings.n_seq_max = options.parallel
-        settings.kv_unified = True
-        settings.n_threads = self.threads
-        settings.n_threads_batch = options.threads_batch or self.threads
-        settings.no_perf = True
-        log.recent.clear()
-        with interrupts_held():
-            self._context = api.llama_init_from_model(model.handle, settings)
-        if not self._context:
-            raise ModelError(
-                f"the engine cannot set up a context of {context_size} tokens: "
-                f"{log.last_error() or 'no reason given'}",
-                hint="try a smaller one with -c",
-            )
-        self.context_size = int(api.llama_n_ctx(self._context))
-        self.generates = bool(api.llama_get_memory(self._context))
-        """Whether the model can go on with a text; some only turn it into vectors."""
-        self._abort = llama.abort_flag(self._context)
-        self._batch = Batch(int(api.llama_n_batch(self._context)))
-        self._slots = Slots(self._context, options.parallel, rewinds=model.rewinds)
+        self._context = Context(model, options, context_size, self.threads)
+        self.context_size, self.generates = self._context.size, self._context.generates
+        self._slots, self._batch = self._context.slots, self._context.batch
         self._jobs: list[Job] = []
         """Those with a slot, in the order of their arrival."""
         self._waiting: deque[Job] = deque()
@@ -195,16 +138,7 @@ class Engine:
 
         What was computed with others is forgotten. Raise ModelError when the engine refuses.
         """
-        handles = (api.llama_adapter_lora_p_ctypes * len(adapters))(*(a for a, _ in adapters))
-        scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
-
-        def switch() -> None:
-            if api.llama_set_adapters_lora(self._context, handles, len(adapters), scales):
-                raise ModelError("the engine refuses the adapters", hint="leave one out of --lora")
-            for slot in self._slots:
-                self._slots.cut(slot, 0)
-
-        self._call(switch)
+        self._call(lambda: self._context.use_adapters(adapters))
 
     def _call(self, action: Callable[[], Any]) -> Any:
         """Run `action` on the engine's thread between two steps; return what it returns."""
@@ -236,15 +170,11 @@ class Engine:
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._abort.value = True
+        self._context.abort.value = True
         while self._thread.is_alive():
             self._thread.join(0.1)  # in short waits, so that Ctrl-C is heard
-            self._abort.value = True
-        if self._context:
-            self._batch.close()
-            with interrupts_held():
-                api.llama_free(self._context)
-            self._context = None
+            self._context.abort.value = True
+        self._context.close()
 
     def _run(self) -> None:
         """Do what there is to do, and sleep while there is nothing."""
@@ -259,7 +189,9 @@ class Engine:
                 break
             for call in calls:
                 call()
-            self._abort.value = False  # before looking who has cancelled: none is overlooked
+            self._context.abort.value = (
+                False  # before looking who has cancelled: none is overlooked
+            )
             self._end_cancelled()
             self._admit()
             if self._jobs:
@@ -343,11 +275,10 @@ class Engine:
         alone = parts[0][0].feed if len(parts) == 1 else None
         try:
             if alone:
-                alone.alone = self._abort
+                alone.alone = self._context.abort
                 if alone.cancelled:  # meanwhile: the byte was not there yet
                     return
-            log.recent.clear()
-            status = self._batch.decode(self._context)
+            status = self._context.decode()
         finally:
             if alone:
                 alone.alone = None  # it stops others from now on
@@ -367,7 +298,7 @@ class Engine:
     def _advance(self, job: Job, index: int) -> None:
         """Choose the next token of a job whose tokens are all computed."""
         try:
-            reason = job.advance(self._context, index)
+            reason = job.advance(self._context.handle, index)
         except AppError as exc:
             assert job.slot is not None
             self._slots.cut(job.slot, 0)  # what led to numbers that are none is no use

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from runtime import payload
 from runtime.errors import AppError, UsageError
 from runtime.options import FALSE, FIELDS, TRUE, Options, from_file, kind
 from runtime.payload import Bundle
-from runtime.serve_options import ServeOptions
+from runtime.serve_options import USUAL, ServeOptions
 
 GO_STYLE = re.compile(r"-{1,2}([A-Za-z][\w-]*)=(.*)", re.S)
 TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
@@ -82,24 +82,32 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def serving_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add a click option for what a server goes by."""
-    return some_options(*(name for name in FIELDS if name not in CHATTING))(command)
+    names = (name for name in FIELDS if name not in CHATTING)
+    return some_options(*names, usual=USUAL)(command)
 
 
-def some_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that adds the runtime options called `names`."""
+def some_options(
+    *names: str, usual: Mapping[str, Any] = {}
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds the runtime options called `names`.
+
+    Their help shows what is `usual` for the command where that is not the option's own default.
+    """
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
-            command = _option(FIELDS[name])(command)
+            item = FIELDS[name]
+            command = _option(item, usual.get(name, item.default))(command)
         return command
 
     return add
 
 
-def _option(item: dataclasses.Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the click option for a runtime option."""
+def _option(
+    item: dataclasses.Field[Any], default: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the click option for a runtime option; its help names the `default`."""
     meta = item.metadata
-    default = item.default
     unsaid = default in ("", None) or kind(item) in (bool, tuple)
     shown = "" if unsaid else f" (default: {default})"
     arguments: dict[str, Any] = {"default": None, "help": meta["help"] + shown}

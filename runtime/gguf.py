@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from runtime import strangers
 from runtime.errors import GGUFError
+from runtime.ggml import TYPES
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -27,45 +28,6 @@ PAIRS_MAX = 1 << 16  # a thousand times what real ones have
 TENSORS_MAX = 1 << 20
 DIMENSIONS_MAX = 4
 DEFAULT_ALIGNMENT = 32
-
-# Type number -> (values per block, bytes per block); ggml.h and ggml-common.h of llama.cpp.
-BLOCKS: Mapping[int, tuple[str, int, int]] = {
-    0: ("F32", 1, 4),
-    1: ("F16", 1, 2),
-    2: ("Q4_0", 32, 18),
-    3: ("Q4_1", 32, 20),
-    6: ("Q5_0", 32, 22),
-    7: ("Q5_1", 32, 24),
-    8: ("Q8_0", 32, 34),
-    9: ("Q8_1", 32, 36),
-    10: ("Q2_K", 256, 84),
-    11: ("Q3_K", 256, 110),
-    12: ("Q4_K", 256, 144),
-    13: ("Q5_K", 256, 176),
-    14: ("Q6_K", 256, 210),
-    15: ("Q8_K", 256, 292),
-    16: ("IQ2_XXS", 256, 66),
-    17: ("IQ2_XS", 256, 74),
-    18: ("IQ3_XXS", 256, 98),
-    19: ("IQ1_S", 256, 50),
-    20: ("IQ4_NL", 32, 18),
-    21: ("IQ3_S", 256, 110),
-    22: ("IQ2_S", 256, 82),
-    23: ("IQ4_XS", 256, 136),
-    24: ("I8", 1, 1),
-    25: ("I16", 1, 2),
-    26: ("I32", 1, 4),
-    27: ("I64", 1, 8),
-    28: ("F64", 1, 8),
-    29: ("IQ1_M", 256, 56),
-    30: ("BF16", 1, 2),
-    34: ("TQ1_0", 256, 54),
-    35: ("TQ2_0", 256, 66),
-    39: ("MXFP4", 32, 17),
-    40: ("NVFP4", 64, 36),
-    41: ("Q1_0", 128, 18),
-    42: ("Q2_0", 64, 18),
-}
 
 Scalar: TypeAlias = int | float | bool | str
 Value: TypeAlias = Scalar | list[Any]
@@ -103,7 +65,7 @@ class Tensor:
     @property
     def type_name(self) -> str:
         """Return ggml's name of the type."""
-        return BLOCKS[self.type][0] if self.type in BLOCKS else f"type {self.type}"
+        return TYPES[self.type].name if self.type in TYPES else f"type {self.type}"
 
 
 @dataclass(frozen=True)
@@ -157,21 +119,6 @@ class Header:
         if isinstance(value, list):
             return max((v for v in value if isinstance(v, int)), default=0)
         return self.number(f"{self.architecture}.{key}")
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Return the KV cache's bytes for one token at 16 bits, 0 where it cannot be told."""
-        heads = self.hyper("attention.head_count")
-        width = self.hyper("embedding_length") // heads if heads else 0
-        key = self.hyper("attention.key_length") or width
-        value = self.hyper("attention.value_length") or width
-        layers = self.hyper("block_count")
-        per_layer = self.metadata.get(f"{self.architecture}.attention.head_count_kv")
-        if isinstance(per_layer, list):
-            kv_heads = sum(v for v in per_layer if isinstance(v, int))
-        else:
-            kv_heads = layers * (self.hyper("attention.head_count_kv") or heads)
-        return kv_heads * (key + value) * 2
 
 
 def read(
@@ -288,8 +235,8 @@ class _Scanner:
         if count >= 1 << 62 or offset >= 1 << 62:
             raise self._unsound(f"tensor '{name}' has an impossible size")
         size = 0
-        if kind in BLOCKS:
-            type_name, values, size_of_block = BLOCKS[kind]
+        if kind in TYPES:
+            type_name, values, size_of_block = TYPES[kind]
             if shape and shape[0] % values:
                 raise self._unsound(
                     f"tensor '{name}' has rows of {shape[0]}, which {type_name} cannot hold"

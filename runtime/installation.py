@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from runtime import __version__, beginning, cpu, libraries, llama
-from runtime.engine import state_form
+from runtime.context import state_form
 from runtime.errors import ModelError
 from runtime.gguf import Header
 from runtime.options import Options

@@ -49,7 +49,7 @@ def plan(
             "its answers may make no sense"
         )
     fixed = size + PROGRAM + _buffers(header, batch)
-    per_token = header.kv_bytes_per_token + _mask(header, batch)
+    per_token = kv_bytes_per_token(header) + _mask(header, batch)
     needed = fixed + per_token * context
     if not fit or available is None or needed <= available:
         return Plan(context, needed, available, beyond)
@@ -69,6 +69,21 @@ def plan(
         f"needed, {gigabytes(available)} are free (--no-fit to insist)"
     )
     return Plan(shrunk, fixed + per_token * shrunk, available, notice)
+
+
+def kv_bytes_per_token(header: Header) -> int:
+    """Return the KV cache's bytes for one token at 16 bits, 0 where it cannot be told."""
+    heads = header.hyper("attention.head_count")
+    width = header.hyper("embedding_length") // heads if heads else 0
+    key = header.hyper("attention.key_length") or width
+    value = header.hyper("attention.value_length") or width
+    layers = header.hyper("block_count")
+    per_layer = header.metadata.get(f"{header.architecture}.attention.head_count_kv")
+    if isinstance(per_layer, list):
+        kv_heads = sum(v for v in per_layer if isinstance(v, int))
+    else:
+        kv_heads = layers * (header.hyper("attention.head_count_kv") or heads)
+    return kv_heads * (key + value) * 2
 
 
 def _mask(header: Header, batch: int) -> int:

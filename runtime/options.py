@@ -120,8 +120,8 @@ class Options(SamplingOptions, ServeOptions):
         low=1,
         high=256,
         metavar="N",
-        help="answers computed at once, sharing the context; beside running ones a new prompt is "
-        "read 64 tokens a step",
+        help="answers computed at once, sharing the context; beside running ones 64 tokens a step "
+        "are read for each new prompt",
         aliases=("n_parallel",),
     )
     gpu_layers: int = option(

@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -43,36 +43,90 @@ def publish(target: Path, *, force: bool, mode: int = 0o755, hint: str = FORCE) 
     says what to do about one that is in the way. Raise AppError when it cannot be written; a
     failure that names another file is passed on.
     """
-    require_new(target, force, hint)
-    folder = target.absolute().parent
-    temporary = folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
-    with _explaining(target):
-        fd, named = _create(folder, temporary)
-    try:
+    with publish_all({target: mode}, force=force, hint=hint) as (fd,):
+        yield fd
+
+
+@contextlib.contextmanager
+def publish_all(
+    modes: Mapping[Path, int], *, force: bool, hint: str = FORCE
+) -> Iterator[Sequence[int]]:
+    """Do what `publish` does with several files, which get their names in the order given.
+
+    None is named before all are complete, and where one cannot be named, what is new by then goes
+    again. The one that needs the others comes last.
+    """
+    for target in modes:
+        require_new(target, force, hint)
+    with contextlib.ExitStack() as stack:
+        drafts = []
+        for target, mode in modes.items():
+            drafts.append(_Draft(target, mode, force, hint))
+            stack.callback(drafts[-1].close)
         with terminable():
             try:
-                yield fd
+                yield [draft.fd for draft in drafts]
             except OSError as exc:
                 if exc.filename is not None:
                     raise
                 # Without a name it is about an open file, and the one that is written is that.
-                raise _explained(exc, target) from exc
-            with _explaining(target, hint):
-                os.fchmod(fd, mode)
-                os.fsync(fd)
-                if not named:
-                    # A name of its own first: linking cannot replace, renaming can.
-                    with contextlib.suppress(FileNotFoundError):
-                        temporary.unlink()
-                    _name(fd, temporary)
-                    named = True
-                move(temporary, target, force)
-                named = False
-                _sync_folder(folder)
-    finally:
-        os.close(fd)
-        if named:
-            temporary.unlink(missing_ok=True)
+                raise _explained(exc, drafts[-1].target) from exc
+            for draft in drafts:
+                draft.complete()
+            try:
+                for draft in drafts:
+                    draft.publish()
+            except BaseException:
+                for draft in drafts:
+                    draft.withdraw()
+                raise
+
+
+class _Draft:
+    """A file in the making, which has no name or a passing one."""
+
+    def __init__(self, target: Path, mode: int, force: bool, hint: str) -> None:
+        self.target = target
+        self._mode = mode
+        self._force = force
+        self._hint = hint
+        self._folder = target.absolute().parent
+        self._temporary = self._folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
+        self._new = False
+        with _explaining(target):
+            self.fd, self._named = _create(self._folder, self._temporary)
+
+    def complete(self) -> None:
+        """Do all that may fail, short of giving it its name."""
+        with _explaining(self.target):
+            os.fchmod(self.fd, self._mode)
+            os.fsync(self.fd)
+            if not self._named:
+                # A name of its own first: linking cannot replace, renaming can.
+                with contextlib.suppress(FileNotFoundError):
+                    self._temporary.unlink()
+                self._named = True
+                _name(self.fd, self._temporary)
+
+    def publish(self) -> None:
+        """Give it its name."""
+        self._new = not os.path.lexists(self.target)
+        with _explaining(self.target, self._hint):
+            move(self._temporary, self.target, self._force)
+            self._named = False
+            _sync_folder(self._folder)
+
+    def withdraw(self) -> None:
+        """Take its name back, if it has one that nothing had before."""
+        with contextlib.suppress(OSError):
+            if self._new and os.path.samestat(os.lstat(self.target), os.fstat(self.fd)):
+                self.target.unlink()
+
+    def close(self) -> None:
+        """Let go of it; unless it was published, it is gone."""
+        os.close(self.fd)
+        if self._named:
+            self._temporary.unlink(missing_ok=True)
 
 
 def _create(folder: Path, temporary: Path) -> tuple[int, bool]:

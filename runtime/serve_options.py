@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from runtime.option import option
 
+USUAL = {"parallel": 4}
+"""What a server goes by, unless told otherwise, where a chat goes by something else."""
+
 
 @dataclass(frozen=True)
 class ServeOptions:

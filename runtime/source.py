@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from bisect import bisect_right
@@ -43,12 +44,7 @@ class Source:
             inside = offset - self._starts[index]
             part = self.parts[index]
             if isinstance(part, Extent):
-                data = os.pread(part.fd, min(length, part.length - inside), part.offset + inside)
-                if not data:
-                    raise PayloadError(
-                        "the model file became shorter while it was read",
-                        hint="let its download finish first",
-                    )
+                data = _pread(part.fd, min(length, part.length - inside), part.offset + inside)
             else:
                 data = part[inside : inside + length]
             result.append(data)
@@ -80,9 +76,7 @@ def _copy_extent(extent: Extent, out: int) -> Iterator[int]:
     """Copy an extent to the end of `out`, yielding the bytes of each step."""
     position, end = extent.offset, extent.offset + extent.length
     if os.fstat(extent.fd).st_size < end:  # what is missing would look like a hole
-        raise PayloadError(
-            "the model file became shorter while it was read", hint="let its download finish first"
-        )
+        raise _shorter()
     while position < end:
         data = _seek(extent.fd, position, os.SEEK_DATA, end)
         if data > position:
@@ -113,18 +107,30 @@ def _seek(fd: int, offset: int, whence: int, end: int) -> int:
 
 def _copy_range(source: int, out: int, length: int, offset: int) -> int:
     """Copy up to `length` bytes, sharing blocks where the file system can; return how many."""
-    try:
-        moved = os.copy_file_range(source, out, length, offset_src=offset)
-        if moved:
+    # Not every file system can. Nor is a failure told apart here: reading or writing says whose.
+    with contextlib.suppress(OSError):
+        if moved := os.copy_file_range(source, out, length, offset_src=offset):
             return moved
-    except OSError as exc:
-        unsupported = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
-        if exc.errno not in unsupported:
-            raise
-    data = os.pread(source, min(length, CHUNK), offset)
-    if not data:
-        raise PayloadError(
-            "the model file became shorter while it was read", hint="let its download finish first"
-        )
+    data = _pread(source, min(length, CHUNK), offset)
     disk.write_all(out, data)
     return len(data)
+
+
+def _pread(fd: int, length: int, offset: int) -> bytes:
+    """Return 1 to `length` bytes at `offset`; raise PayloadError where there are none to be had."""
+    try:
+        data = os.pread(fd, length, offset)
+    except OSError as exc:
+        raise PayloadError(
+            f"the model file cannot be read: {exc.strerror}",
+            hint="see to the disk that it lies on, or get the file again",
+        ) from exc
+    if not data:
+        raise _shorter()
+    return data
+
+
+def _shorter() -> PayloadError:
+    return PayloadError(
+        "the model file became shorter while it was read", hint="let its download finish first"
+    )

@@ -1,4 +1,4 @@
-"""What one answer cost."""
+"""What an answer cost, and what the engine is doing."""
 
 from __future__ import annotations
 
@@ -58,3 +58,28 @@ class Stats:
         self.context_size = part.context_size
         self.reason = part.reason
         self.stopped_by = part.stopped_by
+
+
+@dataclass(frozen=True)
+class SlotStatus:
+    """What a sequence does."""
+
+    number: int
+    busy: bool
+    held: int
+    """Tokens whose state it holds."""
+    stats: Stats | None
+    """The costs so far of the answer that it works on."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the engine does."""
+
+    slots: tuple[SlotStatus, ...]
+    waiting: int
+    """Answers without a slot."""
+    steps: int
+    """Batches computed so far."""
+    busy_steps: int
+    """The sequences in each of them, summed up."""

@@ -7,7 +7,6 @@ Whatever a page does in a test, it must not complain, break its own rules or ask
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from tools import prerequisites
+
 SECONDS = 20
 expect.set_options(timeout=SECONDS * 1000)
 FRANCE, PARIS = "What is the capital of France?", "The capital of France is Paris."
@@ -31,7 +31,7 @@ addEventListener("securitypolicyviolation",
 
 def executable() -> str:
     """Return the browser's path; the message says how to get one."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = prerequisites.browser()
     assert found, "the page's tests need a browser: apt-get install chromium"
     return found
 

@@ -23,6 +23,8 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from bundler.probe import byte_symbol
+
 Array = npt.NDArray[Any]
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "phi3", "gpt2")
@@ -272,16 +274,10 @@ MERGES = _MERGES.split("|")
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def _byte_characters() -> list[str]:
-    """Return the 256 printable characters that stand for bytes in a byte-level vocabulary."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    shifted = iter(range(256, 512))
-    return [chr(byte if byte in plain else next(shifted)) for byte in range(256)]
-
-
 def add_bpe(writer: gguf.GGUFWriter) -> None:
     """Add a byte-level BPE vocabulary: 256 bytes, MERGES and CONTROL, 288 tokens."""
-    tokens = [*_byte_characters(), *(pair.replace(" ", "") for pair in MERGES), *CONTROL]
+    octets = map(byte_symbol, range(256))
+    tokens = [*octets, *(pair.replace(" ", "") for pair in MERGES), *CONTROL]
     types = [gguf.TokenType.NORMAL] * (len(tokens) - 3) + [gguf.TokenType.CONTROL] * 3
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -23,7 +25,7 @@ from bundler import bundle as bundling
 from bundler import compress, lint
 from bundler.compress import Piece
 from runtime import parts, payload
-from runtime.errors import GGUFError, UsageError
+from runtime.errors import AppError, GGUFError, UsageError
 from runtime.format import Section
 from runtime.payload import Progress
 from runtime.source import Source
@@ -111,6 +113,19 @@ def test_the_model_itself_is_never_overwritten(modelembed: Program, tmp_path: Pa
     assert DEMO.read_bytes() == model.read_bytes()
 
 
+def test_nor_is_it_where_its_payload_would_be(
+    modelembed: Program, tiny: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "chat.payload"
+    shutil.copy(tiny, model)
+    words = ("bundle", str(model), "-o", str(tmp_path / "chat"), "--sidecar", "--force", *QUICK)
+    done = modelembed(*words)
+
+    assert (2, ["chat.payload"]) == (done.code, os.listdir(tmp_path))
+    assert "chat.payload is the model itself" in done.err
+    assert tiny.read_bytes() == model.read_bytes()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_nothing(
     modelembed: Program, stub: Path, tmp_path: Path, number: signal.Signals
@@ -130,13 +145,15 @@ def test_an_interrupted_run_leaves_nothing(
     ) as process:  # fmt: skip
         # It is writing once it holds a file open in the folder, named or not.
         descriptors = Path(f"/proc/{process.pid}/fd")
-        while process.poll() is None:
-            links = [os.readlink(d) for d in descriptors.iterdir() if d.is_symlink()]
-            if any(link.startswith(str(folder)) for link in links):
-                break
+        writing = False
+        while not writing and process.poll() is None:
+            for descriptor in os.listdir(descriptors):
+                with contextlib.suppress(FileNotFoundError):  # closed since
+                    writing |= os.readlink(descriptors / descriptor).startswith(str(folder))
             time.sleep(0.01)
         process.send_signal(number)
 
+    assert writing
     assert process.returncode != 0
     assert list(folder.iterdir()) == []
 
@@ -166,6 +183,32 @@ def test_a_folder_that_does_not_exist(modelembed: Program, tiny: Path, tmp_path:
 
     assert done.code == 1
     assert "that folder does not exist" in done.err
+
+
+def test_a_temporary_folder_that_does_not_exist(
+    models: dict[str, Path],
+    verdict: Future[lint.Verdict],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is not the target that is to blame."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(AppError, match=r"the temporary folder .*/gone cannot be used") as caught:
+        bundled(models["BF16"], tmp_path / "chat", "auto", verdict)
+
+    assert "TMPDIR=" in caught.value.hint
+    assert not (tmp_path / "chat").exists()
+
+
+def test_an_existing_payload_is_replaced_only_with_force(
+    modelembed: Program, tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "chat.payload").write_bytes(b"precious")
+    refused = modelembed("bundle", str(tiny), "-o", str(tmp_path / "chat"), "--sidecar", *QUICK)
+
+    assert (2, ["chat.payload"]) == (refused.code, os.listdir(tmp_path))
+    assert "chat.payload exists already" in refused.err
+    assert b"precious" == (tmp_path / "chat.payload").read_bytes()
 
 
 def test_everything_baked_in_is_shown_and_can_be_overridden(

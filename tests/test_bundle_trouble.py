@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, Program
 
-from bundler import launch, lint, shipped
+from bundler import launch, lint, prewarm, shipped
 from bundler import stub as stubs
+from bundler.temporary import temporary_file
 from runtime.errors import AppError
 
 QUICK = ("--compress", "none", "--no-check")
@@ -72,6 +74,15 @@ def test_a_folder_where_nothing_may_be_run(bundling: Program, stub: Path, tmp_pa
     assert "platform" not in done.err
 
 
+def test_no_temporary_folder_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/gone"])
+    with pytest.raises(AppError, match="the temporary folder cannot be used: No usable") as caught:
+        temporary_file()
+
+    assert "TMPDIR=" in caught.value.hint
+
+
 def test_a_stub_beside_the_user(bundling: Program, stub: Path, tmp_path: Path) -> None:
     shutil.copy(stub, tmp_path / "stub")
     command = [bundling.path, "bundle", DEMO, "--stub", "stub", "-o", "my chat", *QUICK]
@@ -103,15 +114,55 @@ def test_a_template_that_never_ends(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_who_ended_a_program(tmp_path: Path, number: signal.Signals) -> None:
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\nkill -{int(number)} $$\n")
-    program.chmod(0o755)
+    ended = program(tmp_path / "ended", f"kill -{int(number)} $$")
     if number == signal.SIGSEGV:
-        assert launch.run(program, [], seconds=60).crashed
+        assert launch.run(ended, [], seconds=60).crashed
         return
     with pytest.raises(AppError, match=r"ended by the system \(SIGKILL\)") as caught:
-        launch.run(program, [], seconds=60)
+        launch.run(ended, [], seconds=60)
     assert "memory" in caught.value.hint
+
+
+def program(path: Path, script: str) -> Path:
+    """Write a shell script that stands in for a runtime."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_is_followed_line_by_line(tmp_path: Path) -> None:
+    script = "read given; echo 1 2; echo $given; echo a warning >&2; exit 3"
+    lines: list[str] = []
+    done = launch.follow(
+        program(tmp_path / "talks", script), [], given="so\n", files=(), heed=lines.append
+    )
+
+    assert ["1 2\n", "so\n"] == lines
+    assert (3, "a warning") == (done.code, done.err)
+
+
+def test_a_program_that_does_not_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "ENDING_SECONDS", 1)
+    deaf = program(tmp_path / "deaf", "trap '' TERM; echo $$; while :; do sleep 0.1; done")
+    heard: list[int] = []
+
+    def heed(line: str) -> None:
+        heard.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch.follow(deaf, [], given="", files=(), heed=heed)
+    with pytest.raises(ProcessLookupError):
+        os.kill(heard[0], 0)
+
+
+def test_what_else_is_printed_while_prewarming_is_no_progress(tmp_path: Path) -> None:
+    """Nor is it a bug of the bundler's."""
+    chatty = program(tmp_path / "chatty", "cat >/dev/null; echo a library has something to say")
+    with open(tmp_path / "out", "wb") as out:
+        prewarm._run(chatty, out.fileno(), out.fileno(), {}, lambda _: None)
 
 
 def test_interrupted_while_it_is_tested(bundling: Program, stub: Path, tmp_path: Path) -> None:
@@ -211,3 +262,14 @@ def test_a_runtime_is_built_anew_for_other_licences(
 
     monkeypatch.setattr(shipped, "own_texts", lambda: [])
     assert changed != stubs._identity([])  # the project's own counts, too
+
+
+def test_use_of_a_stub_is_noted_once_a_day(stub: Path) -> None:
+    # What the engine said of a model is remembered for as long as the stub does not change.
+    before = stub.stat()
+    assert stub == stubs.build(lambda _: None)
+    assert before.st_ctime_ns == stub.stat().st_ctime_ns
+
+    os.utime(stub, (before.st_atime, before.st_mtime - 2 * stubs.DAY))
+    stubs.build(lambda _: None)
+    assert stub.stat().st_mtime >= before.st_mtime

@@ -21,6 +21,7 @@ from bundler import compress
 from bundler.compress import HUFFMAN, PIECE, Estimate, Piece
 from runtime import chunks, gguf, payload, restore
 from runtime.chunks import RAW, ZSTD, Chunk
+from runtime.ggml import TYPES
 from runtime.gguf import Header, Tensor
 from runtime.source import Source
 from runtime.weights import LAYOUTS, PLAIN
@@ -31,7 +32,7 @@ NOISE = random.Random(1).randbytes(PIECE)
 
 def bell(kind: int, size: int) -> bytes:
     """Return `size` bytes of normally distributed weights, so that there is something to save."""
-    count = -(-size // gguf.BLOCKS[kind][2]) * gguf.BLOCKS[kind][1]
+    count = -(-size // TYPES[kind].size) * TYPES[kind].values
     values = np.random.default_rng(kind).standard_normal(count, dtype=np.float32) / 30
     if kind == F32:
         return values.tobytes()[:size]
@@ -123,7 +124,7 @@ def test_plain_bytes_come_back(tmp_path: Path, data: bytes) -> None:
     assert -(-len(data) // PIECE) == len(table_of(section, len(data)))
 
 
-@pytest.mark.parametrize("kind", LAYOUTS, ids=[gguf.BLOCKS[kind][0] for kind in LAYOUTS])
+@pytest.mark.parametrize("kind", LAYOUTS, ids=[TYPES[kind].name for kind in LAYOUTS])
 def test_every_type_comes_back(tmp_path: Path, kind: int) -> None:
     # A piece that is full, one that is not, and bytes that are worth coding.
     size = LAYOUTS[kind].record * (PIECE // LAYOUTS[kind].record + 777)
@@ -366,7 +367,7 @@ def test_real_header_is_split_by_its_types(tmp_path: Path, weights: str) -> None
         found = gguf.read(file.fileno(), len(data), label="it")
     section = compressed(data, compress.cut(found, len(data)))
 
-    kinds = {gguf.BLOCKS[chunk.kind][0] for chunk in table_of(section, len(data))
+    kinds = {TYPES[chunk.kind].name for chunk in table_of(section, len(data))
              if chunk.kind != PLAIN}  # fmt: skip
     assert {weights} == kinds - {"F32"} or weights == "F32"
     assert data == restored(tmp_path / "chat", section, data)

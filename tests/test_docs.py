@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import ROOT, Program
+from engines import ENDLESS, GREEDY, demo, engine, in_child, question
+
+from runtime.options import Options
+
+if TYPE_CHECKING:
+    from runtime.job import Job
 
 README = ROOT / "README.md"
 
@@ -49,9 +57,49 @@ def test_the_changelog_has_this_version() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+@in_child
 def test_the_size_of_a_step_is_stated_as_it_is() -> None:
-    from runtime import engine
+    """What the README says of a prompt beside a running answer, and of two."""
+    from runtime.engine import CHUNK
     from runtime.options import FIELDS
 
-    assert f"{engine.CHUNK} tokens a step" in FIELDS["parallel"].metadata["help"]
-    assert f"reads up to {engine.CHUNK} tokens of the prompts that wait" in README.read_text()
+    assert f"{CHUNK} tokens a step are read for each" in FIELDS["parallel"].metadata["help"]
+    assert f"up to {CHUNK} tokens for each one that waits" in README.read_text()
+    assert f"prompts are read {Options().batch_size} at a time" in README.read_text()
+
+    prompts = [demo().tokenize(f"{word} " * 400, beginning=True)[:400] for word in ("one", "two")]
+    for together in (1, 2):
+        with engine(parallel=3, context=2048) as three:
+            steps: list[list[int]] = []
+            compute = three._compute
+
+            def counted(
+                parts: list[tuple[Job, int]],
+                compute: Callable[[list[tuple[Job, int]]], None] = compute,
+                steps: list[list[int]] = steps,
+            ) -> None:
+                steps.append([count for _, count in parts])
+                compute(parts)
+
+            three._compute = counted  # type: ignore[method-assign]
+            running = iter(three.submit(question("Tell me a story."), ENDLESS))
+            next(running)
+            with three._wake:  # so that both are seen at once
+                others = [three.submit(prompt, GREEDY) for prompt in prompts[:together]]
+            for other in others:
+                list(other)
+
+        reading = [step for step in steps[1:] if max(step) > 1]
+        assert reading[0] == [1, CHUNK * together]  # the first in the row takes all there is
+        assert all(sum(step) - 1 <= CHUNK * together for step in reading)
+        assert sum(map(sum, steps[1:])) >= 400 * together
+
+
+def test_the_help_of_a_server_tells_its_own_defaults(chat: Program) -> None:
+    """A chat computes one answer at a time, a server as many as the README says."""
+    served = " ".join(chat("serve", "--help").out.split())
+    chatting = " ".join(chat("chat", "--help").out.split())
+
+    assert "for each new prompt (default: 4)" in served
+    assert "for each new prompt (default: 1)" in chatting
+    assert "computed together (4, if you do not say)" in README.read_text()

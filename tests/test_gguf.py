@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from runtime import gguf, strangers
 from runtime.errors import GGUFError
 from runtime.gguf import Header, Tensor
+from runtime.memory import kv_bytes_per_token
 
 U32, I32, F32, BOOL, TEXT, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
 
@@ -104,7 +105,7 @@ def test_sound_header() -> None:
     assert len(SMALL_FILE) == header.end
     assert 64 * 3 + 256 * 2 == header.parameters
     # 3 heads in all, 16 + 16 values each, 2 bytes a value
-    assert 3 * 32 * 2 == header.kv_bytes_per_token
+    assert 3 * 32 * 2 == kv_bytes_per_token(header)
     assert PAIRS == [SMALL[begin:end] for begin, end in header.spans.values()]
 
 
@@ -149,7 +150,7 @@ def test_missing_facts_are_empty() -> None:
     assert ("", 0, 0, 32) == (
         header.architecture,
         header.hyper("context_length"),
-        header.kv_bytes_per_token,
+        kv_bytes_per_token(header),
         header.alignment,
     )
 
@@ -197,7 +198,7 @@ def test_any_mutation_is_read_or_refused(data: bytes, hyperparameters_only: bool
     else:
         # What was read can be asked without surprises, too.
         assert header.end >= 0
-        assert isinstance(header.kv_bytes_per_token, int)
+        assert isinstance(kv_bytes_per_token(header), int)
 
 
 @given(st.binary(max_size=200))

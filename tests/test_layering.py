@@ -30,6 +30,7 @@ LAYERS = (
         "text",
         "disk",
         "folders",
+        "ggml",
         "highlight",
         "hashing",
         "mapping",
@@ -64,7 +65,7 @@ LAYERS = (
     {"model", "parts"},
     {"edit", "opening"},
     {"sampling", "slots", "embedder"},
-    {"job"},
+    {"context", "job"},
     {"engine"},
     {"conversation", "installation"},
     {"keeper", "lora", "warmup", "fallback"},
@@ -118,7 +119,7 @@ ALLOWED: dict[str, set[str]] = {
     "toolchain": {"folders"},
     "known": {"folders"},
     "launch": {"errors"},
-    "lint": {"errors", "gguf", "source"},
+    "lint": {"errors", "ggml", "gguf", "source"},
     "prewarm": {
         "beginning", "errors", "format", "hashing", "progress", "source", "units", "weights",
         "weld",
@@ -130,11 +131,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "shipped": set(),
     "signing": {"errors", "minisign"},
-    "splits": {"errors", "files", "gguf", "payload", "source"},
+    "splits": {"errors", "files", "ggml", "gguf", "payload", "source"},
     "stub": {
         "runtime", "errors", "cpu", "folders", "elf", "format", "libraries", "output", "payload",
         "template_name", "unpacked", "weights", "weld",
     },
+    "temporary": {"errors"},
 }  # fmt: skip
 
 HEAVY = (

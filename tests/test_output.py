@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime import output
 from runtime.errors import AppError, UsageError
-from runtime.output import move, publish, require_new
+from runtime.output import move, publish, publish_all, require_new
 
 
 def write(target: Path, data: bytes = b"new", *, force: bool = False) -> None:
@@ -216,6 +217,71 @@ def test_a_failure_elsewhere_does_not_blame_the_target(tmp_path: Path) -> None:
 
     assert str(tmp_path / "missing") == str(caught.value.filename)
     assert [] == os.listdir(tmp_path)
+
+
+def write_both(folder: Path, *, force: bool = False) -> None:
+    modes = {folder / "chat.payload": 0o644, folder / "chat": 0o755}
+    with publish_all(modes, force=force) as files:
+        for fd in files:
+            os.write(fd, b"new")
+
+
+def test_two_files_appear_together(tmp_path: Path) -> None:
+    write_both(tmp_path)
+
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert {"chat": 0o755, "chat.payload": 0o644} == found
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
+@pytest.mark.parametrize("force", [True, False])
+def test_no_file_is_named_before_all_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, force: bool
+) -> None:
+    """The old program would lie beside a payload that is not its own."""
+    real, calls = os.fsync, []
+
+    def failing(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) == 2:
+            raise error
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    if force:
+        for name in ("chat", "chat.payload"):
+            (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises((KeyboardInterrupt, AppError)):
+        write_both(tmp_path, force=force)
+
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == ({"chat": b"precious", "chat.payload": b"precious"} if force else {})
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")])
+def test_where_the_last_name_is_not_to_be_had_the_others_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    real = output.move
+
+    def failing(temporary: Path, target: Path, force: bool) -> None:
+        if target.name == "chat":
+            raise error
+        real(temporary, target, force)
+
+    monkeypatch.setattr(output, "move", failing)
+    with pytest.raises((KeyboardInterrupt, AppError)):
+        write_both(tmp_path)
+    assert [] == os.listdir(tmp_path)
+
+
+def test_a_name_that_is_taken_meanwhile_leaves_only_that(tmp_path: Path) -> None:
+    modes = {tmp_path / "chat.payload": 0o644, tmp_path / "chat": 0o755}
+    with pytest.raises(UsageError, match="chat exists already"), publish_all(modes, force=False):
+        (tmp_path / "chat").write_bytes(b"precious")
+
+    assert ["chat"] == os.listdir(tmp_path)
+    assert b"precious" == (tmp_path / "chat").read_bytes()
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:

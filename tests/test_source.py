@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import PayloadError
+from runtime.output import publish
 from runtime.source import Extent, Source
 
 TEXT = bytes(range(256)) * 4
@@ -137,3 +138,19 @@ def test_file_that_becomes_shorter_is_noticed_when_copied(
     # What is missing must not become a hole.
     with pytest.raises(PayloadError, match="became shorter"):
         copied(Source([Extent(fd, offset, 100)]), tmp_path)
+
+
+def test_a_model_that_cannot_be_read_is_to_blame_itself(tmp_path: Path) -> None:
+    """Not the file that is written, which publish() takes the system to mean."""
+    folder = os.open(tmp_path, os.O_RDONLY)  # opens, and cannot be read
+    try:
+        source = Source([Extent(folder, 0, 10)])
+        with pytest.raises(PayloadError, match="the model file cannot be read: Is a directory"):
+            source.read(0, 10)
+        with (
+            pytest.raises(PayloadError, match="the model file cannot be read: Is a directory"),
+            publish(tmp_path / "chat", force=False) as out,
+        ):
+            source.copy_to(out)
+    finally:
+        os.close(folder)

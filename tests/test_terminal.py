@@ -11,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pyte
 import pytest
-from conftest import Program
+from conftest import DEMO, Program
 
 COLUMNS, ROWS = 80, 40
 PARIS = "The capital of France is Paris."
@@ -239,6 +239,27 @@ def test_progress_is_shown_and_goes() -> None:
     terminal.shows("50%")
     assert terminal.ended() == 0
     assert "done" == terminal.text
+
+
+IMPATIENT = """
+import sys
+from runtime import progress
+progress.PATIENCE_SECONDS = 0
+from bundler.cli import run
+sys.exit(run())
+"""
+
+
+def test_what_bundling_says_has_lines_of_its_own(stub: Path, tmp_path: Path) -> None:
+    terminal = Terminal(
+        Path(sys.executable), "-c", IMPATIENT, "bundle", str(DEMO), "-o", str(tmp_path / "chat"),
+        "--stub", str(stub), "--compress", "max", "--no-check",
+    )  # fmt: skip
+
+    assert terminal.ended() == 0
+    assert b"compressing 3.7 MB  [" in terminal.raw
+    assert "[#" not in terminal.text
+    assert any(line.startswith("compressing: ") for line in terminal.text.splitlines())
 
 
 def test_a_server_says_where_it_is_and_how_to_end_it(chat: Program) -> None:

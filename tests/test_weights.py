@@ -17,17 +17,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import gguf, libraries, weights
+from runtime import libraries, weights
 from runtime.errors import ModelError
+from runtime.ggml import TYPES
 from runtime.weights import LAYOUTS, PLAIN, Buffer, Stream, streams_of
 
 GOLDEN = Path(__file__).parent / "golden" / "weights"
 UNSPLIT = {"I8"}
 """Types without a layout: their bytes are of one kind already."""
 
-every_type = pytest.mark.parametrize(
-    "kind", LAYOUTS, ids=[gguf.BLOCKS[kind][0] for kind in LAYOUTS]
-)
+every_type = pytest.mark.parametrize("kind", LAYOUTS, ids=[TYPES[kind].name for kind in LAYOUTS])
 
 
 def split(kind: int, data: bytes) -> list[bytes]:
@@ -89,7 +88,7 @@ def test_split_is_what_the_specification_says(kind: int, count: int) -> None:
 
 @every_type
 def test_golden_file_is_split_and_joined_as_ever(kind: int) -> None:
-    lines = (GOLDEN / f"{gguf.BLOCKS[kind][0]}.txt").read_text().split("\n\n")
+    lines = (GOLDEN / f"{TYPES[kind].name}.txt").read_text().split("\n\n")
     data, streams = (list(map(bytes.fromhex, part.split())) for part in lines)
 
     assert streams == split(kind, b"".join(data))
@@ -97,7 +96,7 @@ def test_golden_file_is_split_and_joined_as_ever(kind: int) -> None:
 
 
 def test_there_is_a_golden_file_of_every_type() -> None:
-    assert {gguf.BLOCKS[kind][0] for kind in LAYOUTS} == {path.stem for path in GOLDEN.iterdir()}
+    assert {TYPES[kind].name for kind in LAYOUTS} == {path.stem for path in GOLDEN.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -137,19 +136,19 @@ def test_nothing_is_touched_beside_the_buffers_part(kind: int) -> None:
 
 @every_type
 def test_record_is_a_block_of_ggml(kind: int) -> None:
-    assert gguf.BLOCKS[kind][2] == LAYOUTS[kind].record
+    assert TYPES[kind].size == LAYOUTS[kind].record
 
 
 def test_every_type_has_a_layout_or_needs_none() -> None:
-    assert {name for kind, (name, _, _) in gguf.BLOCKS.items() if kind not in LAYOUTS} == UNSPLIT
-    assert set(LAYOUTS) <= set(gguf.BLOCKS)
+    assert {found.name for kind, found in TYPES.items() if kind not in LAYOUTS} == UNSPLIT
+    assert set(LAYOUTS) <= set(TYPES)
 
 
 def test_specification_lists_the_layouts() -> None:
     assert set(LAYOUTS) == set(bundles.LAYOUTS)
     for kind, said in bundles.LAYOUTS.items():
         layout = LAYOUTS[kind]
-        assert (gguf.BLOCKS[kind][0], layout.record) == (said.name, said.record)
+        assert (TYPES[kind].name, layout.record) == (said.name, said.record)
         if isinstance(layout, weights.Numbers):
             how = "exponent apart" if layout.kind == "bf16" else "bytes apart"
         else:
@@ -212,7 +211,7 @@ def test_library_of_another_version_is_named() -> None:
 
 def write_golden_files() -> None:
     for kind in LAYOUTS:
-        path = GOLDEN / f"{gguf.BLOCKS[kind][0]}.txt"
+        path = GOLDEN / f"{TYPES[kind].name}.txt"
         if not path.exists():  # those that are there are a promise
             data, size = records(kind, 3), LAYOUTS[kind].record
             rows = [data[at : at + size].hex() for at in range(0, len(data), size)]

@@ -47,9 +47,15 @@ def missing(tests=False):
     for tool in ("objdump", "objcopy", "strip"):
         if not shutil.which(tool):
             found.append((f"the program {tool}", "binutils"))
-    if tests and not any(map(shutil.which, BROWSERS)):
+    if tests and not browser():
         found.append(("a browser, for the tests of the page", "chromium"))
     return found
+
+
+def browser():
+    # type: () -> str
+    """Return the path of a browser for the tests of the page, empty where there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), "") or ""
 
 
 def main():

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -14,9 +9,10 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks.lab import Lab
 from benchmarks.measure import BenchmarkError
 from benchmarks.report import Row
+from benchmarks.servers import served
+from tools import prerequisites
 
 DEMO = Path(__file__).parents[2] / "models" / "demo.gguf"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 KILOBYTES = 400.0
 MILLISECONDS = 500.0
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
@@ -45,11 +41,12 @@ def measure(lab: Lab) -> list[Row]:
             page.wait_for_load_state("networkidle")
             coloured.append(sum(loaded) / 1000)
 
-    with served(lab) as url, sync_playwright() as playwright:
+    command: list[str | Path] = [lab.bundle(DEMO, "--compress", "none"), "serve"]
+    with served(command) as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable())
         version = f"Chromium {browser.version}"
         for _ in range(lab.rounds(9) + 1):
-            visit(browser, url)
+            visit(browser, f"http://127.0.0.1:{port}/")
         browser.close()
     del paints[0], weights[0], coloured[0]  # the first round warms the browser
     return [
@@ -61,23 +58,6 @@ def measure(lab: Lab) -> list[Row]:
 
 def executable() -> str:
     """Return the browser's path."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
+    if not (found := prerequisites.browser()):
         raise BenchmarkError("no Chromium is installed: apt-get install chromium")
     return found
-
-
-@contextmanager
-def served(lab: Lab) -> Iterator[str]:
-    """Give the address of a server with the demo model."""
-    command = [lab.bundle(DEMO, "--compress", "none"), "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if found := re.search(r"listening on (http://\S+)", line):
-                    yield found[1]
-                    return
-            raise BenchmarkError("the server did not start")
-        finally:
-            process.terminate()

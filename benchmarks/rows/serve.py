@@ -5,22 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import load, models
 from benchmarks.lab import Lab
-from benchmarks.measure import BenchmarkError, Command, descendants, interleave
+from benchmarks.measure import BenchmarkError, descendants, interleave
 from benchmarks.report import Row
+from benchmarks.servers import RUNNING, served
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "models" / "demo.gguf"
@@ -31,7 +28,6 @@ OVERHEADS = 300
 LOAD_CLIENTS, LOAD_SECONDS = 64, 120.0
 KNOWN = 0.99
 """Share of its facts that the demo model gets right."""
-START_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -67,12 +63,13 @@ def speed(lab: Lab) -> Iterator[Row]:
                   1.0, at_least=True)  # fmt: skip
         if count == max(CLIENTS):
             for name, share in (("p50", 50), ("p95", 95)):
+                # Of the waits of all rounds: those of one are too few for a twentieth of them.
                 waits = [
-                    tuple(percentile(found.waits, share) for found in rounds[port][1:])
+                    percentile([wait for found in rounds[port][1:] for wait in found.waits], share)
                     for port in (own, other)
                 ]
-                what = f"wait for the first token, {count} clients, {name}"
-                yield Row(what, "s", waits[0], waits[1], "llama-server", 1.0)
+                what = f"wait for the first token, {count} clients, {name} of all rounds"
+                yield Row(what, "s", (waits[0],), (waits[1],), "llama-server", 1.0)
 
 
 def asking(port: int, count: int, rounds: list[Round]) -> Callable[[], float]:
@@ -135,47 +132,6 @@ def serving(lab: Lab, bundle: Path) -> list[str | Path]:
 def llama_server(lab: Lab, model: Path) -> list[str | Path]:
     """Return the command by which llama-server serves `model`."""
     return [lab.peers.server, "-m", model, "-t", str(lab.threads)]
-
-
-RUNNING: dict[int, int] = {}
-"""The processes of the servers that run, by port."""
-
-
-@contextmanager
-def served(command: Sequence[str | Path | int]) -> Iterator[int]:
-    """Start a server at a free port and give that."""
-    port = free_port()
-    words: Command = [str(word) for word in command] + ["--port", str(port)]
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        RUNNING[port] = process.pid
-        try:
-            end = time.monotonic() + START_SECONDS
-            while not healthy(port):
-                if process.poll() is not None or time.monotonic() > end:
-                    raise BenchmarkError(f"`{' '.join(map(str, words))}` did not start")
-                time.sleep(0.05)
-            yield port
-        finally:
-            del RUNNING[port]
-            process.terminate()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def healthy(port: int) -> bool:
-    """Tell whether a server has loaded its model."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 def clients(port: int, count: int) -> Round:
