@@ -56,7 +56,7 @@ def reading(engine: Engine, count: int) -> float:
     """Return the tokens per second of reading a prompt that was never seen before."""
     dice = random.Random()
     tokens = [dice.randrange(engine.model.vocab_size) for _ in range(count)]
-    stream = engine.submit(tokens, dataclasses.replace(engine.options, n_predict=0))
+    stream = engine.submit(tokens, dataclasses.replace(engine.options.unheld(), n_predict=0))
     for _ in stream:
         pass
     stats = stream.stats
@@ -65,7 +65,9 @@ def reading(engine: Engine, count: int) -> float:
 
 def writing(engine: Engine, count: int) -> float:
     """Return the tokens per second of an answer."""
-    options = dataclasses.replace(engine.options, n_predict=count + 1, ignore_eos=True, stop=())
+    options = dataclasses.replace(
+        engine.options.unheld(), n_predict=count + 1, ignore_eos=True, stop=()
+    )
     stream = engine.submit([random.Random().randrange(engine.model.vocab_size)], options)
     for _ in stream:
         pass

@@ -63,7 +63,8 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
 
     `probe` is the folder with the probe model, `build` identifies the libraries. `force` names
     a variant to take without proof. Must run before the engine or any thread is started.
-    Raise ModelError where the processor lacks what the variant needs.
+    Raise UsageError where there is none of that name, ModelError where the processor lacks what
+    it needs, or none works.
     """
     available = variants(folder)
     if force:
@@ -99,7 +100,7 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
             f"note: CPU variant {name} does not work here ({failure}); trying the next best",
             file=sys.stderr,
         )
-    raise UsageError(
+    raise ModelError(
         f"none of the CPU variants works on this processor ({machine.cpu_name()})",
         hint="name one with --cpu to see how it fails: " + ", ".join(available),
     )

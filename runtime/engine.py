@@ -112,8 +112,7 @@ class Engine:
 
     def compute(self, tokens: Sequence[int]) -> None:
         """Compute the state of `tokens` where it is not there yet, and keep it."""
-        plain = dataclasses.replace(self.options, n_predict=0, grammar="", json_schema="")
-        for _ in self.submit(tokens, plain):
+        for _ in self.submit(tokens, dataclasses.replace(self.options.unheld(), n_predict=0)):
             pass
 
     def state_of(self, tokens: Sequence[int]) -> bytes:
@@ -129,7 +128,7 @@ class Engine:
         found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(list(tokens)))
         return found
 
-    def adopt(self, state: bytes | memoryview, tokens: Sequence[int]) -> None:
+    def adopt(self, state: bytes | bytearray | memoryview, tokens: Sequence[int]) -> None:
         """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
         self._call(lambda: self._slots.adopt(state, list(tokens)))
 

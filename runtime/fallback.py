@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from runtime import machine
 from runtime.conversation import Dialogue
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.options import Options
@@ -31,6 +32,8 @@ class Fallback:
     base_url: str
     model: str
     key: str = ""
+    obstacle: UsageError | None = None
+    """Why it cannot be asked after all; that matters only where the model cannot be loaded."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -52,7 +55,8 @@ class Fallback:
 def of(options: Options) -> Fallback | None:
     """Return where to ask instead, None where the user does not want that.
 
-    Raise UsageError where it is not said completely.
+    Raise UsageError where it is not said completely. What only asking there would need may be
+    missing: whoever got a file with a fallback in it can use the model without.
     """
     if not options.fallback_on_error:
         return None
@@ -69,13 +73,29 @@ def of(options: Options) -> Fallback | None:
             f"fallback_base_url is '{options.fallback_base_url}', expected http:// or https://"
         )
     variable = options.fallback_api_key_env
-    if variable and not os.environ.get(variable):
-        raise UsageError(
-            f"the key for the fallback should be in the environment's {variable}, which is not set",
+    key = os.environ.get(variable, "") if variable else ""
+    return Fallback(options.fallback_base_url, options.fallback_model, key, _obstacle(options, key))
+
+
+def _obstacle(options: Options, key: str) -> UsageError | None:
+    """Return what keeps another server from answering as `options` ask for."""
+    if (variable := options.fallback_api_key_env) and not key:
+        return UsageError(
+            f"its key should be in the environment's {variable}, which is not set",
             hint=f"export {variable}=…",
         )
-    key = os.environ.get(variable, "") if variable else ""
-    return Fallback(options.fallback_base_url, options.fallback_model, key)
+    kept_here = (
+        ("--grammar", options.grammar, "hold an answer to a grammar"),
+        ("-j", options.json_schema, "hold an answer to a schema"),
+        ("--session", options.session, "go on with a saved conversation"),
+    )
+    for flag, value, what in kept_here:
+        if value:
+            return UsageError(
+                f"it cannot {what} ({flag})",
+                hint=f"use a model that can be loaded, or switch that off: {flag} ''",
+            )
+    return None
 
 
 def instead_of(
@@ -84,7 +104,8 @@ def instead_of(
     """Return what `load` returns, or `elsewhere` where that fails, and notify the user.
 
     Raise the AppError of `load` where there is nowhere else to ask, or the command line is wrong:
-    nobody's slip may send questions away from this machine.
+    nobody's slip may send questions away from this machine. Raise UsageError where `elsewhere`
+    could not answer as it is asked to: free text in place of JSON would be worse than none.
     """
     try:
         return load()
@@ -93,6 +114,11 @@ def instead_of(
     except AppError as exc:
         if elsewhere is None:
             raise
+        if obstacle := elsewhere.obstacle:
+            raise UsageError(
+                f"{exc.problem}; and the fallback cannot answer instead: {obstacle.problem}",
+                hint=obstacle.hint,
+            ) from exc
         notify(elsewhere.notice(exc))
         return elsewhere
 
@@ -103,10 +129,31 @@ class RemoteConversation(Dialogue):
     def __init__(self, fallback: Fallback, options: Options) -> None:
         super().__init__(options, context_size=0)
         self._fallback = fallback
+        self._feed: Feed | None = None
+        """Of the answer that is on its way."""
+
+    def cancel(self) -> None:
+        """End the running answer; see Dialogue. That server may be silent: nobody waits for it."""
+        super().cancel()
+        if feed := self._feed:
+            feed.stats.reason = "cancelled"
+            feed.end()
+
+    def report(self) -> dict[str, Any]:
+        """Return what the last answer cost, a piece taken for a token, and who gave it."""
+        return {
+            "fallback": self._fallback.base_url,
+            "prompt_s": self.stats.prompt_seconds,
+            "generated_tokens": self.stats.generated_tokens,
+            "generate_s": self.stats.generate_seconds,
+            "reason": self.stats.reason,
+            "memory": machine.memory_use(),
+        }
 
     def _texts(self) -> Iterator[str]:
         """Yield the answer as it comes over the network."""
         feed = Feed()
+        feed.stats.reason = "stop"
         self.stats = feed.stats
         body = {
             **request(self.options),
@@ -115,7 +162,13 @@ class RemoteConversation(Dialogue):
         }
         thread = threading.Thread(target=_read, args=(self._fallback, body, feed), daemon=True)
         thread.start()
-        yield from self._follow(Stream(feed))
+        self._feed = feed
+        if self._cancelled:  # meanwhile: it was not there yet to be ended
+            self.cancel()
+        try:
+            yield from self._follow(Stream(feed))
+        finally:
+            self._feed = None
 
 
 def request(options: Options) -> dict[str, Any]:
@@ -139,7 +192,6 @@ def _read(fallback: Fallback, body: Mapping[str, Any], feed: Feed) -> None:
     import httpx
 
     stats, begin = feed.stats, time.perf_counter()
-    stats.reason = "stop"
     error: AppError | None = None
     try:
         with (
@@ -183,8 +235,13 @@ def _piece(line: str) -> tuple[str, str]:
     choices: Sequence[Any] = document.get("choices") or ()
     if not choices:
         return "", ""
-    delta = choices[0].get("delta") or {}
-    return delta.get("content") or "", choices[0].get("finish_reason") or ""
+    text = (choices[0].get("delta") or {}).get("content")
+    if not isinstance(text, str | None):
+        raise ModelError(
+            f"the fallback's answer is no text: {str(text)[:SAID_MAX]}",
+            hint="name another model there with --fallback-model",
+        )
+    return text or "", choices[0].get("finish_reason") or ""
 
 
 def timeout() -> Any:

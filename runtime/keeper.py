@@ -75,14 +75,12 @@ class Keeper:
         return f"opened {path} ({_questions(found.turns)})"
 
     def _refusal(self, found: Saved) -> str:
-        if found.damaged:
-            return "it is damaged"
-        return difference(found.key, self._key())
+        return found.flaw or difference(found.key, self._key())
 
 
 def place(name: str) -> Path:
     """Return the file that a name stands for: a path as it is, a bare name in the data folder."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # a user whom nobody knows is part of a file's name
     if len(path.parts) > 1 or path.suffix:
         return path
     return folders.data() / f"{name}.conversation"

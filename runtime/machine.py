@@ -137,6 +137,7 @@ def memory_use() -> dict[str, int]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        # The kernel cuts names, such as this program's own, wherever 15 bytes end.
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""

@@ -200,6 +200,10 @@ class Options(SamplingOptions, ServeOptions):
     stats: bool = option(False, "--stats", help="print tokens, speed and context after answers")
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")
 
+    def unheld(self) -> Options:
+        """Return the same without what holds an answer to a form: for what nobody reads."""
+        return dataclasses.replace(self, grammar="", json_schema="")
+
     def merged(self, values: Mapping[str, Any], origin: str) -> Options:
         """Return these options with `values` over them, checked; `origin` names their source.
 

@@ -94,7 +94,7 @@ def _signer(bundle: Bundle, key: str | None) -> str:
             f"{key} cannot be read: there is no such file",
             hint="give a public key of minisign, or the name of its file",
         )
-    public = minisign.PublicKey.parse(path.read_bytes() if path.is_file() else key)
+    public = minisign.PublicKey.parse(_start(path) if path.is_file() else key)
     minisign.verify(public, signature, bundle.encoded_manifest)
     missing = [name for name in casing.SIGNED if name not in bundle.manifest.stub]
     if missing and bundle.footer.pkg_length:
@@ -103,6 +103,14 @@ def _signer(bundle: Bundle, key: str | None) -> str:
             hint="sign it again with a newer release of modelembed",
         )
     return f"signed with key {signature.name}: {comment}"
+
+
+def _start(path: Path) -> bytes:
+    """Return as much of a file as is needed to see whether it is a key."""
+    from runtime import minisign
+
+    with open(path, "rb") as file:
+        return file.read(minisign.TEXT_MAX + 1)
 
 
 def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from runtime.errors import AppError, UsageError
 
 KIND = "modelembed report"
+TEXT_MAX = 1 << 20  # bytes; more than any report: a file given by mistake may be a model
 
 
 def require_free(path: Path) -> None:
@@ -23,7 +24,7 @@ def require_free(path: Path) -> None:
             raise UsageError(
                 f"{path} cannot be written: {obstacle}", hint="name another file with --report"
             )
-        if path.is_file() and (text := path.read_bytes()) and not _is_report(text):
+        if path.is_file() and (text := _start(path)) and not _is_report(text):
             raise UsageError(
                 f"{path} exists already, and is no report", hint="give --report another name"
             )
@@ -53,7 +54,15 @@ def _obstacle(path: Path) -> str:
     return "" if os.access(place, os.W_OK) else f"nothing may be written to {place}"
 
 
+def _start(path: Path) -> bytes:
+    """Return as much of a file as is needed to see whether it is a report."""
+    with open(path, "rb") as file:
+        return file.read(TEXT_MAX + 1)
+
+
 def _is_report(text: bytes) -> bool:
+    if len(text) > TEXT_MAX:
+        return False
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):

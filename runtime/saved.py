@@ -1,13 +1,15 @@
 """A conversation in a file: its text, and the engine's state, so that nothing is computed twice.
 
 One line of JSON (what it is, for which model and engine, the turns, the tokens), the state as the
-engine gives it, and a SHA-256 of both.
+engine gives it, a SHA-256 of both, and the mark that this user's secret makes of that. The engine
+reads a state without further checks, so one that somebody else made is not given to it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -15,13 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime import output
+from runtime import output, secret
 from runtime.errors import SessionError
 
 KIND, VERSION = "modelembed conversation", 1
 DIGEST_SIZE = 32
 HEADER_MAX = 64 << 20  # a damaged file must not make us read gigabytes as one line
 ROLES = ("user", "assistant")
+DAMAGED = "it is damaged"
+FOREIGN = "its state was not saved by you on this machine"
 
 
 @dataclass
@@ -34,9 +38,9 @@ class Saved:
     """What the state belongs to: model, engine."""
     tokens: list[int] = field(default_factory=list)
     """The tokens whose state it is."""
-    state: bytes = b""
-    damaged: bool = False
-    """The text could be read, but not all is as it was written; the state is left out."""
+    state: bytes | bytearray = b""
+    flaw: str = ""
+    """Why there is no state, though the text could be read; empty where nothing is wrong."""
 
     def write(self, path: Path, *, replace: bool = False) -> None:
         """Write it to `path`, whole or not at all; raise SessionError where that fails.
@@ -60,8 +64,8 @@ class Saved:
         try:
             _require_free(path, replace)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "wb") as file:
-                for part in (line, self.state, digest.digest()):
+            with open(draft, "xb", opener=secret.private) as file:
+                for part in (line, self.state, digest.digest(), secret.mark(digest.digest())):
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
@@ -98,18 +102,33 @@ def read(path: Path) -> Saved:
     try:
         with open(path, "rb") as file:
             line = file.readline(HEADER_MAX)
-            rest = file.read()
+            header = _header(line, path)  # first: a file given by mistake may be a model
+            saved = Saved(header["system"], header["turns"], header["key"])
+            _read_state(file, line, header, saved)
     except OSError as exc:
         raise SessionError(
             f"{path} cannot be opened: {exc.strerror}", hint="/save NAME makes one"
         ) from exc
-    header = _header(line, path)
-    state, digest = rest[:-DIGEST_SIZE], rest[-DIGEST_SIZE:]
-    whole = hashlib.sha256(line + state).digest() == digest and len(state) == header["state"]
-    saved = Saved(header["system"], header["turns"], header["key"], damaged=not whole)
-    if whole:
-        saved.tokens, saved.state = header["tokens"], state
     return saved
+
+
+def _read_state(
+    file: io.BufferedReader, line: bytes, header: Mapping[str, Any], saved: Saved
+) -> None:
+    """Put the state behind `line` into `saved`, or what is wrong with it."""
+    size: int = header["state"]
+    rest = os.fstat(file.fileno()).st_size - len(line) - size - DIGEST_SIZE
+    state = bytearray(size if size >= 0 <= rest else 0)  # what may be written to is not copied
+    file.readinto(state)
+    digest, mark = file.read(DIGEST_SIZE), file.read(secret.MARK_SIZE + 1)
+    found = hashlib.sha256(line)
+    found.update(state)
+    if rest < 0 or rest not in (0, secret.MARK_SIZE) or found.digest() != digest:
+        saved.flaw = DAMAGED
+    elif not secret.is_own(digest, mark):
+        saved.flaw = FOREIGN
+    else:
+        saved.tokens, saved.state = header["tokens"], state
 
 
 def _header(line: bytes, path: Path) -> Mapping[str, Any]:

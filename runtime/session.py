@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,27 +72,30 @@ class Session:
             notify(self.plan.notice)
         if options.gpu_layers > 0:
             notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
-        self.model = self._load()
-        self.engine = self._engine()
-        self._say_context()
-        self.embedder = Embedder(
-            self.model,
-            options,
-            declared=source.header.hyper("pooling_type"),
-            threads=self.engine.threads,
-        )
-        self.lora = Lora(self.model, self.engine, source.bundle)
-        self.lora.use(options.lora)
-        self.conversation = Conversation(
-            self.engine, self.model, self._template(notify), options, notify
-        )
-        self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
+        with ExitStack() as held:  # where a step fails, what the engine holds is freed
+            self.model = self._load()
+            held.callback(self.model.close)
+            self.engine = self._engine()
+            held.callback(self.engine.close)
+            self._say_context()
+            self.embedder = Embedder(
+                self.model,
+                options,
+                declared=source.header.hyper("pooling_type"),
+                threads=self.engine.threads,
+            )
+            held.callback(self.embedder.close)
+            self.lora = Lora(self.model, self.engine, source.bundle)
+            self.lora.use(options.lora)
+            self.conversation = Conversation(
+                self.engine, self.model, self._template(notify), options, notify
+            )
+            self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
+            self._held = held.pop_all()
 
     def close(self) -> None:
         """Free everything the engine holds."""
-        self.embedder.close()
-        self.engine.close()
-        self.model.close()
+        self._held.close()
 
     def _engine(self) -> Engine:
         """Return an engine with the planned context, or half of it and so on where that fails.

@@ -123,7 +123,7 @@ class Slots:
         size = api.llama_state_seq_get_data(self._context, buffer, room, slot.number)
         return list(slot.held), bytes(memoryview(buffer)[:size])
 
-    def adopt(self, state: bytes | memoryview, tokens: list[int]) -> None:
+    def adopt(self, state: bytes | bytearray | memoryview, tokens: list[int]) -> None:
         """Put a state from `save` into a slot; raise ModelError where it does not fit."""
         free = [slot for slot in self._slots if not slot.busy]
         if not free:

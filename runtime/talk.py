@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,7 +43,9 @@ def run(
         notify,
     )
     if isinstance(session, Fallback):
-        _elsewhere(session, options, question, interactive, about.program_name(bundle))
+        costs = _elsewhere(session, options, question, interactive, about.program_name(bundle))
+        if report:
+            reports.write(report, costs)
         return
     try:
         kept = options.session and Path(options.session)
@@ -67,8 +70,8 @@ def run(
 
 def _elsewhere(
     remote: Fallback, options: Options, question: str, interactive: bool, name: str
-) -> None:
-    """Let another server answer, and say so."""
+) -> dict[str, Any]:
+    """Let another server answer, and say so; return what it cost."""
     conversation = fallback.RemoteConversation(remote, options)
     style = Style(terminal.colourful(options.color))
     if interactive:
@@ -83,12 +86,13 @@ def _elsewhere(
             markdown=style.colour and options.markdown,
         )
         chat.run(question)
-        return
-    for piece in conversation.ask(question):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
-    _explain_nothing(conversation)
+    else:
+        for piece in conversation.ask(question):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        sys.stdout.write("\n")
+        _explain_nothing(conversation)
+    return conversation.report()
 
 
 def _one_shot(session: Session, question: str) -> None:

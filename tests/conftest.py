@@ -80,6 +80,12 @@ class Program:
         return done.out.removesuffix("\n")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what programs keep for their user out of the folder of whoever tests."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(scope="session")
 def stub() -> Path:
     return stubs.build(lambda text: print(text, file=sys.stderr))
@@ -137,6 +143,7 @@ def clean_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.delenv("XDG_DATA_HOME")
     return home
 
 

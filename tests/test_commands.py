@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -24,6 +25,27 @@ def test_bench_speaks_llama_benchs_terms(chat: Program) -> None:
         (row["test"], row["n_prompt"], row["n_gen"]) for row in rows
     ]
     assert all(len(row["samples_ts"]) == 3 and row["avg_ts"] > 0 for row in rows)
+
+
+def test_bench_measures_what_was_asked_for_whatever_is_baked_in(
+    chat: Program, modelembed: Program, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    done = modelembed("edit", str(chat.path), "-o", str(held), "--set", 'grammar=root ::= ""')
+    assert done.code == 0, done.err
+    measured = Program(held)("bench", "-p", "8", "-n", "16", "-r", "1")
+    assert measured.code == 0, measured.err
+    assert "| tg16 " in measured.out
+
+
+def test_a_program_may_have_any_name(chat: Program, tmp_path: Path) -> None:
+    """The kernel cuts names after 15 bytes, also within a character."""
+    path = tmp_path / "помощник"
+    os.link(chat.path, path)
+    report = tmp_path / "report.json"
+    done = Program(path)(FRANCE, "--report", str(report))
+    assert (0, f"{PARIS}\n") == (done.code, done.out), done.err
+    assert json.loads(report.read_text())["memory"]["anonymous"] > 0
 
 
 def test_doctor_finds_nothing_wrong(loaded: Program, clean_home: Path) -> None:
@@ -100,6 +122,18 @@ def test_conversations_are_saved_and_opened_by_name(chat: Program, clean_home: P
     assert "eve.conversation cannot be opened" in opening.out
 
 
+def test_a_session_from_elsewhere_is_read_anew(chat: Program, tmp_path: Path) -> None:
+    """Its state would go to the engine as it is."""
+    path = tmp_path / "ada.session"
+    assert chat("-p", "My name is Ada.", "--session", str(path)).code == 0
+    yours = {"XDG_DATA_HOME": str(tmp_path / "yours")}
+    opened = chat("-p", "What is my name?", "--session", str(path), **yours)
+    assert "Your name is Ada.\n" == opened.out
+    assert (
+        "not saved by you on this machine; its text is opened, and will be read anew" in opened.err
+    )
+
+
 def test_saving_destroys_nothing(chat: Program, clean_home: Path, tmp_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("precious\n")
@@ -125,6 +159,10 @@ def test_a_report_replaces_reports_only(chat: Program, tmp_path: Path) -> None:
     refused = chat(FRANCE, "--report", str(letter))
     assert (2, "") == (refused.code, refused.out)
     assert "letter.txt exists already, and is no report" in refused.err
+    large = tmp_path / "model.gguf"
+    with open(large, "wb") as file:
+        file.truncate(1 << 40)
+    assert "model.gguf exists already, and is no report" in chat(FRANCE, "--report", str(large)).err
     assert "precious\n" == letter.read_text()
 
     nowhere = chat(FRANCE, "--report", str(tmp_path / "missing" / "report.json"))

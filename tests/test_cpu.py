@@ -113,7 +113,8 @@ def choose(
         "try:\n"
         "    found = cpu.choose(folder / 'lib', folder / 'probe', force=force, build=build)\n"
         "    print(json.dumps({**dataclasses.asdict(found), 'path': found.path.name}))\n"
-        "except errors.AppError as exc: print(json.dumps({'error': exc.problem}))"
+        "except errors.AppError as exc:\n"
+        "    print(json.dumps({'error': exc.problem, 'code': exc.exit_code}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, folder, force, build],
@@ -222,6 +223,7 @@ def test_no_variant_that_works_is_told(planted: Path, tmp_path: Path) -> None:
     choice, _ = choose(bad, tmp_path)
 
     assert "none of the CPU variants works on this processor" in choice["error"]
+    assert 1 == choice["code"]  # nothing is wrong with the command line: a fallback may answer
     assert not (tmp_path / "modelembed").exists()
 
 

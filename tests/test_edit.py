@@ -130,13 +130,18 @@ def test_what_is_missing_is_named(modelembed: Program, made: Path, tmp_path: Pat
         assert f"error: {name} cannot be read: No such file or directory\n\nhint: " in done.err
 
 
-def test_a_signature_alone_is_a_change(modelembed: Program, made: Path) -> None:
+def test_a_signature_alone_is_a_change(modelembed: Program, made: Path, tmp_path: Path) -> None:
     done = modelembed("edit", str(made), "--sign", str(KEY))
 
     assert 0 == done.code, done.err
     assert "signed with key" in Program(made)("verify").err
     missing = Program(made)("verify", "--key", "no.pub")
     assert (2, True) == (missing.code, "error: no.pub cannot be read" in missing.err)
+    large = tmp_path / "model.gguf"
+    with open(large, "wb") as file:
+        file.truncate(1 << 40)
+    wrong = Program(made)("verify", "--key", str(large))
+    assert (1, True) == (wrong.code, "the public key has more than" in wrong.err)
 
 
 @pytest.mark.parametrize("golden", sorted(GOLDEN.parent.glob("bundle-v1-*.bin")))

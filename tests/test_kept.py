@@ -34,6 +34,17 @@ def kept(clean_home: Path) -> Path:
     return clean_home / "cache" / "modelembed" / "models"
 
 
+def test_the_check_of_a_bundle_keeps_nothing(
+    modelembed: Program, stub: Path, kept: Path, tmp_path: Path
+) -> None:
+    done = modelembed(
+        "bundle", str(DEMO), "-o", str(tmp_path / "chat"), "--stub", str(stub),
+        "--compress", "zstd", "--set", "cache=true",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert not kept.exists()
+
+
 def test_cache_that_cannot_be_written_stops_nobody(caching: Path, clean_home: Path) -> None:
     done = Program(caching)(QUESTION, XDG_CACHE_HOME="/proc")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from engines import GREEDY, demo, engine, in_child, question
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime import keeper, saved
+from runtime import keeper, saved, secret
 from runtime.conversation import Conversation
 from runtime.errors import ModelError, SessionError
 from runtime.saved import Saved
@@ -29,6 +30,82 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
     assert saved.read(tmp_path / "new" / "x.conversation") == FULL
     assert ["x.conversation"] == [path.name for path in (tmp_path / "new").iterdir()]
+
+
+def test_a_state_of_somebody_elses_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "mine"))
+    FULL.write(tmp_path / "x")
+    content = (tmp_path / "x").read_bytes()
+
+    (tmp_path / "old").write_bytes(content[: -secret.MARK_SIZE])
+    (tmp_path / "forged").write_bytes(content[: -secret.MARK_SIZE] + bytes(secret.MARK_SIZE))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "yours"))
+    for name in ("x", "old", "forged"):
+        found = saved.read(tmp_path / name)
+        assert (saved.FOREIGN, FULL.turns, b"", []) == (
+            found.flaw, found.turns, found.state, found.tokens,
+        )  # fmt: skip
+
+    dataclasses.replace(FULL, system="Mine.").write(tmp_path / "z")
+    assert "" == saved.read(tmp_path / "z").flaw
+    assert saved.FOREIGN == saved.read(tmp_path / "x").flaw
+
+
+def test_a_secret_that_others_know_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    place = tmp_path / "modelembed" / secret.NAME
+    digest = bytes(32)
+    first = secret.mark(digest)
+    assert first == secret.mark(digest) and secret.is_own(digest, first)
+    assert not secret.is_own(digest, b"")
+    assert (0o600, secret.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
+
+    place.chmod(0o644)
+    assert not secret.is_own(digest, first)
+    second = secret.mark(digest)
+    assert second not in (first, b"") and secret.is_own(digest, second)
+    place.chmod(0o600)
+    place.write_bytes(b"")
+    assert not secret.is_own(digest, second)
+    assert second != secret.mark(digest)
+    assert [secret.NAME] == [path.name for path in place.parent.iterdir()]
+
+
+def test_without_a_data_folder_all_but_the_state_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    FULL.write(tmp_path / "x")
+
+    assert (FULL.turns, saved.FOREIGN) == (
+        saved.read(tmp_path / "x").turns,
+        saved.read(tmp_path / "x").flaw,
+    )
+
+
+def test_conversations_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        FULL.write(tmp_path / "x")
+    finally:
+        os.umask(before)
+
+    assert 0o600 == (tmp_path / "x").stat().st_mode & 0o777
+
+
+def test_a_model_given_by_mistake_is_not_read(tmp_path: Path) -> None:
+    large = tmp_path / "model.gguf"
+    with open(large, "wb") as file:
+        file.write(b"GGUF\n")
+        file.truncate(1 << 40)
+
+    with pytest.raises(SessionError, match="is not a saved conversation"):
+        saved.read(large)
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
@@ -102,7 +179,7 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
         found = saved.read(tmp_path / "y")
     except SessionError:
         return
-    assert found.damaged
+    assert found.flaw
     assert b"" == found.state
     assert [] == found.tokens
 
@@ -113,6 +190,7 @@ def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert tmp_path / "modelembed" / "work.conversation" == keeper.place("work")
     assert Path("a/b") == keeper.place("a/b")
     assert Path("x.bin") == keeper.place("x.bin")
+    assert Path("~nobody-by-this-name/x") == keeper.place("~nobody-by-this-name/x")
 
 
 @in_child

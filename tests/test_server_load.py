@@ -256,10 +256,13 @@ def test_the_fallback_is_baked_in_by_a_config(
     fallback = {"base_url": "https://example.org/v1", "model": "m", "api_key_env": "KEY"}
     config.write_text(json.dumps({"fallback_on_error": True, "fallback": fallback}))
     out = tmp_path / "out"
-    done = modelembed("bundle", str(DEMO), "-o", str(out), "--config", str(config), "--no-check")
+    done = modelembed("bundle", str(DEMO), "-o", str(out), "--config", str(config))
     assert done.code == 0, done.err
     shown = Program(out)("info").out
     assert "https://example.org/v1" in shown
+    with serve(Program(out), "-t", "1") as server:
+        assert PARIS == said(post(server, "/v1/chat/completions", asked()))
+        assert "the fallback will not be available: its key should be" in "".join(server.said)
 
 
 def test_a_double_click_opens_the_page(chat: Program, modelembed: Program, tmp_path: Path) -> None:

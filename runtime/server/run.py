@@ -58,6 +58,8 @@ def run(
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
     elsewhere = fallback.of(options)
+    if elsewhere and (obstacle := elsewhere.obstacle):
+        notify(f"the fallback will not be available: {obstacle.problem} ({obstacle.hint})")
     source = fallback.instead_of(lambda: pick(bundle, path, embedded), elsewhere, notify)
     try:
         sock = listener.bind(options)

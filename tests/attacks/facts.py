@@ -32,7 +32,7 @@ def everywhere(value: Any) -> Callable[[Path], object]:
     keys = ("name", "architecture", "parameters", "quantization", "license", "context", "file")
     return facts(
         model=dict.fromkeys(keys, value),
-        stub=dict.fromkeys(("engine", "python", "glibc", "variants"), value),
+        stub=dict.fromkeys(("engine", "python", "glibc", "id", "variants"), value),
         defaults={"system": value},
     )
 
@@ -50,6 +50,7 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "parameters-infinite": lambda path: bundles.write(
         path, manifest=bundles.document(model={"parameters": 7}).replace(b"7", b"1e999")
     ),
+    "stub-id-number": facts(stub={"id": 5}),
     "variants-number": facts(stub={"variants": 7}),
     "variants-numbers": facts(stub={"variants": [1, 2]}),
     "name-surrogate": facts(name="\ud800"),

@@ -109,7 +109,7 @@ def conversation(data: bytes) -> None:
     try:
         os.write(fd, data)
         found = saved.read(Path(name))
-        assert not (found.damaged and found.state)
+        assert not (found.flaw and found.state)
     finally:
         os.close(fd)
         os.unlink(name)

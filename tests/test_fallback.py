@@ -1,0 +1,148 @@
+"""The fallback, against a server that behaves as badly as others' may."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DEMO, Program
+from test_terminal import Terminal
+
+from runtime import fallback
+from runtime.errors import ModelError
+from runtime.options import Options
+
+FRANCE = "What is the capital of France?"
+
+
+def delta(content: object) -> str:
+    """Return a line of a stream."""
+    return f"data: {json.dumps({'choices': [{'delta': {'content': content}}]})}\n\n"
+
+
+@contextmanager
+def other(*lines: str | threading.Event) -> Iterator[str]:
+    """Give the address of a server that answers `lines`; an event is waited for between them."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            for line in lines:
+                if isinstance(line, threading.Event):
+                    line.wait(60)
+                else:
+                    self.wfile.write(line.encode())
+                    self.wfile.flush()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            for line in lines:
+                if isinstance(line, threading.Event):
+                    line.set()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(DEMO.read_bytes()[:100_000])
+    return path
+
+
+def told(url: str) -> tuple[str, ...]:
+    return ("--fallback-on-error", "--fallback-base-url", url, "--fallback-model", "spare")
+
+
+def test_a_report_tells_what_the_other_server_cost(
+    chat: Program, broken: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    with other(delta("Pa"), delta("ris"), "data: [DONE]\n\n") as url:
+        done = chat(FRANCE, "-m", str(broken), *told(url), "--report", str(report))
+    assert (0, "Paris\n") == (done.code, done.out)
+    facts = json.loads(report.read_text())
+    assert (url, 2, "stop") == (facts["fallback"], facts["generated_tokens"], facts["reason"])
+    assert facts["memory"]["anonymous"] > 0
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("-j", "{}"), ("--grammar", 'root ::= "yes"'), ("--session", "talk.session")],
+    ids=lambda flags: flags[0],
+)
+def test_what_the_other_server_cannot_do_is_refused(
+    chat: Program, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with other(delta("Paris"), "data: [DONE]\n\n") as url:
+        done = chat(FRANCE, "-m", str(broken), *told(url), *flags)
+    assert (2, "") == (done.code, done.out)
+    assert "the fallback cannot answer instead" in done.err
+    assert "is cut short" in done.err or "broken.gguf" in done.err
+    assert flags[0] in done.err
+    assert "FALLBACK" not in done.err
+    assert not (tmp_path / "talk.session").exists()
+
+
+def test_a_key_is_asked_for_when_it_is_needed(chat: Program, broken: Path) -> None:
+    flags = (*told("http://127.0.0.1:9/v1"), "--fallback-api-key-env", "NO_SUCH_KEY")
+    assert "The capital of France is Paris." == chat.ask(FRANCE, *flags)
+
+    missing = chat(FRANCE, "-m", str(broken), *flags)
+    assert (2, "") == (missing.code, missing.out)
+    assert "NO_SUCH_KEY, which is not set" in missing.err
+    assert "broken.gguf" in missing.err
+
+
+def test_ctrl_c_is_heard_while_the_other_server_is_silent(chat: Program, broken: Path) -> None:
+    wait = threading.Event()
+    with other(delta("Well"), wait) as url:
+        terminal = Terminal(chat.path, "-m", str(broken), *told(url))
+        terminal.shows("FALLBACK")
+        terminal.child.send("hello\r")
+        terminal.shows("Well")
+        begin = time.monotonic()
+        terminal.child.sendintr()
+        terminal.shows("stopped")
+        assert time.monotonic() - begin < 5
+        terminal.child.sendeof()
+        terminal.child.close(force=True)
+
+
+def conversation(url: str) -> fallback.RemoteConversation:
+    return fallback.RemoteConversation(fallback.Fallback(url, "spare"), Options())
+
+
+def test_an_answer_that_is_cancelled_before_it_begins() -> None:
+    with other(threading.Event()) as url:
+        talk = conversation(url)
+        threading.Timer(0.3, talk.cancel).start()
+        begin = time.monotonic()
+        assert [] == list(talk.ask("hello"))
+        assert time.monotonic() - begin < 5
+        assert "cancelled" == talk.stats.reason
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "Paris"}], 7, {"a": 1}])
+def test_an_answer_that_is_no_text_is_refused(content: object) -> None:
+    with other(delta("Well, "), delta(content)) as url:
+        talk = conversation(url)
+        with pytest.raises(ModelError, match="no text"):
+            list(talk.ask("hello"))
+        assert [] == talk.turns
