@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +20,8 @@ from runtime.units import gigabytes
 
 AGAIN_SECONDS = 0.02
 """Until a Ctrl-C that was lost is raised again."""
+DOUBLE_SECONDS = 0.5
+"""For which a Ctrl-C is taken for the double of the last one."""
 PIPED_MAX = 64_000_000
 """Characters; without a bound what never ends would take all the memory."""
 
@@ -110,21 +114,29 @@ def interrupts_ignored() -> bool:
 def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
     """Call `action` at Ctrl-C instead of ending the program.
 
-    The launcher forwards the signal that the terminal has already sent, so it arrives twice;
-    `action` must not mind.
+    The launcher forwards the signal that the terminal has already sent, so it arrives twice, the
+    second time perhaps when this is over already; `action` must not mind.
     """
     if interrupts_ignored():
         yield
         return
+    heard = -math.inf
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard = time.monotonic()
         action()
+
+    def double(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() > heard + DOUBLE_SECONDS:
+            signal.signal(signal.SIGINT, before)
+            signal.raise_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGINT, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before if heard == -math.inf else double)
 
 
 def interrupt_once() -> None:

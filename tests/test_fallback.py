@@ -115,7 +115,8 @@ def test_ctrl_c_is_heard_while_the_other_server_is_silent(chat: Program, broken:
     with other(delta("Well"), wait) as url:
         terminal = Terminal(chat.path, "-m", str(broken), *told(url))
         terminal.shows("FALLBACK")
-        terminal.child.send("hello\r")
+        terminal.shows("\n>")  # what is typed before would be lost
+        terminal.type("hello")
         terminal.shows("Well")
         begin = time.monotonic()
         terminal.child.sendintr()

@@ -17,7 +17,7 @@ import pytest
 from conftest import Program
 from servers import serve
 
-from runtime.terminal import interrupted, interrupts_held
+from runtime.terminal import DOUBLE_SECONDS, interrupted, interrupts_held, on_interrupt
 
 # The engine's log is written by a callback: a Ctrl-C that comes just then must not be lost there.
 LOAD = """
@@ -157,5 +157,26 @@ def test_failure_gives_way_to_what_is_held_back() -> None:
         with pytest.raises(KeyboardInterrupt), interrupts_held():
             os.kill(os.getpid(), signal.SIGINT)
             raise OSError
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_double_of_a_ctrl_c_ends_nothing() -> None:
+    # The launcher forwards what the terminal has sent: that may come when the answer has stopped.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    heard: list[bool] = []
+    try:
+        with on_interrupt(lambda: heard.append(True)):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert [True] == heard
+
+        time.sleep(DOUBLE_SECONDS)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with on_interrupt(lambda: None):  # in which nothing comes
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
