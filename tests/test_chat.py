@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from runtime.chat import Chat, Style
 from runtime.conversation import Conversation
 from runtime.errors import ModelError
 from runtime.options import Options
+from runtime.terminal import DOUBLE_SECONDS
 from runtime.thinking import Markers
 
 CTRL_C = KeyboardInterrupt()
@@ -211,9 +213,14 @@ def test_ctrl_c_stops_the_answer_and_not_the_program() -> None:
     # The launcher passes on the signal that the terminal has sent already: it comes twice.
     engine = FakeEngine(["fo", pressed, pressed, "never"], ["six"])
     before = signal.getsignal(signal.SIGINT)
-
-    assert "> 2+2?\nfo\nstopped\n> 3+3?\nsix\n> \n" == talk(["2+2?", "3+3?"], engine)
-    assert before == signal.getsignal(signal.SIGINT)
+    try:
+        assert "> 2+2?\nfo\nstopped\n> 3+3?\nsix\n> \n" == talk(["2+2?", "3+3?"], engine)
+        time.sleep(DOUBLE_SECONDS)  # from then on a Ctrl-C is one again
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert before == signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "user: 2+2?\nassistant: fo\nuser: 3+3?\nassistant: " == engine.prompts[1]
 
 
