@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +86,18 @@ class Program:
 def _data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what programs keep for their user out of the folder of whoever tests."""
     os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
+def is_writing(process: subprocess.Popen[bytes], folder: Path) -> bool:
+    """Wait until `process` holds a file open in `folder`, named or not; tell if it ever did."""
+    descriptors = Path(f"/proc/{process.pid}/fd")
+    while process.poll() is None:
+        for descriptor in os.listdir(descriptors):
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                if os.readlink(descriptors / descriptor).startswith(str(folder)):
+                    return True
+        time.sleep(0.01)
+    return False
 
 
 @pytest.fixture(scope="session")

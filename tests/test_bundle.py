@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -19,7 +17,7 @@ from pathlib import Path
 import bundles
 import ggufs
 import pytest
-from conftest import DEMO, Program
+from conftest import DEMO, Program, is_writing
 
 from bundler import bundle as bundling
 from bundler import compress, lint
@@ -143,14 +141,7 @@ def test_an_interrupted_run_leaves_nothing(
         ],
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        # It is writing once it holds a file open in the folder, named or not.
-        descriptors = Path(f"/proc/{process.pid}/fd")
-        writing = False
-        while not writing and process.poll() is None:
-            for descriptor in os.listdir(descriptors):
-                with contextlib.suppress(FileNotFoundError):  # closed since
-                    writing |= os.readlink(descriptors / descriptor).startswith(str(folder))
-            time.sleep(0.01)
+        writing = is_writing(process, folder)
         process.send_signal(number)
 
     assert writing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import ggufs
 import pexpect
 import pytest
-from conftest import Program
+from conftest import Program, is_writing
 from servers import serve
 
 from runtime.terminal import DOUBLE_SECONDS, interrupted, interrupts_held, on_interrupt
@@ -120,16 +119,10 @@ def test_the_bundler_minds_no_hang_up_under_nohup(
     target = folder / "chat"
     words = ("bundle", model, "-o", target, "--compress", "max", "--no-check", "--stub", stub)
     with subprocess.Popen([deaf(modelembed.path, "HUP", tmp_path).path, *words]) as process:
-        descriptors = Path(f"/proc/{process.pid}/fd")
-        seen = False
-        while process.poll() is None and not seen:
-            for link in descriptors.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    seen |= os.readlink(link).startswith(str(folder))
-            time.sleep(0.01)
+        writing = is_writing(process, folder)
         process.send_signal(signal.SIGHUP)
 
-    assert seen
+    assert writing
     assert 0 == process.returncode
     assert target.exists()
 
