@@ -104,8 +104,8 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         text = str(value)
         rows.append((f"default {key}", text if len(text) < 60 else text[:57] + "…"))
     stub = document["stub"]
-    rows += [(key, str(stub[key])) for key in ("engine", "python", "glibc") if stub.get(key)]
-    rows += [("stub", str(stub[key])) for key in ("id",) if stub.get(key)]
+    facts = {"engine": "engine", "python": "python", "glibc": "glibc", "stub": "id"}
+    rows += [(name, str(stub[key])) for name, key in facts.items() if stub.get(key)]
     if isinstance(variants := stub.get("variants"), list):
         rows.append(("CPU variants", ", ".join(variants)))
     rows.append(("made by", document["tool"]))
