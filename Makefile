@@ -47,7 +47,7 @@ stub: $(SETUP)
 	@$(BIN)/modelembed stub
 
 # The engine is compiled before the rest is installed: the package index has its source only.
-$(SETUP): pyproject.toml bundler/engine.py bundler/toolchain.py runtime/weights.c
+$(SETUP): pyproject.toml bundler/engine/wheels.py bundler/engine/toolchain.py runtime/weights/byte_planes.c
 	@$(PYTHON) tools/prerequisites.py
 	@echo "== setting up $(VENV) (the first time compiles the engine: 15 minutes on 2 cores)"
 	@$(PYTHON) -m venv $(VENV)

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime import folders
+from runtime.host import app_dirs
 
 
 def folder(*parts: str) -> Path:
     """Return the folder `parts` of the cache, made if need be; XDG_CACHE_HOME moves the cache."""
-    path = folders.cache().joinpath("benchmarks", *parts)
+    path = app_dirs.cache().joinpath("benchmarks", *parts)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

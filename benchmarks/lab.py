@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import cache, models, peers
 from benchmarks.measure import BenchmarkError, Command, Run, run
-from runtime.machine import physical_cores
+from runtime.host.resources import physical_cores
 
 HELLO = 'print("hello")\n'
 SPEC = """\

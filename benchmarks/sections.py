@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import BenchmarkError
-from bundler import compress
-from runtime import chunks, gguf, payload
-from runtime.chunks import Chunk
-from runtime.format import Section
-from runtime.payload import Bundle
-from runtime.restore import table_of
-from runtime.source import Extent, Source
-from runtime.weights import streams_of
+from bundler.packing import compress
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
+from runtime.container.extents import Extent, Source
+from runtime.container.layout import Section
+from runtime.gguf import header as gguf
+from runtime.weights import chunk_table
+from runtime.weights.byte_planes import streams_of
+from runtime.weights.chunk_table import Chunk
+from runtime.weights.decompress import table_of
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,16 @@ def code(model: Path, target: Path, threads: int) -> Coded:
         pieces = compress.cut(header, size)
         written = compress.compress(source, pieces, out.fileno(), lambda *_: None, threads)
     with open(target, "rb") as file:
-        file.seek(-chunks.TAIL.size, os.SEEK_END)
-        file.seek(-chunks.table_length(file.read()), os.SEEK_END)
-        table = chunks.decode(file.read(), written.length, size)
+        file.seek(-chunk_table.TAIL.size, os.SEEK_END)
+        file.seek(-chunk_table.table_length(file.read()), os.SEEK_END)
+        table = chunk_table.decode(file.read(), written.length, size)
     return Coded(size, header.data_offset, written.length, table)
 
 
 @contextmanager
 def opened(executable: Path) -> Iterator[tuple[Bundle, Section]]:
     """Give the bundle in `executable` and its model, which must be compressed."""
-    bundle = payload.load(executable)
+    bundle = bundle_file.load(executable)
     try:
         section = bundle.model
         if section is None or section.codec == "stored":
@@ -73,7 +75,7 @@ def cut_frames(bundle: Bundle, section: Section, target: Path) -> int:
             for coded, stream in zip(
                 chunk.streams, streams_of(chunk.kind, chunk.size), strict=True
             ):
-                if coded.coding == chunks.ZSTD:
+                if coded.coding == chunk_table.ZSTD:
                     out.write(os.pread(bundle.fd, coded.length, place))
                     content += stream.size
                 place += coded.length

@@ -12,7 +12,7 @@ def main() -> int:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from bundler.cli import run
+    from bundler.commands.main import run
 
     signal.signal(signal.SIGINT, before)
     try:

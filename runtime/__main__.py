@@ -7,18 +7,18 @@ import sys
 
 def main() -> int:
     """Run the program; return its exit code."""
-    from runtime import unpacked
+    from runtime.host import frozen_dir
 
-    unpacked.settle()
+    frozen_dir.settle()
     if sys.argv[1:] == ["--version"]:
         # Nothing but this module and the footer is read: it must be instant.
-        from runtime.about import version_line
+        from runtime.commands.about import version_line
 
         print(version_line())
         return 0
-    from runtime.cli import run
-    from runtime.outcome import INTERRUPTED
-    from runtime.terminal import ignore_interrupts
+    from runtime.commands.exit_status import INTERRUPTED
+    from runtime.commands.main import run
+    from runtime.host.interrupts import ignore_interrupts
 
     try:
         return run(sys.argv[1:])

@@ -15,7 +15,7 @@ AppError                 anything we can explain; exit code 1
 
 from __future__ import annotations
 
-from runtime.printable import plain
+from runtime.sanitize import plain
 
 DAMAGED = "the file is damaged or incomplete: copy or download it again"
 AGAIN = "copy or download the file again"

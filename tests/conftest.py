@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler import stub as stubs
+from bundler.stub import builder as stubs
 
 if TYPE_CHECKING:  # what drives a browser is loaded where one is wanted
     from playwright.sync_api import Browser, Page

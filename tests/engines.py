@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime.cfile import RangeFile
-from runtime.engine import Engine
-from runtime.model import Model
-from runtime.options import Options
+from runtime.inference.scheduler import Engine
+from runtime.model.model import Model
+from runtime.options.registry import Options
+from runtime.weights.stdio_file import RangeFile
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "models" / "demo.gguf"
@@ -51,15 +51,15 @@ def _run(module: str, name: str, arguments: dict[str, Any]) -> None:
 
 @functools.cache
 def _started() -> None:
-    from runtime import installation
+    from runtime.model import backend
 
-    installation.start_engine(Options())
+    backend.start_engine(Options())
 
 
 @functools.cache
 def demo(path: Path = DEMO) -> Model:
     """Return the demo model, loaded, or another."""
-    from runtime import model
+    from runtime.model import model
 
     _started()
     source = model.open_source(path)
@@ -81,10 +81,10 @@ def engine(
 
 def question(text: str, *more: str) -> list[int]:
     """Return the tokens of a chat: questions and answers in turn, the last one a question."""
-    from runtime import template
+    from runtime.dialogue import chat_template
 
     model = demo()
-    shaped = template.make(model.chat_template, bos=model.bos, eos=model.eos)
+    shaped = chat_template.make(model.chat_template, bos=model.bos, eos=model.eos)
     turns = [
         {"role": ("user", "assistant")[number % 2], "content": content}
         for number, content in enumerate((text, *more))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from runtime.dialogue.chat_template import Message
 from runtime.errors import ModelError
-from runtime.options import Options
-from runtime.stats import Stats
-from runtime.stream import Piece
-from runtime.template import Message
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Piece
+from runtime.options.registry import Options
 
 Played = str | Exception | Callable[[], object]
 
@@ -42,7 +42,7 @@ class FakeEngine:
 
 
 class FakeAnswer:
-    """What a FakeEngine gives back: see runtime.stream.Answer."""
+    """What a FakeEngine gives back: see runtime.inference.token_stream.Answer."""
 
     def __init__(self, engine: FakeEngine, used: int, limit: int) -> None:
         self._engine = engine

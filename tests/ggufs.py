@@ -23,7 +23,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from bundler.probe import byte_symbol
+from bundler.stub.cpu_probe import byte_symbol
 
 Array = npt.NDArray[Any]
 

@@ -20,8 +20,8 @@ MEMORY = 2 << 30
 # One process tries all commands, one after the other: starting a hundred takes a minute.
 TRY_ALL = f"""
 import io, json, os, resource, sys, time, traceback
-from bundler import cli
-from runtime import cli as program
+from bundler.commands import main as bundler_cli
+from runtime.commands import main as program
 
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 results = []
@@ -33,7 +33,7 @@ for command in commands:
     sys.stderr = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
     begin, code = time.monotonic(), None
     try:
-        code = program.run(command[1:]) if command[0] == "start" else cli.run()
+        code = program.run(command[1:]) if command[0] == "start" else bundler_cli.run()
     except BaseException:
         traceback.print_exc()
     wrote = []
@@ -143,7 +143,7 @@ def test_json_of_odd_facts_is_json(name: str, outcomes: dict[tuple[str, ...], Ou
 def test_program_itself_repels_it(name: str, tmp_path: Path) -> None:
     ALL[name].build(tmp_path / "hostile")
     done = subprocess.run(
-        [sys.executable, "-c", "import bundler.cli; raise SystemExit(bundler.cli.run())",
+        [sys.executable, "-c", "import sys, bundler.__main__ as m; sys.exit(m.main())",
          "inspect", tmp_path / "hostile"],
         capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip

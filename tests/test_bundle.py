@@ -19,15 +19,17 @@ import ggufs
 import pytest
 from conftest import DEMO, Program, is_writing
 
-from bundler import bundle as bundling
-from bundler import compress, lint
-from bundler.compress import Piece
-from runtime import parts, payload
+from bundler.model import lint
+from bundler.packing import bundle as bundling
+from bundler.packing import compress
+from bundler.packing.compress import Piece
+from runtime.commands import verify_extract
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Progress
+from runtime.container.extents import Source
+from runtime.container.layout import Section
+from runtime.container.writer import Written
 from runtime.errors import AppError, GGUFError, UsageError
-from runtime.format import Section
-from runtime.payload import Progress
-from runtime.source import Source
-from runtime.weld import Written
 
 QUICK = ("--compress", "none", "--no-check")
 MODES = ("none", "auto", "max", "15%")
@@ -323,16 +325,16 @@ class Bundled:
 
     @property
     def section(self) -> Section:
-        bundle = payload.load(self.path)
+        bundle = bundle_file.load(self.path)
         bundle.close()
         return bundle.section("model")
 
     def original(self) -> bytes:
         """Return the model, proved."""
-        bundle = payload.load(self.path)
-        for _ in parts.verify(bundle):
+        bundle = bundle_file.load(self.path)
+        for _ in verify_extract.verify(bundle):
             pass
-        parts.extract(bundle, "model", self.path.with_suffix(".gguf"))
+        verify_extract.extract(bundle, "model", self.path.with_suffix(".gguf"))
         bundle.close()
         return self.path.with_suffix(".gguf").read_bytes()
 
@@ -340,7 +342,7 @@ class Bundled:
 def bundled(model: Path, target: Path, mode: str, verdict: Future[lint.Verdict]) -> Bundled:
     """Return an executable of a model, made without asking the engine."""
     target.parent.mkdir(exist_ok=True)
-    stub = payload.load(bundles.write(target.with_suffix(".stub")))
+    stub = bundle_file.load(bundles.write(target.with_suffix(".stub")))
     made = Bundled(target)
     recipe = bundling.Recipe(name="Tiny", threshold=bundling.threshold(mode))
     try:

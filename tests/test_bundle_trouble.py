@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, Program
 
-from bundler import launch, lint, prewarm, shipped
-from bundler import stub as stubs
-from bundler.temporary import temporary_file
+from bundler import run_program
+from bundler.model import lint
+from bundler.packing import prewarm
+from bundler.stub import builder as stubs
+from bundler.stub import third_party
+from bundler.temp_files import temporary_file
 from runtime.errors import AppError
 
 QUICK = ("--compress", "none", "--no-check")
@@ -116,10 +119,10 @@ def test_a_template_that_never_ends(
 def test_who_ended_a_program(tmp_path: Path, number: signal.Signals) -> None:
     ended = program(tmp_path / "ended", f"kill -{int(number)} $$")
     if number == signal.SIGSEGV:
-        assert launch.run(ended, [], seconds=60).crashed
+        assert run_program.run(ended, [], seconds=60).crashed
         return
     with pytest.raises(AppError, match=r"ended by the system \(SIGKILL\)") as caught:
-        launch.run(ended, [], seconds=60)
+        run_program.run(ended, [], seconds=60)
     assert "memory" in caught.value.hint
 
 
@@ -133,7 +136,7 @@ def program(path: Path, script: str) -> Path:
 def test_a_program_is_followed_line_by_line(tmp_path: Path) -> None:
     script = "read given; echo 1 2; echo $given; echo a warning >&2; exit 3"
     lines: list[str] = []
-    done = launch.follow(
+    done = run_program.follow(
         program(tmp_path / "talks", script), [], given="so\n", files=(), heed=lines.append
     )
 
@@ -144,7 +147,7 @@ def test_a_program_is_followed_line_by_line(tmp_path: Path) -> None:
 def test_a_program_that_does_not_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "ENDING_SECONDS", 1)
+    monkeypatch.setattr(run_program, "ENDING_SECONDS", 1)
     deaf = program(tmp_path / "deaf", "trap '' TERM; echo $$; while :; do sleep 0.1; done")
     heard: list[int] = []
 
@@ -153,7 +156,7 @@ def test_a_program_that_does_not_end_is_killed(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        launch.follow(deaf, [], given="", files=(), heed=heed)
+        run_program.follow(deaf, [], given="", files=(), heed=heed)
     with pytest.raises(ProcessLookupError):
         os.kill(heard[0], 0)
 
@@ -253,14 +256,14 @@ def test_a_runtime_is_built_anew_for_other_licences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = stubs._identity([])
-    shutil.copytree(shipped.TEXTS, tmp_path / "licenses")
-    monkeypatch.setattr(shipped, "TEXTS", tmp_path / "licenses")
+    shutil.copytree(third_party.TEXTS, tmp_path / "licenses")
+    monkeypatch.setattr(third_party, "TEXTS", tmp_path / "licenses")
     assert before == stubs._identity([])
     with open(tmp_path / "licenses" / "new.txt", "w") as file:
         file.write("new: MIT\n\nOther words.\n")
     assert before != (changed := stubs._identity([]))
 
-    monkeypatch.setattr(shipped, "own_texts", lambda: [])
+    monkeypatch.setattr(third_party, "own_texts", lambda: [])
     assert changed != stubs._identity([])  # the project's own counts, too
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import bundles
 import pytest
 
-from runtime import casing, elf, payload
+from runtime.container import bundle_file, elf, integrity
+from runtime.container.layout import COOKIE, COOKIE_MAGIC, FOOTER_SIZE, Manifest, Section, sha256
+from runtime.container.writer import Part, Stub, Written, weld, weld_beside
 from runtime.errors import AppError, FormatError, PayloadError
-from runtime.format import COOKIE, COOKIE_MAGIC, FOOTER_SIZE, Manifest, Section, sha256
-from runtime.weld import Part, Stub, Written, weld, weld_beside
 
 MODEL = b"GGUF and much more" * 100
 COOKIE_OF_OURS = COOKIE.pack(COOKIE_MAGIC, 120, 0, 0, 311, b"libpython3.11.so")
@@ -25,9 +25,9 @@ ARCHIVE = b"archive".ljust(32, b"\0") + COOKIE_OF_OURS
 
 
 def verify(path: Path) -> None:
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     try:
-        casing.verify(bundle)
+        integrity.verify(bundle)
     finally:
         bundle.close()
 
@@ -62,7 +62,7 @@ def treated(request: pytest.FixtureRequest, welded: Path) -> Path:
 
 def surroundings(path: Path) -> Iterator[range]:
     """Yield what of the file is no part and no manifest."""
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     footer, (section,) = bundle.footer, bundle.manifest.sections
     bundle.close()
     yield range(64)
@@ -102,8 +102,8 @@ def test_another_cookie_is_seen_even_in_a_table_that_is_one(welded: Path) -> Non
     # A section's name may be anything, and older stubs have no hash of their table.
     with open(welded, "r+b") as file:
         prefix = file.read(64)
-        stub = Stub.of(payload.load(welded))
-        facts = {key: value for key, value in stub.facts.items() if key != casing.TABLE}
+        stub = Stub.of(bundle_file.load(welded))
+        facts = {key: value for key, value in stub.facts.items() if key != integrity.TABLE}
         foreign = replace(stub.headers[1], name=COOKIE_MAGIC.decode())
         assert elf.is_elf(prefix)
     path = welded.with_name("foreign")
@@ -142,7 +142,7 @@ def test_gaps_are_no_longer_than_they_need_be(tmp_path: Path) -> None:
     verify(path)
     with open(path, "r+b") as file:
         data = file.read()
-        footer = payload.load(path).footer
+        footer = bundle_file.load(path).footer
         far = 1 << 40
         file.truncate(0)
         moved = replace(
@@ -161,7 +161,7 @@ def test_gaps_are_no_longer_than_they_need_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["launcher", "archive"])
 def test_a_runtime_of_a_tebibyte_takes_no_memory(tmp_path: Path, what: str) -> None:
     path = bundles.write(tmp_path / "chat")
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     footer, far = bundle.footer, 1 << 40
     bundle.close()
     data = path.read_bytes()[footer.manifest_offset : footer.offset]
@@ -201,7 +201,7 @@ def test_a_file_beside_is_looked_at_too(tmp_path: Path) -> None:
 
 def test_footer_is_directly_behind_the_archive(tmp_path: Path) -> None:
     path = bundles.write(tmp_path / "chat")
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     data = path.read_bytes()[: bundle.footer.offset]
     later = replace(bundle.footer, offset=bundle.footer.offset + 1)
     path.write_bytes(data + b"\0" + later.encode())

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
 
-from runtime import chat
-from runtime.chat import Chat, Style
-from runtime.conversation import Conversation
+from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.reasoning import Markers
 from runtime.errors import ModelError
-from runtime.options import Options
-from runtime.terminal import DOUBLE_SECONDS
-from runtime.thinking import Markers
+from runtime.host.interrupts import DOUBLE_SECONDS
+from runtime.options.registry import Options
+from runtime.terminal import repl
+from runtime.terminal.repl import Chat, Style
 
 CTRL_C = KeyboardInterrupt()
 
@@ -119,7 +119,7 @@ def test_system_prompt_is_shown_and_replaced() -> None:
 def test_help_lists_every_command() -> None:
     transcript = talk(["/help"], FakeEngine())
 
-    assert f"> /help\n{chat.HELP.rstrip()}\n> \n" == transcript
+    assert f"> /help\n{repl.HELP.rstrip()}\n> \n" == transcript
     assert transcript.replace("/help", "/?", 1) == talk(["/?"], FakeEngine())
     for command in (
         "/help",
@@ -313,7 +313,7 @@ def test_what_was_opened_shows_where_it_stood() -> None:
 
 def test_lines_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\r\ntwo\n\nthree"))
-    read = chat.reader()
+    read = repl.reader()
 
     assert ["one", "two", "", "three"] == [read("> ") for _ in range(4)]
     with pytest.raises(EOFError):

@@ -18,8 +18,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import chunks
-from runtime.chunks import (
+from runtime.errors import PayloadError
+from runtime.weights import chunk_table
+from runtime.weights.byte_planes import LAYOUTS, PLAIN, streams_of
+from runtime.weights.chunk_table import (
     RAW,
     ROWS_MAX,
     SIZE_MAX,
@@ -32,8 +34,6 @@ from runtime.chunks import (
     Chunk,
     Coded,
 )
-from runtime.errors import PayloadError
-from runtime.weights import LAYOUTS, PLAIN, streams_of
 
 ROWS = bytes.fromhex(
     "88000000 ff 01 000102030405060708090a0b0c0d0e0f"  # 136 plain bytes in one stream
@@ -64,13 +64,13 @@ LENGTH = CODED + len(GOLDEN)
 
 
 def test_table_is_golden() -> None:
-    assert CHUNKS == chunks.decode(GOLDEN, LENGTH, SIZE)
-    assert len(GOLDEN) == chunks.table_length(GOLDEN[-28:])
+    assert CHUNKS == chunk_table.decode(GOLDEN, LENGTH, SIZE)
+    assert len(GOLDEN) == chunk_table.table_length(GOLDEN[-28:])
 
 
 def test_what_is_written_is_golden() -> None:
     # But for the frame, whose bytes are the compressor's matter.
-    table = chunks.encode(CHUNKS)
+    table = chunk_table.encode(CHUNKS)
     magic, count, length, size, crc = struct.unpack("<8sQIII", table[-28:])
 
     assert (b"MEPLANES", 2, len(table) - 28, len(ROWS)) == (magic, count, length, size)
@@ -82,7 +82,7 @@ def test_what_is_written_is_golden() -> None:
 def test_other_writer_writes_the_same() -> None:
     found = bundles.chunk_table([ROWS[:27], ROWS[27:]])
 
-    assert CHUNKS == chunks.decode(found, CODED + len(found), SIZE)
+    assert CHUNKS == chunk_table.decode(found, CODED + len(found), SIZE)
 
 
 def test_specification_lists_tail_row_and_limits() -> None:
@@ -95,7 +95,7 @@ def test_specification_lists_tail_row_and_limits() -> None:
     assert TAIL.size == sum(tail_sizes)
     *row_sizes, stream = [int(size) for size, _, _ in fields.findall(row)][:5]
     assert [4, 1, 1, 16] == row_sizes
-    assert (sum(row_sizes), stream) == (chunks.CHUNK.size, chunks.STREAM.size)
+    assert (sum(row_sizes), stream) == (chunk_table.CHUNK.size, chunk_table.STREAM.size)
     assert f"from 1 to {SIZE_MAX >> 20} MiB" in text
     limits = (
         f"{TABLE_MIN >> 20} MiB + `size` / {TABLE_SHARE}, or of more than 1 MiB + {TABLE_TIMES} ×"
@@ -103,7 +103,7 @@ def test_specification_lists_tail_row_and_limits() -> None:
     assert limits in " ".join(text.split())
     assert f"more than 2^{ROWS_MAX.bit_length() - 1} rows" in " ".join(text.split())
     assert f"Type {PLAIN} is plain bytes" in text
-    assert f"`{chunks.MAGIC.decode()}` in ASCII" in text
+    assert f"`{chunk_table.MAGIC.decode()}` in ASCII" in text
 
 
 @st.composite
@@ -127,17 +127,17 @@ def test_round_trip(drawn: list[tuple[int, int, tuple[Coded, ...], bytes]]) -> N
     for row in drawn:
         listed.append(Chunk(offset, target, *row))
         offset, target = offset + listed[-1].length, target + row[0]
-    table = chunks.encode(listed)
+    table = chunk_table.encode(listed)
 
-    assert listed == chunks.decode(table, offset + len(table), target)
-    assert len(table) == chunks.table_length(table[-TAIL.size :])
+    assert listed == chunk_table.decode(table, offset + len(table), target)
+    assert len(table) == chunk_table.table_length(table[-TAIL.size :])
 
 
 @pytest.mark.parametrize("length", range(len(GOLDEN)))
 def test_truncated_table_is_refused(length: int) -> None:
     for part in (GOLDEN[:length], GOLDEN[len(GOLDEN) - length :]):
         with pytest.raises(PayloadError):
-            chunks.decode(part, CODED + length, SIZE)
+            chunk_table.decode(part, CODED + length, SIZE)
 
 
 @pytest.mark.parametrize("position", range(len(GOLDEN)))
@@ -146,7 +146,7 @@ def test_every_flipped_bit_is_refused(position: int) -> None:
         damaged = bytearray(GOLDEN)
         damaged[position] ^= 1 << bit
         with pytest.raises(PayloadError):
-            chunks.decode(bytes(damaged), LENGTH, SIZE)
+            chunk_table.decode(bytes(damaged), LENGTH, SIZE)
 
 
 @given(st.integers(0, len(GOLDEN) - 29), st.binary(min_size=1, max_size=4))
@@ -156,7 +156,7 @@ def test_mutated_table_with_a_right_checksum_is_read_or_refused(at: int, data: b
     damaged[at : at + len(data)] = data[: len(damaged) - at]
     damaged += struct.pack("<I", zlib.crc32(damaged))
     try:
-        found = chunks.decode(bytes(damaged), LENGTH, SIZE)
+        found = chunk_table.decode(bytes(damaged), LENGTH, SIZE)
     except PayloadError as exc:
         assert exc.hint
     else:
@@ -248,14 +248,14 @@ LIES: dict[str, tuple[bytes, int, int]] = {
 def test_table_that_lies_is_refused(lie: str) -> None:
     data, length, size = LIES[lie]
     with pytest.raises(PayloadError) as caught:
-        chunks.decode(data, length, size)
+        chunk_table.decode(data, length, size)
 
     assert caught.value.hint
 
 
 def test_what_the_lies_are_made_of_is_sound() -> None:
     for listed in ([PLAIN_CHUNK], [PLAIN_CHUNK, F16], [], [bundles.chunk(b"x")]):
-        found = chunks.decode(*table(*listed))
+        found = chunk_table.decode(*table(*listed))
 
         assert [len(chunk.original) for chunk in listed] == [chunk.size for chunk in found]
 
@@ -265,7 +265,7 @@ def test_what_the_lies_are_made_of_is_sound() -> None:
 )
 def test_tail_that_is_none_is_refused(tail: bytes) -> None:
     with pytest.raises(PayloadError):
-        chunks.table_length(tail)
+        chunk_table.table_length(tail)
 
 
 def claiming(size: int) -> bytes:
@@ -285,7 +285,7 @@ def test_table_can_claim_no_more_than_the_file_has_need_of(size: int) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(PayloadError, match="the chunk table claims 67108864 bytes"):
-            chunks.decode(data, 1000 + len(data), size)
+            chunk_table.decode(data, 1000 + len(data), size)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -299,10 +299,11 @@ def test_claim_of_gigabytes_is_refused_where_there_are_none(tmp_path: Path) -> N
     part = bundles.planes_as(data, b"", size=(1 << 63) - 1)
     bundles.write(tmp_path / "chat", [part])
     code = (
-        "import sys; from runtime import payload, restore\n"
-        "bundle = payload.load(sys.argv[1])\n"
-        "try: restore.table_of(bundle, bundle.model)\n"
-        "except restore.PayloadError as exc: print(exc.render())"
+        "import sys; from runtime.container import bundle_file\n"
+        "from runtime.weights import decompress\n"
+        "bundle = bundle_file.load(sys.argv[1])\n"
+        "try: decompress.table_of(bundle, bundle.model)\n"
+        "except decompress.PayloadError as exc: print(exc.render())"
     )
     limit = 1 << 30
     done = subprocess.run(
@@ -320,11 +321,11 @@ def test_table_in_proportion_is_read(listed: int) -> None:
     # Rows of 27 bytes for chunks of 4 KiB, each a frame of 13: as little as zeros take.
     data = bundles.chunk_table([row(4096, PLAIN, (1, 13)).row] * listed)
 
-    assert listed == len(chunks.decode(data, 13 * listed + len(data), 4096 * listed))
+    assert listed == len(chunk_table.decode(data, 13 * listed + len(data), 4096 * listed))
 
 
 def test_no_more_rows_are_written_than_are_read() -> None:
     with pytest.raises(PayloadError, match="too large to be compressed") as caught:
-        chunks.encode(CHUNKS[:1] * (ROWS_MAX + 1))
+        chunk_table.encode(CHUNKS[:1] * (ROWS_MAX + 1))
 
     assert "--compress none" in caught.value.hint

@@ -17,14 +17,16 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler import compress
-from bundler.compress import HUFFMAN, PIECE, Estimate, Piece
-from runtime import chunks, gguf, payload, restore
-from runtime.chunks import RAW, ZSTD, Chunk
-from runtime.ggml import TYPES
-from runtime.gguf import Header, Tensor
-from runtime.source import Source
-from runtime.weights import LAYOUTS, PLAIN
+from bundler.packing import compress
+from bundler.packing.compress import HUFFMAN, PIECE, Estimate, Piece
+from runtime.container import bundle_file
+from runtime.container.extents import Source
+from runtime.gguf import header as gguf
+from runtime.gguf.header import Header, Tensor
+from runtime.gguf.tensor_types import TYPES
+from runtime.weights import chunk_table, decompress
+from runtime.weights.byte_planes import LAYOUTS, PLAIN
+from runtime.weights.chunk_table import RAW, ZSTD, Chunk
 
 F32, F16, Q4_0, Q8_0, Q4_K, I8, BF16 = 0, 1, 2, 8, 12, 24, 30
 NOISE = random.Random(1).randbytes(PIECE)
@@ -79,15 +81,15 @@ def plain(size: int) -> list[Piece]:
 
 def table_of(data: bytes, size: int) -> list[Chunk]:
     """Return the chunks of a section."""
-    length = chunks.table_length(data[-chunks.TAIL.size :])
-    return chunks.decode(data[-length:], len(data), size)
+    length = chunk_table.table_length(data[-chunk_table.TAIL.size :])
+    return chunk_table.decode(data[-length:], len(data), size)
 
 
 def restored(path: Path, data: bytes, original: bytes) -> bytes:
     """Return what the product restores a section to."""
-    bundle = payload.load(bundles.write(path, [bundles.planes_as(data, original)]))
+    bundle = bundle_file.load(bundles.write(path, [bundles.planes_as(data, original)]))
     try:
-        return b"".join(map(bytes, restore.pieces(bundle, bundle.section("model"))))
+        return b"".join(map(bytes, decompress.pieces(bundle, bundle.section("model"))))
     finally:
         bundle.close()
 
@@ -240,11 +242,11 @@ def test_worst_table_can_be_read_again() -> None:
         begin += step + 1
     data = bytes(begin)
     section = compressed(data, compress.cut(header(0, *tensors), begin))
-    table = chunks.TAIL.unpack(section[-chunks.TAIL.size :])[3]
+    table = chunk_table.TAIL.unpack(section[-chunk_table.TAIL.size :])[3]
 
     assert 2 * count == len(table_of(section, begin))
-    assert table < begin // chunks.TABLE_SHARE
-    assert table < chunks.TABLE_TIMES * (len(section) - len(chunks.encode([])))
+    assert table < begin // chunk_table.TABLE_SHARE
+    assert table < chunk_table.TABLE_TIMES * (len(section) - len(chunk_table.encode([])))
 
 
 def test_streams_are_coded_where_it_pays() -> None:
@@ -291,7 +293,7 @@ def test_frames_say_their_size() -> None:
     for chunk in table_of(data, len(MODEL)):
         begin = chunk.offset
         for stream, made in zip(
-            chunk.streams, chunks.streams_of(chunk.kind, chunk.size), strict=True
+            chunk.streams, chunk_table.streams_of(chunk.kind, chunk.size), strict=True
         ):
             if stream.coding == ZSTD:
                 assert stream.length < made.size

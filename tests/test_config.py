@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bundler import config
-from bundler.config import Config
-from runtime import options
+from bundler.commands import config_file
+from bundler.commands.config_file import Config
 from runtime.errors import UsageError
+from runtime.options import registry
 
 USUAL = {
     "model": "tinyllama",
@@ -27,7 +27,7 @@ USUAL = {
 def read(folder: Path, document: Any) -> Config:
     path = folder / "config.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return config.read(path)
+    return config_file.read(path)
 
 
 def refusal(folder: Path, document: Any) -> str:
@@ -140,19 +140,19 @@ def test_file_saved_by_notepad(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b'\xef\xbb\xbf{"context_length": 7}')
 
-    assert {"ctx_size": 7} == config.read(path).defaults
+    assert {"ctx_size": 7} == config_file.read(path).defaults
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(UsageError, match="cannot be read: "):
-            config.read(path)
+            config_file.read(path)
 
 
 def test_settings() -> None:
     pairs = ["temp=0.2", "temperature=0.3", "system=a=b", "fit=no", "--ctx-size=512"]
 
-    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == options.settings(pairs)
+    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == registry.settings(pairs)
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def test_settings() -> None:
 )
 def test_setting_that_makes_no_sense(message: str, pair: str) -> None:
     with pytest.raises(UsageError, match=message):
-        options.settings([pair])
+        registry.settings([pair])
 
 
 def test_a_setting_given_more_than_once_adds_up_where_it_can() -> None:
-    found = options.settings(["stop=a", "--reverse-prompt=b", "temp=1", "temp=2"])
+    found = registry.settings(["stop=a", "--reverse-prompt=b", "temp=1", "temp=2"])
 
     assert {"stop": ("a", "b"), "temp": 2.0} == found
 
@@ -197,8 +197,8 @@ def test_a_file_is_read_wherever_its_name_is_given(
         "json_schema": "Be brief.",
         "chat_template": "{{ messages }}",
         "stop": ("@text",),
-    } == options.settings(pairs)
-    assert {"chat_template": "chatml"} == options.settings(["chat_template=chatml"])
+    } == registry.settings(pairs)
+    assert {"chat_template": "chatml"} == registry.settings(["chat_template=chatml"])
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -206,4 +206,4 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         tmp_path, {"greeting": "@nowhere.txt"}
     )
     with pytest.raises(UsageError, match="nowhere cannot be read"):
-        options.settings(["grammar=@nowhere"])
+        registry.settings(["grammar=@nowhere"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
 
-from runtime.conversation import Conversation
+from runtime.dialogue.conversation import Conversation
 from runtime.errors import ModelError
-from runtime.options import Options
+from runtime.options.registry import Options
 
 NO_ROOM = ModelError("the engine failed to compute (code 1)")
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from bundler import probe, toolchain
-from runtime import cpu, libraries
+from bundler.engine import toolchain
+from bundler.stub import cpu_probe
 from runtime.errors import UsageError
+from runtime.host import library_paths
+from runtime.model import cpu_variants
 
 PLANTED = {
     # claims to be the best, and dies of an illegal instruction when it is used
@@ -57,20 +59,20 @@ def floats(*values: float) -> bytes:
     ],
 )
 def test_logits_are_compared(expected: str, reference: bytes, found: bytes) -> None:
-    assert expected == cpu.compare(reference, found)
+    assert expected == cpu_variants.compare(reference, found)
 
 
 def test_variants_are_found_by_name(tmp_path: Path) -> None:
     for name in ("libggml-cpu-x64.so", "libggml-cpu-zen4.so", "libggml-base.so", "libggml.so"):
         (tmp_path / name).write_text("")
 
-    assert ["x64", "zen4"] == list(cpu.variants(tmp_path))
+    assert ["x64", "zen4"] == list(cpu_variants.variants(tmp_path))
 
 
 def test_unknown_variant_is_refused(tmp_path: Path) -> None:
     (tmp_path / "libggml-cpu-x64.so").write_text("")
     with pytest.raises(UsageError, match="there is no CPU variant 'nosuch'") as caught:
-        cpu.choose(tmp_path, tmp_path, force="nosuch")
+        cpu_variants.choose(tmp_path, tmp_path, force="nosuch")
     assert "the variants: x64" == caught.value.hint
 
 
@@ -84,9 +86,9 @@ def compiler() -> list[str]:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder of the real libraries, the planted ones and the probe."""
-    real = libraries.library_folder()
-    if cpu.BASELINE not in cpu.variants(real):
-        pytest.skip(f"the installed engine has no {cpu.BASELINE} variant")
+    real = library_paths.library_folder()
+    if cpu_variants.BASELINE not in cpu_variants.variants(real):
+        pytest.skip(f"the installed engine has no {cpu_variants.BASELINE} variant")
     folder = tmp_path_factory.mktemp("planted")
     copies = folder / "lib"
     copies.mkdir()
@@ -99,7 +101,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([*compiler(), "-shared", "-fPIC", "-o", target, source], check=True)
     (copies / "libggml-cpu-killed.so").rename(folder / "libggml-cpu-killed.so")
     (copies / "libggml-cpu-garbage.so").write_text("no library at all")
-    probe.write(folder / "probe", real, "test")
+    cpu_probe.write(folder / "probe", real, "test")
     return folder
 
 
@@ -108,10 +110,12 @@ def choose(
 ) -> tuple[dict[str, Any], str]:
     """Choose in a process of its own, which has no threads and no engine yet."""
     code = (
-        "import dataclasses, json, pathlib, sys; from runtime import cpu, errors\n"
+        "import dataclasses, json, pathlib, sys; from runtime import errors\n"
+        "from runtime.model import cpu_variants\n"
         "folder, force, build = pathlib.Path(sys.argv[1]), *sys.argv[2:]\n"
         "try:\n"
-        "    found = cpu.choose(folder / 'lib', folder / 'probe', force=force, build=build)\n"
+        "    lib, probe = folder / 'lib', folder / 'probe'\n"
+        "    found = cpu_variants.choose(lib, probe, force=force, build=build)\n"
         "    print(json.dumps({**dataclasses.asdict(found), 'path': found.path.name}))\n"
         "except errors.AppError as exc:\n"
         "    print(json.dumps({'error': exc.problem, 'code': exc.exit_code}))"
@@ -228,15 +232,15 @@ def test_no_variant_that_works_is_told(planted: Path, tmp_path: Path) -> None:
 
 
 def test_plainest_variant_computes_the_probe_as_recorded(planted: Path) -> None:
-    expected = (planted / "probe" / cpu.PROBE_LOGITS).read_bytes()
+    expected = (planted / "probe" / cpu_variants.PROBE_LOGITS).read_bytes()
 
-    assert 2 * probe.VOCABULARY * 4 == len(expected)
-    assert "" == cpu.compare(expected, expected)
+    assert 2 * cpu_probe.VOCABULARY * 4 == len(expected)
+    assert "" == cpu_variants.compare(expected, expected)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="these variants are for x86-64")
 def test_every_variant_of_the_engine_has_a_score(planted: Path, tmp_path: Path) -> None:
     choice, _ = choose(planted, tmp_path)
 
-    assert set(cpu.variants(libraries.library_folder())) <= set(choice["scores"])
+    assert set(cpu_variants.variants(library_paths.library_folder())) <= set(choice["scores"])
     assert choice["scores"]["x64"] > 0

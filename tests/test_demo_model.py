@@ -15,11 +15,12 @@ ANEW = "the conversation starts anew"
 QUANTIZATIONS = {"F32": 0, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15, "Q6_K": 18, "BF16": 32}
 QUANTIZE = """
 import os, sys
-from runtime import cpu, libraries, llama
-llama.load_variant(cpu.variants(libraries.library_folder())["x64"])
-parameters = llama.api.llama_model_quantize_default_params()
+from runtime.host.library_paths import library_folder
+from runtime.model import cpu_variants, llama_api
+llama_api.load_variant(cpu_variants.variants(library_folder())["x64"])
+parameters = llama_api.api.llama_model_quantize_default_params()
 parameters.ftype, parameters.nthread = int(sys.argv[3]), 2
-sys.exit(llama.api.llama_model_quantize(*map(os.fsencode, sys.argv[1:3]), parameters))
+sys.exit(llama_api.api.llama_model_quantize(*map(os.fsencode, sys.argv[1:3]), parameters))
 """
 
 

@@ -11,10 +11,10 @@ import pytest
 from conftest import ROOT, Program
 from engines import ENDLESS, GREEDY, demo, engine, in_child, question
 
-from runtime.options import Options
+from runtime.options.registry import Options
 
 if TYPE_CHECKING:
-    from runtime.job import Job
+    from runtime.inference.generation import Job
 
 README = ROOT / "README.md"
 
@@ -60,8 +60,8 @@ def test_the_changelog_has_this_version() -> None:
 @in_child
 def test_the_size_of_a_step_is_stated_as_it_is() -> None:
     """What the README says of a prompt beside a running answer, and of two."""
-    from runtime.engine import CHUNK
-    from runtime.options import FIELDS
+    from runtime.inference.scheduler import CHUNK
+    from runtime.options.registry import FIELDS
 
     assert f"{CHUNK} tokens a step are read for each" in FIELDS["parallel"].metadata["help"]
     assert f"up to {CHUNK} tokens for each one that waits" in README.read_text()

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from conftest import DEMO, Program
 
-from bundler import rebuild
-from runtime import edit, payload
+from bundler.packing import rebuild_check
+from runtime.commands import edit
+from runtime.container import bundle_file
+from runtime.container.layout import COOKIE, COOKIE_MAGIC
 from runtime.errors import AppError
-from runtime.format import COOKIE, COOKIE_MAGIC
 
 GOLDEN = Path(__file__).parent / "golden" / "minisign"
 KEY, PUBLIC, FOREIGN = (
@@ -184,7 +185,7 @@ def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
     made = Path(shutil.copy(GOLDEN.parent / "bundle-v1-stored.bin", tmp_path / "made"))
 
     def rename(name: str, meanwhile: Callable[[], object] = lambda: None) -> None:
-        bundle = payload.load(made)
+        bundle = bundle_file.load(made)
         try:
             edit.apply(
                 bundle, made, edit.Change(name=name), tool="test",
@@ -198,7 +199,7 @@ def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
             rename("second")
 
     rename("first", refused)
-    assert "first" == json.loads(payload.load(made).encoded_manifest)["name"]
+    assert "first" == json.loads(bundle_file.load(made).encoded_manifest)["name"]
 
     def replaced() -> None:
         shutil.copy(made, tmp_path / "other")
@@ -208,12 +209,12 @@ def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
         rename("third", replaced)
     with pytest.raises(AppError, match="was changed meanwhile"):
         rename("third", lambda: os.utime(made, (1, 1)))
-    late = payload.load(made)
+    late = bundle_file.load(made)
     rename("fourth")
     with pytest.raises(AppError, match="was changed meanwhile"):
         edit.apply(late, made, edit.Change(name="fifth"), tool="test")
     late.close()
-    assert "fourth" == json.loads(payload.load(made).encoded_manifest)["name"]
+    assert "fourth" == json.loads(bundle_file.load(made).encoded_manifest)["name"]
     assert {"made"} == set(os.listdir(tmp_path))
 
 
@@ -263,9 +264,9 @@ def test_rebuild_check_of_another_model(
 
 
 def test_rebuild_check_where_nothing_may_be_written(forms: dict[str, Path], stub: Path) -> None:
-    bundle, runtime = payload.load(forms["stored"]), payload.load(stub)
+    bundle, runtime = bundle_file.load(forms["stored"]), bundle_file.load(stub)
     try:
-        assert [] == rebuild.check(replace(bundle, path="/proc/stored"), runtime, None)
+        assert [] == rebuild_check.check(replace(bundle, path="/proc/stored"), runtime, None)
     finally:
         bundle.close()
         runtime.close()

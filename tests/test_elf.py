@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import casing, elf, payload
-from runtime.elf import EHDR, SHDR, SectionHeader
+from runtime.container import bundle_file, elf, integrity
+from runtime.container.elf import EHDR, SHDR, SectionHeader
+from runtime.container.layout import Manifest, Section, sha256
+from runtime.container.writer import Part, Stub, Written, weld
 from runtime.errors import FormatError
-from runtime.format import Manifest, Section, sha256
-from runtime.weld import Part, Stub, Written, weld
 
 MODEL = b"GGUF and much more" * 100
 
@@ -122,15 +122,15 @@ def welded(tmp_path: Path) -> Iterator[Path]:
 
 
 def model_of(path: Path) -> bytes:
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     section = bundle.section("model")
-    data = b"".join(payload.chunks(bundle.fd, section.offset, section.length))
+    data = b"".join(bundle_file.chunks(bundle.fd, section.offset, section.length))
     bundle.close()
     return data
 
 
 def test_our_parts_are_sections(welded: Path) -> None:
-    bundle = payload.load(welded)
+    bundle = bundle_file.load(welded)
     footer, section = bundle.footer, bundle.section("model")
     found = {header.name: header for header in elf.sections(welded.read_bytes())}
     bundle.close()
@@ -158,15 +158,15 @@ def test_other_tools_keep_everything(welded: Path, tmp_path: Path, tool: str) ->
     subprocess.run([tool, welded, *(["-o"] if tool == "strip" else []), target], check=True)
 
     assert MODEL == model_of(target)
-    casing.verify(payload.load(target))
-    before, after = payload.load(welded), payload.load(target)
+    integrity.verify(bundle_file.load(target))
+    before, after = bundle_file.load(welded), bundle_file.load(target)
     assert (before.footer, before.manifest) == (after.footer, after.manifest)
     before.close()
     after.close()
 
 
 def test_stub_can_be_taken_out_of_a_bundle(welded: Path, tmp_path: Path) -> None:
-    bundle = payload.load(welded)
+    bundle = bundle_file.load(welded)
     stub = Stub.of(bundle)
     bundle.close()
     with open(tmp_path / "stub", "w+b", buffering=0) as out:

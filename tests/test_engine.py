@@ -15,7 +15,7 @@ import pytest
 from engines import DEMO, ENDLESS, GREEDY, demo, engine, facts, in_child, question
 
 from runtime.errors import Busy, ModelError
-from runtime.stream import Stream
+from runtime.inference.token_stream import Stream
 
 STORY = "Tell me a story."
 FRANCE = "What is the capital of France?"
@@ -96,7 +96,7 @@ def test_a_running_answer_goes_on_while_a_long_prompt_is_read() -> None:
 
 @in_child
 def test_questions_that_come_together_are_read_together() -> None:
-    from runtime import engine as module
+    from runtime.inference import scheduler as module
 
     sizes: list[int] = []
     usual, module.GATHER = module.GATHER, 0.3
@@ -375,7 +375,7 @@ def used(seconds: float) -> float:
 def test_nothing_leaks_and_nothing_runs_when_idle() -> None:
     import random
 
-    from runtime import machine
+    from runtime.host import resources
 
     dice = random.Random(1)
     with engine(parallel=4, context=1024) as four:
@@ -395,9 +395,9 @@ def test_nothing_leaks_and_nothing_runs_when_idle() -> None:
                 list(stream)
 
         storm(100)
-        before = machine.memory_use()["anonymous"]
+        before = resources.memory_use()["anonymous"]
         storm(300)
-        grown = machine.memory_use()["anonymous"] - before
+        grown = resources.memory_use()["anonymous"] - before
         assert grown < 5 << 20, f"{grown} bytes"
 
         end = time.monotonic() + 30
@@ -442,14 +442,17 @@ def test_a_recurrent_model_is_right_too(tmp_path: Path) -> None:
 STORM = """
 import signal, sys
 from pathlib import Path
-from runtime import cpu, libraries, llama, model
-from runtime.cfile import RangeFile
-from runtime.engine import Engine
-from runtime.options import Options
+from runtime.host import library_paths
+from runtime.model import llama_api
+from runtime.model import cpu_variants as cpu
+from runtime.model import model
+from runtime.weights.stdio_file import RangeFile
+from runtime.inference.scheduler import Engine
+from runtime.options.registry import Options
 
-folder = libraries.library_folder()
-llama.load_variant(folder / f"{cpu.PREFIX}{cpu.BASELINE}{cpu.SUFFIX}")
-llama.start()
+folder = library_paths.library_folder()
+llama_api.load_variant(folder / f"{cpu.PREFIX}{cpu.BASELINE}{cpu.SUFFIX}")
+llama_api.start()
 source = model.open_source(Path(sys.argv[1]))
 with RangeFile(source.fd, source.offset) as file:
     loaded = model.Model(source, file, Options())

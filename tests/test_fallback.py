@@ -15,9 +15,9 @@ import pytest
 from conftest import DEMO, Program
 from test_terminal import Terminal
 
-from runtime import fallback
+from runtime.dialogue import remote_client
 from runtime.errors import ModelError
-from runtime.options import Options
+from runtime.options.registry import Options
 
 FRANCE = "What is the capital of France?"
 
@@ -126,8 +126,8 @@ def test_ctrl_c_is_heard_while_the_other_server_is_silent(chat: Program, broken:
         terminal.child.close(force=True)
 
 
-def conversation(url: str) -> fallback.RemoteConversation:
-    return fallback.RemoteConversation(fallback.Fallback(url, "spare"), Options())
+def conversation(url: str) -> remote_client.RemoteConversation:
+    return remote_client.RemoteConversation(remote_client.Fallback(url, "spare"), Options())
 
 
 def test_an_answer_that_is_cancelled_before_it_begins() -> None:

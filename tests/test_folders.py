@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import Program
 
-from runtime import folders
+from runtime.host import app_dirs
 
 STRANGER = 54_321
 
@@ -30,24 +30,24 @@ def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folders._homeless.cache_clear()
+    app_dirs._homeless.cache_clear()
     yield tmp_path
-    folders._homeless.cache_clear()
+    app_dirs._homeless.cache_clear()
 
 
 def test_the_user_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
-    assert tmp_path / "elsewhere" / "modelembed" == folders.cache()
+    assert tmp_path / "elsewhere" / "modelembed" == app_dirs.cache()
 
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert tmp_path / ".cache" / "modelembed" == folders.cache()
+    assert tmp_path / ".cache" / "modelembed" == app_dirs.cache()
 
 
 def test_without_a_home_there_is_a_private_folder(homeless: Path) -> None:
     own = homeless / f"modelembed-{os.getuid()}"
 
-    assert own / "modelembed" == folders.cache() == folders.data()
+    assert own / "modelembed" == app_dirs.cache() == app_dirs.data()
     assert 0o700 == stat.S_IMODE(own.stat().st_mode)
 
 
@@ -60,7 +60,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(homeless: Path, trap: str
     else:
         own.mkdir()
         own.chmod(0o777)
-    found = folders.cache().parent
+    found = app_dirs.cache().parent
 
     assert found.parent == homeless
     assert found not in (own, homeless / "other")

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.errors import FormatError
-from runtime.format import (
+from runtime.container.layout import (
     ARCHIVE_MAX,
     FOOTER_SIZE,
     LAUNCHER_MAX,
@@ -25,6 +24,7 @@ from runtime.format import (
     Section,
     align,
 )
+from runtime.errors import FormatError
 
 HERE = Path(__file__).parent
 GOLDEN_FOOTER = (HERE / "golden" / "footer-v1.bin").read_bytes()

@@ -9,7 +9,8 @@ import pytest
 from fuzz.corpus import kept, mutated, search
 from fuzz.targets import GOLDEN, TARGETS, survives
 
-from runtime import parts, payload
+from runtime.commands import verify_extract
+from runtime.container import bundle_file
 from runtime.errors import AppError
 
 
@@ -35,7 +36,7 @@ def test_flipped_bits_are_found(form: str, tmp_path: Path) -> None:
     path = tmp_path / "bundle"
     whole = (GOLDEN / f"bundle-v1-{form}.bin").read_bytes()
     path.write_bytes(whole)
-    found = payload.load(path)
+    found = bundle_file.load(path)
     footer, sections = found.footer, found.manifest.sections
     # All bits of what describes the rest; of the parts one of each byte, `benchmarks.run flips`
     # tries more.
@@ -58,11 +59,11 @@ def test_flipped_bits_are_found(form: str, tmp_path: Path) -> None:
 
 def _intact(path: Path) -> bool:
     try:
-        bundle = payload.load(path)
+        bundle = bundle_file.load(path)
     except AppError:
         return False
     try:
-        list(parts.verify(bundle))
+        list(verify_extract.verify(bundle))
     except AppError:
         return False
     finally:

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import gguf, strangers
 from runtime.errors import GGUFError
-from runtime.gguf import Header, Tensor
-from runtime.memory import kv_bytes_per_token
+from runtime.gguf import file_type
+from runtime.gguf import header as gguf
+from runtime.gguf.header import Header, Tensor
+from runtime.model.memory_plan import kv_bytes_per_token
 
 U32, I32, F32, BOOL, TEXT, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
 
@@ -252,7 +253,7 @@ def test_a_hole_full_of_words_is_not_counted(tmp_path: Path) -> None:
     path.write_bytes(image([pair("tokenizer.ggml.tokens", ARRAY, array(TEXT, 1 << 27, b""))], []))
     os.truncate(path, (1 << 30) + 1000)
     code = (
-        "import os, sys; from runtime import gguf\n"
+        "import os, sys; from runtime.gguf import header as gguf\n"
         "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
         "try: gguf.read(fd, os.fstat(fd).st_size, label='hole.gguf')\n"
         "except gguf.GGUFError as exc: print(exc.problem)"
@@ -332,7 +333,7 @@ def test_every_stranger_is_named(kind: str) -> None:
     ],
 )
 def test_some_more_strangers(start: bytes, what: str) -> None:
-    assert what == strangers.identify(start)[0]
+    assert what == file_type.identify(start)[0]
 
 
 @pytest.mark.parametrize("kind", misfits.HOSTILE)

@@ -31,7 +31,8 @@ from misfits import (
     vocabulary_only,
 )
 
-from runtime import libraries, llama
+from runtime.host import library_paths
+from runtime.model import llama_api
 
 TEXT = "the cat and the 猫 \N{GRINNING FACE}"
 
@@ -88,10 +89,10 @@ class Engine:
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     """The engine as installed, with the best CPU variant for this machine."""
-    lib = llama.api
+    lib = llama_api.api
     if not lib._lib.ggml_backend_reg_count():
-        lib._lib.ggml_backend_load_all_from_path(os.fsencode(libraries.library_folder()))
-    llama.start()
+        lib._lib.ggml_backend_load_all_from_path(os.fsencode(library_paths.library_folder()))
+    llama_api.start()
     return Engine(lib)
 
 

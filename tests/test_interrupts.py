@@ -16,16 +16,16 @@ import pytest
 from conftest import Program, is_writing
 from servers import serve
 
-from runtime.terminal import DOUBLE_SECONDS, interrupted, interrupts_held, on_interrupt
+from runtime.host.interrupts import DOUBLE_SECONDS, interrupted, interrupts_held, on_interrupt
 
 # The engine's log is written by a callback: a Ctrl-C that comes just then must not be lost there.
 LOAD = """
 import io, os, signal, sys
 from pathlib import Path
-from runtime import llama, session, terminal
-from runtime.model import open_source
-from runtime.options import Options
-from runtime.session import Session
+from runtime.host import interrupts
+from runtime.model.model import open_source
+from runtime.options.registry import Options
+from runtime.dialogue.chat_session import Session
 
 class Pressing(io.StringIO):
     pressed = False
@@ -36,7 +36,7 @@ class Pressing(io.StringIO):
             os.kill(os.getpid(), signal.SIGINT)
         return len(text)
 
-terminal.interrupt_once()
+interrupts.interrupt_once()
 sys.stderr = Pressing()
 try:
     Session(open_source(Path(sys.argv[1])), Options(verbose=True), lambda _: None)

@@ -107,11 +107,13 @@ def test_flipped_bit_in_a_kept_model_is_found(caching: Path, kept: Path) -> None
 def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from runtime import cache, payload, restore\n"
+        "from runtime.container import bundle_file\n"
+        "from runtime.weights import decompress, restored_cache\n"
         "def slow(*_, **__): print('writing', flush=True); time.sleep(60)\n"
-        "restore.fill = slow\n"
-        "bundle = payload.load(sys.argv[1])\n"
-        "cache.open_model(bundle, bundle.model, limit=1, threads=1, progress=lambda *_: None)"
+        "decompress.fill = slow\n"
+        "bundle = bundle_file.load(sys.argv[1])\n"
+        "model, no = bundle.model, lambda *_: None\n"
+        "restored_cache.open_model(bundle, model, limit=1, threads=1, progress=no)"
     )
     golden = Path(__file__).parent / "golden" / "bundle-v1-planes.bin"
     with subprocess.Popen(

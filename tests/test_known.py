@@ -12,14 +12,16 @@ import ggufs
 import misfits
 import pytest
 
-from bundler import digest, known, lint
+from bundler import file_cache
+from bundler.model import lint
+from bundler.packing import background_hash
+from runtime.container.extents import Extent, Source
 from runtime.errors import GGUFError
-from runtime.source import Extent, Source
 
 
 @pytest.fixture
 def model(tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(known, "SETTLED", 0.05)
+    monkeypatch.setattr(file_cache, "SETTLED", 0.05)
     path = tmp_path / "model"
     path.write_bytes(b"weights" * 1000)
     time.sleep(0.1)
@@ -29,7 +31,7 @@ def model(tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def hashed(path: Path, **extent: int) -> str:
     with open(path, "rb") as file:
         part = Extent(file.fileno(), extent.get("offset", 0), extent.get("length", 7000))
-        with digest.hashing(Source([part])) as result:
+        with background_hash.hashing(Source([part])) as result:
             return result()
 
 
@@ -74,7 +76,7 @@ def test_a_changed_file_is_hashed_again(model: Path, clean_home: Path, change: s
 def test_a_file_written_just_now_is_not_remembered(
     model: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "SETTLED", 60.0)
+    monkeypatch.setattr(file_cache, "SETTLED", 60.0)
 
     hashed(model)
 

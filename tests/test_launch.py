@@ -241,9 +241,9 @@ def test_strip_and_objcopy_do_no_harm(chat: Program, tmp_path: Path, tool: str) 
 
 def test_a_damaged_file_says_so_before_it_speaks(forms: dict[str, Path], tmp_path: Path) -> None:
     """Footer and manifest are checked at every start, compressed weights while unpacked."""
-    from runtime import payload
+    from runtime.container import bundle_file
 
-    bundle = payload.load(forms["zstd"])
+    bundle = bundle_file.load(forms["zstd"])
     assert bundle.model is not None
     places = {
         "footer": bundle.footer.offset + 40,

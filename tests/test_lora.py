@@ -11,7 +11,7 @@ import pytest
 from conftest import DEMO, Program
 from test_terminal import Terminal
 
-from runtime import payload
+from runtime.container import bundle_file
 
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 RANK = 4
@@ -163,7 +163,7 @@ def weak(tmp_path_factory: pytest.TempPathFactory, modelembed: Program, noise: P
 
 
 def lora_of(path: Path) -> object:
-    return payload.load(path).manifest.defaults.get("lora")
+    return bundle_file.load(path).manifest.defaults.get("lora")
 
 
 def test_a_default_goes_with_its_adapter(modelembed: Program, weak: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import machine
+from runtime.host import resources
 
 OWN_GROUPS = Path("/proc/self/cgroup")
 
@@ -16,7 +16,7 @@ OWN_GROUPS = Path("/proc/self/cgroup")
 @pytest.fixture
 def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Plant an empty tree of control groups."""
-    monkeypatch.setattr(machine, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(resources, "CGROUP", tmp_path / "cgroup")
     (tmp_path / "cgroup").mkdir()
     return tmp_path / "cgroup"
 
@@ -24,7 +24,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Plant processors: each pair of those this process may use shares a core."""
-    monkeypatch.setattr(machine, "CPUS", tmp_path / "cpus")
+    monkeypatch.setattr(resources, "CPUS", tmp_path / "cpus")
     for place, number in enumerate(sorted(os.sched_getaffinity(0))):
         topology = tmp_path / "cpus" / f"cpu{number}" / "topology"
         topology.mkdir(parents=True)
@@ -42,75 +42,75 @@ def write(folder: Path, **files: str) -> None:
 def test_threads_of_one_core_count_once(cgroup: Path, cpus: Path) -> None:
     allowed = len(os.sched_getaffinity(0))
 
-    assert (allowed + 1) // 2 == machine.physical_cores()
+    assert (allowed + 1) // 2 == resources.physical_cores()
 
 
 def test_without_topology_every_processor_counts(
     cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    monkeypatch.setattr(resources, "CPUS", tmp_path / "nothing")
 
-    assert len(os.sched_getaffinity(0)) == machine.physical_cores()
+    assert len(os.sched_getaffinity(0)) == resources.physical_cores()
 
 
 @pytest.mark.parametrize("quota", ["50000 100000", "100000 100000", "150000 100000"])
 def test_quota_limits_the_cores(
     cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str
 ) -> None:
-    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    monkeypatch.setattr(resources, "CPUS", tmp_path / "nothing")
     write(cgroup, cpu__max=quota)
 
-    assert 1 == machine.physical_cores()
+    assert 1 == resources.physical_cores()
 
 
 @pytest.mark.parametrize("quota", ["max 100000", "", "nonsense", "100000 0"])
 def test_no_quota_limits_nothing(
     cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str
 ) -> None:
-    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    monkeypatch.setattr(resources, "CPUS", tmp_path / "nothing")
     write(cgroup, cpu__max=quota)
 
-    assert len(os.sched_getaffinity(0)) == machine.physical_cores()
+    assert len(os.sched_getaffinity(0)) == resources.physical_cores()
 
 
 def test_quota_of_the_older_control_groups(
     cgroup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "CPUS", tmp_path / "nothing")
+    monkeypatch.setattr(resources, "CPUS", tmp_path / "nothing")
     write(cgroup / "cpu", cpu__cfs_quota_us="100000", cpu__cfs_period_us="100000")
 
-    assert 1 == machine.physical_cores()
+    assert 1 == resources.physical_cores()
 
 
 def test_smallest_quota_of_all_parents_counts(
     cgroup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = [cgroup / "outer" / "inner", cgroup / "outer", cgroup]
-    monkeypatch.setattr(machine, "_cgroup_folders", lambda: folders)
+    monkeypatch.setattr(resources, "_cgroup_folders", lambda: folders)
     write(folders[0], cpu__max="400000 100000")
     write(folders[1], cpu__max="100000 100000")
 
-    assert 1.0 == machine._cpu_quota()
+    assert 1.0 == resources._cpu_quota()
 
 
 def test_memory_is_limited_by_the_control_group(cgroup: Path) -> None:
     write(cgroup, memory__max="50000000", memory__current="30000000")
-    assert 20_000_000 == machine.available_memory()
+    assert 20_000_000 == resources.available_memory()
 
     write(cgroup, memory__stat="anon 1\ninactive_file 5000000\nactive_file 7\n")
-    assert 25_000_000 == machine.available_memory()
+    assert 25_000_000 == resources.available_memory()
 
     write(cgroup, memory__current="60000000")
-    assert 0 == machine.available_memory()
+    assert 0 == resources.available_memory()
 
 
 def test_memory_of_the_older_control_groups(cgroup: Path) -> None:
     folder = cgroup / "memory"
     write(folder, memory__limit_in_bytes="50000000", memory__usage_in_bytes="30000000")
-    assert 20_000_000 == machine.available_memory()
+    assert 20_000_000 == resources.available_memory()
 
     write(folder, memory__limit_in_bytes="9223372036854771712")
-    assert 20_000_000 < (machine.available_memory() or 0)
+    assert 20_000_000 < (resources.available_memory() or 0)
 
 
 def test_memory_of_an_older_control_group_that_is_not_the_root(cgroup: Path) -> None:
@@ -120,24 +120,24 @@ def test_memory_of_an_older_control_group_that_is_not_the_root(cgroup: Path) -> 
     folder = cgroup / "memory" / own[1]
     write(folder, memory__limit_in_bytes="50000000", memory__usage_in_bytes="30000000")
 
-    assert 20_000_000 == machine.available_memory()
+    assert 20_000_000 == resources.available_memory()
 
 
 def test_memory_without_a_limit_is_the_machines(cgroup: Path) -> None:
     write(cgroup, memory__max="max", memory__current="30000000")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
-    assert 0 < (machine.available_memory() or 0) <= whole
+    assert 0 < (resources.available_memory() or 0) <= whole
 
 
 def test_own_memory_is_told_by_kind() -> None:
-    found = machine.memory_use()
+    found = resources.memory_use()
 
     assert {"rss_peak", "anonymous", "shmem", "file"} == set(found)
     assert 1_000_000 < found["anonymous"] < found["rss_peak"]
 
 
 def test_processor_has_a_name_and_an_identity() -> None:
-    assert machine.cpu_name()
-    assert machine.cpu_identity() == machine.cpu_identity() != ""
-    assert "MHz" not in machine.cpu_identity()  # changes by the second
+    assert resources.cpu_name()
+    assert resources.cpu_identity() == resources.cpu_identity() != ""
+    assert "MHz" not in resources.cpu_identity()  # changes by the second

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.markdown import Markdown
+from runtime.terminal.markdown import Markdown
 
 
 def shown(text: str, size: int = 1) -> str:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import memory
 from runtime.errors import MemoryShortage
-from runtime.gguf import Header
+from runtime.gguf.header import Header
+from runtime.model import memory_plan
 
 # 2 layers with 4 heads of 64: 2 * 4 * (64 + 64) * 2 = 2048 bytes of cache a token.
 FACTS = {
@@ -24,11 +24,11 @@ FACTS = {
 HEADER = Header(3, FACTS, {}, (), 0)
 SIZE = 1_000_000_000
 TOKEN = 2048 + 512 * 2  # what each token of a batch may look at, at 16 bits
-FIXED = memory.plan(HEADER, SIZE, wanted=1, batch=512, available=None).needed - TOKEN
+FIXED = memory_plan.plan(HEADER, SIZE, wanted=1, batch=512, available=None).needed - TOKEN
 
 
-def plan(available: int | None, wanted: int = 0, **options: int | bool) -> memory.Plan:
-    return memory.plan(HEADER, SIZE, wanted=wanted, batch=512, available=available, **options)
+def plan(available: int | None, wanted: int = 0, **options: int | bool) -> memory_plan.Plan:
+    return memory_plan.plan(HEADER, SIZE, wanted=wanted, batch=512, available=available, **options)
 
 
 def test_needs_are_those_of_weights_cache_and_buffers() -> None:
@@ -47,7 +47,7 @@ def test_context_asked_for_is_given() -> None:
 def test_default_context_is_not_more_than_the_model_knows() -> None:
     header = dataclasses.replace(HEADER, metadata={**FACTS, "llama.context_length": 600})
 
-    assert 600 == memory.plan(header, SIZE, wanted=0, batch=512, available=None).context
+    assert 600 == memory_plan.plan(header, SIZE, wanted=0, batch=512, available=None).context
 
 
 def test_a_context_beyond_what_the_model_knows_is_given_with_a_warning() -> None:
@@ -85,9 +85,9 @@ def test_insisting_helps() -> None:
 def test_header_that_says_nothing_is_judged_by_its_size() -> None:
     empty = Header(3, {}, {}, (), 0)
 
-    assert 4096 == memory.plan(empty, 1000, wanted=0, batch=512, available=1 << 32).context
+    assert 4096 == memory_plan.plan(empty, 1000, wanted=0, batch=512, available=1 << 32).context
     with pytest.raises(MemoryShortage):
-        memory.plan(empty, 1000, wanted=0, batch=512, available=1000)
+        memory_plan.plan(empty, 1000, wanted=0, batch=512, available=1000)
 
 
 @given(st.integers(0, 1 << 34), st.integers(0, 1 << 20))

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler import signing
-from bundler.signing import LOCKED, MEMORY_MAX, OPERATIONS_MAX, SECRET, SecretKey
+from bundler.packing import signing
+from bundler.packing.signing import LOCKED, MEMORY_MAX, OPERATIONS_MAX, SECRET, SecretKey
+from runtime.container.minisign import COMMENT_MAX, TEXT_MAX, TRUSTED, PublicKey, Signature, verify
 from runtime.errors import AppError, PayloadError, UsageError
-from runtime.minisign import COMMENT_MAX, TEXT_MAX, TRUSTED, PublicKey, Signature, verify
 
 # Made by minisign 0.11; the keys were made for this and are used for nothing else.
 #   minisign -G -W -p throwaway.pub -s throwaway.key
@@ -485,7 +485,7 @@ def test_senseless_parameters_are_refused(
 def test_lack_of_memory_is_explained() -> None:
     code = (
         "import resource, sys\n"
-        "from bundler.signing import SecretKey\n"
+        "from bundler.packing.signing import SecretKey\n"
         "from nacl.pwhash import scrypt\n"
         "from runtime.errors import AppError\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
@@ -579,7 +579,7 @@ def test_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert OTHER == SecretKey.load(GOLDEN / "encrypted.key").public
 
 
-ASK = "from bundler.signing import ask; print([ask('password of a key: ')])"
+ASK = "from bundler.packing.signing import ask; print([ask('password of a key: ')])"
 
 
 def clean() -> dict[str, str]:
@@ -624,7 +624,8 @@ def test_no_terminal_is_no_password() -> None:
 
 
 def test_library_is_loaded_by_who_verifies() -> None:
-    code = "import sys, bundler.signing, runtime.minisign as m; m.PublicKey.parse(sys.argv[1]); "
+    code = "import sys, bundler.packing.signing, runtime.container.minisign as m\n"
+    code += "m.PublicKey.parse(sys.argv[1])\n"
     code += "m.Signature.parse(open(sys.argv[2], 'rb').read()); print('nacl' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, BASE64, str(GOLDEN / "prehashed.minisig")],

@@ -10,8 +10,9 @@ import bundles
 import ggufs
 import pytest
 
-from runtime import model, payload
+from runtime.container import bundle_file
 from runtime.errors import AppError, GGUFError, ModelError
+from runtime.model import model
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_what_is_no_model(
 def test_section_that_is_no_model(tmp_path: Path) -> None:
     for codec in CODECS:
         part = section(codec, b"PK\3\4" + bytes(50))
-        bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
+        bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
         with pytest.raises(GGUFError, match=r"the model in .* is not a GGUF: it is a ZIP archive"):
             model.embedded(bundle)
         bundle.close()
@@ -134,7 +135,7 @@ def test_section_that_is_no_model(tmp_path: Path) -> None:
          "noise in planes", "two bytes", "another hash"],
 )  # fmt: skip
 def test_section_that_is_damaged(tmp_path: Path, part: bundles.Part) -> None:
-    bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
     with pytest.raises(AppError):
         model.embedded(bundle)
     bundle.close()

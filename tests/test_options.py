@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import flags
+from runtime.commands import click_options
 from runtime.errors import UsageError
-from runtime.options import FIELDS, Options, canonical, check, kind, parse
+from runtime.options.registry import FIELDS, Options, canonical, check, kind, parse
 
 
 def test_last_source_wins() -> None:
@@ -159,13 +159,15 @@ def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     ],
 )
 def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: list[str]) -> None:
-    assert expected == flags.normalised(typed)
+    assert expected == click_options.normalised(typed)
 
 
 def test_flags_take_what_options_take() -> None:
-    assert ["--no-interactive", "--embedded"] == flags.normalised(["-i=No", "--embedded=on"])
+    assert ["--no-interactive", "--embedded"] == click_options.normalised(
+        ["-i=No", "--embedded=on"]
+    )
     with pytest.raises(UsageError, match="'-i=maybe' is neither true nor false"):
-        flags.normalised(["-i=maybe"])
+        click_options.normalised(["-i=maybe"])
 
 
 def test_lists() -> None:

@@ -11,9 +11,9 @@ import click
 import pytest
 from conftest import Program
 
-import bundler.cli
-import runtime.cli
-from runtime.outcome import INTERRUPTED, outcome_of
+import bundler.commands.main
+import runtime.commands.main
+from runtime.commands.exit_status import INTERRUPTED, outcome_of
 
 WRONG = {
     "unknown option": (
@@ -148,7 +148,9 @@ def commands(group: click.Group, *above: str) -> Iterator[list[str]]:
             yield [*above, name]
 
 
-@pytest.mark.parametrize("group", [bundler.cli.main, runtime.cli.main], ids=["bundler", "made"])
+@pytest.mark.parametrize(
+    "group", [bundler.commands.main.main, runtime.commands.main.main], ids=["bundler", "made"]
+)
 def test_every_command_takes_the_v_that_a_bug_asks_for(group: click.Group) -> None:
     for words in commands(group):
         for flag in ("-v", "--verbose"):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import output
 from runtime.errors import AppError, UsageError
-from runtime.output import move, publish, publish_all, require_new
+from runtime.host import atomic_write
+from runtime.host.atomic_write import move, publish, publish_all, require_new
 
 
 def write(target: Path, data: bytes = b"new", *, force: bool = False) -> None:
@@ -133,7 +133,7 @@ def test_killed_process_leaves_nothing(tmp_path: Path, number: signal.Signals) -
     target = tmp_path / "chat"
     target.write_bytes(b"precious")
     code = (
-        "import os, pathlib, sys, time; from runtime.output import publish\n"
+        "import os, pathlib, sys, time; from runtime.host.atomic_write import publish\n"
         "with publish(pathlib.Path(sys.argv[1]), force=True) as fd:\n"
         "    os.write(fd, b'half'); print('writing', flush=True); time.sleep(60)"
     )
@@ -193,7 +193,7 @@ def test_folder_is_no_target(tmp_path: Path) -> None:
 def test_failure_in_mid_write_is_explained(tmp_path: Path) -> None:
     # A limit on file sizes stands in for a full disk: both fail in the middle of a write.
     code = (
-        "import os, pathlib, resource, signal, sys; from runtime.output import publish\n"
+        "import os, pathlib, resource, signal, sys; from runtime.host.atomic_write import publish\n"
         "from runtime.errors import AppError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -262,14 +262,14 @@ def test_no_file_is_named_before_all_are_on_the_disk(
 def test_where_the_last_name_is_not_to_be_had_the_others_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    real = output.move
+    real = atomic_write.move
 
     def failing(temporary: Path, target: Path, force: bool) -> None:
         if target.name == "chat":
             raise error
         real(temporary, target, force)
 
-    monkeypatch.setattr(output, "move", failing)
+    monkeypatch.setattr(atomic_write, "move", failing)
     with pytest.raises((KeyboardInterrupt, AppError)):
         write_both(tmp_path)
     assert [] == os.listdir(tmp_path)

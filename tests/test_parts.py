@@ -15,7 +15,8 @@ from pathlib import Path
 import bundles
 import pytest
 
-from runtime import parts, payload
+from runtime.commands import verify_extract
+from runtime.container import bundle_file
 from runtime.errors import AppError, PayloadError, UsageError
 
 MODEL = b"GGUF and much more" * 1000
@@ -58,8 +59,8 @@ def golden_bundles() -> dict[str, bundles.Part]:
 @pytest.mark.parametrize("name", golden_bundles())
 def test_golden_bundle_is_still_read(name: str, tmp_path: Path) -> None:
     verify(GOLDEN / name)
-    bundle = payload.load(GOLDEN / name)
-    parts.extract(bundle, "model", tmp_path / "out")
+    bundle = bundle_file.load(GOLDEN / name)
+    verify_extract.extract(bundle, "model", tmp_path / "out")
     section = bundle.section("model")
     bundle.close()
 
@@ -71,9 +72,9 @@ def test_golden_bundle_is_still_read(name: str, tmp_path: Path) -> None:
 
 def verify(path: Path) -> None:
     """Check everything in a bundle, whatever there is to remark."""
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     try:
-        for _ in parts.verify(bundle):
+        for _ in verify_extract.verify(bundle):
             pass
     finally:
         bundle.close()
@@ -138,9 +139,9 @@ def test_each_hash_is_compared(tmp_path: Path, form: str, key: str) -> None:
 def test_original_that_is_another_leaves_nothing(tmp_path: Path, form: str) -> None:
     # It is written as it is restored, and found out only at its end.
     part = bundles.Part(FORMS[form].data, FORMS[form].entry | {"sha256": "0" * 64})
-    bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
     with pytest.raises(PayloadError, match="is damaged: its SHA-256 is"):
-        parts.extract(bundle, "model", tmp_path / "out")
+        verify_extract.extract(bundle, "model", tmp_path / "out")
     bundle.close()
 
     assert ["chat"] == os.listdir(tmp_path)
@@ -151,12 +152,12 @@ def test_part_comes_back_under_its_own_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert "ada.gguf: 18 kB" == parts.extract(payload.load(path), "model")
+    assert "ada.gguf: 18 kB" == verify_extract.extract(bundle_file.load(path), "model")
     assert MODEL == (tmp_path / "ada.gguf").read_bytes()
 
 
 def test_part_comes_back_under_a_given_name(path: Path, tmp_path: Path) -> None:
-    parts.extract(payload.load(path), "model", tmp_path / "other")
+    verify_extract.extract(bundle_file.load(path), "model", tmp_path / "other")
 
     assert MODEL == (tmp_path / "other").read_bytes()
 
@@ -172,7 +173,7 @@ def test_name_of_a_stranger_stays_in_the_folder(
     folder = tmp_path / "below" / "folder"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
-    parts.extract(payload.load(bundle), "model")
+    verify_extract.extract(bundle_file.load(bundle), "model")
 
     (made,) = folder.iterdir()
     assert made.name.isprintable()
@@ -184,7 +185,7 @@ def test_no_manifest_is_written_beside_an_old_signature(tmp_path: Path) -> None:
     path = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")])
     (tmp_path / "m.minisig").write_bytes(b"old")
     with pytest.raises(UsageError, match="minisig exists already") as caught:
-        parts.extract(payload.load(path), "manifest", tmp_path / "m")
+        verify_extract.extract(bundle_file.load(path), "manifest", tmp_path / "m")
 
     assert "-o" in caught.value.hint
     assert ["chat", "m.minisig"] == sorted(os.listdir(tmp_path))
@@ -194,7 +195,7 @@ def test_no_manifest_is_written_beside_an_old_signature(tmp_path: Path) -> None:
 def test_what_cannot_be_written_says_what_to_do(tmp_path: Path, name: str) -> None:
     path = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")])
     with pytest.raises(AppError) as caught:
-        parts.extract(payload.load(path), "model", tmp_path / name)
+        verify_extract.extract(bundle_file.load(path), "model", tmp_path / name)
 
     assert "-o" in caught.value.hint
 
@@ -206,7 +207,7 @@ def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signa
         signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
-        payload.write_new(tmp_path / "target", data(), 8)
+        bundle_file.write_new(tmp_path / "target", data(), 8)
 
     assert [] == os.listdir(tmp_path)
 

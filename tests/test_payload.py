@@ -9,11 +9,11 @@ from pathlib import Path
 import bundles
 import pytest
 
-from runtime import payload
+from runtime.container import bundle_file
+from runtime.container.bundle_file import CHUNK, TAIL
+from runtime.container.layout import FOOTER_SIZE, MAGIC
 from runtime.errors import AppError, FormatError, ModelError, PayloadError, UsageError
-from runtime.format import FOOTER_SIZE, MAGIC
-from runtime.model import open_source
-from runtime.payload import CHUNK, TAIL
+from runtime.model.model import open_source
 
 MODEL = b"GGUF and much more" * 100
 
@@ -24,17 +24,17 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_bundle_is_found_and_read(bundle: Path) -> None:
-    found = payload.load(bundle)
+    found = bundle_file.load(bundle)
     section = found.section("model")
 
     assert ("Test", "model") == (found.manifest.name, section.name)
     assert section is found.model
-    assert MODEL == b"".join(payload.chunks(found.fd, section.offset, section.length))
+    assert MODEL == b"".join(bundle_file.chunks(found.fd, section.offset, section.length))
     found.close()
 
 
 def test_stub_has_no_model(tmp_path: Path) -> None:
-    found = payload.load(bundles.write(tmp_path / "stub"))
+    found = bundle_file.load(bundles.write(tmp_path / "stub"))
 
     assert found.model is None
     with pytest.raises(PayloadError, match="has no part 'model'") as caught:
@@ -47,13 +47,13 @@ def test_stub_has_no_model(tmp_path: Path) -> None:
 def test_section_table_may_follow_the_footer(tmp_path: Path, behind: int) -> None:
     path = bundles.write(tmp_path / "chat", behind=b"\xff" * behind)
 
-    payload.load(path).close()
+    bundle_file.load(path).close()
 
 
 def test_footer_further_from_the_end_is_not_looked_for(tmp_path: Path) -> None:
     path = bundles.write(tmp_path / "chat", behind=bytes(TAIL))
 
-    assert payload.find(path) is None
+    assert bundle_file.find(path) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"GGUF" + bytes(100), b"x" * 100_000])
@@ -61,17 +61,17 @@ def test_other_files_are_no_bundles(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
 
-    assert payload.find(path) is None
+    assert bundle_file.find(path) is None
     what = "is a model, not yet a program" if content[:4] == b"GGUF" else "is not a file made by"
     with pytest.raises(FormatError, match=what):
-        payload.load(path)
+        bundle_file.load(path)
 
 
 def test_a_text_about_bundles_is_none(tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_text(f"A footer begins with {MAGIC.decode()}, " + "and then goes on. " * 20)
 
-    assert payload.find(path) is None
+    assert bundle_file.find(path) is None
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
@@ -83,12 +83,12 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
     for length in lengths:
         os.truncate(path, min(length, len(whole)))
         with pytest.raises(FormatError):
-            payload.load(path)
+            bundle_file.load(path)
 
 
 def test_every_damaged_byte_of_the_manifest_is_noticed(tmp_path: Path) -> None:
     path = bundles.write(tmp_path / "chat", [bundles.stored(b"GGUF")])
-    found = payload.load(path)
+    found = bundle_file.load(path)
     start, end = found.footer.manifest_offset, found.footer.manifest_offset
     end += found.footer.manifest_length
     found.close()
@@ -97,7 +97,7 @@ def test_every_damaged_byte_of_the_manifest_is_noticed(tmp_path: Path) -> None:
         for position in range(start, end):
             os.pwrite(file.fileno(), bytes([data[position] ^ 1]), position)
             with pytest.raises(FormatError, match=r"the manifest of .* is damaged"):
-                payload.load(path)
+                bundle_file.load(path)
             os.pwrite(file.fileno(), data[position : position + 1], position)
 
 
@@ -105,7 +105,7 @@ def test_bundle_with_something_put_before_it_says_so(bundle: Path) -> None:
     bundle.write_bytes(b"prefix" + bundle.read_bytes())
 
     with pytest.raises(FormatError, match="bytes before its footer, expected"):
-        payload.load(bundle)
+        bundle_file.load(bundle)
 
 
 @pytest.mark.parametrize(
@@ -113,28 +113,28 @@ def test_bundle_with_something_put_before_it_says_so(bundle: Path) -> None:
 )
 def test_file_that_cannot_be_opened(bundle: Path, name: str, message: str) -> None:
     with pytest.raises(PayloadError, match=f"cannot be opened: {message}"):
-        payload.load(bundle.parent / name)
+        bundle_file.load(bundle.parent / name)
 
 
 def test_nothing_stays_open(bundle: Path) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    payload.load(bundle).close()
+    bundle_file.load(bundle).close()
     os.truncate(bundle, 1000)
     with pytest.raises(FormatError):
-        payload.load(bundle)
+        bundle_file.load(bundle)
 
     assert before == sorted(os.listdir("/proc/self/fd"))
 
 
 def test_program_that_is_not_frozen_has_no_payload() -> None:
-    assert payload.own() is None
+    assert bundle_file.own() is None
 
 
 def test_file_that_becomes_shorter_is_noticed(bundle: Path) -> None:
     with open(bundle, "rb") as file:
         size = bundle.stat().st_size
         with pytest.raises(PayloadError, match=f"5 bytes are missing at {size}"):
-            list(payload.chunks(file.fileno(), size - 10, 15))
+            list(bundle_file.chunks(file.fileno(), size - 10, 15))
 
 
 @pytest.mark.parametrize("length", [0, 1, CHUNK, CHUNK + 1])
@@ -142,7 +142,7 @@ def test_range_is_read_in_chunks(tmp_path: Path, length: int) -> None:
     data = bytes(7) + b"x" * length + b"behind"
     (tmp_path / "file").write_bytes(data)
     with open(tmp_path / "file", "rb") as file:
-        found = list(payload.chunks(file.fileno(), 7, length))
+        found = list(bundle_file.chunks(file.fileno(), 7, length))
 
     assert b"x" * length == b"".join(found)
     assert all(0 < len(piece) <= CHUNK for piece in found)
@@ -153,7 +153,7 @@ PIECES = [b"0123", b"", memoryview(b"4567"), b"89"]
 
 def test_new_file_is_written_piece_by_piece(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    payload.write_new(tmp_path / "target", PIECES, 10, lambda *now: seen.append(now))
+    bundle_file.write_new(tmp_path / "target", PIECES, 10, lambda *now: seen.append(now))
 
     assert b"0123456789" == (tmp_path / "target").read_bytes()
     assert ["target"] == os.listdir(tmp_path)
@@ -167,7 +167,7 @@ def test_buffer_may_be_used_again_for_the_next_piece(tmp_path: Path) -> None:
             buffer[:] = bytes([number]) * len(buffer)
             yield memoryview(buffer)
 
-    payload.write_new(tmp_path / "target", pieces(), 50_000)
+    bundle_file.write_new(tmp_path / "target", pieces(), 50_000)
 
     assert b"".join(bytes([n]) * 5000 for n in range(10)) == (tmp_path / "target").read_bytes()
 
@@ -177,7 +177,7 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("target", "link"):
         with pytest.raises(UsageError, match="exists"):
-            payload.write_new(tmp_path / name, PIECES, 10)
+            bundle_file.write_new(tmp_path / name, PIECES, 10)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
     assert ["link", "target"] == sorted(os.listdir(tmp_path))
@@ -187,7 +187,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, what in ((tmp_path / "pipe", "a pipe"), (Path("/dev/null"), "a device")):
         with pytest.raises(PayloadError, match=f"it is {what}, and must be a file"):
-            payload.load(path)
+            bundle_file.load(path)
         with pytest.raises(ModelError, match=f"it is {what}, and must be a file"):
             open_source(path)
 
@@ -198,7 +198,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         (tmp_path / "target").write_bytes(b"precious")
 
     with pytest.raises(UsageError, match="exists"):
-        payload.write_new(tmp_path / "target", pieces(), 4)
+        bundle_file.write_new(tmp_path / "target", pieces(), 4)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
     assert ["target"] == os.listdir(tmp_path)
@@ -211,7 +211,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path, error: BaseException) -> No
         raise error
 
     with pytest.raises(type(error)):
-        payload.write_new(tmp_path / "target", pieces(), 200_000)
+        bundle_file.write_new(tmp_path / "target", pieces(), 200_000)
 
     assert [] == os.listdir(tmp_path)
 
@@ -221,5 +221,5 @@ def test_target_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "source").write_bytes(b"")
 
     with pytest.raises(AppError, match="cannot be written"):
-        payload.write_new(tmp_path / name, PIECES, 10)
+        bundle_file.write_new(tmp_path / name, PIECES, 10)
     assert ["source"] == os.listdir(tmp_path)

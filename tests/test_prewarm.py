@@ -16,11 +16,11 @@ from servers import serve
 from test_lora import write_adapter
 from test_server_api import post
 
-from runtime import beginning, payload
-from runtime.format import Manifest
-from runtime.gguf import Header
-from runtime.options import Options
-from runtime.weld import Stub, weld
+from runtime.container import bundle_file, prefix_state
+from runtime.container.layout import Manifest
+from runtime.container.writer import Stub, weld
+from runtime.gguf.header import Header
+from runtime.options.registry import Options
 
 SYSTEM = "Your name is Max."
 NAME, MAX = "What is your name?", "My name is Max."
@@ -171,7 +171,7 @@ def test_it_is_a_part_like_others(modelembed: Program, warm: Path, tmp_path: Pat
     line, _, state = (tmp_path / "state").read_bytes().partition(b"\n")
     assert (len(line) + 1 + len(state), 0) == (part["size"], (len(line) + 1) % 4096)
     assert part["tokens"] == len(json.loads(line)["tokens"])
-    assert beginning.REASONS.keys() == json.loads(line)["key"].keys()
+    assert prefix_state.REASONS.keys() == json.loads(line)["key"].keys()
 
 
 def test_edits_that_it_survives_and_those_that_drop_it(modelembed: Program, made: Path) -> None:
@@ -207,7 +207,7 @@ def test_another_runtime(modelembed: Program, made: Path, stub: Path, tmp_path: 
     assert (0, False) == (kept.code, "prewarmed" in kept.err)
 
     for differing, name in (({"id": "f" * 16}, "newer"), ({"platform": "plan9-mips"}, "foreign")):
-        bundle = payload.load(stub)
+        bundle = bundle_file.load(stub)
         taken = Stub.of(bundle)
         other = dataclasses.replace(taken, facts={**taken.facts, **differing})
         with open(tmp_path / name, "w+b") as file:
@@ -295,15 +295,15 @@ def test_refused_where_nothing_can_be_computed(modelembed: Program, tmp_path: Pa
     assert [] == list(tmp_path.iterdir())
 
 
-KEY = {name: "x" for name in beginning.REASONS}
+KEY = {name: "x" for name in prefix_state.REASONS}
 
 
-@pytest.mark.parametrize("name", beginning.REASONS)
+@pytest.mark.parametrize("name", prefix_state.REASONS)
 def test_every_part_of_a_key_counts(name: str) -> None:
-    assert "" == beginning.difference(KEY, KEY)
-    assert beginning.REASONS[name] == beginning.difference(KEY, {**KEY, name: "y"})
-    assert "" == beginning.difference(KEY, {other: "x" for other in KEY if other != name})
-    assert "it was made by another release" == beginning.difference({**KEY, "new": "1"}, KEY)
+    assert "" == prefix_state.difference(KEY, KEY)
+    assert prefix_state.REASONS[name] == prefix_state.difference(KEY, {**KEY, name: "y"})
+    assert "" == prefix_state.difference(KEY, {other: "x" for other in KEY if other != name})
+    assert "it was made by another release" == prefix_state.difference({**KEY, "new": "1"}, KEY)
 
 
 def test_specification_lists_the_key() -> None:
@@ -312,12 +312,12 @@ def test_specification_lists_the_key() -> None:
     table, _, _ = text.partition("\n\n")
 
     names = [name for row in table.splitlines()[2:] for name in row.split("|")[1].split("`")[1::2]]
-    assert sorted(beginning.REASONS) == sorted(names)
+    assert sorted(prefix_state.REASONS) == sorted(names)
 
 
 def test_what_options_make_a_key() -> None:
     def key(**options: Any) -> dict[str, str]:
-        return beginning.conversation_key(Options(**options), {}, [])
+        return prefix_state.conversation_key(Options(**options), {}, [])
 
     assert key() == key(temp=0.0, greeting="Hi", n_predict=3, seed=1)
     for options in ({"system": "x"}, {"chat_template": "chatml"}, {"think": False}):
@@ -334,7 +334,7 @@ def test_positions_count_another_way_in_a_long_context(
     metadata = {"general.architecture": "phi3", **({key: original} if original else {})}
     header = Header(3, metadata, {}, (), 0)
 
-    assert found == beginning.positions(header, context)
+    assert found == prefix_state.positions(header, context)
 
 
 DATED = (
@@ -345,15 +345,15 @@ DATED = (
 
 @in_child
 def test_what_all_conversations_begin_with() -> None:
-    from runtime import template, warmup
+    from runtime.dialogue import chat_template, prefix_cache
 
     model = demo()
 
     def shared(text: str, system: str = SYSTEM) -> str:
-        def make(now: Any) -> template.Template:
-            return template.make(text, bos=model.bos, eos=model.eos, now=now)
+        def make(now: Any) -> chat_template.Template:
+            return chat_template.make(text, bos=model.bos, eos=model.eos, now=now)
 
-        tokens = warmup.shared_tokens(make, model, system)
+        tokens = prefix_cache.shared_tokens(make, model, system)
         return b"".join(map(model.piece, tokens)).decode()
 
     assert shared(DATED).rstrip() == "Today is"

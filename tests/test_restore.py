@@ -19,9 +19,10 @@ import bundles
 import pytest
 import zstandard
 
-from runtime import payload, restore
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
 from runtime.errors import PayloadError
-from runtime.payload import Bundle
+from runtime.weights import decompress
 
 MODEL = random.Random(1).randbytes(50_000) + b"GGUF and much more" * 10_000
 FRAME = 30_000
@@ -47,7 +48,7 @@ FORMS = {"planes": bundles.planes(*cut(MODEL)), "zstd": bundles.zstd(MODEL, fram
 
 @pytest.fixture(params=FORMS)
 def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bundle]:
-    found = payload.load(bundles.write(tmp_path / "chat", [FORMS[request.param]]))
+    found = bundle_file.load(bundles.write(tmp_path / "chat", [FORMS[request.param]]))
     yield found
     found.close()
 
@@ -55,7 +56,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bundle]:
 def content(bundle: Bundle, **options: Any) -> bytes:
     """Return what a bundle's model restores to."""
     options = {"threads": 3, **options}
-    fd = restore.restore(bundle, bundle.section("model"), **options)
+    fd = decompress.restore(bundle, bundle.section("model"), **options)
     try:
         return os.pread(fd, os.fstat(fd).st_size + 1, 0)
     finally:
@@ -64,7 +65,7 @@ def content(bundle: Bundle, **options: Any) -> bytes:
 
 def restored(path: Path, part: bundles.Part, **options: Any) -> bytes:
     """Return what the only section of a bundle restores to."""
-    bundle = payload.load(bundles.write(path, [part]))
+    bundle = bundle_file.load(bundles.write(path, [part]))
     try:
         return content(bundle, **options)
     finally:
@@ -135,8 +136,8 @@ def test_types_need_not_be_those_of_the_header(tmp_path: Path) -> None:
 def test_chunk_may_be_as_large_as_the_specification_says(tmp_path: Path) -> None:
     zeros = bytes(64 << 20)
     part = bundles.planes(bundles.chunk(zeros))
-    bundle = payload.load(bundles.write(tmp_path / "chat", [part]))
-    fd = restore.restore(bundle, bundle.section("model"), threads=1)
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
+    fd = decompress.restore(bundle, bundle.section("model"), threads=1)
 
     assert len(zeros) == os.fstat(fd).st_size
     assert os.pread(fd, len(zeros), 0) == zeros
@@ -145,7 +146,7 @@ def test_chunk_may_be_as_large_as_the_specification_says(tmp_path: Path) -> None
 
 
 def test_memory_is_sealed(bundle: Bundle) -> None:
-    fd = restore.restore(bundle, bundle.section("model"), threads=2)
+    fd = decompress.restore(bundle, bundle.section("model"), threads=2)
 
     assert 0b1111 == fcntl.fcntl(fd, F_GET_SEALS)
     with pytest.raises(PermissionError):
@@ -159,7 +160,7 @@ def test_file_has_no_name(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    fd = restore.restore(bundle, bundle.section("model"), threads=2, memfd=False)
+    fd = decompress.restore(bundle, bundle.section("model"), threads=2, memfd=False)
 
     assert [] == os.listdir(folder)
     assert os.fstat(fd).st_dev == folder.stat().st_dev
@@ -168,11 +169,11 @@ def test_file_has_no_name(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_pieces_are_the_original(bundle: Bundle) -> None:
     section = bundle.section("model")
-    found = [bytes(piece) for piece in restore.pieces(bundle, section)]
+    found = [bytes(piece) for piece in decompress.pieces(bundle, section)]
 
     assert b"".join(found) == MODEL
     assert MODEL[:FRAME] == found[0]
-    assert [chunk.size for chunk in restore.table_of(bundle, section)] == list(map(len, found))
+    assert [chunk.size for chunk in decompress.table_of(bundle, section)] == list(map(len, found))
 
 
 def flipped(part: bundles.Part, bit: int) -> bundles.Part:
@@ -241,10 +242,10 @@ def test_flipped_bit_anywhere_never_gives_wrong_bytes(tmp_path: Path, form: str)
 def test_section_that_ends_early_is_noticed(tmp_path: Path, form: str) -> None:
     part = FORMS[form]
     path = bundles.write(tmp_path / "chat", [part])
-    bundle = payload.load(path)
+    bundle = bundle_file.load(path)
     section = bundle.section("model")
-    table = restore.table_of(bundle, section)
-    decoder = restore.Decoder(restore.mapped(bundle, section), table, "model")
+    table = decompress.table_of(bundle, section)
+    decoder = decompress.Decoder(decompress.mapped(bundle, section), table, "model")
     os.truncate(path, section.offset + table[-1].offset + table[-1].length - 1)
     for chunk in table[:-1]:
         decoder.decode(chunk)
@@ -340,9 +341,9 @@ def test_section_that_lies_is_refused(tmp_path: Path, lie: str, memfd: bool) -> 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_pieces_of_a_section_that_lies(tmp_path: Path, lie: str) -> None:
-    bundle = payload.load(bundles.write(tmp_path / "chat", [LIES[lie]]))
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [LIES[lie]]))
     with pytest.raises(PayloadError):
-        for _ in restore.pieces(bundle, bundle.section("model")):
+        for _ in decompress.pieces(bundle, bundle.section("model")):
             pass
     bundle.close()
 
@@ -364,7 +365,7 @@ def test_what_the_lies_are_made_of_is_sound(tmp_path: Path) -> None:
 def test_section_before_the_start_of_the_file_is_refused(tmp_path: Path) -> None:
     for write in (bundles.coded_as, bundles.planes_as):
         path = bundles.write(tmp_path / "chat", [write(b"tiny", b"hello")], launcher=b"")
-        bundle = payload.load(path)
+        bundle = bundle_file.load(path)
         with pytest.raises(PayloadError):
             content(bundle)
         bundle.close()
@@ -396,11 +397,12 @@ def refusal(folder: Path, trouble: str, *, memfd: bool) -> str:
     """Return what a restore says in a process of its own that has run `trouble` before."""
     path = bundles.write(folder / "chat", [bundles.zstd(MODEL, frame=FRAME)])
     code = (
-        "import resource, sys, tempfile; from runtime import payload, restore\n"
+        "import resource, sys, tempfile; from runtime.container import bundle_file\n"
+        "from runtime.weights import decompress\n"
         f"{trouble}\n"
-        "bundle = payload.load(sys.argv[1])\n"
-        f"try: restore.restore(bundle, bundle.model, threads=2, memfd={memfd})\n"
-        "except restore.PayloadError as exc: print(exc.render())"
+        "bundle = bundle_file.load(sys.argv[1])\n"
+        f"try: decompress.restore(bundle, bundle.model, threads=2, memfd={memfd})\n"
+        "except decompress.PayloadError as exc: print(exc.render())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
@@ -425,9 +427,9 @@ def test_no_folder_for_temporary_files(tmp_path: Path) -> None:
 
 def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path: Path) -> None:
     broken = (
-        "from runtime import mapping\n"
+        "from runtime.host import mmap_file\n"
         "def broken(*_): raise OSError(5, 'Input/output error')\n"
-        "mapping._populate = broken"
+        "mmap_file._populate = broken"
     )
     said = refusal(tmp_path, broken, memfd=True)
 
@@ -463,12 +465,13 @@ def test_thread_that_fails_for_any_reason_fails_the_restore(
     )
     path = bundles.write(tmp_path / "chat", [part])
     code = (
-        "import sys, threading, zstandard; from runtime import payload, restore\n"
+        "import sys, threading, zstandard; from runtime.container import bundle_file\n"
+        "from runtime.weights import decompress\n"
         "threading.excepthook = lambda *_: None\n"
         f"{starve}\n"
-        "bundle = payload.load(sys.argv[1])\n"
-        "try: restore.restore(bundle, bundle.model, threads=2)\n"
-        "except restore.PayloadError as exc: sys.exit(not exc.hint)\n"
+        "bundle = bundle_file.load(sys.argv[1])\n"
+        "try: decompress.restore(bundle, bundle.model, threads=2)\n"
+        "except decompress.PayloadError as exc: sys.exit(not exc.hint)\n"
         "sys.exit('the restore claims to have succeeded')"
     )
     done = subprocess.run(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from engines import ENDLESS, GREEDY, demo, engine, in_child, question
 
-from runtime.engine import Engine
 from runtime.errors import ModelError, UsageError
+from runtime.inference.scheduler import Engine
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."

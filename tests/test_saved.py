@@ -11,10 +11,11 @@ from engines import GREEDY, demo, engine, in_child, question
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime import keeper, saved, secret
-from runtime.conversation import Conversation
+from runtime.dialogue import session_file, session_store
+from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.session_file import Saved
 from runtime.errors import ModelError, SessionError
-from runtime.saved import Saved
+from runtime.host import user_key
 
 FULL = Saved(
     "Be brief.",
@@ -28,7 +29,7 @@ FULL = Saved(
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     FULL.write(tmp_path / "new" / "x.conversation")
 
-    assert saved.read(tmp_path / "new" / "x.conversation") == FULL
+    assert session_file.read(tmp_path / "new" / "x.conversation") == FULL
     assert ["x.conversation"] == [path.name for path in (tmp_path / "new").iterdir()]
 
 
@@ -39,40 +40,40 @@ def test_a_state_of_somebody_elses_is_left_out(
     FULL.write(tmp_path / "x")
     content = (tmp_path / "x").read_bytes()
 
-    (tmp_path / "old").write_bytes(content[: -secret.MARK_SIZE])
-    (tmp_path / "forged").write_bytes(content[: -secret.MARK_SIZE] + bytes(secret.MARK_SIZE))
+    (tmp_path / "old").write_bytes(content[: -user_key.MARK_SIZE])
+    (tmp_path / "forged").write_bytes(content[: -user_key.MARK_SIZE] + bytes(user_key.MARK_SIZE))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "yours"))
     for name in ("x", "old", "forged"):
-        found = saved.read(tmp_path / name)
-        assert (saved.FOREIGN, FULL.turns, b"", []) == (
+        found = session_file.read(tmp_path / name)
+        assert (session_file.FOREIGN, FULL.turns, b"", []) == (
             found.flaw, found.turns, found.state, found.tokens,
         )  # fmt: skip
 
     dataclasses.replace(FULL, system="Mine.").write(tmp_path / "z")
-    assert "" == saved.read(tmp_path / "z").flaw
-    assert saved.FOREIGN == saved.read(tmp_path / "x").flaw
+    assert "" == session_file.read(tmp_path / "z").flaw
+    assert session_file.FOREIGN == session_file.read(tmp_path / "x").flaw
 
 
 def test_a_secret_that_others_know_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    place = tmp_path / "modelembed" / secret.NAME
+    place = tmp_path / "modelembed" / user_key.NAME
     digest = bytes(32)
-    first = secret.mark(digest)
-    assert first == secret.mark(digest) and secret.is_own(digest, first)
-    assert not secret.is_own(digest, b"")
-    assert (0o600, secret.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
+    first = user_key.mark(digest)
+    assert first == user_key.mark(digest) and user_key.is_own(digest, first)
+    assert not user_key.is_own(digest, b"")
+    assert (0o600, user_key.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
 
     place.chmod(0o644)
-    assert not secret.is_own(digest, first)
-    second = secret.mark(digest)
-    assert second not in (first, b"") and secret.is_own(digest, second)
+    assert not user_key.is_own(digest, first)
+    second = user_key.mark(digest)
+    assert second not in (first, b"") and user_key.is_own(digest, second)
     place.chmod(0o600)
     place.write_bytes(b"")
-    assert not secret.is_own(digest, second)
-    assert second != secret.mark(digest)
-    assert [secret.NAME] == [path.name for path in place.parent.iterdir()]
+    assert not user_key.is_own(digest, second)
+    assert second != user_key.mark(digest)
+    assert [user_key.NAME] == [path.name for path in place.parent.iterdir()]
 
 
 def test_without_a_data_folder_all_but_the_state_is_kept(
@@ -82,9 +83,9 @@ def test_without_a_data_folder_all_but_the_state_is_kept(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     FULL.write(tmp_path / "x")
 
-    assert (FULL.turns, saved.FOREIGN) == (
-        saved.read(tmp_path / "x").turns,
-        saved.read(tmp_path / "x").flaw,
+    assert (FULL.turns, session_file.FOREIGN) == (
+        session_file.read(tmp_path / "x").turns,
+        session_file.read(tmp_path / "x").flaw,
     )
 
 
@@ -105,14 +106,14 @@ def test_a_model_given_by_mistake_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
 
     with pytest.raises(SessionError, match="is not a saved conversation"):
-        saved.read(large)
+        session_file.read(large)
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
     FULL.write(tmp_path / "x")
     dataclasses.replace(FULL, system="Be long.").write(tmp_path / "x", replace=True)
 
-    assert "Be long." == saved.read(tmp_path / "x").system
+    assert "Be long." == session_file.read(tmp_path / "x").system
     assert ["x"] == [path.name for path in tmp_path.iterdir()]
 
 
@@ -122,7 +123,7 @@ def test_another_conversation_is_kept(tmp_path: Path) -> None:
         dataclasses.replace(FULL, system="Be long.").write(tmp_path / "x")
 
     assert "choose another name, or delete that file first" == caught.value.hint
-    assert FULL == saved.read(tmp_path / "x")
+    assert FULL == session_file.read(tmp_path / "x")
     assert ["x"] == [path.name for path in tmp_path.iterdir()]
 
 
@@ -151,12 +152,12 @@ def test_what_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -
     (tmp_path / "x").write_bytes(content)
 
     with pytest.raises(SessionError, match=message):
-        saved.read(tmp_path / "x")
+        session_file.read(tmp_path / "x")
 
 
 def test_what_cannot_be_opened_or_written(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="cannot be opened: No such file"):
-        saved.read(tmp_path / "missing")
+        session_file.read(tmp_path / "missing")
     with pytest.raises(SessionError, match="cannot be saved"):
         FULL.write(tmp_path)
     (tmp_path / "file").write_text("")
@@ -176,7 +177,7 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     (tmp_path / "y").write_bytes(content)
     try:
-        found = saved.read(tmp_path / "y")
+        found = session_file.read(tmp_path / "y")
     except SessionError:
         return
     assert found.flaw
@@ -187,24 +188,24 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
 def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
-    assert tmp_path / "modelembed" / "work.conversation" == keeper.place("work")
-    assert Path("a/b") == keeper.place("a/b")
-    assert Path("x.bin") == keeper.place("x.bin")
-    assert Path("~nobody-by-this-name/x") == keeper.place("~nobody-by-this-name/x")
+    assert tmp_path / "modelembed" / "work.conversation" == session_store.place("work")
+    assert Path("a/b") == session_store.place("a/b")
+    assert Path("x.bin") == session_store.place("x.bin")
+    assert Path("~nobody-by-this-name/x") == session_store.place("~nobody-by-this-name/x")
 
 
 @in_child
 def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path) -> None:
-    from runtime import template
+    from runtime.dialogue import chat_template
 
     model = demo()
-    shaped = template.make(model.chat_template, bos=model.bos, eos=model.eos)
+    shaped = chat_template.make(model.chat_template, bos=model.bos, eos=model.eos)
     key = {"model": "demo", "engine": "1"}
     notes: list[str] = []
 
     def talk(one, key=key):  # type: ignore[no-untyped-def]
         conversation = Conversation(one, model, shaped, GREEDY, notes.append)
-        return conversation, keeper.Keeper(conversation, one, lambda: key, notes.append)
+        return conversation, session_store.Keeper(conversation, one, lambda: key, notes.append)
 
     path = str(tmp_path / "ada.x")
     with engine() as one:

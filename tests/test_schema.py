@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import schema
 from runtime.errors import UsageError
+from runtime.inference import json_schema
 
 PERSON = {
     "title": "Person",
@@ -32,11 +32,11 @@ PERSON = {
 
 
 def test_what_people_write_becomes_a_grammar() -> None:
-    text = schema.grammar(json.dumps(PERSON))
+    text = json_schema.grammar(json.dumps(PERSON))
 
     assert "root ::= " in text
     assert '\\"name\\"' in text
-    assert "root ::= " in schema.grammar("{}")
+    assert "root ::= " in json_schema.grammar("{}")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_people_write_becomes_a_grammar() -> None:
 )
 def test_what_it_cannot_hold_to_is_refused_by_name(keyword: str, document: Any) -> None:
     with pytest.raises(UsageError, match=rf"uses '{keyword.replace('$', '.')}' at #"):
-        schema.grammar(json.dumps(document))
+        json_schema.grammar(json.dumps(document))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_it_cannot_hold_to_is_refused_by_name(keyword: str, document: Any) 
 )  # fmt: skip
 def test_what_is_no_schema_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        schema.grammar(text)
+        json_schema.grammar(text)
 
 
 JSON = st.recursive(
@@ -98,6 +98,6 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_document_is_turned_or_refused(document: Any) -> None:
     try:
-        assert "::=" in schema.grammar(json.dumps(document))
+        assert "::=" in json_schema.grammar(json.dumps(document))
     except UsageError as exc:
         assert exc.problem

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import seekable
 from runtime.errors import PayloadError
-from runtime.seekable import FRAME_MAX, FRAMES_MAX, Frame
+from runtime.weights import zstd_seekable
+from runtime.weights.zstd_seekable import FRAME_MAX, FRAMES_MAX, Frame
 
 GOLDEN = bytes.fromhex(
     "5e2a4d18"  # the magic of a skippable frame
@@ -28,8 +28,8 @@ LENGTH, SIZE = 12 + len(GOLDEN), 64 + (4 << 20)
 
 def test_table_is_golden() -> None:
     assert GOLDEN == bundles.seek_table([(5, 64), (7, 4 << 20)])
-    assert FRAMES == seekable.decode(GOLDEN, LENGTH, SIZE)
-    assert len(GOLDEN) == seekable.table_length(GOLDEN[-9:])
+    assert FRAMES == zstd_seekable.decode(GOLDEN, LENGTH, SIZE)
+    assert len(GOLDEN) == zstd_seekable.table_length(GOLDEN[-9:])
 
 
 SIZES = st.lists(st.tuples(st.integers(1, (1 << 32) - 1), st.integers(1, FRAME_MAX)), max_size=50)
@@ -41,9 +41,9 @@ def test_round_trip(sizes: list[tuple[int, int]]) -> None:
     table = bundles.seek_table(sizes)
     coded, original = (sum(column) for column in zip(*sizes, strict=True)) if sizes else (0, 0)
 
-    frames = seekable.decode(table, coded + len(table), original)
+    frames = zstd_seekable.decode(table, coded + len(table), original)
     assert sizes == [(frame.length, frame.size) for frame in frames]
-    assert len(table) == seekable.table_length(table[-9:])
+    assert len(table) == zstd_seekable.table_length(table[-9:])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_round_trip(sizes: list[tuple[int, int]]) -> None:
 )
 def test_tail_that_is_none_is_refused(tail: bytes) -> None:
     with pytest.raises(PayloadError):
-        seekable.table_length(tail)
+        zstd_seekable.table_length(tail)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_tail_that_is_none_is_refused(tail: bytes) -> None:
 )
 def test_table_that_lies_is_refused(table: bytes, length: int, size: int) -> None:
     with pytest.raises(PayloadError):
-        seekable.decode(table, length, size)
+        zstd_seekable.decode(table, length, size)
 
 
 @pytest.mark.parametrize("length", range(len(GOLDEN)))
 def test_truncated_table_is_refused(length: int) -> None:
     with pytest.raises(PayloadError):
-        seekable.decode(GOLDEN[:length], 12 + length, SIZE)
+        zstd_seekable.decode(GOLDEN[:length], 12 + length, SIZE)
 
 
 @pytest.mark.skipif(not shutil.which("zstd"), reason="there is no zstd program")

@@ -10,10 +10,11 @@ from engines import DEMO, GREEDY, in_child
 
 @in_child
 def test_what_fails_on_the_way_holds_no_model() -> None:
-    from runtime import model, session
-    from runtime.engine import Engine
+    from runtime.dialogue import chat_session
     from runtime.errors import AppError
-    from runtime.model import Model
+    from runtime.inference.scheduler import Engine
+    from runtime.model import model
+    from runtime.model.model import Model
 
     closed: list[str] = []
 
@@ -29,8 +30,10 @@ def test_what_fails_on_the_way_holds_no_model() -> None:
 
     source = model.open_source(DEMO)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "Model", Watched)
-        patch.setattr(session, "Engine", WatchedEngine)
+        patch.setattr(chat_session, "Model", Watched)
+        patch.setattr(chat_session, "Engine", WatchedEngine)
         with pytest.raises(AppError):
-            session.Session(source, dataclasses.replace(GREEDY, lora="nowhere"), lambda _: None)
+            chat_session.Session(
+                source, dataclasses.replace(GREEDY, lora="nowhere"), lambda _: None
+            )
         assert ["engine", "model"] == closed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Program
 
-from bundler import shipped
+from bundler.stub import third_party
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def shown(chat: Program) -> dict[str, str]:
 
 
 def test_every_part_has_its_licence_shown(chat: Program, shown: dict[str, str]) -> None:
-    inside = shipped.contents(chat.path)
+    inside = third_party.contents(chat.path)
     assert {"libz.so.1", "nacl", "page/index.html", "PYZ.pyz"} <= inside
-    owners = shipped.owners(inside, ROOT)
+    owners = third_party.owners(inside, ROOT)
 
     assert [] == sorted(entry for entry, names in owners.items() if not names)
     missing = {name for names in owners.values() for name in names} - shown.keys()
@@ -52,17 +52,17 @@ def test_libraries_inside_libraries_are_named(shown: dict[str, str], name: str, 
 
 
 def test_what_is_only_installed_stays_out(chat: Program) -> None:
-    foreign = shipped.foreign()
+    foreign = third_party.foreign()
     assert {"sniffio", "pytest", "numpy", "openai"} <= set(foreign)
     assert not {"click", "runtime", "_cffi_backend", "typing_extensions"} & set(foreign)
 
-    inside = {entry.partition("/")[0] for entry in shipped.contents(chat.path)}
+    inside = {entry.partition("/")[0] for entry in third_party.contents(chat.path)}
     assert set() == inside & set(foreign)
 
 
 def test_an_unknown_part_is_found() -> None:
     entries = ["sniffio", "libgpl.so.2", "click", "libz.so.1", "attrs-1.dist-info/METADATA"]
-    found = shipped.owners(entries, ROOT)
+    found = third_party.owners(entries, ROOT)
 
     assert {"click": {"click"}, "libz.so.1": {"zlib"}}.items() <= found.items()
     assert set() == found["sniffio"] | found["libgpl.so.2"]
@@ -70,6 +70,6 @@ def test_an_unknown_part_is_found() -> None:
 
 
 def test_all_that_is_shipped_is_installed() -> None:
-    for name in shipped.DISTRIBUTIONS:
+    for name in third_party.DISTRIBUTIONS:
         assert importlib.metadata.version(name)
-    assert Path(shipped.TEXTS, "zlib.txt").exists()
+    assert Path(third_party.TEXTS, "zlib.txt").exists()

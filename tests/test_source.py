@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.container.extents import Extent, Source
 from runtime.errors import PayloadError
-from runtime.output import publish
-from runtime.source import Extent, Source
+from runtime.host.atomic_write import publish
 
 TEXT = bytes(range(256)) * 4
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import ggufs
 import pytest
 
-from bundler import splits
-from runtime import gguf
+from bundler.model import split_files
 from runtime.errors import GGUFError
-from runtime.gguf import Header
+from runtime.gguf import header as gguf
+from runtime.gguf.header import Header
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def part(folder: Path, number: int) -> Path:
 
 
 def merge(path: Path) -> bytes:
-    source = splits.merged(splits.parts(splits.open_file(path)))
+    source = split_files.merged(split_files.parts(split_files.open_file(path)))
     return source.read(0, source.size)
 
 
@@ -122,10 +122,10 @@ def test_absurd_number_of_parts_is_refused_at_once(tmp_path: Path, count: int) -
 
     # In a process of its own, with little memory: a list that long would take all there is.
     code = (
-        "import pathlib, resource, sys; from bundler import splits\n"
+        "import pathlib, resource, sys; from bundler.model import split_files\n"
         "resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))\n"
-        "try: splits.parts(splits.open_file(pathlib.Path(sys.argv[1])))\n"
-        "except splits.GGUFError as exc: print(exc.problem)"
+        "try: split_files.parts(split_files.open_file(pathlib.Path(sys.argv[1])))\n"
+        "except split_files.GGUFError as exc: print(exc.problem)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=False

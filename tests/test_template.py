@@ -8,7 +8,7 @@ from datetime import datetime
 import ggufs
 import pytest
 
-from runtime import template
+from runtime.dialogue import chat_template
 from runtime.errors import ModelError, UsageError
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -39,8 +39,8 @@ STRICT = """
 """
 
 
-def render(text: str, *messages: template.Message) -> str:
-    return template.make(text, bos="<s>", eos="</s>").render(messages or TALK)
+def render(text: str, *messages: chat_template.Message) -> str:
+    return chat_template.make(text, bos="<s>", eos="</s>").render(messages or TALK)
 
 
 def test_jinja_of_a_model() -> None:
@@ -166,13 +166,13 @@ def test_sandbox_lets_nothing_out(text: str) -> None:
 def test_named_template(name: str) -> None:
     found = render(name, *TALK[1:])
 
-    assert name in template.builtin_names()
+    assert name in chat_template.builtin_names()
     assert found.index("Hello") < found.index("Hi!") < found.index("短い")
 
 
 def test_chatml_by_name_is_chatml() -> None:
     assert CHATML == render("chatml")
-    assert "chatml" == template.FALLBACK
+    assert "chatml" == chat_template.FALLBACK
 
 
 def test_long_text_in_a_named_template() -> None:
@@ -206,5 +206,5 @@ def test_nothing_behind_a_nul_is_lost() -> None:
 @pytest.mark.parametrize("name", ["chatlm", "", "../etc/passwd"])
 def test_unknown_name_lists_the_known(name: str) -> None:
     with pytest.raises(UsageError, match=f"there is no chat template called '{name}'") as caught:
-        template.make(name)
+        chat_template.make(name)
     assert "chatml, " in caught.value.hint

@@ -223,7 +223,7 @@ def test_what_is_soon_done_shows_no_progress(forms: dict[str, Path]) -> None:
 
 SLOW = """
 import time
-from runtime.progress import progress
+from runtime.host.progress_bar import progress
 with progress("unpacking") as update:
     for done in range(16):
         update(done, 16)
@@ -243,9 +243,9 @@ def test_progress_is_shown_and_goes() -> None:
 
 IMPATIENT = """
 import sys
-from runtime import progress
-progress.PATIENCE_SECONDS = 0
-from bundler.cli import run
+from runtime.host import progress_bar
+progress_bar.PATIENCE_SECONDS = 0
+from bundler.commands.main import run
 sys.exit(run())
 """
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.text import Text
+from runtime.inference.detokenizer import Text
 
 
 def fed(data: bytes, *stops: str, size: int = 1) -> tuple[list[str], str]:

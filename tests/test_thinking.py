@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import template, thinking
-from runtime.screen import Screen, Style
-from runtime.thinking import Markers, Part, Thoughts
+from runtime.dialogue import chat_template, reasoning
+from runtime.dialogue.reasoning import Markers, Part, Thoughts
+from runtime.terminal.answer_view import Screen, Style
 
 THINK = Markers("<think>", "</think>")
 QWEN = (
@@ -56,16 +56,16 @@ def test_pieces_do_not_matter(words: list[str], size: int) -> None:
 
 
 def test_markers_are_the_templates_own() -> None:
-    assert THINK == thinking.markers(QWEN)
-    assert Markers("[THINK]", "[/THINK]") == thinking.markers("… [THINK] …")
-    assert thinking.markers("{{ messages }}") is None
-    assert thinking.switchable(QWEN)
-    assert not thinking.switchable("<think>")
+    assert THINK == reasoning.markers(QWEN)
+    assert Markers("[THINK]", "[/THINK]") == reasoning.markers("… [THINK] …")
+    assert reasoning.markers("{{ messages }}") is None
+    assert reasoning.switchable(QWEN)
+    assert not reasoning.switchable("<think>")
 
 
 @pytest.mark.parametrize(("think", "end"), [(True, "<assistant>"), (False, "</think>\n\n")])
 def test_the_template_is_told_not_to_think(think: bool, end: str) -> None:
-    made = template.make(QWEN, think=think)
+    made = chat_template.make(QWEN, think=think)
 
     assert made.render([{"role": "user", "content": "2+2?"}]).endswith(end)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from bundler import engine, shipped, toolchain
+from bundler.engine import toolchain, wheels
+from bundler.stub import third_party
 
 PINS = dict(
     requirement.partition(";")[0].split("==")
@@ -83,7 +84,7 @@ def test_no_compiler_is_said(tmp_path: Path) -> None:
 
 INTERRUPTED = """
 import os, signal, sys
-from bundler import engine
+from bundler.engine import __main__ as engine
 engine.find = lambda *_: os.kill(os.getpid(), signal.SIGINT)
 sys.exit(engine.main())
 """
@@ -95,17 +96,17 @@ def test_ctrl_c_is_no_traceback() -> None:
         timeout=60, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
-    assert engine.INTERRUPTED == done.returncode
+    assert 130 == done.returncode
     assert done.stderr.startswith("\ninterrupted; ")
     assert "Traceback" not in done.stderr
 
 
 def test_what_is_compiled_has_the_version_that_is_installed() -> None:
-    assert PINS["llama-cpp-python"] == engine.VERSION
-    assert PINS["zstandard"] == engine.ZSTANDARD
+    assert PINS["llama-cpp-python"] == wheels.VERSION
+    assert PINS["zstandard"] == wheels.ZSTANDARD
 
 
 def test_what_is_in_every_stub_is_pinned() -> None:
-    names = {name.replace("_", "-") for name in shipped.DISTRIBUTIONS}
+    names = {name.replace("_", "-") for name in third_party.DISTRIBUTIONS}
 
     assert {"modelembed"} == names - set(PINS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import DEMO, Program
 
-from bundler import toolchain
+from bundler.engine import toolchain
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris.\n"

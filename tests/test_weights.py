@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import libraries, weights
 from runtime.errors import ModelError
-from runtime.ggml import TYPES
-from runtime.weights import LAYOUTS, PLAIN, Buffer, Stream, streams_of
+from runtime.gguf.tensor_types import TYPES
+from runtime.host import library_paths
+from runtime.weights import byte_planes
+from runtime.weights.byte_planes import LAYOUTS, PLAIN, Buffer, Stream, streams_of
 
 GOLDEN = Path(__file__).parent / "golden" / "weights"
 UNSPLIT = {"I8"}
@@ -149,13 +150,13 @@ def test_specification_lists_the_layouts() -> None:
     for kind, said in bundles.LAYOUTS.items():
         layout = LAYOUTS[kind]
         assert (TYPES[kind].name, layout.record) == (said.name, said.record)
-        if isinstance(layout, weights.Numbers):
+        if isinstance(layout, byte_planes.Numbers):
             how = "exponent apart" if layout.kind == "bf16" else "bytes apart"
         else:
-            assert isinstance(layout, weights.Blocks)
+            assert isinstance(layout, byte_planes.Blocks)
             how = ", ".join(
                 f"**{field.name}** {field.width}"
-                if isinstance(field, weights.Planes)
+                if isinstance(field, byte_planes.Planes)
                 else f"{field.name} {field.width}"
                 for field in layout.fields
             )
@@ -195,18 +196,18 @@ def test_plain_bytes_are_one_stream(size: int) -> None:
 
 
 def test_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "library_folder", lambda: tmp_path)
+    monkeypatch.setattr(byte_planes, "library_folder", lambda: tmp_path)
     with pytest.raises(ModelError, match=r"libweights\.so cannot be loaded") as caught:
-        weights._library.__wrapped__()
+        byte_planes._library.__wrapped__()
 
-    assert libraries.REINSTALL == caught.value.hint
+    assert library_paths.REINSTALL == caught.value.hint
 
 
 def test_library_of_another_version_is_named() -> None:
     with pytest.raises(ModelError, match=r"libweights\.so is of another version") as caught:
-        weights._function("weights_join_sideways")
+        byte_planes._function("weights_join_sideways")
 
-    assert libraries.REINSTALL == caught.value.hint
+    assert library_paths.REINSTALL == caught.value.hint
 
 
 def write_golden_files() -> None:

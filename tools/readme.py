@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bundler import stub
+from bundler.stub import builder
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -22,7 +22,7 @@ def help_text(command: str) -> str:
     name, *arguments = command.split()
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "chat"
-        program.symlink_to(stub.build(print))
+        program.symlink_to(builder.build(print))
         if name == "modelembed":
             program = Path(sys.executable).parent / "modelembed"
         return subprocess.run(

@@ -12,13 +12,15 @@ from pathlib import Path
 from benchmarks.lab import Lab
 from benchmarks.measure import BenchmarkError
 from benchmarks.report import Row
-from bundler import bundle as bundling
-from bundler import lint
-from runtime import parts, payload, restore
+from bundler.model import lint
+from bundler.packing import bundle as bundling
+from runtime.commands import verify_extract
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
+from runtime.container.layout import FOOTER_SIZE, Manifest
+from runtime.container.writer import Stub, weld
 from runtime.errors import AppError
-from runtime.format import FOOTER_SIZE, Manifest
-from runtime.payload import Bundle
-from runtime.weld import Stub, weld
+from runtime.weights import decompress
 from tests.ggufs import Shape, write_model
 
 SHAPE = Shape(feed_forward=1024, layers=2, vocabulary=1024)  # 1.4 MB of 2
@@ -95,7 +97,7 @@ def finds(fd: int) -> bool:
     """Return False if `verify` finds the bundle intact; it raises AppError where it does not."""
     bundle = load(fd)
     try:
-        list(parts.verify(bundle))
+        list(verify_extract.verify(bundle))
     finally:
         bundle.close()
     return False
@@ -115,12 +117,12 @@ def whole_model(bundle: Bundle) -> bytes:
     section = bundle.section(bundling.SECTION)
     if section.codec == "stored":
         return os.pread(bundle.fd, section.length, section.offset)
-    return b"".join(restore.pieces(bundle, section))
+    return b"".join(decompress.pieces(bundle, section))
 
 
 def load(fd: int) -> Bundle:
     """Return the bundle in the file `fd`."""
-    return payload.load(f"/proc/self/fd/{fd}")
+    return bundle_file.load(f"/proc/self/fd/{fd}")
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def bundle_to(target: Path, stub: Path, model: Path, threshold: float | None) ->
     verdict: Future[lint.Verdict] = Future()
     verdict.set_result(lint.Verdict())
     found = lint.examine(lint.preflight(model))
-    runtime = payload.load(stub)
+    runtime = bundle_file.load(stub)
     try:
         recipe = bundling.Recipe(name="tiny", threshold=threshold)
         bundling.make(target, runtime, found, verdict, recipe, lambda _: None)

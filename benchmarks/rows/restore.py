@@ -11,9 +11,9 @@ from benchmarks.lab import Lab
 from benchmarks.measure import BenchmarkError, interleave, run
 from benchmarks.report import Row
 from benchmarks.sections import cut_frames, opened, require_zstd
-from runtime import restore
-from runtime.format import Section
-from runtime.payload import Bundle
+from runtime.container.bundle_file import Bundle
+from runtime.container.layout import Section
+from runtime.weights import decompress
 
 TARGETS = {"250m-bf16": 2.0, "1.1b-q4_k_m": 1.3}
 """Against the model as `zstd -3` leaves it, piped."""
@@ -83,7 +83,7 @@ def compare(lab: Lab, name: str, target: float) -> list[Row]:
 def ours(bundle: Bundle, section: Section, threads: int) -> float:
     """Restore the section as a start does; return the seconds it took."""
     begin = time.perf_counter()
-    memory = restore.restore(bundle, section, threads=threads)
+    memory = decompress.restore(bundle, section, threads=threads)
     seconds = time.perf_counter() - begin
     os.close(memory)
     return seconds

@@ -12,13 +12,24 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
-from runtime.server import answers, inspect, native, openai, openapi
-from runtime.server.assets import START, Asset
-from runtime.server.endpoint import Endpoint, Text
-from runtime.server.guard import App, Guard, Message, Receive, Rules, Scope, Send, refuse, respond
+from runtime.server.fallback_proxy import FORWARDED, Remote
+from runtime.server.http import openapi
+from runtime.server.http.assets import START, Asset
+from runtime.server.http.endpoint import Endpoint, Text
+from runtime.server.http.guard import (
+    App,
+    Guard,
+    Message,
+    Receive,
+    Rules,
+    Scope,
+    Send,
+    refuse,
+    respond,
+)
+from runtime.server.http.http_error import Problem
 from runtime.server.metrics import Metrics
-from runtime.server.problem import Problem
-from runtime.server.remote import FORWARDED, Remote
+from runtime.server.protocols import info_routes, llama_server, openai, responses
 from runtime.server.service import Service
 
 REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
@@ -27,29 +38,31 @@ REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 def endpoints(service: Service, body_max: int) -> list[Endpoint]:
     """Return everything that a program may ask."""
     asking: list[tuple[str, Any, str, Any, Any, Any]] = [
-        ("/v1/chat/completions", answers.chat, "Answer a conversation",
+        ("/v1/chat/completions", responses.chat, "Answer a conversation",
          openai.ChatRequest, openai.ChatResponse, openai.ChatChunk),
-        ("/v1/completions", answers.completion, "Go on with texts",
+        ("/v1/completions", responses.completion, "Go on with texts",
          openai.CompletionRequest, openai.CompletionResponse, openai.CompletionResponse),
-        ("/v1/embeddings", answers.embeddings, "Turn texts into vectors",
+        ("/v1/embeddings", responses.embeddings, "Turn texts into vectors",
          openai.EmbeddingRequest, openai.EmbeddingResponse, None),
-        ("/completion", answers.native_completion, "Go on with texts, as llama-server does",
-         native.CompletionRequest, native.Completion | list[native.Completion], native.Completion),
-        ("/tokenize", inspect.tokenize, "Cut a text into tokens",
-         native.TokenizeRequest, native.Tokens, None),
-        ("/detokenize", inspect.detokenize, "Join tokens",
-         native.DetokenizeRequest, native.Content, None),
-        ("/apply-template", inspect.apply_template, "Write a conversation as the model reads it",
-         native.TemplateRequest, native.TemplateResponse, None),
-        ("/api/completion", answers.old_completion, "Go on with a text, as an older server did",
-         native.OldRequest, native.OldResponse, None),
+        ("/completion", responses.native_completion, "Go on with texts, as llama-server does",
+         llama_server.CompletionRequest,
+         llama_server.Completion | list[llama_server.Completion], llama_server.Completion),
+        ("/tokenize", info_routes.tokenize, "Cut a text into tokens",
+         llama_server.TokenizeRequest, llama_server.Tokens, None),
+        ("/detokenize", info_routes.detokenize, "Join tokens",
+         llama_server.DetokenizeRequest, llama_server.Content, None),
+        ("/apply-template", info_routes.apply_template,
+         "Write a conversation as the model reads it",
+         llama_server.TemplateRequest, llama_server.TemplateResponse, None),
+        ("/api/completion", responses.old_completion, "Go on with a text, as an older server did",
+         llama_server.OldRequest, llama_server.OldResponse, None),
     ]  # fmt: skip
     looking: list[tuple[str, Any, str, Any]] = [
-        ("/v1/models", inspect.models, "The models that there are", openai.ModelList),
-        ("/health", inspect.health, "Whether the server can answer", native.Health),
-        ("/props", inspect.props, "What a page needs to know", native.Props),
-        ("/slots", inspect.slots, "What the sequences do", list[native.SlotState]),
-        ("/metrics", inspect.metrics, "What was done, as Prometheus reads it", str),
+        ("/v1/models", info_routes.models, "The models that there are", openai.ModelList),
+        ("/health", info_routes.health, "Whether the server can answer", llama_server.Health),
+        ("/props", info_routes.props, "What a page needs to know", llama_server.Props),
+        ("/slots", info_routes.slots, "What the sequences do", list[llama_server.SlotState]),
+        ("/metrics", info_routes.metrics, "What was done, as Prometheus reads it", str),
     ]
     found = [
         Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
@@ -126,7 +139,7 @@ class Named:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send its card, or that there is no such model."""
         name = scope["path_params"]["name"]
-        card = inspect.card(self._service)
+        card = info_routes.card(self._service)
         if name != card.id:
             raise Problem(404, f"there is no model '{name}', only '{card.id}'",
                           param="model", code="model_not_found")  # fmt: skip

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 
-from runtime.stream import Piece, Stream
+from runtime.inference.token_stream import Piece, Stream
 
 
 class Bridge:

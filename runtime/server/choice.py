@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from runtime.server.openai import CalledFunction, CalledTool
-from runtime.server.toolcalls import Arguments, Called, Calls, Form, Said
-from runtime.stats import Stats
-from runtime.stream import Chosen, Piece
-from runtime.thinking import Markers, Thoughts
+from runtime.dialogue.reasoning import Markers, Thoughts
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Chosen, Piece
+from runtime.server.protocols.openai import CalledFunction, CalledTool
+from runtime.server.tool_calls import Arguments, Called, Calls, Form, Said
 
 REASONS = {"stop": "stop", "length": "length", "context": "length"}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping
 
-from runtime.stats import Stats
+from runtime.inference.stats import Stats
 
 COUNTERS = {
     "prompt_tokens": ("prompt_tokens_total", "Number of prompt tokens processed."),

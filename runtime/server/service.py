@@ -13,20 +13,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import __version__
-from runtime.conversation import OPENING, prompt_tokens
+from runtime.dialogue.chat_session import Session
+from runtime.dialogue.conversation import OPENING, prompt_tokens
+from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, ModelError
-from runtime.model import Model
-from runtime.options import Options
-from runtime.server import messages, native, openai, toolcalls
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Chosen, Reading, Stream
+from runtime.model.model import Model
+from runtime.options.registry import Options
+from runtime.server import tool_calls
 from runtime.server.bridge import Bridge, Reader
 from runtime.server.choice import Choice
+from runtime.server.http.http_error import Problem, told
 from runtime.server.metrics import Metrics
-from runtime.server.parameters import settled
-from runtime.server.problem import Problem, told
-from runtime.session import Session
-from runtime.stats import Stats
-from runtime.stream import Chosen, Reading, Stream
-from runtime.thinking import Markers
+from runtime.server.protocols import llama_server, messages, openai
+from runtime.server.protocols.sampling_fields import settled
 
 LONG = 4096
 """Characters from which a prompt is worth a thread to be prepared in."""
@@ -43,7 +44,7 @@ class Ask:
     alternatives: int | None = None
     opening: str = ""
     markers: Markers | None = None
-    form: toolcalls.Form | None = None
+    form: tool_calls.Form | None = None
     texts: list[str] = field(default_factory=list)
     """The prompts as text, where they are to be repeated."""
 
@@ -79,7 +80,7 @@ class Service:
         self.fingerprint = f"modelembed-{__version__}"
         self.template_text = session.template_text
         self.template = session.conversation.template
-        self.form = toolcalls.form_of(self.template_text)
+        self.form = tool_calls.form_of(self.template_text)
         self.running: set[Reader] = set()
         self.stopping = False
         self._bridge: Bridge | None = None
@@ -123,7 +124,7 @@ class Service:
 
     def _tools(
         self, request: openai.ChatRequest, options: Options
-    ) -> tuple[list[dict[str, Any]], toolcalls.Form | None, Options]:
+    ) -> tuple[list[dict[str, Any]], tool_calls.Form | None, Options]:
         """Return the tools to show the model, how it calls them, and the options for that."""
         choice = request.tool_choice
         if not request.tools:
@@ -153,7 +154,7 @@ class Service:
                     400, f"there is no tool '{choice.function.name}'", param="tool_choice"
                 )
         try:
-            text = toolcalls.grammar(self.form, forced)
+            text = tool_calls.grammar(self.form, forced)
         except AppError as exc:
             raise told(exc, param="tools") from exc
         return tools, self.form, dataclasses.replace(options, grammar=text)
@@ -188,7 +189,7 @@ class Service:
 
     async def plain(
         self,
-        request: openai.CompletionRequest | native.CompletionRequest,
+        request: openai.CompletionRequest | llama_server.CompletionRequest,
         alternatives: int | None = None,
     ) -> Ask:
         """Return how to go on with a text, or several."""
@@ -317,7 +318,7 @@ class Service:
             asked = " | ".join(self.text(prompt) for prompt in ask.prompts)
             print(f"asked: {asked}\nanswered: {answer}", file=sys.stderr, flush=True)
 
-    async def old(self, request: native.OldRequest) -> Ask:
+    async def old(self, request: llama_server.OldRequest) -> Ask:
         """Return what a request in the older server's terms asks."""
         options = dataclasses.replace(
             self.options,

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from runtime import terminal
 from runtime.errors import AppError, ModelError
+from runtime.host import interrupts, std_streams
 
 LIVES, WITHIN_SECONDS = 5, 60.0
 """A worker that dies more often than that is not started again."""
@@ -56,7 +56,7 @@ class Supervisor:
             os.set_blocking(fd, False)
         before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
         numbers = [signal.SIGTERM, signal.SIGCHLD]
-        if not terminal.interrupts_ignored():
+        if not interrupts.interrupts_ignored():
             numbers.append(signal.SIGINT)
         handlers: dict[int, Any] = {number: signal.signal(number, self._told) for number in numbers}
         try:
@@ -80,7 +80,7 @@ class Supervisor:
         now = time.monotonic()
         if not self._stopped_at:
             if number == signal.SIGINT:
-                terminal.end_line()
+                std_streams.end_line()
             self._stop()
         elif now - self._stopped_at > 1:
             self._signal(signal.SIGTERM)

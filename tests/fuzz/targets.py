@@ -13,10 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import chunks, gguf, minisign, parts, payload, saved, seekable
+from runtime.commands import verify_extract
+from runtime.container import bundle_file, minisign
+from runtime.container.layout import Footer, Manifest
+from runtime.dialogue import session_file
 from runtime.errors import AppError
-from runtime.format import Footer, Manifest
-from runtime.weights import LAYOUTS, Buffer, streams_of
+from runtime.gguf import header as gguf
+from runtime.weights import chunk_table, zstd_seekable
+from runtime.weights.byte_planes import LAYOUTS, Buffer, streams_of
 
 TESTS = Path(__file__).parent.parent
 GOLDEN = TESTS / "golden"
@@ -41,17 +45,17 @@ def manifest(data: bytes) -> None:
     assert Manifest.decode(found.encode()) == found
 
 
-def chunk_table(data: bytes) -> None:
+def chunks_of(data: bytes) -> None:
     """A table that is accepted accounts for every byte."""
     streams, size = 1 << 20, 2 << 20
-    for chunk in chunks.decode(data, streams + len(data), size):
+    for chunk in chunk_table.decode(data, streams + len(data), size):
         assert 0 <= chunk.offset and chunk.offset + chunk.length <= streams
         assert 0 < chunk.size and chunk.target + chunk.size <= size
 
 
 def seek_table(data: bytes) -> None:
     """The same for the table of older bundles."""
-    for frame in seekable.decode(data, 12 + len(data), 64 + (4 << 20)):
+    for frame in zstd_seekable.decode(data, 12 + len(data), 64 + (4 << 20)):
         assert frame.offset + frame.length <= 12
 
 
@@ -76,12 +80,12 @@ def bundle(data: bytes) -> None:
     fd, name = tempfile.mkstemp()
     try:
         os.write(fd, data)
-        opened = payload.load(name)
+        opened = bundle_file.load(name)
         try:
-            list(parts.verify(opened))
+            list(verify_extract.verify(opened))
             for section in opened.manifest.sections:
                 digest = hashlib.sha256()
-                for piece in parts.original(opened, section):
+                for piece in verify_extract.original(opened, section):
                     digest.update(piece)
                 assert digest.hexdigest() == section.sha256
         finally:
@@ -108,7 +112,7 @@ def conversation(data: bytes) -> None:
     fd, name = tempfile.mkstemp()
     try:
         os.write(fd, data)
-        found = saved.read(Path(name))
+        found = session_file.read(Path(name))
         assert not (found.flaw and found.state)
     finally:
         os.close(fd)
@@ -127,13 +131,16 @@ def _conversation() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "talk"
         turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-        saved.Saved("Be kind.", turns, {"model": "m"}, [1, 2, 3], b"state").write(path)
+        session_file.Saved("Be kind.", turns, {"model": "m"}, [1, 2, 3], b"state").write(path)
         return path.read_bytes()
 
 
 def _table() -> bytes:
-    coded = (chunks.Coded(chunks.RAW, 1 << 19), chunks.Coded(chunks.ZSTD, 1 << 19))
-    return chunks.encode([chunks.Chunk(0, 0, 2 << 20, 1, coded, bytes(16))])
+    coded = (
+        chunk_table.Coded(chunk_table.RAW, 1 << 19),
+        chunk_table.Coded(chunk_table.ZSTD, 1 << 19),
+    )
+    return chunk_table.encode([chunk_table.Chunk(0, 0, 2 << 20, 1, coded, bytes(16))])
 
 
 TARGETS: dict[str, Target] = {
@@ -142,7 +149,7 @@ TARGETS: dict[str, Target] = {
         manifest,
         [(GOLDEN / f"manifest-v1{name}.json").read_bytes() for name in ("", "-planes")],
     ),
-    "chunk_table": Target(chunk_table, [_table()]),
+    "chunk_table": Target(chunks_of, [_table()]),
     "seek_table": Target(seek_table, [_bundle("zstd")[-4096:]]),
     "transforms": Target(transforms, [bytes(range(256)) * 20]),
     "bundle": Target(bundle, [_bundle(name) for name in ("stored", "planes", "zstd")]),

@@ -1,0 +1,320 @@
+"""The command line at build time: modelembed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundler.commands import config_file, self_check
+from bundler.model import lint
+from bundler.packing import bundle as bundling
+from runtime import __version__
+from runtime.commands import bundle_commands, click_base
+from runtime.commands.exit_status import INTERRUPTED, outcome_of
+from runtime.container import bundle_file
+from runtime.container import lora_sections as lora
+from runtime.errors import AppError, UsageError
+from runtime.host.atomic_write import require_new
+from runtime.host.std_streams import open_streams, use_utf8
+from runtime.options import builtin_templates
+from runtime.options.registry import from_file, settings
+from runtime.sanitize import plain, plain_lines
+
+if TYPE_CHECKING:
+    from bundler.model.split_files import Opened
+    from bundler.packing.signing import SecretKey
+
+
+def run() -> int:
+    """Run the command line; return the exit code."""
+    open_streams()
+    use_utf8()
+    return outcome_of(
+        lambda: main.main(standalone_mode=False),
+        verbose=any(flag in sys.argv for flag in click_base.FLAGS),
+        interrupted="interrupted; nothing was left behind",
+    )
+
+
+class Interrupted(AppError):
+    """Ctrl-C came when something was complete; the text says what."""
+
+    exit_code = INTERRUPTED
+
+    def render(self) -> str:
+        """Return the text for stderr: no error, but what there is."""
+        return f"\ninterrupted; {self.problem}"
+
+
+def say(text: str) -> None:
+    """Tell the user what is going on; names and the like in it are a stranger's."""
+    print(plain_lines(text), file=sys.stderr, flush=True)
+
+
+@click.group(cls=click_base.Group, context_settings={"help_option_names": ("-h", "--help")})
+@click.version_option(__version__, prog_name="modelembed")
+@click_base.verbose
+def main() -> None:
+    """Turn a GGUF language model into one executable file."""
+
+
+PATH = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("model", type=PATH, required=False)
+@click.option(
+    "--output",
+    "-o",
+    type=PATH,
+    metavar="PATH",
+    help="write the executable to PATH (default: the model's name)",
+)
+@click.option("--force", is_flag=True, help="replace PATH if it exists")
+@click.option(
+    "--compress",
+    metavar="auto|max|none|N%",
+    default="auto",
+    show_default=True,
+    help="auto compresses where that saves a tenth or more, N% where it saves that share, max "
+    "always",
+)
+@click.option("--system", metavar="TEXT|@FILE", help="bake in a system prompt")
+@click.option("--name", metavar="NAME", help="what the program calls itself (default: the model)")
+@click.option("--greeting", metavar="TEXT|@FILE", help="bake in what the chat says first")
+@click.option("--chat-template", metavar="FILE|NAME", help="use this instead of the model's own")
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="bake in any runtime option, e.g. temp=0.2; repeatable",
+)
+@click.option(
+    "--config", "config_path", type=PATH, metavar="FILE", help="take defaults from a JSON file"
+)
+@click.option(
+    "--license",
+    "license_name",
+    metavar="TEXT",
+    help="the model's licence, if the file does not say",
+)
+@click.option(
+    "--lora",
+    "adapters",
+    multiple=True,
+    metavar="FILE[=SCALE]",
+    help="add a LoRA adapter; repeatable",
+)
+@click.option("--sidecar", is_flag=True, help="put the model into PATH.payload beside the program")
+@click.option(
+    "--prewarm",
+    is_flag=True,
+    help="compute the system prompt now, so that no start has to; takes as long as reading it",
+)
+@click.option("--cache", is_flag=True, help="let the program keep its model unpacked on disk")
+@click.option(
+    "--sign", "key_path", type=PATH, metavar="KEY", help="sign it with a secret key of minisign"
+)
+@click.option(
+    "--stub",
+    "stub_path",
+    type=PATH,
+    metavar="PATH",
+    help="use this runtime instead of building one",
+)
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="run the result and report what it costs",
+)
+def bundle(
+    model: Path | None,
+    output: Path | None,
+    force: bool,
+    compress: str,
+    system: str | None,
+    name: str | None,
+    greeting: str | None,
+    chat_template: str | None,
+    pairs: tuple[str, ...],
+    config_path: Path | None,
+    license_name: str | None,
+    adapters: tuple[str, ...],
+    sidecar: bool,
+    prewarm: bool,
+    cache: bool,
+    key_path: Path | None,
+    stub_path: Path | None,
+    check: bool,
+) -> None:
+    """Make an executable out of MODEL, a GGUF file."""
+    given = config_file.read(config_path) if config_path else config_file.Config()
+    for warning in given.warnings:
+        say(f"warning: {warning}")
+    model = model or given.model
+    if model is None:
+        raise UsageError("there is no model to bundle", hint="modelembed bundle FILE.gguf -o OUT")
+    defaults = {**given.defaults, **settings(pairs)}
+    texts = {"system": system, "greeting": greeting, "chat_template": chat_template}
+    for key, value in texts.items():
+        if value is not None:
+            defaults[key] = from_file(key, value)
+    if cache:
+        defaults["cache"] = True
+    opened = lint.preflight(model)
+    output = output or Path(model.name.removesuffix(".gguf"))
+    for path in bundling.modes(output, sidecar=sidecar):
+        _require_other(path, opened)
+        require_new(path, force)
+    if defaults.get("gpu_layers"):
+        say("warning: the program computes on the processor alone: gpu_layers is ignored")
+    defaults, files = _adapters(defaults, adapters)
+    recipe = bundling.Recipe(
+        name=name or given.name,
+        license=license_name or given.license,
+        threshold=bundling.threshold(compress),
+        defaults=defaults,
+        force=force,
+        key=_key(key_path) if key_path else None,  # asks now, before it takes long
+        adapters=files,
+        sidecar=sidecar,
+        prewarm=prewarm,
+    )
+    _make(opened, output, stub_path, recipe, check)
+
+
+def _make(
+    opened: list[Opened],
+    output: Path,
+    stub_path: Path | None,
+    recipe: bundling.Recipe,
+    run_check: bool,
+) -> None:
+    """Lint, write, prove."""
+    from bundler.stub import builder as stubs
+
+    runtime_path = stub_path or stubs.build(say)
+    runtime = stubs.open_stub(runtime_path)
+    builtin_templates.check_baked(recipe.defaults, runtime.manifest.stub)
+    here = stubs.runs_here(runtime)
+    if recipe.prewarm and not here:
+        raise UsageError(
+            "the runtime is for another platform, and cannot compute here",
+            hint="leave out --prewarm, or bundle on that platform",
+        )
+    found = lint.examine(opened)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    recipe = replace(recipe, name=recipe.name or found.facts.get("name", "") or output.stem)
+    licence = recipe.license or found.facts.get("license", "not stated")
+    say(plain(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}"))
+    template = recipe.defaults.get("chat_template", "")
+    with ThreadPoolExecutor(1) as pool:
+        verdict = (
+            pool.submit(lint.ask_engine, runtime_path, opened, template)
+            if here
+            else pool.submit(lint.Verdict)
+        )
+        bundling.make(output, runtime, found, verdict, recipe, say)
+    try:
+        say(f"wrote {output}")
+        if run_check and here:
+            for line in self_check.prove(output, found.source.size).lines():
+                say(f"  {line}")
+        elif run_check:
+            say("not tested: the runtime is for another platform")
+    except KeyboardInterrupt:
+        raise Interrupted(f"{output} is complete, but was not tested") from None
+    say(f"run it: {shlex.quote(str(output if output.is_absolute() else f'./{output}'))}")
+
+
+def _require_other(output: Path, opened: list[Opened]) -> None:
+    """Raise UsageError where `output` is one of the model's own files."""
+    with contextlib.suppress(OSError):  # that it cannot be looked at is said elsewhere
+        found = output.stat()
+        if any(os.path.samestat(found, os.fstat(part.fd)) for part in opened):
+            raise UsageError(f"{output} is the model itself", hint="choose another name with -o")
+
+
+def _adapters(
+    defaults: Mapping[str, Any], words: Sequence[str]
+) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Return `defaults` with the strengths that FILE[=SCALE] words give, and their files."""
+    files = lora.given(words)
+    names = [lora.part_name(path) for path in files]
+    strengths = dict(zip(names, files.values(), strict=True))
+    found = dict(defaults)
+    if text := lora.text_of(strengths, names):
+        found.setdefault("lora", text)
+    lora.check_default(str(found.get("lora", "")), names)
+    return found, tuple(files)
+
+
+def _key(path: Path) -> SecretKey:
+    """Return the secret key in the file `path`."""
+    from bundler.packing.signing import SecretKey  # few bundles are signed
+
+    return SecretKey.load(path)
+
+
+@main.command()
+@click.option("--output", "-o", type=PATH, metavar="PATH", help="also copy it to PATH")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="build it anew, which takes a minute, even if the cache has it; replace PATH if it exists",
+)
+@click.option("--variants", type=PATH, hidden=True)
+def stub(output: Path | None, force: bool, variants: Path | None) -> None:
+    """Build the runtime without a model: a program that runs with -m FILE.gguf."""
+    from bundler.stub import builder as stubs
+    from runtime.container.extents import Extent, Source
+    from runtime.host.atomic_write import publish
+
+    if output:
+        require_new(output, force)
+    path = stubs.build(say, force=force, variants=variants)
+    if output:
+        with publish(output, force=force) as out, open(path, "rb") as source:
+            Source([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
+        path = output
+    click.echo(path)
+
+
+@main.command(name="rebuild-check")
+@click.argument("file", type=PATH)
+@click.argument("model", type=PATH, required=False)
+@click.option("--stub", "stub_path", type=PATH, metavar="PATH", help="the runtime it was made of")
+def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> None:
+    """Make FILE again, from MODEL or the model inside, and say whether each byte is the same."""
+    from bundler.packing import rebuild_check
+    from bundler.stub import builder as stubs
+
+    bundle = bundle_file.load(file)
+    runtime = stubs.open_stub(stub_path or stubs.build(say))
+    if differences := rebuild_check.check(bundle, runtime, model):
+        raise AppError(
+            f"{file} made again is another: " + "; ".join(differences),
+            hint="another release, Python or engine makes another runtime: name the one that was "
+            "used with --stub",
+        )
+    click.echo("the same bytes")
+
+
+bundle_commands.add(
+    main,
+    own=False,
+    signer=lambda path: bundling.signer(_key(path)),
+    prewarmer=bundling.prewarmer,
+)

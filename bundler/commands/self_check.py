@@ -1,0 +1,97 @@
+"""Prove a bundle by running it, and tell what it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundler import run_program
+from runtime.errors import AppError
+from runtime.units import gigabytes
+
+SECONDS = 900
+TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a proved bundle measured."""
+
+    size: int
+    model_size: int
+    cost: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """Return the report for people."""
+        memory = self.cost["memory"]
+        speed = ""
+        if self.cost["generated_tokens"] > 1 and self.cost["generate_s"]:
+            rate = (self.cost["generated_tokens"] - 1) / self.cost["generate_s"]
+            speed = f", {rate:.1f} tokens/s"
+        load = f"load {self.cost['load_s']:.2f} s"
+        if self.cost["restored_bytes"] and self.cost["restore_s"] < 0.01:
+            load = f"unpack and {load}"
+        elif self.cost["restored_bytes"]:
+            load = f"unpack {self.cost['restore_s']:.2f} s, {load}"
+        own = memory.get("anonymous", 0) + memory.get("shmem", 0)
+        warm = (
+            f", the first {self.cost['prewarmed_tokens']:,} tokens ready in "
+            f"{self.cost['prewarm_s']:.2f} s"
+            if self.cost["prewarmed_tokens"]
+            else ""
+        )
+        return [
+            f"size     {gigabytes(self.size)} (the model: {gigabytes(self.model_size)})",
+            f"start    {load}{warm}, first token after {self.cost['first_token_s']:.2f} s{speed}",
+            f"memory   {gigabytes(own)} of its own, {gigabytes(memory.get('rss_peak', 0))} at the "
+            "peak with mapped weights",
+            f"CPU      {self.cost['cpu']}, {self.cost['threads']} threads",
+        ]
+
+
+def prove(executable: Path, model_size: int) -> Report:
+    """Run `executable`: its metadata, then a few tokens; raise AppError telling what failed."""
+    document = _run(executable, ["info", "--json"], "show what is in it")
+    try:
+        sections = json.loads(document)["sections"]
+    except (ValueError, KeyError):
+        sections = []
+    if not any(section["kind"] == "model" for section in sections):
+        raise AppError(f"{executable} does not find its model", hint="please report this")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        question = ["-p", "Hello", "-n", str(TOKENS), "--ignore-eos", "--no-fit"]
+        # Proved is this very model, on this machine, and nothing of the user's is changed by it.
+        question += ["--no-fallback-on-error", "--no-cache"]
+        _run(executable, [*question, "--report", str(report)], "answer a question")
+        cost: dict[str, Any] = json.loads(report.read_text())
+    if cost["generated_tokens"] < 1:
+        raise AppError(f"{executable} generated no token", hint="try it by hand with -v")
+    return Report(executable.stat().st_size, model_size, cost)
+
+
+def _run(executable: Path, arguments: list[str], purpose: str) -> str:
+    """Return what `executable` prints; raise AppError where it fails, or cannot be tried here."""
+    try:
+        done = run_program.run(executable, arguments, seconds=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise AppError(
+            f"{executable} took longer than {SECONDS} seconds to {purpose}",
+            hint="the model may be too large for this machine; --no-check skips the test",
+        ) from None
+    except AppError as exc:
+        raise AppError(
+            f"{executable} was written, but not tested: {exc.problem}",
+            hint=f"{exc.hint}; --no-check skips the test",
+        ) from exc
+    if done.code:
+        failure = "it crashed" if done.crashed else f"code {done.code}"
+        raise AppError(
+            f"{executable} was written, but failed to {purpose} ({failure}): "
+            f"{done.err or 'it printed nothing'}"
+        )
+    return done.out

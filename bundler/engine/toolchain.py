@@ -1,0 +1,176 @@
+"""The compiler of everything that is compiled here, and the cache of what it made.
+
+zig's clang from the package index by default. gcc up to 12 miscompiles the engine's AMX variant
+(ggml-org/llama.cpp#26954), and zig targets an old glibc and links its C++ library statically, so
+that the result also runs on systems older than this one.
+
+Uses nothing but the standard library, since it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.host import app_dirs
+
+GLIBC = "2.28"  # the oldest that the other wheels of the stub support (manylinux_2_28)
+ZIG = "ziglang==0.17.0"
+LIBOMP = "cmeel-libomp==21.1.8"  # LLVM's OpenMP, faster than ggml's own threads
+AMX_SAFE_GCC = 13
+
+
+class BuildFailed(Exception):
+    """Something could not be compiled; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A C and C++ compiler."""
+
+    name: str
+    version: str
+    cc: str
+    cxx: str
+    arguments: tuple[str, ...] = ()
+    """What CMake must be told besides the two."""
+    libomp: Path | None = None
+    """LLVM's OpenMP runtime, to be shipped beside the libraries."""
+    dropped: tuple[str, ...] = ()
+    """CPU variants that this compiler gets wrong."""
+
+
+def find(compiler: str, scratch: Path, say: Callable[[str], None]) -> Toolchain:
+    """Return `compiler`, or with `auto` the first that can be had; `scratch` must outlive it."""
+    makers = {"zig": _zig, "clang": _clang, "gcc": _gcc}
+    if compiler != "auto":
+        return makers[compiler](scratch)
+    problems = []
+    for name in ("zig", "clang", "gcc"):
+        try:
+            return makers[name](scratch)
+        except BuildFailed as exc:
+            problems.append(f"{name}: {exc}")
+            say(f"engine: not using {name}: {exc}")
+    raise BuildFailed(
+        "no usable C++ compiler. Install one (Debian: apt-get install clang libomp-dev).\n  "
+        + "\n  ".join(problems)
+    )
+
+
+def key_of(*words: str) -> str:
+    """Return a short hash of what a compiled thing depends on."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+
+
+def kept(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return `folder`; where it is missing, let `make` fill it under another name first."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as name:
+            staged = Path(name, folder.name)
+            staged.mkdir()
+            make(staged)
+            with contextlib.suppress(OSError):  # somebody else has finished first
+                staged.rename(folder)
+    return folder
+
+
+def packages(requirements: Sequence[str]) -> Path:
+    """Return a cached folder with `requirements` installed, apart from any environment."""
+
+    def install(target: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+             "--target", str(target), *requirements],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            tail = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
+            raise BuildFailed(f"pip cannot install {' '.join(requirements)} ({tail[0]})")
+
+    key = hashlib.sha256(" ".join([*requirements, sys.version]).encode()).hexdigest()[:16]
+    return kept(app_dirs.cache() / "toolchains" / key, install)
+
+
+def _zig(scratch: Path) -> Toolchain:
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in ("x86_64", "aarch64"):
+        raise BuildFailed(f"no recipe for {sys.platform} on {machine}")
+    installed = packages([ZIG, LIBOMP])
+    zig = installed / "ziglang" / "zig"
+    openmp = installed / "cmeel.prefix"
+    # `python -m ziglang` fails inside pip's isolated build, hence wrappers around the program.
+    target = f"-target {machine}-linux-gnu.{GLIBC} -I'{openmp}/include' -L'{openmp}/lib'"
+    cc = _script(scratch / "cc", f"exec '{zig}' cc {target} \"$@\"")
+    cxx = _script(scratch / "c++", f"exec '{zig}' c++ {target} \"$@\"")
+    arguments: list[str] = []
+    for tool in ("ar", "ranlib"):
+        path = _script(scratch / tool, f"exec '{zig}' {tool} \"$@\"")
+        for part in ("", "C_COMPILER_", "CXX_COMPILER_"):
+            arguments.append(f"-DCMAKE_{part}{tool.upper()}={path}")
+    return Toolchain(
+        "zig",
+        ZIG.partition("==")[2],
+        cc,
+        cxx,
+        (*arguments, *_openmp_arguments()),
+        libomp=openmp / "lib" / "libomp.so",
+    )
+
+
+def _clang(scratch: Path) -> Toolchain:
+    names = ["clang", *(f"clang-{n}" for n in range(22, 14, -1))]
+    clang = next((path for name in names if (path := shutil.which(name))), None)
+    if clang is None:
+        raise BuildFailed("no clang on this machine")
+    openmp = packages([LIBOMP]) / "cmeel.prefix"
+    flags = f"-I'{openmp}/include' -L'{openmp}/lib'"
+    return Toolchain(
+        "clang",
+        _version([clang, "--version"]),
+        _script(scratch / "cc", f"exec '{clang}' {flags} \"$@\""),
+        _script(scratch / "c++", f"exec '{clang}' --driver-mode=g++ {flags} \"$@\""),
+        tuple(_openmp_arguments()),
+        libomp=openmp / "lib" / "libomp.so",
+    )
+
+
+def _gcc(_: Path) -> Toolchain:
+    if not shutil.which("gcc") or not shutil.which("g++"):
+        raise BuildFailed("no gcc and g++ on this machine")
+    version = _version(["gcc", "-dumpfullversion"])
+    old = int(version.split(".")[0]) < AMX_SAFE_GCC
+    return Toolchain("gcc", version, "gcc", "g++", dropped=("sapphirerapids",) if old else ())
+
+
+def _openmp_arguments() -> list[str]:
+    """Name LLVM's OpenMP without its path, which would be baked into every library."""
+    arguments = ["-DOpenMP_omp_LIBRARY=omp"]
+    for language in ("C", "CXX"):
+        arguments.append(f"-DOpenMP_{language}_FLAGS=-fopenmp=libomp")
+        arguments.append(f"-DOpenMP_{language}_LIB_NAMES=omp")
+    return arguments
+
+
+def _script(path: Path, line: str) -> str:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def _version(command: Sequence[str]) -> str:
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    match = re.search(r"\d+\.\d+(\.\d+)?", text)
+    return match[0] if match else text.strip()

@@ -1,0 +1,219 @@
+"""Wheels of what is compiled here: the engine, zstandard, and our own loops over weights.
+
+llama-cpp-python so that one set of libraries runs on every CPU of its architecture: the wheel on
+the package index is source only, and its default build is tuned to the building machine; this one
+has a CPU library for each level of features, loaded at run time. zstandard because clang makes its
+Huffman decoder, which is most of a restore, a tenth faster than the compiler of its wheels does.
+
+Uses nothing but the standard library, since it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bundler.engine.toolchain import (
+    GLIBC,
+    LIBOMP,
+    BuildFailed,
+    Toolchain,
+    kept,
+    key_of,
+    packages,
+)
+from runtime.host import app_dirs
+
+VERSION = "0.3.36"
+ZSTANDARD = "0.25.0"
+WHEEL = "wheel==0.45.1"
+USUAL_MINUTES = 15
+
+FLAGS = (
+    "-DGGML_NATIVE=OFF",  # the building machine's CPU must not matter
+    "-DGGML_BACKEND_DL=ON",
+    "-DGGML_CPU_ALL_VARIANTS=ON",
+    "-DLLAVA_BUILD=OFF",  # no images yet
+    # Wheels hold no symlinks: versioned names become whole copies, and dlopen of the
+    # wrong copy a second registry of backends.
+    "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
+    "-DCMAKE_INSTALL_LIBDIR=llama_cpp/lib",
+    "-DCMAKE_INSTALL_BINDIR=llama_cpp/lib",
+    "-DCMAKE_INSTALL_INCLUDEDIR=llama_cpp/include",
+    "-DCMAKE_INSTALL_RPATH=$ORIGIN",
+)
+# llama-cpp-python forces this option on, but only the cached variable, not a plain one. The
+# command-line programs' helpers take as long to compile as the engine, and are not shipped.
+PROJECT_INCLUDE = "set(LLAMA_BUILD_COMMON OFF)\n"
+STAMP = "modelembed-engine.txt"
+WEIGHTS_FLAGS = ("-O3", "-fno-sanitize=undefined", "-shared", "-fPIC", "-s")
+ZSTANDARD_FLAGS = "-O3 -g0 -fno-sanitize=undefined"
+
+
+def build(toolchain: Toolchain, scratch: Path, say: Callable[[str], None] = print) -> Path:
+    """Return the engine's wheel, built now unless the cache has it."""
+
+    def make(target: Path) -> None:
+        if toolchain.dropped:
+            say(
+                f"engine: {toolchain.name} {toolchain.version} miscompiles AMX; leaving out "
+                f"{', '.join(toolchain.dropped)} (CPUs with AMX will use the next best)"
+            )
+        say(
+            f"engine: compiling llama-cpp-python {VERSION} for every CPU with "
+            f"{toolchain.name} {toolchain.version}; usually {USUAL_MINUTES} minutes on 2 cores"
+        )
+        shutil.copy2(_repair(_compile(toolchain, scratch, say), toolchain, scratch), target)
+
+    return _cached(_key(toolchain), make, say)
+
+
+def build_zstandard(toolchain: Toolchain, say: Callable[[str], None] = print) -> Path | None:
+    """Return the wheel of zstandard; None where this compiler makes it no faster than it is."""
+    if toolchain.name == "gcc":
+        return None
+
+    def make(target: Path) -> None:
+        say(f"engine: compiling zstandard {ZSTANDARD} with {toolchain.name}; usually a minute")
+        environment = {
+            "CC": toolchain.cc, "LDSHARED": f"{toolchain.cc} -shared", "CFLAGS": ZSTANDARD_FLAGS,
+        }  # fmt: skip
+        # A second binding, which nothing here uses, would double the time.
+        options = ["--config-settings=--build-option=--no-cffi-backend"]
+        _wheel("zstandard", ZSTANDARD, target, environment, options)
+
+    words = [ZSTANDARD, toolchain.name, toolchain.version, platform.machine(), GLIBC]
+    key = key_of(*words, sys.version, ZSTANDARD_FLAGS)
+    return _cached(f"zstandard-{ZSTANDARD}-{toolchain.name}-{key}", make, say)
+
+
+def _cached(name: str, make: Callable[[Path], None], say: Callable[[str], None]) -> Path:
+    """Return the wheel in the cache's folder `name`, which `make` fills where it is missing."""
+    folder = app_dirs.cache() / "wheels" / name
+    if folder.is_dir():
+        say(f"engine: using the compiled wheel from {folder}")
+    return next(kept(folder, make).glob("*.whl"))
+
+
+def _key(toolchain: Toolchain) -> str:
+    """Return what the compiled wheel depends on: version, flags, compiler, machine."""
+    words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, LIBOMP]
+    digest = key_of(*words, *FLAGS, PROJECT_INCLUDE, *toolchain.dropped, "1")
+    return f"llama-cpp-python-{VERSION}-{toolchain.name}-{digest}"
+
+
+def _compile(toolchain: Toolchain, scratch: Path, say: Callable[[str], None]) -> Path:
+    include = scratch / "options.cmake"
+    include.write_text(PROJECT_INCLUDE)
+    compilers = [f"-DCMAKE_C_COMPILER={toolchain.cc}", f"-DCMAKE_CXX_COMPILER={toolchain.cxx}"]
+    arguments = [*FLAGS, *compilers, *toolchain.arguments, f"-DCMAKE_PROJECT_INCLUDE={include}"]
+    options = ["--config-settings=build.targets=llama", "--config-settings=install.strip=true"]
+    begin = shown = time.monotonic()
+
+    def follow(line: str) -> None:
+        nonlocal shown
+        step = re.match(r"\s*\[(\d+)/(\d+)\]", line)
+        if step and (time.monotonic() - shown > 15 or step[1] == step[2]):
+            shown = time.monotonic()
+            say(f"engine: {step[1]} of {step[2]} files, {(shown - begin) / 60:.1f} minutes")
+
+    environment = {"CMAKE_ARGS": " ".join(arguments)}
+    return _wheel("llama-cpp-python", VERSION, scratch / "wheel", environment, options, follow)
+
+
+def _wheel(
+    name: str,
+    version: str,
+    target: Path,
+    environment: Mapping[str, str],
+    options: Sequence[str],
+    follow: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Compile a package from its source into the folder `target`; `follow` gets what pip says."""
+    log = app_dirs.cache() / "engine-build.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--no-cache-dir"]
+    command += ["--disable-pip-version-check", "--no-binary", name, f"{name}=={version}"]
+    command += [*options, "--wheel-dir", str(target)]
+    with (
+        open(log, "w") as record,
+        subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            record.write(line)
+            follow(line)
+    wheels = list(target.glob("*.whl"))
+    if process.returncode or not wheels:
+        raise BuildFailed(f"{name} could not be compiled; the whole output is in {log}")
+    return wheels[0]
+
+
+def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
+    """Put OpenMP beside the libraries, drop what only compilers need, stamp the wheel."""
+    folder = scratch / "unpacked"
+    environment = {**os.environ, "PYTHONPATH": str(packages([WHEEL]))}
+    tool = [sys.executable, "-m", "wheel"]
+    subprocess.run(
+        [*tool, "unpack", "--dest", str(folder), str(wheel)],
+        env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    root = next(folder.iterdir())
+    libraries = root / "llama_cpp" / "lib"
+    for name in ("llama_cpp/include", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    for variant in toolchain.dropped:
+        (libraries / f"libggml-cpu-{variant}.so").unlink(missing_ok=True)
+    if toolchain.libomp:
+        shutil.copy2(toolchain.libomp, libraries)
+    (libraries / STAMP).write_text(
+        f"llama-cpp-python {VERSION}\ncompiler {toolchain.name} {toolchain.version}\n"
+        f"flags {' '.join(FLAGS)}\n"
+    )
+    out = scratch / "repaired"
+    out.mkdir()
+    subprocess.run(
+        [*tool, "pack", "--dest-dir", str(out), str(root)],
+        env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    return next(out.glob("*.whl"))
+
+
+def build_weights(toolchain: Toolchain) -> Path:
+    """Return the compiled loops of runtime/weights/byte_planes.c, made now unless kept."""
+    source = Path(__file__).parents[2] / "runtime" / "weights" / "byte_planes.c"
+    words = [toolchain.name, toolchain.version, platform.machine(), GLIBC, *WEIGHTS_FLAGS]
+    key = hashlib.sha256("\0".join(words).encode() + source.read_bytes()).hexdigest()[:16]
+    target = app_dirs.cache() / "weights" / f"libweights-{key}.so"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made = target.with_suffix(f".{os.getpid()}")
+        command = [toolchain.cc, *WEIGHTS_FLAGS, "-o", str(made), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BuildFailed(f"{source} could not be compiled:\n{done.stderr.strip()}")
+        made.rename(target)
+    return target
+
+
+def install(wheels: Sequence[Path], weights: Path) -> None:
+    """Install `wheels` and what they need into the running environment, `weights` beside them."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    names = [str(wheel) for wheel in wheels]
+    subprocess.run([*command, *names], check=True)
+    # The same versions built otherwise would be kept, so the wheels themselves are always put in.
+    subprocess.run([*command, "--no-deps", "--force-reinstall", *names], check=True)
+    show = [sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+    site = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy2(weights, Path(site) / "llama_cpp" / "lib" / "libweights.so")

@@ -1,0 +1,210 @@
+"""Make one executable out of a stub and a model."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bundler.model.lint import Model, Verdict
+from bundler.packing.background_hash import hashing
+from runtime import __version__
+from runtime.container import prefix_state
+from runtime.container.bundle_file import SIDECAR_SUFFIX, Bundle, Progress
+from runtime.container.layout import Manifest, Section
+from runtime.container.writer import Last, Part, Stub, Written, weld, weld_beside
+from runtime.errors import UsageError
+from runtime.host.atomic_write import publish_all
+from runtime.host.progress_bar import progress
+from runtime.sanitize import plain
+from runtime.units import gigabytes
+
+if TYPE_CHECKING:
+    from bundler.packing.signing import SecretKey
+
+SECTION = "model"
+AUTO = 0.10
+"""`auto` compresses when it saves this share: a mapped file starts at once and is shared."""
+DOUBT = 0.03
+"""How far samples may be off: below the threshold by more, nothing is coded just to see."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to bundle, besides the model."""
+
+    name: str = ""
+    """What the program calls itself; empty for the model's own name."""
+    license: str = ""
+    """The model's; empty for what its file says."""
+    threshold: float | None = AUTO
+    """Share that compression must save to be used; None to store whatever it would save."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+    key: SecretKey | None = None
+    """What to sign it with."""
+    adapters: tuple[Path, ...] = ()
+    sidecar: bool = False
+    """Write the parts to a file of their own beside the executable."""
+    prewarm: bool = False
+    """Compute how every conversation begins, and put that in as well."""
+
+
+def threshold(text: str) -> float | None:
+    """Return what `--compress TEXT` asks for: auto, max (or zstd), none, or a share like 15%."""
+    known = {"auto": AUTO, "max": 0.0, "zstd": 0.0, "none": None}
+    if text in known:
+        return known[text]
+    with contextlib.suppress(ValueError):
+        share = float(text.removesuffix("%")) / 100
+        if text.endswith("%") and 0 <= share < 1:
+            return share
+    raise UsageError(
+        f"--compress takes auto, max, none or a share such as 15%, not '{text}'",
+        hint="15% compresses where that makes the model at least 15% smaller",
+    )
+
+
+def modes(target: Path, *, sidecar: bool) -> dict[Path, int]:
+    """Return the files that are written for `target`, with their modes: itself last."""
+    beside = {Path(f"{target}{SIDECAR_SUFFIX}"): 0o644} if sidecar else {}
+    return {**beside, target: 0o755}
+
+
+def make(
+    target: Path,
+    stub: Bundle,
+    model: Model,
+    verdict: Future[Verdict],
+    recipe: Recipe,
+    say: Callable[[str], None],
+) -> None:
+    """Write the executable `target`; raise AppError and leave nothing behind on failure.
+
+    The engine's `verdict` may still be awaited: it is needed only when the weights are written,
+    and a refusal stops the writing at once.
+    """
+    source = model.source
+    files = modes(target, sidecar=recipe.sidecar)
+    with contextlib.ExitStack() as stack:
+        *beside, out = stack.enter_context(publish_all(files, force=recipe.force))
+        originals = [
+            (name, stack.enter_context(hashing(original))) for name, original in model.originals
+        ]
+        digest = stack.enter_context(hashing(source))
+
+        @functools.cache
+        def describe() -> Manifest:
+            for warning in verdict.result().warnings:
+                say(f"warning: {warning}")
+            defaults = dict(recipe.defaults)
+            if template := verdict.result().chat_template:
+                defaults.setdefault("chat_template", template)
+            facts = dict(model.facts)
+            if recipe.license:
+                facts["license"] = recipe.license
+            if originals:
+                facts["originals"] = [f"{name} sha256:{result()}" for name, result in originals]
+            return Manifest(recipe.name, (), defaults, facts, tool=f"modelembed {__version__}")
+
+        def write(fd: int) -> Written:
+            def step(done: int, total: int) -> None:
+                if verdict.done():
+                    verdict.result()
+                show(done, total)
+
+            if recipe.threshold is not None:
+                with progress(f"compressing {gigabytes(source.size)}") as show:
+                    written, remark = _compressed(model, fd, recipe.threshold, step)
+                say(remark)  # now that no bar is in the way
+                if written:
+                    return written
+            else:
+                say(f"{_storing(source.size)}; what compression would save was not looked at")
+            with progress(f"writing {gigabytes(source.size)}") as show:
+                source.copy_to(fd, lambda done: step(done, source.size))
+            os.fsync(fd)  # now, while the hash is still being taken
+            return Written(source.size, "stored", "")
+
+        section = Section(SECTION, "model", 0, 0, source.size, "stored", "")
+        parts = [Part(section, write, digest)]
+        sign = signer(recipe.key) if recipe.key else None
+        last = prewarmer(Path(stub.path), describe, say) if recipe.prewarm else None
+        if recipe.adapters:
+            from runtime.commands.edit import adapter
+
+            parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
+        names = [part.section.name for part in parts] + [prefix_state.NAME] * recipe.prewarm
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"two parts would be called '{min(doubled)}'", hint="give the adapter another name"
+            )
+        if beside:
+            name = next(iter(files)).name
+            weld_beside(out, beside[0], name, Stub.of(stub), parts, describe, sign, last)
+        else:
+            weld(out, Stub.of(stub), parts, describe, sign, last)
+
+
+def prewarmer(runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]) -> Last:
+    """Return what lets `runtime` compute how conversations with a file begin."""
+
+    def last(draft: int) -> AbstractContextManager[Part]:
+        from bundler.packing import prewarm
+
+        return prewarm.computed(runtime, draft, describe().defaults, say)
+
+    return last
+
+
+def signer(key: SecretKey) -> Callable[[bytes], str]:
+    """Return what signs the bytes of a manifest with `key`; its comment is the program's name."""
+
+    def sign(manifest: bytes) -> str:
+        name = Manifest.decode(manifest).name
+        return key.sign(manifest, f"modelembed: {plain(name)[:200]}")
+
+    return sign
+
+
+def _compressed(model: Model, fd: int, least: float, step: Progress) -> tuple[Written | None, str]:
+    """Append the model compressed; give None, with nothing appended, if it saves too little.
+
+    What is also returned tells the user which of the two it is, and why.
+    """
+    source = model.source
+    from bundler.packing import compress  # takes a twentieth of a second, and storing does without
+
+    pieces = compress.cut(model.header, source.size)
+    guess = compress.estimate(source, pieces)
+    storing = _storing(source.size)
+    if guess.saving < least - DOUBT:
+        return None, (f"{storing}; compression would save about {guess.saving:.1%}, {_hint(least)}")
+    start = os.lseek(fd, 0, os.SEEK_CUR)
+    written = compress.compress(source, pieces, fd, step)
+    saving = 1 - written.length / source.size
+    if saving < max(least, 1e-9):
+        os.lseek(fd, start, os.SEEK_SET)
+        os.ftruncate(fd, start)
+        return None, f"{storing}; compression saves only {saving:.1%}, {_hint(least)}"
+    return written, (
+        f"compressing: {written.length:,} bytes instead of {source.size:,} ({saving:.1%} less); "
+        f"every start takes about {max(guess.restore_seconds, 0.1):.1f} s longer on this machine, "
+        f"and {gigabytes(source.size)} of memory of its own"
+    )
+
+
+def _storing(size: int) -> str:
+    return f"storing: {size:,} bytes, starts at once, memory shared"
+
+
+def _hint(least: float) -> str:
+    if not least:
+        return "which is nothing"
+    return f"less than {least:.0%} (--compress max takes all of it)"

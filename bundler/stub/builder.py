@@ -1,0 +1,289 @@
+"""Build the stub: the runtime as an executable without a model, cached by what went in."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bundler
+import runtime
+from bundler.engine import wheels
+from bundler.stub import third_party
+from runtime import __version__
+from runtime.container import bundle_file, elf
+from runtime.container.bundle_file import Bundle
+from runtime.container.layout import COOKIE, COOKIE_MAGIC, Manifest
+from runtime.container.writer import Stub, weld
+from runtime.errors import AppError
+from runtime.host import app_dirs, frozen_dir, library_paths
+from runtime.host.atomic_write import publish
+from runtime.model import cpu_variants
+from runtime.options import builtin_templates
+
+USUAL_SECONDS = 45
+COMPILED = ("llama-cpp-python", "zstandard")
+"""Distributions that are compiled here: there are several builds of one version."""
+DAY = 24 * 60 * 60  # seconds
+KEPT = 4
+"""Stubs that stay in the cache."""
+
+STEPS = {
+    "Analysis": "finding what the runtime needs",
+    "PYZ": "packing its modules",
+    "PKG": "packing its libraries",
+    "EXE": "putting it together",
+}
+"""PyInstaller's targets, for people."""
+
+
+def build(say: Callable[[str], None], *, force: bool = False, variants: Path | None = None) -> Path:
+    """Return the stub's path, built now unless the cache has it.
+
+    `variants` is a folder of further CPU variant libraries to put in, for tests.
+    """
+    engine_libraries = engine_folder()
+    extra = sorted(variants.glob("*.so")) if variants else []
+    identity = _identity(extra)
+    folder = app_dirs.cache() / "stubs"
+    target = folder / f"stub-{__version__}-{identity}"
+    if os.path.exists(target) and not force:
+        _note_use(target)
+        return target
+    _require_writable(folder)
+    from bundler.stub import cpu_probe
+
+    say(f"stub: building the runtime; usually {USUAL_SECONDS} seconds")
+    with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
+        work = Path(scratch)
+        chosen = work / "engine"
+        chosen.mkdir()
+        for library in engine_libraries.glob("lib*.so"):
+            shutil.copy2(library, chosen)
+        data = work / "data"
+        cpu_probe.write(data / "probe", chosen, identity)
+        for name, failure in cpu_probe.prove(data / "probe", chosen, say).items():
+            say(f"stub: leaving out CPU variant {name}: {failure}")
+            (chosen / f"{cpu_variants.PREFIX}{name}{cpu_variants.SUFFIX}").unlink()
+        for library in extra:
+            shutil.copy2(library, chosen)
+        (data / "licenses.json").write_text(
+            json.dumps(list(third_party.licenses(_root())), indent=1)
+        )
+        (data / frozen_dir.MARK).write_text("held while the program runs\n")
+        frozen = _freeze(work, chosen, data, say)
+        for entry in third_party.unlicensed(frozen, _root()):
+            say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")
+        image = frozen.read_bytes()
+        stub = _taken_apart(image, _facts(chosen, image, identity)).hashed()
+        with publish(target, force=True) as out:
+            weld(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
+    say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
+    _evict(folder)
+    return target
+
+
+def _note_use(stub: Path) -> None:
+    """Have those not used for longest go first; what is known about a stub ends with its change."""
+    with contextlib.suppress(OSError):
+        if time.time() - stub.stat().st_mtime > DAY:
+            os.utime(stub)
+
+
+def _evict(folder: Path) -> None:
+    """Delete the stubs not used for longest; another build may be doing the same."""
+    found = []
+    for path in folder.glob("stub-*"):
+        with contextlib.suppress(OSError):
+            found.append((path.stat().st_mtime, path))
+    for _, path in sorted(found, reverse=True)[KEPT:]:
+        path.unlink(missing_ok=True)
+
+
+def _require_writable(folder: Path) -> None:
+    """Make the folder that stubs are kept in; raise AppError where that may not be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise AppError(
+            f"the runtime is kept in {folder}, which cannot be written: {exc.strerror}",
+            hint="name a folder of yours for it: XDG_CACHE_HOME=$HOME/cache modelembed …",
+        ) from exc
+
+
+def engine_folder() -> Path:
+    """Return the folder of the engine's libraries; raise AppError if they were built otherwise."""
+    folder = library_paths.library_folder()
+    found = cpu_variants.variants(folder)
+    cure = "replace it with: python -m bundler.engine"
+    if not found:
+        raise AppError(
+            "the installed llama-cpp-python was built for one CPU only; its programs would crash "
+            "on others",
+            hint=cure,
+        )
+    if cpu_variants.BASELINE not in found and platform.machine() == "x86_64":
+        raise AppError("the installed llama-cpp-python lacks its plainest CPU variant", hint=cure)
+    if (installed := importlib.metadata.version("llama-cpp-python")) != wheels.VERSION:
+        raise AppError(
+            f"llama-cpp-python {installed} is installed, {wheels.VERSION} is needed", hint=cure
+        )
+    if not (folder / library_paths.WEIGHTS).exists():
+        raise AppError(f"{library_paths.WEIGHTS} is not beside the engine's libraries", hint=cure)
+    if not (folder / wheels.STAMP).exists():
+        raise AppError(
+            "the installed llama-cpp-python was not built by `python -m bundler.engine`, so its "
+            "libraries may be tied to this machine",
+            hint=cure,
+        )
+    return folder
+
+
+def open_stub(path: Path) -> Bundle:
+    """Return the stub at `path`, ours or one for another platform."""
+    return bundle_file.load_runtime(path)
+
+
+def runs_here(bundle: Bundle) -> bool:
+    """Tell whether a stub is for this machine's system and processor."""
+    return bundle.manifest.stub.get("platform") == _platform()
+
+
+def _platform() -> str:
+    return f"{sys.platform}-{platform.machine()}"
+
+
+def _root() -> Path:
+    return Path(runtime.__file__).parent.parent
+
+
+def _recipe() -> Path:
+    """Return build.spec: beside the packages in a checkout, inside `bundler` when installed."""
+    for folder in (_root(), Path(bundler.__file__).parent):
+        if (folder / "build.spec").exists():
+            return folder / "build.spec"
+    raise AppError("build.spec is missing", hint="install modelembed again")
+
+
+def _identity(extra: list[Path]) -> str:
+    """Return a hash of everything that the stub is made of, `extra` libraries included.
+
+    What is compiled here is known by what pip recorded of it, the hashes of all its files: reading
+    them all would cost a fifth of a second at every `bundle`.
+    """
+    digest = hashlib.sha256()
+    code = _root() / "runtime"
+    page = (path for path in (code / "page").rglob("*") if path.is_file())
+    sources = sorted([*code.glob("**/*.py"), *code.glob("**/*.c"), *page])
+    recipe = [
+        Path(__file__).with_name(name) for name in ("cpu_probe.py", "third_party.py", "builder.py")
+    ]
+    # Other distributions' licences change with their versions only.
+    texts = [*third_party.own_texts(), *sorted(third_party.TEXTS.glob("*.txt"))]
+    weights = library_paths.library_folder() / library_paths.WEIGHTS  # which pip knows nothing of
+    for path in [*sources, _recipe(), *recipe, *texts, weights, *extra]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in COMPILED:
+        digest.update((importlib.metadata.distribution(name).read_text("RECORD") or "").encode())
+    digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
+    for name in third_party.DISTRIBUTIONS:
+        digest.update(f"{name} {_version(name)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _version(name: str) -> str:
+    """Return the version of a distribution; importlib's own way parses the whole description."""
+    text = importlib.metadata.distribution(name).read_text("METADATA") or ""
+    found = re.search(r"^Version: (.+)$", text, re.MULTILINE)
+    return found[1] if found else importlib.metadata.version(name)
+
+
+def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) -> Path:
+    """Run PyInstaller; return the executable it made."""
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=INFO"]
+    command += ["--distpath", str(work / "dist"), "--workpath", str(work / "work"), str(_recipe())]
+    command += ["--", "--engine", str(chosen), "--data", str(data), "--source", str(_root())]
+    command += ["--foreign", ",".join(third_party.foreign())]
+    # Both make PyInstaller's output the same every time.
+    fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
+    # Its cache of stripped libraries has no lock, and two builds at once would mix theirs.
+    fixed["PYINSTALLER_CONFIG_DIR"] = str(work / "pyinstaller")
+    log = app_dirs.cache() / "stub-build.log"
+    with (
+        open(log, "w") as record,
+        subprocess.Popen(
+            command, env={**os.environ, **fixed}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            record.write(line)
+            if step := re.search(r"INFO: Building (\w+) because", line):
+                say(f"stub: {STEPS.get(step[1], step[1])}")
+    made = work / "dist" / "stub"
+    if process.returncode or not made.exists():
+        raise AppError(
+            f"PyInstaller failed; its whole output is in {log}",
+            hint="the end of that file says why; with the reason gone, the same command goes on",
+        )
+    return made
+
+
+def _taken_apart(image: bytes, facts: dict[str, Any]) -> Stub:
+    """Split PyInstaller's executable into launcher and archive."""
+    place = image.rfind(COOKIE_MAGIC)
+    if place < 0:
+        raise AppError("PyInstaller's executable has no archive", hint="modelembed stub --force")
+    length = COOKIE.unpack_from(image, place)[1]
+    end = place + COOKIE.size
+    prefix, headers = elf.program(image)
+    return Stub(prefix, headers, image[end - length : end], facts)
+
+
+def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
+    """Return what the stub says about itself in every manifest."""
+    return {
+        "id": identity,
+        "version": __version__,
+        "engine": f"llama-cpp-python {wheels.VERSION}",
+        "python": platform.python_version(),
+        "platform": _platform(),
+        "glibc": _glibc_floor(image),
+        "variants": sorted(cpu_variants.variants(chosen)),
+        builtin_templates.FACT: _chat_templates(),
+    }
+
+
+def _chat_templates() -> list[str]:
+    """Return the names of the templates in the engine, which only a runtime's process loads."""
+    code = (
+        "import json; from runtime.dialogue.chat_template import builtin_names; "
+        "print(json.dumps(builtin_names()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    names: list[str] = json.loads(done.stdout)
+    return names
+
+
+def _glibc_floor(image: bytes) -> str:
+    """Return the newest glibc that any library inside asks for."""
+    versions = {
+        tuple(map(int, match.split(b".")))
+        for match in re.findall(rb"GLIBC_(2\.\d+(?:\.\d+)?)\0", image)
+    }
+    return ".".join(map(str, max(versions))) if versions else ""

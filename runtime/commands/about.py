@@ -1,0 +1,132 @@
+"""What the program is: its version, its model, its licences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime import __version__
+from runtime.container import bundle_file, prefix_state
+from runtime.container.bundle_file import Bundle
+from runtime.container.layout import Section
+from runtime.errors import AppError
+from runtime.sanitize import plain, plain_lines
+from runtime.units import amount, gigabytes
+
+
+def program_name(bundle: Bundle | None) -> str:
+    """Return what the program calls itself."""
+    return (bundle.manifest.name if bundle else "") or "modelembed"
+
+
+def version_line() -> str:
+    """Return one line: the program, and the versions that matter for a report."""
+    bundle = bundle_file.own()
+    engine = bundle.manifest.stub.get("engine", "") if bundle else ""
+    versions = f"modelembed {__version__}" + (f", {engine}" if engine else "")
+    name = program_name(bundle)
+    return versions if name == "modelembed" else f"{plain(name)} ({versions})"
+
+
+def facts(bundle: Bundle) -> dict[str, Any]:
+    """Return everything a bundle says about itself, for --json."""
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "model": dict(manifest.model),
+        "sections": [
+            {"name": s.name, "kind": s.kind, "size": s.size, "length": s.length,
+             "codec": s.codec, "offset": s.offset, "sha256": s.sha256,
+             "coded_sha256": s.coded_sha256, **_content(bundle, s)}
+            for s in manifest.sections
+        ],
+        "sidecar": manifest.sidecar.name if manifest.sidecar else "",
+        "signed_by": _signer(bundle),
+        "defaults": dict(manifest.defaults),
+        "stub": dict(manifest.stub),
+        "tool": manifest.tool,
+    }  # fmt: skip
+
+
+def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
+    """Return what is in a part: bytes by type of weights, or how many tokens' state."""
+    if section.kind == prefix_state.KIND:
+        try:
+            return {"types": {}, "tokens": len(prefix_state.read(bundle, section).tokens)}
+        except AppError:  # it is damaged: verify says so
+            return {"types": {}}
+    from runtime.weights import type_stats
+
+    found = type_stats.by_type(bundle, section)
+    types = {name: {"size": size, "length": coded} for name, (size, coded) in found.items()}
+    return {"types": types}
+
+
+def _signer(bundle: Bundle) -> str:
+    """Return the name of the key that signed the bundle, if it has a signature; unchecked."""
+    from runtime.container import minisign
+
+    text = bundle.signature
+    return minisign.Signature.parse(text).name if text else ""
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the same for people."""
+    model = document["model"]
+    rows = [("name", document["name"] or "(none)")]
+    for key in ("name", "architecture", "parameters", "quantization", "license", "context"):
+        if value := model.get(key):
+            counted = key == "parameters" and isinstance(value, int)
+            text = amount(value) if counted else str(value)
+            rows.append((f"model {key}" if key == "name" else key, text))
+    for section in document["sections"]:
+        how = "stored" if section["codec"] == "stored" else f"{section['codec']} → "
+        if section["codec"] != "stored":
+            how += gigabytes(section["length"])
+        rows.append((f"part {section['name']}", f"{gigabytes(section['size'])}, {how}"))
+        for name, found in section["types"].items():
+            share = f", {found['length'] / found['size']:.1%} of it" if found["size"] else ""
+            coded = share if section["codec"] != "stored" else ""
+            rows.append((f"  {name}", f"{gigabytes(found['size'])}{coded}"))
+        if "tokens" in section:
+            what = f"state of the first {section['tokens']:,} tokens of every conversation"
+            rows.append(("  holds", what))
+        rows.append(("  SHA-256", section["sha256"]))
+    if not document["sections"]:
+        rows.append(("parts", "none: pass a model with -m FILE.gguf"))
+    if document["sidecar"]:
+        rows.append(("parts are in", document["sidecar"]))
+    if document["signed_by"]:
+        rows.append(("signed with", f"key {document['signed_by']} (verify --key checks it)"))
+    for key, value in document["defaults"].items():
+        text = str(value)
+        rows.append((f"default {key}", text if len(text) < 60 else text[:57] + "…"))
+    stub = document["stub"]
+    facts = {"engine": "engine", "python": "python", "glibc": "glibc", "stub": "id"}
+    rows += [(name, str(stub[key])) for name, key in facts.items() if stub.get(key)]
+    if isinstance(variants := stub.get("variants"), list):
+        rows.append(("CPU variants", ", ".join(variants)))
+    rows.append(("made by", document["tool"]))
+    width = max(len(key) for key, _ in rows)
+    yield from (f"{plain(key):<{width}}  {plain(value)}" for key, value in rows)
+
+
+def licenses(bundle: Bundle | None) -> Iterator[str]:
+    """Yield the licences of the model and of everything shipped with it."""
+    if bundle and bundle.model:
+        model = bundle.manifest.model
+        yield plain(f"=== The model: {model.get('name') or bundle.manifest.name} ===")
+        licence = model.get("license") or "the model file names no licence; ask who gave it to you"
+        yield plain_lines(str(licence))
+        yield from (plain(str(model[key])) for key in ("license_link", "author") if model.get(key))
+        yield ""
+    folder = getattr(sys, "_MEIPASS", None)
+    if folder is None:
+        yield "The licences of the other parts are those of the installed packages."
+        return
+    for entry in json.loads((Path(folder) / "licenses.json").read_text()):
+        yield f"=== {entry['name']} {entry['version']}: {entry['license']} ==="
+        yield from (entry["text"].rstrip(), "")

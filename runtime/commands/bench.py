@@ -1,0 +1,142 @@
+"""Measure this program with this model on this machine, in llama-bench's terms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+from runtime import __version__
+from runtime.dialogue.chat_session import Session
+from runtime.host import resources
+from runtime.inference.scheduler import Engine
+from runtime.model.model import Source
+from runtime.options.registry import Options
+from runtime.sanitize import plain
+from runtime.units import amount, gigabytes
+
+SPARE = 8  # tokens of context beside those that are measured
+LEAST = 256  # the engine makes no smaller context
+
+
+def run(
+    source: Source,
+    options: Options,
+    *,
+    prompt: int,
+    answer: int,
+    repetitions: int,
+    as_json: bool,
+    notify: Callable[[str], None],
+) -> None:
+    """Load `source` and print how fast it reads `prompt` tokens and writes `answer` ones."""
+    session = Session(
+        source, dataclasses.replace(options, ctx_size=context(prompt, answer)), notify
+    )
+    try:
+        rows = []
+        for kind, tokens, measure in (("pp", prompt, reading), ("tg", answer, writing)):
+            if tokens:
+                measure(session.engine, tokens)  # the first run pays for touching everything
+                samples = [measure(session.engine, tokens) for _ in range(repetitions)]
+                rows.append(_row(session, kind, tokens, samples))
+        print(json.dumps(rows, indent=1) if as_json else table(rows))
+    finally:
+        session.close()
+
+
+def context(prompt: int, answer: int) -> int:
+    """Return the context that the two tests need."""
+    return max(prompt + SPARE, answer + SPARE, LEAST)
+
+
+def reading(engine: Engine, count: int) -> float:
+    """Return the tokens per second of reading a prompt that was never seen before."""
+    dice = random.Random()
+    tokens = [dice.randrange(engine.model.vocab_size) for _ in range(count)]
+    stream = engine.submit(tokens, dataclasses.replace(engine.options.unheld(), n_predict=0))
+    for _ in stream:
+        pass
+    stats = stream.stats
+    return (stats.prompt_tokens - stats.cached_tokens) / stats.prompt_seconds
+
+
+def writing(engine: Engine, count: int) -> float:
+    """Return the tokens per second of an answer."""
+    options = dataclasses.replace(
+        engine.options.unheld(), n_predict=count + 1, ignore_eos=True, stop=()
+    )
+    stream = engine.submit([random.Random().randrange(engine.model.vocab_size)], options)
+    for _ in stream:
+        pass
+    # The first token comes out of the prompt: the time is that of all the others.
+    return (stream.stats.generated_tokens - 1) / stream.stats.generate_seconds
+
+
+def _row(session: Session, kind: str, tokens: int, samples: list[float]) -> dict[str, Any]:
+    header = session.source.header
+    mean = math.fsum(samples) / len(samples)
+    squares = math.fsum((sample - mean) ** 2 for sample in samples)
+    deviation = math.sqrt(squares / max(1, len(samples) - 1))
+    return {
+        "test": f"{kind}{tokens}",
+        "modelembed": __version__,
+        "cpu_info": resources.cpu_name(),
+        "cpu_variant": session.choice.name,
+        "backends": "CPU",
+        "model_type": str(header.metadata.get("general.name") or header.architecture),
+        "model_size": session.source.size,
+        "model_n_params": session.model.parameters,
+        "n_batch": session.options.batch_size,
+        "n_threads": session.engine.threads,
+        "n_prompt": tokens if kind == "pp" else 0,
+        "n_gen": tokens if kind == "tg" else 0,
+        "avg_ts": mean,
+        "stddev_ts": deviation,
+        "samples_ts": samples,
+        "restore_s": session.timing.restore_s,
+        "load_s": session.timing.load_s,
+        "memory": resources.memory_use(),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as llama-bench prints them, and what loading cost."""
+    if not rows:
+        return "nothing was measured"
+    heads = ("model", "size", "params", "backend", "threads", "test", "t/s")
+    cells = [
+        (
+            plain(row["model_type"]),
+            gigabytes(row["model_size"]),
+            amount(row["model_n_params"]),
+            f"{row['backends']} {row['cpu_variant']}",
+            str(row["n_threads"]),
+            row["test"],
+            f"{row['avg_ts']:.2f} ± {row['stddev_ts']:.2f}",
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    lines = [heads, tuple("-" * width for width in widths), *cells]
+    text = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in lines
+    ]
+    last = rows[-1]
+    memory = last["memory"]
+    held = memory.get("anonymous", 0) + memory.get("shmem", 0)
+    loaded = f"loaded in {last['load_s']:.2f} s"
+    if last["restore_s"]:
+        loaded = f"unpacked in {last['restore_s']:.2f} s, {loaded}"
+    mapped = f"{gigabytes(memory.get('file', 0))} mapped from files" if memory else ""
+    return "\n".join(
+        [
+            *text,
+            "",
+            f"{loaded} · memory {gigabytes(held)} of its own, {mapped} · {last['cpu_info']}",
+        ]
+    )

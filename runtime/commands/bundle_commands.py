@@ -1,0 +1,244 @@
+"""The commands on made files, for both command lines.
+
+`modelembed COMMAND FILE` works on any file, `./chat COMMAND` on itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runtime import __version__
+from runtime.commands import about
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
+from runtime.errors import PayloadError, UsageError
+from runtime.sanitize import plain
+
+if TYPE_CHECKING:
+    from runtime.commands.edit import Change, Prewarmer
+
+PATH = click.Path(path_type=Path)
+Command = Callable[..., None]
+Signer = Callable[[Path], Callable[[bytes], str]]
+"""Returns what signs a manifest, given the secret key's file."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What only the bundler can do with a file that is written."""
+
+    sign: Callable[[bytes], str] | None = None
+    prewarm: Prewarmer | None = None
+
+
+def add(
+    group: click.Group,
+    *,
+    own: bool,
+    signer: Signer | None = None,
+    prewarmer: Prewarmer | None = None,
+) -> None:
+    """Add the commands to `group`, on the program itself (`own`) or on a FILE.
+
+    `signer` and `prewarmer` add options to sign and to prewarm what `edit` and `upgrade` write.
+    """
+
+    def register(name: str, function: Command, *decorators: Callable[[Command], Command]) -> None:
+        command = _on_own(function) if own else _on_file(function)
+        command.__doc__ = function.__doc__
+        for decorate in reversed(decorators):
+            command = decorate(command)
+        if not own:
+            command = click.argument("file", type=PATH)(command)
+        group.command(name=name)(command)
+
+    output = click.option(
+        "--output", "-o", type=PATH, metavar="PATH", help="write to PATH instead of replacing it"
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="print JSON")
+    sign = click.option("--sign", "key", type=PATH, metavar="KEY", help="sign the result")
+    prewarm = click.option(
+        "--prewarm", is_flag=True, help="compute the system prompt anew, as `bundle --prewarm`"
+    )
+    further = [*([sign] if signer else []), *([prewarm] if prewarmer else [])]
+
+    register("inspect", inspect, as_json)
+    register("verify", verify, click.option(
+        "--key", metavar="PUBKEY", help="whose signature it must bear: a file, or the key itself"
+    ))  # fmt: skip
+    register("extract", extract, click.argument("part", default="model"), click.option(
+        "--output", "-o", type=PATH, metavar="FILE", help="where to write it (default: its name)"
+    ))  # fmt: skip
+
+    def means(key: Path | None, prewarm: bool) -> Means:
+        return Means(signer(key) if signer and key else None, prewarmer if prewarm else None)
+
+    def edit_it(
+        bundle: Bundle, key: Path | None = None, prewarm: bool = False, **given: Any
+    ) -> None:
+        """Change defaults, name, licence or parts; the weights are only moved."""
+        edit(bundle, given, means(key, prewarm))
+
+    def upgrade_it(
+        bundle: Bundle,
+        stub: Path,
+        output: Path | None,
+        key: Path | None = None,
+        prewarm: bool = False,
+    ) -> None:
+        """Put the same model under a newer runtime."""
+        upgrade(bundle, stub, output, means(key, prewarm))
+
+    register("edit", edit_it, *EDIT_OPTIONS, output, *further)
+    stub = click.option(
+        "--stub",
+        type=PATH,
+        required=True,
+        metavar="NEW",
+        help="made by `modelembed stub -o NEW`",
+    )
+    register("upgrade", upgrade_it, stub, output, *further)
+
+
+def _on_own(function: Command) -> Command:
+    @click.pass_obj
+    def command(bundle: Bundle | None, /, **given: Any) -> None:
+        function(required(bundle), **given)
+
+    return command
+
+
+def _on_file(function: Command) -> Command:
+    def command(file: Path, **given: Any) -> None:
+        function(bundle_file.load(file), **given)
+
+    return command
+
+
+def required(bundle: Bundle | None) -> Bundle:
+    """Return `bundle`; raise UsageError where the program runs without one."""
+    if bundle is None:
+        raise UsageError(
+            "this is not a bundled executable", hint="run it on one: OUT info, OUT verify …"
+        )
+    return bundle
+
+
+def inspect(bundle: Bundle, as_json: bool) -> None:
+    """Show what is inside: parts, sizes by type of weights, hashes, defaults, versions."""
+    document = about.facts(bundle)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        for line in about.lines(document):
+            click.echo(line)
+
+
+def verify(bundle: Bundle, key: str | None) -> None:
+    """Check every byte against what was bundled, and who signed it."""
+    from runtime.commands import verify_extract
+
+    for line in verify_extract.verify(bundle, key):
+        click.echo(line, err=True)
+    click.echo("intact")
+
+
+def extract(bundle: Bundle, part: str, output: Path | None) -> None:
+    """Write a PART (default: the model) as it was before bundling, or the manifest."""
+    from runtime.commands import verify_extract
+
+    click.echo(verify_extract.extract(bundle, part, output))
+
+
+EDIT_OPTIONS = (
+    click.option("--name", metavar="NAME", help="what the program calls itself"),
+    click.option("--system", metavar="TEXT|@FILE", help="another system prompt"),
+    click.option("--greeting", metavar="TEXT|@FILE", help="another greeting"),
+    click.option(
+        "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="bake in a default; repeatable"
+    ),
+    click.option("--unset", multiple=True, metavar="KEY", help="forget a default; repeatable"),
+    click.option("--license", "license_name", metavar="TEXT", help="the model's licence"),
+    click.option("--lora", "add", multiple=True, metavar="FILE[=SCALE]", help="add a LoRA adapter"),
+    click.option(
+        "--remove", multiple=True, metavar="PART", help="leave out a part other than the model"
+    ),
+)
+
+
+def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
+    """Write `bundle` with the changes of the options in `given`."""
+    from runtime.commands.edit import Change
+    from runtime.container import lora_sections
+    from runtime.options.registry import canonical, from_file, settings
+
+    defaults = settings(given["pairs"])
+    for key in ("system", "greeting"):
+        if (text := given[key]) is not None:
+            defaults[key] = from_file(key, text)
+    change = Change(
+        name=given["name"],
+        defaults=defaults,
+        unset=tuple(canonical(key) for key in given["unset"]),
+        license=given["license_name"],
+        add=lora_sections.given(given["add"]),
+        remove=given["remove"],
+    )
+    if change == Change() and means == Means():
+        raise UsageError(
+            "there is nothing to change", hint='for example: edit --system "You are a pirate."'
+        )
+    _write(bundle, change, given["output"], means)
+
+
+def upgrade(bundle: Bundle, stub: Path, output: Path | None, means: Means) -> None:
+    """Write `bundle` with the runtime in `stub`."""
+    from runtime.commands.edit import Change
+
+    _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, means)
+
+
+def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) -> None:
+    from runtime.commands import edit
+    from runtime.host.atomic_write import require_new
+
+    if not bundle.footer.pkg_length:
+        raise UsageError(
+            f"{bundle.path} holds the parts of a program, and is none itself",
+            hint="name the program that it lies beside; the parts fit it alone as they are",
+        )
+    target = output or Path(bundle.path).resolve()
+    if output:
+        require_new(output, force=False, hint=bundle_file.ELSEWHERE)
+    edit.apply(
+        bundle,
+        target,
+        change,
+        tool=f"modelembed {__version__}",
+        sign=means.sign,
+        prewarm=means.prewarm,
+        say=lambda text: click.echo(f"note: {plain(text)}", err=True),
+    )
+    if bundle.signature and means.sign is None:
+        click.echo("warning: it is no longer signed, since it was changed", err=True)
+    click.echo(f"wrote {target}", err=True)
+    if output and bundle.manifest.sidecar is not None:
+        _say_what_is_beside(bundle, output)
+
+
+def _say_what_is_beside(bundle: Bundle, output: Path) -> None:
+    """Warn where the program `output` does not find its parts, which were not copied."""
+    try:
+        bundle_file.load(output).close()
+    except PayloadError as exc:
+        parts = os.readlink(f"/proc/self/fd/{bundle.fd}")
+        copy = shlex.join(["cp", parts, f"{output}{bundle_file.SIDECAR_SUFFIX}"])
+        click.echo(f"warning: it does not run yet: {exc.problem}; {copy}", err=True)

@@ -1,0 +1,111 @@
+"""How a command line ends: its exit code, and on stderr what went wrong and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from runtime.errors import AppError, UsageError
+from runtime.host.std_streams import write_nowhere
+
+INTERRUPTED = 130
+"""What shells report for a program that Ctrl-C has ended."""
+
+
+class Failed(Exception):
+    """What was looked for was found to be wrong, and has been said."""
+
+
+def outcome_of(work: Callable[[], object], *, verbose: bool, interrupted: str = "") -> int:
+    """Do the work of a command line; return the exit code. The only place that catches AppError.
+
+    With `verbose`, what nobody foresaw is raised on. `interrupted` is said after Ctrl-C.
+    """
+    try:
+        work()
+        sys.stdout.flush()  # now: at the interpreter's end nobody explains what fails
+    except Failed:
+        return 1
+    except NoArgsIsHelpError as exc:  # who names no command gets the list of them
+        exc.show(sys.stderr)
+        return exc.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print(f"\n{interrupted}" if interrupted else "", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has had enough
+        write_nowhere()
+        return 1
+    except Exception as exc:
+        error = explained(exc)
+        if verbose and not isinstance(exc, (AppError, click.ClickException, MemoryError)):
+            raise
+        print(error.render(), file=sys.stderr)
+        if isinstance(exc, OSError):
+            write_nowhere()
+        return error.exit_code
+    return 0
+
+
+def explained(exc: Exception) -> AppError:
+    """Return any failure as one of ours: what was found, then what to do."""
+    if isinstance(exc, AppError):
+        return exc
+    if isinstance(exc, click.ClickException):
+        return _misused(exc)
+    if isinstance(exc, MemoryError):
+        return AppError(
+            "the memory ran out",
+            hint="close other programs, or use a machine with more memory; in a chat, a smaller "
+            "context helps: -c",
+        )
+    if isinstance(exc, OSError):
+        return _refused(exc)
+    return AppError(
+        f"something unexpected happened: {type(exc).__name__}: {exc}",
+        hint="this is a bug; the same command with -v shows where, please report that",
+    )
+
+
+def _misused(exc: click.ClickException) -> AppError:
+    """Return what click finds wrong with a command line."""
+    close: list[str] = getattr(exc, "possibilities", None) or []
+    said = exc.message if close else exc.format_message()
+    problem = said[:1].lower() + said[1:].rstrip(".")
+    if not isinstance(exc, click.UsageError):
+        return AppError(problem)
+    command = f"{exc.ctx.command_path} " if exc.ctx else ""  # click's parser does not know it
+    hint = f"did you mean '{close[0]}'?" if close else f"{command}--help shows what there is"
+    return UsageError(problem, hint=hint)
+
+
+def _refused(exc: OSError) -> AppError:
+    """Return what the system refused, where nobody nearer to it could say what to do."""
+    why = exc.strerror or str(exc)
+    try:
+        Path.cwd()
+    except OSError:
+        return AppError(
+            "the folder that this was started in does not exist any more",
+            hint="go to another one: cd",
+        )
+    if exc.filename is not None:
+        name = os.fsdecode(exc.filename) if not isinstance(exc.filename, int) else "a file"
+        return AppError(
+            f"{name} cannot be used: {why}",
+            hint="check that it exists, its permissions, and the space on its disk; -v shows where "
+            "it was needed",
+        )
+    try:  # Python keeps nothing of what it could not write
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return AppError(
+            f"what was to be printed cannot be written: {why}",
+            hint="see to where the output goes: the disk may be full, or it was closed",
+        )
+    return AppError(f"the system refused something: {why}", hint="-v shows where that was needed")

@@ -1,0 +1,368 @@
+"""The command line of a produced executable."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime.commands import about, bundle_commands, click_base
+from runtime.commands.click_options import (
+    model_options,
+    normalised,
+    runtime_options,
+    serving_options,
+    settled,
+    some_options,
+)
+from runtime.commands.exit_status import Failed, outcome_of
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
+from runtime.errors import CacheError, UsageError
+from runtime.host.desktop import double_clicked
+from runtime.host.interrupts import interrupt_once
+from runtime.host.std_streams import notify, open_streams, piped_text, use_utf8
+from runtime.options.serving import USUAL
+
+HELP_FLAGS = ("-h", "--help")
+ALIKE = 0.75
+"""How much of a word must be a command's name, in order, to be taken for a slip in typing it."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; return the exit code."""
+    open_streams()
+    use_utf8()
+    interrupt_once()
+    return outcome_of(
+        lambda: main.main(
+            args=normalised(arguments),
+            prog_name=Path(sys.argv[0]).name,
+            obj=bundle_file.own(),
+            standalone_mode=False,
+        ),
+        verbose=any(flag in arguments for flag in click_base.FLAGS),
+    )
+
+
+class DefaultGroup(click_base.Group):
+    """A group that takes its `chat` command when no command is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert `chat` unless a command, --help or --version comes first."""
+        if not args or (args[0] not in self.commands and args[0] not in (*HELP_FLAGS, "--version")):
+            self._doubt(args)
+            args = ["chat", *args]
+        return super().parse_args(ctx, args)
+
+    def _doubt(self, args: list[str]) -> None:
+        """Say so where a question of one word may be a misspelt command."""
+        if not args or args[0].startswith("-") or (args[1:] and not args[1].startswith("-")):
+            return
+        named = [name for name, command in self.commands.items() if not command.hidden]
+        for close in difflib.get_close_matches(args[0], named, 1, ALIKE):
+            click.echo(
+                f"note: '{args[0]}' is taken as a question; did you mean the command {close}?",
+                err=True,
+            )
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show that the command is optional."""
+        formatter.write_usage(ctx.command_path, "[chat] [OPTIONS] [QUESTION]…")
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS]")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of `chat`, which apply without naming it."""
+        chat = self.commands["chat"]
+        with click.Context(chat, ctx, info_name="chat") as inner:
+            chat.format_options(inner, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(about.version_line())
+        ctx.exit()
+
+
+@click.group(cls=DefaultGroup, context_settings={"help_option_names": HELP_FLAGS})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="show the version",
+)  # fmt: skip
+def main() -> None:
+    """Talk with a language model that lies inside this very file.
+
+    Without a question, and on a terminal, this is a chat. With a question, as words or piped in,
+    the answer is printed and nothing else.
+    """
+
+
+@main.command()
+@click.argument("question", nargs=-1)
+@click.option("--prompt", "-p", metavar="TEXT", help="the question, instead of as words")
+@click.option(
+    "--interactive/--no-interactive", "-i/--no-i", default=None,
+    help="chat, also after a question (default: without a question on a terminal)",
+)  # fmt: skip
+@model_options
+@runtime_options
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="write what the run cost to FILE, as JSON; replaces nothing but an earlier report",
+)
+@click.pass_obj
+def chat(
+    bundle: Bundle | None,
+    /,
+    question: tuple[str, ...],
+    prompt: str | None,
+    interactive: bool | None,
+    model: Path | None,
+    embedded: bool | None,
+    report: Path | None,
+    **given: Any,
+) -> None:
+    """Chat, or answer one question (the default command)."""
+    if not question and prompt is None and interactive is None and double_clicked():
+        from runtime.server import main as serving
+
+        options = settled(bundle, given, model, **USUAL)
+        serving.run(bundle, options, model, embedded, on_desktop=True)
+        return
+    options = settled(bundle, given, model)
+    parts = [part for part in (" ".join(question), prompt or "") if part]
+    ask_first = "\n\n".join(parts)
+    if not interactive and (piped := piped_text()).strip():
+        ask_first = f"{ask_first}\n\n{piped}" if ask_first else piped
+    if interactive is None:
+        interactive = not ask_first and sys.stdin.isatty()
+    if not interactive and not ask_first.strip():
+        raise UsageError(
+            "there is no question",
+            hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
+        )
+    from runtime.terminal import run
+
+    run.run(bundle, options, ask_first, interactive, model, embedded, report)
+
+
+@main.command()
+@click.option("--open", "browser", is_flag=True, help="open the page in the browser")
+@click.option("--no-api-key", "unguarded", is_flag=True,
+              help="let everybody in who can reach the address")  # fmt: skip
+@model_options
+@serving_options
+@click.pass_obj
+def serve(
+    bundle: Bundle | None,
+    /,
+    browser: bool,
+    unguarded: bool,
+    model: Path | None,
+    embedded: bool | None,
+    **given: Any,
+) -> None:
+    """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
+    options = settled(bundle, given, model, **USUAL)
+    if options.workers > 1:
+        # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
+        options = settled(bundle, given, model, **USUAL, repack=False)
+    from runtime.server import main as serving
+
+    serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.pass_obj
+def info(bundle: Bundle | None, as_json: bool) -> None:
+    """Show what is in this file."""
+    bundle_commands.inspect(bundle_commands.required(bundle), as_json)
+
+
+@main.command()
+@click.pass_obj
+def licenses(bundle: Bundle | None) -> None:
+    """Show the licences of the model and of everything shipped with it."""
+    click.echo_via_pager(f"{line}\n" for line in about.licenses(bundle))
+
+
+@main.group(name="cache")
+def cache_group() -> None:
+    """List or clear the models that --cache keeps unpacked."""
+
+
+@cache_group.command(name="list")
+@click.option("--check", is_flag=True, help="read all of them: are they still what was unpacked?")
+def cache_list(check: bool) -> None:
+    """Show the models that are kept, the latest used first."""
+    import time
+
+    from runtime.host.progress_bar import progress
+    from runtime.units import counted, gigabytes
+    from runtime.weights import restored_cache
+
+    kept, leftovers = restored_cache.entries(), restored_cache.leftovers()
+    damaged = False
+    for entry in [*kept, *leftovers]:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        state = "" if entry.finished else "  unfinished, of no use"
+        if check and entry.finished:
+            with progress(f"checking {gigabytes(entry.size)}") as update:
+                intact = restored_cache.is_intact(entry, update)
+            state = "  intact" if intact else "  DAMAGED"
+            damaged |= not intact
+        click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}{state}")
+    total = gigabytes(sum(entry.size for entry in [*kept, *leftovers]))
+    found = [counted(len(kept), "model")] if kept else []
+    found += [counted(len(leftovers), "leftover")] if leftovers else []
+    click.echo(f"{total:>10}  in {' and '.join(found)}" if found else "nothing is kept")
+    if damaged:
+        raise CacheError("a kept model is damaged", hint="delete it: cache clear")
+
+
+@cache_group.command(name="clear")
+def cache_clear() -> None:
+    """Delete the models that are kept, and what killed runs have left."""
+    from runtime.units import counted, gigabytes
+    from runtime.weights import restored_cache
+
+    gone = restored_cache.clear()
+    size = gigabytes(sum(entry.size for entry in gone))
+    models = sum(entry.finished for entry in gone)
+    rest = f" and {counted(len(gone) - models, 'leftover')}" if models < len(gone) else ""
+    click.echo(f"deleted {counted(models, 'model')}{rest}, {size}")
+
+
+@main.command()
+@model_options
+@click.option(
+    "--n-prompt",
+    "-p",
+    default=512,
+    metavar="N",
+    type=click.IntRange(0, 1 << 20),
+    help="tokens of the prompt to read (default: 512)",
+)
+@click.option(
+    "--n-gen",
+    "-n",
+    default=128,
+    metavar="N",
+    type=click.IntRange(0, 1 << 20),
+    help="tokens of the answer to write (default: 128)",
+)
+@click.option(
+    "--repetitions",
+    "-r",
+    default=5,
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="how often to measure each (default: 5)",
+)
+@some_options(
+    "threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu", "verbose"
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="print JSON, in llama-bench's terms")
+@click.pass_obj
+def bench(
+    bundle: Bundle | None,
+    /,
+    n_prompt: int,
+    n_gen: int,
+    repetitions: int,
+    model: Path | None,
+    embedded: bool | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Measure how fast this machine reads and writes with the model."""
+    from runtime.commands import bench as measuring
+    from runtime.dialogue.chat_session import pick
+
+    measuring.run(
+        pick(bundle, model, embedded),
+        settled(bundle, given, model),
+        prompt=n_prompt,
+        answer=n_gen,
+        repetitions=repetitions,
+        as_json=as_json,
+        notify=notify,
+    )
+
+
+@main.command()
+@model_options
+@click.option("--verify/--no-verify", default=True, help="check every byte of the payload, too")
+@some_options(
+    "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "verbose"
+)  # fmt: skip
+@click.pass_context
+def doctor(
+    context: click.Context,
+    /,
+    model: Path | None,
+    embedded: bool | None,
+    verify: bool,
+    **given: Any,
+) -> None:
+    """Look for what keeps the program from running well, and say what helps."""
+    from runtime.commands import doctor as examination
+    from runtime.dialogue.chat_session import pick
+
+    bundle: Bundle | None = context.obj
+    failed = False
+    for finding in examination.examine(
+        bundle, lambda: pick(bundle, model, embedded), settled(bundle, given, model), verify=verify
+    ):
+        click.echo(finding.line())
+        failed |= finding.state == examination.FAIL
+    if failed:
+        raise Failed
+
+
+@main.command(hidden=True)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--chat-template", default="")
+def probe(model: Path, chat_template: str) -> None:
+    """Ask the engine about a model: read by `bundle`, as JSON on stdout."""
+    from runtime.commands.model_probe import probe_model
+
+    click.echo(json.dumps(probe_model(model, chat_template)))
+
+
+@main.command(hidden=True)
+@click.argument("draft", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def prewarm(draft: Path, out: Path) -> None:
+    """Write the state of how conversations with DRAFT begin to OUT: run by `bundle --prewarm`.
+
+    The defaults are read from stdin, as JSON; how far it is comes on stdout, a line a step.
+    """
+    from runtime.dialogue.chat_session import Session
+    from runtime.model.model import embedded
+    from runtime.options.registry import Options
+
+    def tell(done: int, total: int) -> None:
+        click.echo(f"{done} {total}")
+
+    options = Options().merged(json.load(sys.stdin), "baked-in ")
+    session = Session(
+        embedded(bundle_file.load(draft)), options, lambda text: click.echo(text, err=True)
+    )
+    try:
+        with open(out, "wb") as file:
+            session.compute_beginning(file, tell)
+    finally:
+        session.close()
+
+
+bundle_commands.add(main, own=True)

@@ -1,0 +1,53 @@
+"""What the engine itself says about a model, for the bundler's lint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runtime.dialogue import chat_template
+from runtime.errors import AppError
+from runtime.model import backend, llama_api
+from runtime.model.llama_api import api
+from runtime.model.model import open_source, spelling
+from runtime.options.registry import Options
+from runtime.weights.stdio_file import RangeFile
+
+EXAMPLE = (
+    {"role": "system", "content": "You are helpful."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hi!"},
+    {"role": "user", "content": "How are you?"},
+)
+
+
+def probe_model(path: Path, template: str) -> dict[str, Any]:
+    """Load the vocabulary of `path` and render a conversation; return what came of it.
+
+    Keys: `error` (the engine's refusal, empty if none), `template` (own, given or missing),
+    `template_error` (why a conversation cannot be rendered with it, empty if it can).
+    """
+    backend.start_engine(Options())
+    source = open_source(path)
+    parameters = api.llama_model_default_params()
+    parameters.vocab_only = True
+    with RangeFile(source.fd, source.offset) as file:
+        handle = llama_api.load_model(file.pointer, parameters)
+    result: dict[str, Any] = {"error": "", "template": "", "template_error": ""}
+    if not handle:
+        result["error"] = llama_api.log.last_error() or "no reason given"
+        return result
+    own = api.llama_model_chat_template(handle, None)
+    text = template or (own.decode("utf-8", "replace") if own else "")
+    result["template"] = "given" if template else "own" if own else "missing"
+    vocabulary = api.llama_model_get_vocab(handle)
+    try:
+        renderer = chat_template.make(
+            text or chat_template.FALLBACK,
+            bos=spelling(vocabulary, api.llama_vocab_bos(vocabulary)),
+            eos=spelling(vocabulary, api.llama_vocab_eos(vocabulary)),
+        )
+        renderer.render(EXAMPLE)
+    except AppError as exc:
+        result["template_error"] = exc.problem
+    return result

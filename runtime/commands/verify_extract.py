@@ -1,0 +1,164 @@
+"""Verify the parts of a bundle, and take them back out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from runtime.container import bundle_file, integrity
+from runtime.container.bundle_file import Bundle
+from runtime.container.hashing import Hasher, hash_of
+from runtime.container.layout import Section
+from runtime.errors import CacheError, PayloadError, UsageError
+from runtime.host.atomic_write import require_new
+from runtime.host.progress_bar import progress
+from runtime.sanitize import plain
+from runtime.units import gigabytes
+from runtime.weights import restored_cache
+from runtime.weights.decompress import pieces
+
+MANIFEST = "manifest"
+NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 255
+
+
+def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
+    """Check everything: what surrounds the parts, and every part coded and restored; yield remarks.
+
+    `key` is a public key of minisign, or the name of its file: the manifest, and by its hashes
+    all the rest, must be signed with it. A copy that --cache keeps is checked as well. Raise
+    PayloadError at the first damage, CacheError where it is the copy's.
+    """
+    yield _signer(bundle, key)
+    integrity.verify(bundle)
+    for section in bundle.manifest.sections:
+        with progress(f"checking {section.name}") as update:
+            _verify_section(bundle, section, update)
+    for section in bundle.manifest.sections:
+        if entry := restored_cache.kept(section):
+            with progress("checking the unpacked copy") as update:
+                _verify_copy(entry, update)
+
+
+def _verify_copy(entry: restored_cache.Entry, update: bundle_file.Progress) -> None:
+    """Check what --cache keeps of a section: the program takes it for the original."""
+    if not restored_cache.is_intact(entry, update):
+        raise CacheError(f"the unpacked copy {entry.path} is damaged", hint=restored_cache.CLEAR)
+
+
+def _verify_section(bundle: Bundle, section: Section, update: bundle_file.Progress) -> None:
+    """Compare the original with its hash, and what lies in the file with its own."""
+    if section.codec == "stored" or not section.coded_sha256:
+        found = hash_of(original(bundle, section), section.size, update)
+        bundle_file.require_hash(bundle, section, found, section.sha256)
+        return
+    # Side by side, as the two have about the same length: hashing is what takes the time.
+    coded = bundle_file.chunks(bundle.fd, section.offset, section.length)
+    failure: PayloadError | None = None
+    done = 0
+    with Hasher() as of_coded, Hasher() as of_original:
+        try:
+            for piece, part in zip_longest(original(bundle, section), coded, fillvalue=b""):
+                of_original.update(bytes(piece))
+                of_coded.update(bytes(part))
+                done += len(piece)
+                update(done, section.size)
+        except PayloadError as exc:
+            failure = exc
+            for part in coded:
+                of_coded.update(part)
+    bundle_file.require_hash(bundle, section, of_coded.hexdigest(), section.coded_sha256)
+    if failure:
+        raise failure
+    bundle_file.require_hash(bundle, section, of_original.hexdigest(), section.sha256)
+
+
+def _signer(bundle: Bundle, key: str | None) -> str:
+    """Check the signature, and tell what it is worth."""
+    from runtime.container import minisign
+
+    text = bundle.signature
+    if not text:
+        if key is not None:
+            raise PayloadError(
+                f"{bundle.path} is not signed", hint="ask for a signed one, or leave out --key"
+            )
+        return "not signed"
+    signature = minisign.Signature.parse(text)
+    comment = plain(signature.trusted_comment)
+    if key is None:
+        return f"signed with key {signature.name}, which was not checked: give it with --key"
+    path = Path(key)
+    if not path.is_file() and path.suffix:  # a key itself has no dot in it
+        raise UsageError(
+            f"{key} cannot be read: there is no such file",
+            hint="give a public key of minisign, or the name of its file",
+        )
+    public = minisign.PublicKey.parse(_start(path) if path.is_file() else key)
+    minisign.verify(public, signature, bundle.encoded_manifest)
+    missing = [name for name in integrity.SIGNED if name not in bundle.manifest.stub]
+    if missing and bundle.footer.pkg_length:
+        raise PayloadError(
+            "the signature does not cover the runtime",
+            hint="sign it again with a newer release of modelembed",
+        )
+    return f"signed with key {signature.name}: {comment}"
+
+
+def _start(path: Path) -> bytes:
+    """Return as much of a file as is needed to see whether it is a key."""
+    from runtime.container import minisign
+
+    with open(path, "rb") as file:
+        return file.read(minisign.TEXT_MAX + 1)
+
+
+def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
+    """Write a part's original to the new file `target`; return a sentence about it."""
+    if name == MANIFEST:
+        return _extract_manifest(bundle, target or Path("manifest.json"))
+    section = bundle.section(name)
+    if target is None:
+        target = Path(_file_name(bundle, section))
+    with progress(f"writing {target}") as update:
+        bundle_file.write_new(target, _proved(bundle, section), section.size, update)
+    return f"{target}: {gigabytes(section.size)}"
+
+
+def _extract_manifest(bundle: Bundle, target: Path) -> str:
+    """Write the manifest's very bytes, and beside them its signature as minisign wants it."""
+    beside = Path(f"{target}.minisig")
+    for path in (target, beside):  # also without a signature: an old one there would mislead
+        require_new(path, force=False, hint=bundle_file.ELSEWHERE)
+    bundle_file.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
+    if not (signature := bundle.signature):
+        return f"{target}: not signed"
+    bundle_file.write_new(beside, [signature], len(signature))
+    return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
+
+
+def original(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+    """Yield a part's original bytes, piece by piece; each is good until the next."""
+    if section.codec == "stored":
+        yield from bundle_file.chunks(bundle.fd, section.offset, section.size)
+    else:
+        yield from pieces(bundle, section)
+
+
+def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+    """Yield the original, and raise PayloadError at its end if it is not what was bundled."""
+    digest = hashlib.sha256()
+    for piece in original(bundle, section):
+        digest.update(piece)
+        yield piece
+    bundle_file.require_hash(bundle, section, digest.hexdigest(), section.sha256)
+
+
+def _file_name(bundle: Bundle, section: Section) -> str:
+    """Return what to call a part; a name from a manifest is a stranger's, never a path."""
+    if section.kind != "model":
+        return section.name
+    name = Path(str(bundle.manifest.model.get("file", ""))).name
+    usable = name.isprintable() and name not in ("", ".", "..") and len(name) <= NAME_MAX
+    return name if usable else "model.gguf"

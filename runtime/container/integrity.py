@@ -1,0 +1,112 @@
+"""What surrounds the parts of a bundle: launcher, archive, footer, section table and gaps.
+
+Here every byte is accounted for that belongs to no part. The launcher takes the last archive in
+the file, so one that was put behind ours would run, whatever the hashes of ours say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+from runtime.container import bundle_file, elf, layout, writer
+from runtime.container.bundle_file import Bundle
+from runtime.container.hashing import hash_of
+from runtime.errors import AGAIN, FormatError, PayloadError
+
+LAUNCHER, ARCHIVE, TABLE = "launcher_sha256", "archive_sha256", "table_sha256"
+SIGNED = (LAUNCHER, ARCHIVE)
+"""Without these in its manifest a signature does not cover what runs."""
+
+
+def verify(bundle: Bundle) -> None:
+    """Check all that is no part, in the file beside it too; raise PayloadError on damage."""
+    if bundle.manifest.sidecar is None:
+        _verify_file(bundle)
+        return
+    without = replace(bundle.manifest, sections=())
+    _verify_file(replace(bundle, fd=bundle.program, program_fd=-1, manifest=without))
+    beside = bundle_file.read(bundle.fd, f"the file beside {bundle.path}")
+    if beside is not None:
+        _verify_file(beside)
+
+
+def _verify_file(bundle: Bundle) -> None:
+    footer = bundle.footer
+    launcher = os.pread(bundle.fd, footer.prefix_length, 0)
+    _verify_gaps(bundle)
+    _verify_hash(bundle, LAUNCHER, [elf.neutral(launcher)])
+    archive = bundle_file.chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
+    _verify_hash(bundle, ARCHIVE, archive)
+    behind = os.pread(bundle.fd, bundle_file.TAIL, footer.offset + layout.FOOTER_SIZE)
+    _verify_cookie(bundle)
+    try:
+        _verify_table(bundle, launcher, behind)
+    except FormatError as exc:
+        raise PayloadError(
+            f"the {len(behind):,} bytes behind the footer of {bundle.path} are not its section "
+            f"table: {exc.problem}",
+            hint=AGAIN,
+        ) from exc
+
+
+def _verify_hash(bundle: Bundle, name: str, data: Iterable[bytes]) -> None:
+    """Compare `data` with its hash, where the manifest has it."""
+    if (expected := bundle.manifest.stub.get(name)) is None:
+        return
+    if hash_of(data, 0) != expected:
+        what = "section table" if name == TABLE else name.partition("_")[0]
+        raise PayloadError(f"the {what} of {bundle.path} is damaged", hint=AGAIN)
+
+
+def _verify_gaps(bundle: Bundle) -> None:
+    """Refuse anything but zeros between the parts, and more of them than alignment asks for."""
+    footer = bundle.footer
+    manifest_end = footer.signature_offset + footer.signature_length
+    sections = [(section.offset, section.length) for section in bundle.manifest.sections]
+    taken = [
+        (0, footer.prefix_length),
+        *sorted(sections),
+        (footer.manifest_offset, manifest_end - footer.manifest_offset),
+        (footer.pkg_offset, footer.pkg_length),
+    ]
+    gaps = [(a + length, b) for (a, length), (b, _) in pairwise(taken)]
+    behind = footer.pkg_offset + footer.pkg_length, footer.offset
+    for begin, end in [*gaps, behind]:
+        gap = end - begin
+        long = gap if (begin, end) == behind else gap >= layout.SECTION_ALIGNMENT
+        if long or os.pread(bundle.fd, gap, begin) != bytes(gap):
+            raise PayloadError(
+                f"{bundle.path} is damaged: the {gap:,} bytes from {begin:,} on belong to nothing, "
+                "and are not the zeros that alignment asks for",
+                hint=AGAIN,
+            )
+
+
+def _verify_cookie(bundle: Bundle) -> None:
+    """Refuse another archive than ours: the launcher takes the one whose cookie comes last."""
+    footer = bundle.footer
+    begin = max(footer.pkg_offset, footer.offset - layout.COOKIE.size)
+    place = os.pread(bundle.fd, 2 * bundle_file.TAIL, begin).rfind(layout.COOKIE_MAGIC)
+    if place > 0:
+        raise PayloadError(
+            f"{bundle.path} has another program in it, at {begin + place:,}, which would run "
+            "instead of its own",
+            hint="do not run it; download it again from somebody you trust",
+        )
+
+
+def _verify_table(bundle: Bundle, launcher: bytes, behind: bytes) -> None:
+    """Compare what is behind the footer with the section table that belongs there."""
+    if not behind and bundle.manifest.stub.get(TABLE) is None:
+        return
+    if not elf.is_elf(launcher):
+        raise FormatError("this file has none")
+    footer = bundle.footer
+    found = elf.sections_alone(launcher, behind, footer.offset + layout.FOOTER_SIZE)
+    own = [section for section in found if section.end <= footer.prefix_length]
+    _verify_hash(bundle, TABLE, [elf.described(own)])
+    if found[:-1] != writer.headers(own, bundle.manifest.sections, footer):
+        raise FormatError("it does not name the parts as they lie in the file")

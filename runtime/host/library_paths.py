@@ -1,0 +1,29 @@
+"""Where the engine's libraries lie, without loading any of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from runtime.errors import ModelError
+
+WEIGHTS = "libweights.so"
+"""The compiled loops of runtime/weights/byte_planes.c, beside the engine's libraries."""
+REINSTALL = "install the engine with: python -m bundler.engine"
+
+
+def package_folder() -> Path:
+    """Return the folder of the installed llama_cpp package, without importing it."""
+    loaded = sys.modules.get("llama_cpp")
+    if loaded is not None and loaded.__path__:
+        return Path(next(iter(loaded.__path__)))
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError("llama-cpp-python is not installed", hint=REINSTALL)
+    return Path(spec.submodule_search_locations[0]).absolute()
+
+
+def library_folder() -> Path:
+    """Return the folder of the engine's shared libraries."""
+    return package_folder() / "lib"

@@ -1,0 +1,58 @@
+"""The tokens of one step, as the engine's C structure."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.model.llama_api import api
+
+
+class Batch:
+    """Room for the tokens of one step; filled, decoded and filled again."""
+
+    def __init__(self, room: int) -> None:
+        """Make room for `room` tokens, each of one sequence."""
+        self.room = room
+        self.count = 0
+        self._batch = api.llama_batch_init(room, 0, 1)
+        # The same memory as arrays: slices of these are assigned in C.
+        self._tokens = _array(self._batch.token, ctypes.c_int32, room)
+        self._positions = _array(self._batch.pos, ctypes.c_int32, room)
+        self._wanted = _array(self._batch.logits, ctypes.c_int8, room)
+        self._sequences = [self._batch.seq_id[index] for index in range(room)]
+        for index in range(room):
+            self._batch.n_seq_id[index] = 1
+
+    def close(self) -> None:
+        """Free the memory."""
+        api.llama_batch_free(self._batch)
+
+    def clear(self) -> None:
+        """Empty it."""
+        self.count = 0
+
+    def add(self, sequence: int, tokens: Sequence[int], position: int, *, answer: bool) -> int:
+        """Add the tokens of a sequence from `position` on; return the last one's index.
+
+        With `answer` that one's logits are wanted.
+        """
+        begin, end = self.count, self.count + len(tokens)
+        self._tokens[begin:end] = tokens
+        self._positions[begin:end] = range(position, position + len(tokens))
+        self._wanted[begin:end] = bytes(len(tokens))
+        for index in range(begin, end):
+            self._sequences[index][0] = sequence
+        self._wanted[end - 1] = answer
+        self.count = end
+        return end - 1
+
+    def decode(self, context: object) -> int:
+        """Compute; return the engine's status, 0 where all went well."""
+        self._batch.n_tokens = self.count
+        return int(api.llama_decode(context, self._batch))
+
+
+def _array(pointer: Any, kind: Any, count: int) -> Any:
+    return ctypes.cast(pointer, ctypes.POINTER(kind * count)).contents

@@ -1,0 +1,95 @@
+"""Turn texts into vectors, in a context of its own beside the one that answers."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.errors import ModelError
+from runtime.host.interrupts import interrupts_held
+from runtime.model.llama_api import api, log
+from runtime.model.model import Model
+from runtime.options.registry import Options
+
+KINDS = {"auto": -1, "mean": 1, "cls": 2, "last": 3}
+"""llama.cpp's numbers of the ways to pool; -1 leaves it to the model."""
+RANK = 4
+"""Models that judge pairs of texts; they make no vectors."""
+CONTEXT = 2048
+"""Tokens of a text, unless the model takes fewer or -c says more: a text is one batch."""
+
+
+class Embedder:
+    """Makes one vector a text; its context is created for the first."""
+
+    def __init__(self, model: Model, options: Options, *, declared: int, threads: int) -> None:
+        """Take `declared` for the way to pool that the model names, 0 for none."""
+        self._model = model
+        self._pooling = KINDS[options.pooling]
+        self.possible = options.pooling != "auto" or declared not in (0, RANK)
+        """Whether the model was made for this, or the user insists."""
+        self._threads = threads
+        self.room = min(options.ctx_size or CONTEXT, model.trained_context or CONTEXT)
+        """Most tokens of a text."""
+        self._context: Any = None
+        self._lock = threading.Lock()
+
+    def embed(self, tokens: Sequence[int]) -> list[float]:
+        """Return the vector of a text, of length 1; safe from any thread.
+
+        Raise ModelError when the text is empty or too long, or the engine fails.
+        """
+        if not tokens:
+            raise ModelError("the text is empty", hint="there is nothing to turn into a vector")
+        if len(tokens) > self.room:
+            raise ModelError(
+                f"the text has {len(tokens)} tokens, there is room for {self.room}",
+                hint="cut it into smaller ones",
+            )
+        with self._lock:
+            if self._context is None:
+                self._context = self._open()
+            return self._compute(tokens)
+
+    def close(self) -> None:
+        """Free the context."""
+        with self._lock:
+            if self._context is not None:
+                api.llama_free(self._context)
+                self._context = None
+
+    def _open(self) -> Any:
+        settings = api.llama_context_default_params()
+        settings.n_ctx = settings.n_batch = settings.n_ubatch = self.room
+        settings.n_seq_max = 1
+        settings.embeddings = True
+        settings.pooling_type = self._pooling
+        settings.n_threads = settings.n_threads_batch = self._threads
+        settings.no_perf = True
+        log.recent.clear()
+        with interrupts_held():
+            context = api.llama_init_from_model(self._model.handle, settings)
+        if not context:
+            raise ModelError(
+                f"the engine cannot set up a context for vectors: {log.last_error()}",
+                hint="there may be too little memory",
+            )
+        return context
+
+    def _compute(self, tokens: Sequence[int]) -> list[float]:
+        memory = api.llama_get_memory(self._context)
+        if memory:
+            api.llama_memory_clear(memory, True)
+        array = (ctypes.c_int32 * len(tokens))(*tokens)
+        status = api.llama_decode(self._context, api.llama_batch_get_one(array, len(tokens)))
+        found = None if status else api.llama_get_embeddings_seq(self._context, 0)
+        if not found:
+            raise ModelError(f"the engine failed to compute a vector (code {status})")
+        vector = found[: int(api.llama_model_n_embd(self._model.handle))]
+        length = math.sqrt(sum(value * value for value in vector))
+        if not math.isfinite(length):
+            raise ModelError("the model computed something that is not a number")
+        return [value / length for value in vector] if length else list(vector)

@@ -1,0 +1,65 @@
+"""LoRA adapters in use: loaded when they are first wanted, switched between answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.container import lora_sections
+from runtime.container.bundle_file import Bundle
+from runtime.errors import ModelError
+from runtime.host.interrupts import interrupts_held
+from runtime.inference.scheduler import Engine
+from runtime.model.llama_api import api, log
+from runtime.model.model import Model
+from runtime.sanitize import plain
+from runtime.weights.stdio_file import RangeFile
+
+
+class Lora:
+    """The adapters of one engine."""
+
+    def __init__(self, model: Model, engine: Engine, bundle: Bundle | None) -> None:
+        """Use none yet; `bundle` is where adapters are looked for first."""
+        self._model, self._engine, self._bundle = model, engine, bundle
+        self._sections = bundle.manifest.sections if bundle else ()
+        self._handles: dict[str, Any] = {}
+        self.strengths: dict[str, float] = {}
+        """What is in use, by name."""
+
+    def use(self, text: str) -> None:
+        """Use what `--lora TEXT` asks for; what was computed with others is forgotten.
+
+        Raise UsageError when there is no such adapter, ModelError when the engine refuses it.
+        """
+        wanted = lora_sections.wanted(self._sections, text)
+        if wanted == self.strengths:
+            return
+        self._engine.use_adapters([(self._handle(name), wanted[name]) for name in wanted])
+        self.strengths = wanted
+
+    def describe(self) -> str:
+        """Return what is in use, and what could be."""
+        names = [part.name for part in self._sections if part.kind == "adapter"]
+        names += [name for name in self._handles if name not in names]
+        if not names:
+            return "there are no adapters in this file; /lora FILE.gguf uses one"
+        shown = (f"{name}={self.strengths.get(name, 0):g}" for name in names)
+        return plain("adapters: " + ", ".join(shown))
+
+    def _handle(self, name: str) -> Any:
+        if name not in self._handles:
+            with (
+                lora_sections.located(self._bundle, name) as (fd, offset),
+                RangeFile(fd, offset) as file,
+                interrupts_held(),
+            ):
+                log.recent.clear()
+                handle = api.llama_adapter_lora_init_from_file_ptr(self._model.handle, file.pointer)
+            if not handle:
+                raise ModelError(
+                    f"the engine cannot use the adapter '{name}': "
+                    f"{log.last_error() or 'no reason given'}",
+                    hint="it must have been trained on this very model",
+                )
+            self._handles[name] = handle
+        return self._handles[name]

@@ -1,0 +1,266 @@
+"""Choose the next token, in C: llama.cpp's chain of samplers, one for every answer."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.errors import ModelError, UsageError
+from runtime.host.interrupts import interrupts_held
+from runtime.inference import json_schema
+from runtime.inference.token_stream import Chosen, Likelihood
+from runtime.model.llama_api import api, log
+from runtime.model.model import Model
+from runtime.options.registry import Options
+
+MIN_KEEP = 1
+MIROSTAT_M = 100  # llama.cpp's: how many candidates mirostat 1 judges the distribution by
+BIAS = re.compile(r"(\d+)([+-](?:\d+(?:\.\d*)?|inf))")
+
+
+class Sampler:
+    """The chain of one answer, with its memory of what was said."""
+
+    def __init__(
+        self, model: Model, options: Options, context_size: int, prompt: Sequence[int]
+    ) -> None:
+        """Build the chain; `prompt` counts as said already where repetition is penalised.
+
+        Raise AppError where a grammar, a schema or a bias is wrong.
+        """
+        self._candidates: _Candidates | None = None
+        self._grammar: Any = None
+        self._vocab_size = model.vocab_size
+        biases = _biases(model, options)
+        text = options.grammar
+        if options.json_schema:
+            if text:
+                raise UsageError("an answer can follow a grammar or a JSON schema, not both")
+            text = json_schema.grammar(options.json_schema)
+        if text:
+            self._grammar = _grammar(model, text)
+        self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        for part in _parts(model, options, context_size, biases):
+            api.llama_sampler_chain_add(self._chain, part)
+        for token in prompt[len(prompt) - _memory(options, context_size, len(prompt)) :]:
+            api.llama_sampler_accept(self._chain, token)
+
+    def close(self) -> None:
+        """Free the chain."""
+        api.llama_sampler_free(self._chain)
+        if self._grammar:
+            api.llama_sampler_free(self._grammar)
+        self._chain = self._grammar = None
+
+    def sample(self, context: Any, index: int) -> int:
+        """Return the token that follows; raise ModelError where there can be none."""
+        logits = api.llama_get_logits_ith(context, index)
+        if math.isnan(logits[0]):
+            raise ModelError(
+                "the model computed something that is not a number",
+                hint="the file may be damaged (verify it), or this CPU variant be wrong: --cpu x64",
+            )
+        if not self._grammar:
+            return int(api.llama_sampler_sample(self._chain, context, index))
+        candidates = self._all(logits)
+        api.llama_sampler_apply(self._chain, candidates.pointer)
+        # Nearly always the token fits: asking for one is far cheaper than asking for all.
+        token = candidates.selected
+        if not self._fits(token):
+            candidates = self._all(logits)
+            api.llama_sampler_apply(self._grammar, candidates.pointer)
+            api.llama_sampler_apply(self._chain, candidates.pointer)
+            token = candidates.selected
+            if not self._fits(token):
+                raise ModelError(
+                    "the grammar allows none of the model's tokens here",
+                    hint="check the grammar: is there a way to its end from everywhere?",
+                )
+        api.llama_sampler_accept(self._grammar, token)
+        api.llama_sampler_accept(self._chain, token)
+        return token
+
+    def chosen(self, context: Any, index: int, token: int, alternatives: int) -> Chosen:
+        """Return how likely the model itself, before any sampler, found `token`, and others."""
+        candidates = self._all(api.llama_get_logits_ith(context, index))
+        return candidates.likelihoods(token, alternatives)
+
+    def _fits(self, token: int) -> bool:
+        one = api.llama_token_data(token, 1.0, 0.0)
+        alone = api.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
+        api.llama_sampler_apply(self._grammar, ctypes.pointer(alone))
+        return bool(one.logit != -math.inf)
+
+    def _all(self, logits: Any) -> _Candidates:
+        if self._candidates is None:
+            self._candidates = _Candidates(self._vocab_size)
+        self._candidates.fill(logits)
+        return self._candidates
+
+
+class _Candidates:
+    """All tokens with their logits, in the engine's layout, filled without a loop."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._rows = (api.llama_token_data * count)()
+        flat = memoryview(self._rows).cast("B")
+        self._ids, self._floats = flat.cast("i"), flat.cast("f")
+        self._every = memoryview(array.array("i", range(count)))
+        first = ctypes.cast(self._rows, ctypes.POINTER(api.llama_token_data))
+        self._array = api.llama_token_data_array(first, count, -1, False)
+        self.pointer = ctypes.pointer(self._array)
+
+    def fill(self, logits: Any) -> None:
+        """Take the logits of all tokens, in their order."""
+        row = ctypes.cast(logits, ctypes.POINTER(ctypes.c_float * self._count)).contents
+        self._ids[0::3] = self._every
+        self._floats[1::3] = memoryview(row).cast("B").cast("f")
+        self._array.size, self._array.selected, self._array.sorted = self._count, -1, False
+
+    @property
+    def selected(self) -> int:
+        """Return the token that the chain picked."""
+        return int(self._rows[self._array.selected].id)
+
+    def likelihoods(self, token: int, alternatives: int) -> Chosen:
+        """Return the likelihood of `token` and of the likeliest ones; reorders the rows."""
+        # The last sampler of every chain computes the probabilities of all that it is given.
+        for part, after in (
+            (api.llama_sampler_init_dist(0), False),
+            (api.llama_sampler_init_top_k(max(alternatives, 1)), True),
+        ):
+            if after:
+                own = Likelihood(token, _log(self._rows[token].p))
+            api.llama_sampler_apply(part, self.pointer)
+            api.llama_sampler_free(part)
+        others = (self._rows[place] for place in range(min(alternatives, self._array.size)))
+        return Chosen(
+            own.token, own.logprob, tuple(Likelihood(int(row.id), _log(row.p)) for row in others)
+        )
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf
+
+
+def _grammar(model: Model, text: str) -> Any:
+    log.recent.clear()
+    with interrupts_held():
+        found = api.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
+    if not found:
+        raise UsageError(
+            f"the grammar cannot be used: {log.last_error() or 'it does not parse'}",
+            hint="llama.cpp's notation: root ::= …",
+        )
+    return found
+
+
+def _biases(model: Model, options: Options) -> list[Any]:
+    """Return what `--logit-bias`, `--ignore-eos` and the model itself add to the logits."""
+    result = []
+    for text in options.logit_bias:
+        match = BIAS.fullmatch(text.strip())
+        if not match or int(match[1]) >= model.vocab_size:
+            raise UsageError(
+                f"the logit bias '{text}' is not a token below {model.vocab_size} and a number",
+                hint="for example 15043+1, 15043-2.5 or 15043-inf",
+            )
+        result.append(api.llama_logit_bias(int(match[1]), float(match[2])))
+    never = [*model.suppressed, *(model.endings if options.ignore_eos else ())]
+    return result + [api.llama_logit_bias(token, -math.inf) for token in never]
+
+
+def _parts(model: Model, options: Options, context_size: int, biases: list[Any]) -> list[Any]:
+    """Return the samplers in llama.cpp's order, without those that would change nothing."""
+    parts = []
+    if biases:
+        rows = (api.llama_logit_bias * len(biases))(*biases)
+        parts.append(api.llama_sampler_init_logit_bias(model.vocab_size, len(biases), rows))
+    seed = options.seed if options.seed >= 0 else api.LLAMA_DEFAULT_SEED
+    if options.mirostat:
+        parts.append(api.llama_sampler_init_temp(options.temp))
+        aim, rate = options.mirostat_ent, options.mirostat_lr
+        if options.mirostat == 1:
+            parts.append(
+                api.llama_sampler_init_mirostat(model.vocab_size, seed, aim, rate, MIROSTAT_M)
+            )
+        else:
+            parts.append(api.llama_sampler_init_mirostat_v2(seed, aim, rate))
+        return parts
+    if _penalised(options):
+        parts.append(
+            api.llama_sampler_init_penalties(
+                model.vocab_size,
+                _window(options.repeat_last_n, context_size),
+                options.repeat_penalty,
+                options.frequency_penalty,
+                options.presence_penalty,
+            )
+        )
+    if options.dry_multiplier:
+        parts.append(_dry(model, options, context_size))
+    xtc = options.xtc_probability > 0 and options.xtc_threshold <= 0.5
+    if options.temp <= 0 and options.typical_p >= 1 and not xtc:
+        # What follows only drops tokens other than the likeliest.
+        return [*parts, api.llama_sampler_init_greedy()]
+    if options.top_k > 0:
+        parts.append(api.llama_sampler_init_top_k(options.top_k))
+    if options.typical_p < 1:
+        parts.append(api.llama_sampler_init_typical(options.typical_p, MIN_KEEP))
+    if options.top_p < 1:
+        parts.append(api.llama_sampler_init_top_p(options.top_p, MIN_KEEP))
+    if options.min_p > 0:
+        parts.append(api.llama_sampler_init_min_p(options.min_p, MIN_KEEP))
+    if xtc:
+        parts.append(
+            api.llama_sampler_init_xtc(
+                options.xtc_probability, options.xtc_threshold, MIN_KEEP, seed
+            )
+        )
+    parts.append(
+        api.llama_sampler_init_temp_ext(options.temp, options.dynatemp_range, options.dynatemp_exp)
+    )
+    parts.append(api.llama_sampler_init_dist(seed))
+    return parts
+
+
+def _dry(model: Model, options: Options, context_size: int) -> Any:
+    texts = [text for text in options.dry_sequence_breaker if text != "none"]
+    breakers = [text.replace("\\n", "\n").replace("\\t", "\t").encode() for text in texts]
+    return api.llama_sampler_init_dry(
+        model.vocabulary,
+        options.dry_multiplier,
+        options.dry_base,
+        options.dry_allowed_length,
+        _window(options.dry_penalty_last_n, context_size),
+        (ctypes.c_char_p * len(breakers))(*breakers),
+        len(breakers),
+    )
+
+
+def _penalised(options: Options) -> bool:
+    return (options.repeat_penalty, options.presence_penalty, options.frequency_penalty) != (
+        1.0,
+        0.0,
+        0.0,
+    )
+
+
+def _window(last_n: int, context_size: int) -> int:
+    """Return how many tokens count: the engine itself takes -1 for none."""
+    return context_size if last_n < 0 else last_n
+
+
+def _memory(options: Options, context_size: int, length: int) -> int:
+    """Return how many of the last tokens of the prompt the chain needs to see."""
+    wanted = 0
+    if _penalised(options):
+        wanted = _window(options.repeat_last_n, context_size)
+    if options.dry_multiplier:
+        wanted = max(wanted, _window(options.dry_penalty_last_n, context_size))
+    return 0 if options.mirostat else min(wanted, length)

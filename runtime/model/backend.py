@@ -1,0 +1,61 @@
+"""The engine as it is installed or frozen: where it lies, which build it is, and its start."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from runtime import __version__
+from runtime.container import prefix_state
+from runtime.errors import ModelError
+from runtime.gguf.header import Header
+from runtime.host import library_paths
+from runtime.inference.context import state_form
+from runtime.model import cpu_variants, llama_api
+from runtime.options.registry import Options
+
+
+def start_engine(options: Options) -> cpu_variants.Choice:
+    """Choose and load the CPU variant, and initialise the engine."""
+    # Before any thread is started: the choice forks children.
+    choice = cpu_variants.choose(
+        library_paths.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
+    )
+    llama_api.log.verbose = options.verbose
+    llama_api.load_variant(choice.path)
+    llama_api.start()
+    return choice
+
+
+def frozen_folder() -> Path | None:
+    """Return where a frozen program was unpacked, as an absolute path."""
+    folder = getattr(sys, "_MEIPASS", None)
+    return Path(folder).absolute() if folder else None
+
+
+def probe_folder() -> Path:
+    """Return the folder of the probe model; it exists in a frozen program only."""
+    return (frozen_folder() or Path("/nonexistent")) / "probe"
+
+
+def build_identity() -> str:
+    """Return what tells this build of the engine from others; empty when not frozen."""
+    folder = frozen_folder()
+    if folder is None:
+        return ""
+    try:
+        return str(json.loads((folder / "probe" / "build.json").read_text())["id"])
+    except (OSError, ValueError, KeyError):
+        raise ModelError(
+            "the unpacked program is incomplete", hint="start it again; clean the temp folder"
+        ) from None
+
+
+def engine_key(header: Header, context: int) -> dict[str, str]:
+    """Return what of the engine a state belongs to; not the CPU variant: a state is numbers."""
+    return {
+        "engine": build_identity() or __version__,
+        "cache": state_form(),
+        "positions": prefix_state.positions(header, context),
+    }

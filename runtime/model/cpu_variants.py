@@ -1,0 +1,246 @@
+"""Choose the CPU variant of the engine: the best that works, never one that crashes.
+
+Every variant library says how well it suits the processor (0: not at all). A good score is no
+proof: miscompiled code, an emulator or a hypervisor that hides features still ends in SIGILL. So
+the best variant first computes a small model in a child process, and its logits must agree with
+those of the plainest variant. The verdict is remembered for this processor and this build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import math
+import os
+import signal
+import struct
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from runtime.errors import ModelError, UsageError
+from runtime.host import app_dirs, resources
+
+PREFIX, SUFFIX = "libggml-cpu-", ".so"
+BASELINE = "x64"
+# Quantized products round activations to 8 bits, in blocks that differ between variants; the
+# logits of the probe are of order 1. Miscompiled variants miss by orders of magnitude.
+TOLERANCE = 0.05
+PROBE_MODEL, PROBE_LOGITS = "probe.gguf", "probe.logits"
+PROBE_TOKENS = (*range(40, 40 + 24), 7)
+"""A prompt long enough for matrix-matrix kernels, and one token more for matrix-vector ones."""
+CHILD_SECONDS = 60
+OUTSIDE = ("SIGKILL", "SIGALRM")
+"""How the system ends a child for want of memory or time: no fault of the variant's for good."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The variant to use, and what is known of the others."""
+
+    name: str
+    path: Path
+    scores: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    """Better variants that failed, and how."""
+
+
+def variants(folder: Path) -> dict[str, Path]:
+    """Return the variant libraries in `folder` by name."""
+    return {
+        path.name[len(PREFIX) : -len(SUFFIX)]: path
+        for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
+    }
+
+
+def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Choice:
+    """Return the variant of `folder` to use on this processor.
+
+    `probe` is the folder with the probe model, `build` identifies the libraries. `force` names
+    a variant to take without proof. Must run before the engine or any thread is started.
+    Raise UsageError where there is none of that name, ModelError where the processor lacks what
+    it needs, or none works.
+    """
+    available = variants(folder)
+    if force:
+        if force not in available:
+            raise UsageError(
+                f"there is no CPU variant '{force}'", hint=f"the variants: {', '.join(available)}"
+            )
+        if not scores({force: available[force]}).get(force):
+            raise ModelError(
+                f"the CPU variant '{force}' cannot be used: this processor "
+                f"({resources.cpu_name()}) lacks what it needs",
+                hint="leave out --cpu, or name another variant: "
+                + ", ".join(name for name, score in scores(available).items() if score),
+            )
+        return Choice(force, available[force])
+    memory = _Memory(build)
+    if (known := memory.recall()) and known.get("variant") in available:
+        name = known["variant"]
+        return Choice(name, available[name], known["scores"], known["rejected"])
+    found = scores(available)
+    rejected: dict[str, str] = {}
+    ranking = sorted((n for n in available if found.get(n)), key=lambda n: -found[n])
+    for name in ranking:
+        failure = prove(available[name], probe)
+        if not failure:
+            if not any(
+                signal_name in text for text in rejected.values() for signal_name in OUTSIDE
+            ):
+                memory.keep(name, found, rejected)
+            return Choice(name, available[name], found, rejected)
+        rejected[name] = failure
+        print(
+            f"note: CPU variant {name} does not work here ({failure}); trying the next best",
+            file=sys.stderr,
+        )
+    raise ModelError(
+        f"none of the CPU variants works on this processor ({resources.cpu_name()})",
+        hint="name one with --cpu to see how it fails: " + ", ".join(available),
+    )
+
+
+def prove(variant: Path, probe: Path) -> str:
+    """Compute the probe with one variant in a child; return "" or how it failed."""
+    reference = probe / PROBE_LOGITS
+    if not reference.exists():
+        return ""
+    expected = reference.read_bytes()
+    status, output = _in_child(lambda out: out.write(logits(variant, probe / PROBE_MODEL)))
+    if status:
+        return status
+    return compare(expected, output)
+
+
+def compare(expected: bytes, found: bytes) -> str:
+    """Return "" when two rows of float32 logits agree within TOLERANCE, else how they differ."""
+    if len(expected) != len(found) or not expected:
+        return f"it computed {len(found) // 4} logits, expected {len(expected) // 4}"
+    pairs = zip(struct.iter_unpack("<f", expected), struct.iter_unpack("<f", found), strict=True)
+    worst = 0.0
+    for (a,), (b,) in pairs:
+        if not math.isfinite(b):
+            return "its logits are not numbers"
+        worst = max(worst, abs(a - b))
+    return f"its logits are off by {worst:.3g}" if worst > TOLERANCE else ""
+
+
+def logits(variant: Path, model: Path) -> bytes:
+    """Return the float32 logits that `variant` computes for the probe: prompt, then one token.
+
+    Loads the engine into this process, so call it where that does no harm: in a child.
+    """
+    from runtime.model import llama_api
+
+    llama_api.load_variant(variant)
+    llama_api.start()
+    api = llama_api.api
+    parameters = api.llama_model_default_params()
+    handle = api.llama_model_load_from_file(os.fsencode(model), parameters)
+    if not handle:
+        return b""
+    settings = api.llama_context_default_params()
+    settings.n_ctx = settings.n_batch = 64
+    settings.n_threads = settings.n_threads_batch = 1
+    context = api.llama_init_from_model(handle, settings)
+    count = api.llama_vocab_n_tokens(api.llama_model_get_vocab(handle))
+    result = b""
+    for tokens in (PROBE_TOKENS[:-1], PROBE_TOKENS[-1:]):
+        array = (ctypes.c_int32 * len(tokens))(*tokens)
+        if api.llama_decode(context, api.llama_batch_get_one(array, len(tokens))):
+            return b""
+        result += ctypes.string_at(api.llama_get_logits_ith(context, -1), 4 * count)
+    return result
+
+
+def scores(available: dict[str, Path]) -> dict[str, int]:
+    """Ask every variant for its score, in a child: even loading one may crash."""
+    found: dict[str, int] = {}
+    remaining = dict(available)
+    while remaining:
+        status, output = _in_child(lambda out: _ask(remaining, out))
+        for line in output.decode().splitlines():
+            name, score = line.split()
+            if score.lstrip("-").isdigit():
+                found[name] = int(score)
+            remaining.pop(name, None)
+        if not status:
+            return found
+        # The one that was being asked is the first without an answer.
+        if remaining:
+            found[next(iter(remaining))] = 0
+            remaining.pop(next(iter(remaining)))
+    return found
+
+
+def _ask(available: dict[str, Path], out: BinaryIO) -> None:
+    for name, path in available.items():
+        try:
+            score = ctypes.CDLL(str(path)).ggml_backend_score()
+        except (OSError, AttributeError):
+            score = 0
+        out.write(f"{name} {score}\n".encode())  # at once: the next one may crash
+
+
+def _in_child(work: Callable[[BinaryIO], object]) -> tuple[str, bytes]:
+    """Run `work` in a forked child; return how it failed ("" if not), and what it wrote."""
+    with tempfile.TemporaryFile(buffering=0) as out:
+        child = os.fork()
+        if not child:
+            code = 1
+            with contextlib.suppress(BaseException):
+                # What a crashing library prints is of no use to anybody.
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, 1)
+                os.dup2(null, 2)
+                signal.alarm(CHILD_SECONDS)
+                work(out)
+                code = 0
+            os._exit(code)
+        _, status = os.waitpid(child, 0)
+        out.seek(0)
+        output = out.read()
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"it died with {signal.Signals(number).name}", output
+        except ValueError:
+            return f"it died with signal {number}", output
+    return ("it failed" if os.WEXITSTATUS(status) else ""), output
+
+
+class _Memory:
+    """The verdict of earlier runs, in the user's cache folder; best effort."""
+
+    def __init__(self, build: str) -> None:
+        identity = f"{resources.cpu_identity()}\n{build}"
+        key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        self.path = app_dirs.cache() / f"cpu-{key}.json" if build else None
+
+    def recall(self) -> dict[str, Any] | None:
+        """Return the remembered verdict, None when there is none that can be read."""
+        if self.path is None:
+            return None
+        try:
+            known = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return None
+        keys = {"variant": str, "scores": dict, "rejected": dict}
+        if not isinstance(known, dict) or any(
+            not isinstance(known.get(key), kind) for key, kind in keys.items()
+        ):
+            return None
+        return known
+
+    def keep(self, name: str, scores: dict[str, int], rejected: dict[str, str]) -> None:
+        """Remember the verdict; a read-only home only means asking again next time."""
+        if self.path is None:
+            return
+        text = json.dumps({"variant": name, "scores": scores, "rejected": rejected})
+        app_dirs.remember(self.path, text)

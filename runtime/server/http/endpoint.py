@@ -1,0 +1,158 @@
+"""One endpoint: reads a body, hands it over typed, writes the answer, whole or as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from runtime.errors import AppError
+from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
+from runtime.server.http.http_error import Problem, decoded, told
+
+Handler = Callable[..., Awaitable[Any]]
+
+STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+NO_STORE = [(b"cache-control", b"no-store")]
+
+
+@dataclass(frozen=True)
+class Text:
+    """An answer that is no JSON."""
+
+    text: str
+    kind: str = "text/plain; charset=utf-8"
+
+
+class Endpoint:
+    """A method and a path, what goes in, what comes out."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        summary: str,
+        request: Any = None,
+        response: Any = None,
+        streams: Any = None,
+        body_max: int = 8_000_000,
+    ) -> None:
+        """`request` and `response` are types; `streams` is that of a stream's parts, if any.
+
+        `handler` gets the request, if there is one, and returns the response, an iterator of
+        lists of parts, or Text.
+        """
+        self.method = method
+        self.path = path
+        self.summary = summary
+        self.request = request
+        self.response = response
+        self.streams = streams
+        self._handler = handler
+        self._body_max = body_max
+        self._decoder = msgspec.json.Decoder(request) if request else None
+        self._encoder = msgspec.json.Encoder()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; what goes wrong is raised as Problem, or said in the stream."""
+        arguments = []
+        if self._decoder:
+            body = await read_body(receive, self._body_max)
+            arguments.append(decoded(self._decoder.decode, body))
+        try:
+            async with while_connected(receive) if arguments else contextlib.nullcontext():
+                await self._answer(arguments, send)
+        except AppError as exc:
+            raise told(exc) from exc
+
+    async def _answer(self, arguments: Sequence[Any], send: Send) -> None:
+        answer = await self._handler(*arguments)
+        if isinstance(answer, AsyncIterator):
+            await self._stream(answer, send)
+        elif isinstance(answer, Text):
+            await respond(send, 200, answer.text.encode(), NO_STORE, answer.kind.encode())
+        else:
+            await respond(send, 200, self._encoder.encode(answer), NO_STORE)
+
+    async def _stream(self, events: AsyncIterator[list[Any]], send: Send) -> None:
+        """Send events as they come; a failure in the middle is the last of them."""
+        begun = False
+
+        async def write(text: bytes, *, more: bool = True) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                kind = (b"content-type", b"text/event-stream; charset=utf-8")
+                headers = [kind, *STREAM_HEADERS]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": text, "more_body": more})
+
+        encode = self._encoder.encode
+        try:
+            async for items in events:
+                await write(b"".join([b"data: %b\n\n" % encode(item) for item in items]))
+        except Problem as problem:
+            if not begun:
+                raise
+            await write(b"data: %b\n\n" % encode(problem.body()))
+        except AppError as exc:
+            await write(b"data: %b\n\n" % encode(told(exc).body()))
+        except asyncio.CancelledError:
+            raise
+        except Exception as exc:
+            print(f"error: {type(exc).__name__}: {exc}", file=sys.stderr, flush=True)
+            unknown = Problem(500, "something unexpected happened")
+            await write(b"data: %b\n\n" % encode(unknown.body()))
+        finally:
+            close = getattr(events, "aclose", None)
+            if close:
+                await close()
+        await write(b"data: [DONE]\n\n", more=False)
+
+
+@contextlib.asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancel what is inside when the client leaves: then nobody waits for it any more."""
+    task = asyncio.current_task()
+    assert task is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+    finally:
+        watcher.cancel()
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Return a request's body; raise Problem beyond `limit` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)

@@ -1,0 +1,238 @@
+"""The socket to listen at, and uvicorn on it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from runtime.errors import PortError, UsageError
+from runtime.host import interrupts, std_streams
+from runtime.options.registry import Options
+from runtime.server.http.guard import App
+from runtime.server.http.http_connection import Connection
+
+KEEP_ALIVE_SECONDS = 65
+LAST_SECONDS = 3.0
+"""For the last words of answers that are cut at the end."""
+BACKLOG = 512
+EVERYWHERE = ("0.0.0.0", "::")
+"""These stand for all networks of this machine."""
+SEND_BUFFER = 1 << 18
+SIOCGIFADDR = 0x8915
+TWICE_SECONDS = 0.5
+"""The launcher passes signals on that the terminal has sent already: they come twice."""
+
+
+def bind(options: Options) -> socket.socket:
+    """Return a listening socket.
+
+    Raise UsageError where the address is none, PortError where it cannot be listened at.
+    """
+    try:
+        found = socket.getaddrinfo(
+            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as exc:
+        raise UsageError(
+            f"there is no address '{options.host}': {exc.strerror}",
+            hint="127.0.0.1 is this machine alone, 0.0.0.0 all its networks",
+        ) from exc
+    family, kind, protocol, _, address = found[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections take it over: a client that reads nothing fills no megabytes.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        raise PortError(
+            f"port {options.port} of {options.host} cannot be used: {exc.strerror}",
+            hint="choose another with --port, 0 for any that is free",
+        ) from exc
+    return sock
+
+
+def url(sock: socket.socket, options: Options) -> str:
+    """Return the address for browsers."""
+    host, port = sock.getsockname()[:2]
+    return _url("localhost" if host in EVERYWHERE else host, port, options)
+
+
+def url_for_others(sock: socket.socket, options: Options) -> str:
+    """Return the address for other machines; empty where not all networks are listened at."""
+    host, port = sock.getsockname()[:2]
+    if host not in EVERYWHERE:
+        return ""
+    return _url(network_address() or socket.gethostname(), port, options)
+
+
+def _url(host: str, port: int, options: Options) -> str:
+    scheme = "https" if options.ssl_cert_file else "http"
+    return f"{scheme}://{authority(host, port)}"
+
+
+def authority(host: str, port: int) -> str:
+    """Return host and port as addresses have them, RFC 3986: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def network_address() -> str:
+    """Return an IPv4 address by which other machines may reach this one, empty if there is none.
+
+    The interfaces are asked, as in netdevice(7), in the system's order; nothing is sent.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            try:
+                found = fcntl.ioctl(sock, SIOCGIFADDR, struct.pack("256s", name.encode()))
+            except OSError:  # it has none
+                continue
+            # A struct ifreq: 16 bytes of name, then a sockaddr_in with the address in bytes 4 to 8.
+            address = ipaddress.IPv4Address(found[20:24])
+            if not address.is_loopback:
+                return str(address)
+    return ""
+
+
+def check_certificate(options: Options) -> None:
+    """Raise UsageError where the files for HTTPS cannot be used."""
+    files = options.ssl_cert_file, options.ssl_key_file
+    if not any(files):
+        return
+    if not all(files):
+        raise UsageError(
+            "HTTPS needs a key and a certificate",
+            hint="give both --ssl-keyfile and --ssl-certfile",
+        )
+    for name in files:
+        if not Path(name).is_file():
+            raise UsageError(f"{name} cannot be opened", hint="give the path of a PEM file")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*files)
+    except (ssl.SSLError, OSError) as exc:
+        raise UsageError(
+            f"{files[0]} and {files[1]} cannot be used for HTTPS: {exc}",
+            hint="they must be a certificate and its own key, both PEM, the key without a password",
+        ) from exc
+
+
+class Listener(uvicorn.Server):
+    """Serves until SIGTERM or Ctrl-C, then gives running answers their grace."""
+
+    def __init__(
+        self,
+        app: App,
+        options: Options,
+        *,
+        started: Callable[[], None],
+        cut: Callable[[], None],
+        idle: float | None = None,
+    ) -> None:
+        """End after `idle` seconds without a request, if given.
+
+        Call `started` when requests are taken, `cut` when answers have to end.
+        """
+
+        class Patient(Connection):
+            patience = options.timeout
+
+        # What uvicorn has to say is said by us.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=Patient,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                backlog=BACKLOG,
+                ssl_keyfile=options.ssl_key_file or None,
+                ssl_certfile=options.ssl_cert_file or None,
+            )
+        )
+        self._grace = options.grace
+        self._stopped_at = 0.0
+        self._idle = idle
+        self._seen, self._seen_at = 0, time.monotonic()
+        self._started = started
+        self._cut = cut
+
+    def serve_on(self, sock: socket.socket, life: int | None = None) -> None:
+        """Serve until the end; also until the pipe `life` is closed by who holds it."""
+        asyncio.run(self._until_stopped(sock, life))
+
+    async def _until_stopped(self, sock: socket.socket, life: int | None) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        if not interrupts.interrupts_ignored():
+            # A supervisor hears Ctrl-C as well, and passes it on.
+            loop.add_signal_handler(signal.SIGINT, self._interrupted if life is None else _ignore)
+        if life is not None:
+            loop.add_reader(life, self._orphaned, life)
+        await self._serve([sock])
+
+    def _orphaned(self, life: int) -> None:
+        asyncio.get_running_loop().remove_reader(life)
+        self.stop()
+
+    def _interrupted(self) -> None:
+        if not self.should_exit:
+            std_streams.end_line()
+        self.stop()
+
+    def stop(self) -> None:
+        """Take no more requests; when called again, wait for no answer either."""
+        now = time.monotonic()
+        if self.should_exit and now - self._stopped_at > TWICE_SECONDS:
+            self._cut()
+        if not self.should_exit:
+            self._stopped_at = now
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look whether it is time to end; called ten times a second."""
+        total, now = self.server_state.total_requests, time.monotonic()
+        if self._seen != total or self.server_state.tasks:
+            self._seen, self._seen_at = total, now
+        if self._idle is not None and now - self._seen_at > self._idle:
+            self.stop()
+        return await super().on_tick(counter)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests."""
+        await super().startup(sockets)
+        self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers end within their grace, then cut them."""
+        loop = asyncio.get_running_loop()
+        cutting = loop.call_later(self._grace, self._cut)
+        self.config.timeout_graceful_shutdown = self._grace + LAST_SECONDS  # type: ignore[assignment]
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+
+def _ignore() -> None:
+    """Hear a signal and do nothing."""

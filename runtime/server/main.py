@@ -1,0 +1,214 @@
+"""Serve a model: from options to a server that ends when it is told to."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import os
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import runtime
+from runtime.commands import about as facts
+from runtime.container.bundle_file import Bundle
+from runtime.dialogue import remote_client
+from runtime.dialogue.chat_session import Session, pick
+from runtime.dialogue.remote_client import Fallback
+from runtime.errors import PortError, UsageError
+from runtime.host import desktop, resources
+from runtime.host.files import read_text
+from runtime.host.std_streams import notify
+from runtime.model.backend import frozen_folder
+from runtime.model.loader import restored
+from runtime.model.model import Source
+from runtime.options.registry import Options
+from runtime.server import app
+from runtime.server.fallback_proxy import Remote
+from runtime.server.http import assets, listener
+from runtime.server.http.guard import Rules, own_names
+from runtime.server.http.listener import Listener
+from runtime.server.metrics import Metrics
+from runtime.server.service import About, Service
+from runtime.server.supervisor import Supervisor
+
+KEY_VARIABLE = "MODELEMBED_API_KEY"
+MEGABYTE = 1_000_000
+IDLE_SECONDS = 3600.0
+"""Without a request; then a server that was started from a desktop ends."""
+
+
+def run(
+    bundle: Bundle | None,
+    options: Options,
+    path: Path | None,
+    embedded: bool | None,
+    *,
+    unguarded: bool = False,
+    browser: bool = False,
+    on_desktop: bool = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    `unguarded` says that no key is wanted, whoever can reach the address; `browser` opens one.
+    `on_desktop` says that nobody sees what is printed: the browser opens, at any port, and the end
+    comes by itself. Raise AppError where the server cannot begin.
+    """
+    rules = rules_of(options, unguarded=unguarded)
+    listener.check_certificate(options)
+    elsewhere = remote_client.of(options)
+    if elsewhere and (obstacle := elsewhere.obstacle):
+        notify(f"the fallback will not be available: {obstacle.problem} ({obstacle.hint})")
+    source = remote_client.instead_of(lambda: pick(bundle, path, embedded), elsewhere, notify)
+    try:
+        sock = listener.bind(options)
+    except PortError:
+        if not on_desktop:
+            raise
+        if found := running(options, facts.program_name(bundle)):
+            desktop.open_browser(found)
+            return
+        sock = listener.bind(dataclasses.replace(options, port=0))
+    if not rules.keys and (not rules.loopback or "*" in rules.origins):
+        everybody = listener.authority(*sock.getsockname()[:2])
+        print(
+            f"warning: no API key is asked for: everybody who can reach {everybody} can use this "
+            "server",
+            file=sys.stderr,
+        )
+    browser = browser or on_desktop
+    idle = IDLE_SECONDS if on_desktop else None
+    address = listener.url(sock, options)
+    files = assets.read(page_folder())
+    shared = Metrics.shared(options.workers)
+
+    def started() -> None:
+        print(welcome(address, listener.url_for_others(sock, options)), file=sys.stderr, flush=True)
+        if browser:
+            threading.Thread(target=desktop.open_browser, args=(address,), daemon=True).start()
+
+    def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
+        metrics = Metrics(shared, options.workers, number)
+        tell = notify if number == 0 else lambda _: None
+        session: Session | Fallback
+        if isinstance(source, Fallback):
+            session = source
+        else:
+            session = remote_client.instead_of(
+                partial(Session, source, options, tell), elsewhere, tell
+            )
+        if isinstance(session, Fallback):
+            name = facts.program_name(bundle)
+            remote = Remote(session, options, name, rules.body_max)
+            application = app.build_remote(remote, rules, files, metrics)
+            Listener(application, options, started=ready, cut=remote.stop, idle=idle).serve_on(
+                sock, life
+            )
+            return
+        try:
+            if path is None:  # a state is taken from this very file alone, never from a stranger's
+                session.prewarm()
+            service = Service(session, metrics, about_of(bundle, options, session.source))
+            application = app.build(service, rules, files)
+            Listener(application, options, started=ready, cut=service.stop, idle=idle).serve_on(
+                sock, life
+            )
+        finally:
+            metrics.set("workers", 0)
+            session.close()
+
+    if options.workers == 1:
+        work(0, None, started)
+        return
+    cores = resources.physical_cores()
+    options = dataclasses.replace(
+        options, threads=options.threads or max(1, cores // options.workers)
+    )
+    if not isinstance(source, Fallback):
+        load = partial(restored, source, options, notify)
+        source = remote_client.instead_of(load, elsewhere, notify)
+    Supervisor(work, options.workers, grace=options.grace, started=started).run()
+
+
+def welcome(address: str, elsewhere: str) -> str:
+    """Return what is said once requests are taken; `elsewhere` is the address for others, if any.
+
+    The first line is for programs that wait for it.
+    """
+    lines = [
+        f"listening on {address}",
+        f"  chat in a browser:  {address}/",
+        f"  API for programs:   {address}/v1",
+    ]
+    if elsewhere:
+        lines.append(f"  other machines:     {elsewhere}/ (listening on all networks)")
+    return "\n".join([*lines, "Ctrl-C ends it"])
+
+
+def running(options: Options, name: str) -> str:
+    """Return the address of a server of this very program at that port; empty if there is none."""
+    address = f"http://{listener.authority(options.host, options.port)}"
+    try:
+        with urllib.request.urlopen(f"{address}/props", timeout=2) as response:
+            found = json.load(response)["modelembed"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return address if found == name else ""
+
+
+def rules_of(options: Options, *, unguarded: bool) -> Rules:
+    """Return who may ask; raise UsageError where anybody could."""
+    loopback = is_loopback(options.host)
+    keys = keys_of(options)
+    if not loopback and not keys and not unguarded:
+        raise UsageError(
+            f"whoever can reach {options.host} could use this server",
+            hint="ask for a key with --api-key KEY, or let everybody in with --no-api-key",
+        )
+    if keys and unguarded:
+        raise UsageError("--api-key and --no-api-key contradict each other")
+    return Rules(
+        keys,
+        own_names(options.allow_host, loopback=loopback),
+        loopback,
+        frozenset(origin.lower().rstrip("/") for origin in options.cors_origin),
+        int(options.max_body * MEGABYTE),
+        options.access_log,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine itself can reach `host`; a name may lead anywhere."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def keys_of(options: Options) -> tuple[str, ...]:
+    """Return the API keys from option, file and environment."""
+    found = [*options.api_key.split(","), *os.environ.get(KEY_VARIABLE, "").split(",")]
+    if options.api_key_file:
+        found += read_text(Path(options.api_key_file)).splitlines()
+    return tuple(key.strip() for key in found if key.strip())
+
+
+def about_of(bundle: Bundle | None, options: Options, source: Source) -> About:
+    """Return what the program says about itself and the model."""
+    name = facts.program_name(bundle)
+    manifest = source.bundle.manifest if source.bundle else None
+    own = str(source.header.metadata.get("general.name") or "")
+    alias = options.alias or (manifest.name if manifest else "") or own or "model"
+    licence = str(manifest.model.get("license", "")) if manifest else ""
+    return About(name, alias, licence)
+
+
+def page_folder() -> Path:
+    """Return where the page's files are, frozen or not."""
+    if frozen := frozen_folder():
+        return frozen / "page"
+    return Path(runtime.__file__).parent / "page"

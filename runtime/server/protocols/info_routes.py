@@ -1,0 +1,135 @@
+"""What can be asked about the server and its model, beside answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from runtime import __version__
+from runtime.dialogue import reasoning
+from runtime.server.http.endpoint import Text
+from runtime.server.http.http_error import Problem
+from runtime.server.protocols import llama_server, openai
+from runtime.server.protocols.messages import openai_tool
+from runtime.server.protocols.sampling_fields import shown
+from runtime.server.service import Service
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def card(service: Service) -> openai.ModelCard:
+    """Return what there is to say about the model."""
+    model = service.model
+    meta = openai.ModelMeta(
+        n_vocab=model.vocab_size,
+        n_ctx=service.engine.context_size,
+        n_ctx_train=model.trained_context,
+        n_params=model.parameters,
+        size=service.session.source.size,
+    )
+    return openai.ModelCard(id=service.name, created=service.created, meta=meta)
+
+
+async def models(service: Service) -> openai.ModelList:
+    """Return the models that there are."""
+    return openai.ModelList(data=[card(service)])
+
+
+async def health(service: Service) -> llama_server.Health:
+    """Return whether the server can answer."""
+    if service.stopping:
+        raise Problem(503, "the server is stopping")
+    return llama_server.Health("ok")
+
+
+async def props(service: Service) -> llama_server.Props:
+    """Return what a page needs to know."""
+    model, options = service.model, service.options
+    about = service.about
+    return llama_server.Props(
+        default_generation_settings=llama_server.GenerationDefaults(
+            service.engine.context_size, shown(options)
+        ),
+        total_slots=options.parallel,
+        model_alias=service.name,
+        model_path=service.session.source.label,
+        modalities={"vision": False, "audio": False},
+        chat_template=service.template_text,
+        bos_token=model.bos,
+        eos_token=model.eos,
+        build_info=f"modelembed {__version__}",
+        modelembed=llama_server.Program(
+            name=about.name,
+            greeting=options.greeting,
+            system=options.system,
+            licence=about.licence,
+            version=__version__,
+            thinking=reasoning.switchable(service.template_text),
+            tools=service.form is not None,
+            embeddings=service.embeds,
+            fallback="",
+        ),
+    )
+
+
+async def slots(service: Service) -> list[llama_server.SlotState]:
+    """Return what the sequences do."""
+    return [
+        llama_server.SlotState(
+            slot.number,
+            service.engine.context_size,
+            slot.busy,
+            slot.held,
+            llama_server.NextToken(slot.busy, slot.stats.generated_tokens if slot.stats else 0),
+        )
+        for slot in service.engine.status().slots
+    ]
+
+
+async def metrics(service: Service) -> Text:
+    """Return what was done, as Prometheus reads it."""
+    status = service.engine.status()
+    service.metrics.set("decoded", status.steps)
+    service.metrics.set("busy", status.busy_steps)
+    service.metrics.set("deferred", status.waiting)
+    return Text(service.metrics.text(), PROMETHEUS)
+
+
+async def tokenize(service: Service, request: llama_server.TokenizeRequest) -> llama_server.Tokens:
+    """Cut a text into tokens."""
+
+    def cut() -> llama_server.Tokens:
+        tokens = service.model.tokenize(
+            request.content, beginning=request.add_special, special=request.parse_special
+        )
+        if not request.with_pieces:
+            return llama_server.Tokens([*tokens])
+        return llama_server.Tokens([llama_server.TokenPiece(t, _piece(service, t)) for t in tokens])
+
+    return await asyncio.to_thread(cut)
+
+
+def _piece(service: Service, token: int) -> Any:
+    data = service.model.piece(token, special=True)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return list(data)
+
+
+async def detokenize(
+    service: Service, request: llama_server.DetokenizeRequest
+) -> llama_server.Content:
+    """Join tokens."""
+    tokens = service.prompts([*request.tokens], "tokens")[0] if request.tokens else []
+    data = b"".join(service.model.piece(token, special=True) for token in tokens)
+    return llama_server.Content(data.decode("utf-8", "replace"))
+
+
+async def apply_template(
+    service: Service, request: llama_server.TemplateRequest
+) -> llama_server.TemplateResponse:
+    """Write a conversation as the model reads it."""
+    tools = [openai_tool(tool) for tool in request.tools or ()]
+    variables = request.chat_template_kwargs or {}
+    return llama_server.TemplateResponse(service.render(request.messages, tools, variables))

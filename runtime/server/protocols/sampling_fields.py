@@ -1,0 +1,174 @@
+"""How to choose tokens, as requests say it, in OpenAI's names and llama.cpp's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from runtime.errors import UsageError
+from runtime.options.registry import Options, check
+from runtime.server.http.http_error import Problem
+
+STOPS_MAX = 64
+GRAMMAR_MAX, NESTING_MAX = 1 << 16, 100  # the engine's parser of grammars descends by recursion
+
+NAMES = {
+    "temperature": "temp",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "typical_p": "typical_p",
+    "dynatemp_range": "dynatemp_range",
+    "dynatemp_exponent": "dynatemp_exp",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
+    "repeat_penalty": "repeat_penalty",
+    "repeat_last_n": "repeat_last_n",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "dry_multiplier": "dry_multiplier",
+    "dry_base": "dry_base",
+    "dry_allowed_length": "dry_allowed_length",
+    "dry_penalty_last_n": "dry_penalty_last_n",
+    "mirostat": "mirostat",
+    "mirostat_tau": "mirostat_ent",
+    "mirostat_eta": "mirostat_lr",
+    "seed": "seed",
+    "ignore_eos": "ignore_eos",
+    "cache_prompt": "cache_prompt",
+}
+"""Fields that are options by another name, or the same."""
+
+Stops = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=STOPS_MAX)]
+Count = Annotated[int, Meta(ge=1, le=128)]
+Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Sampling(msgspec.Struct, kw_only=True):
+    """How to choose the tokens of an answer; what is not given is as the server was started."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    dynatemp_range: float | None = None
+    dynatemp_exponent: float | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: Stops | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    seed: Seed | None = None
+    ignore_eos: bool | None = None
+    cache_prompt: bool | None = None
+    logit_bias: dict[str, float] | list[list[int | float | str | bool]] | None = None
+    grammar: Annotated[str, Meta(max_length=GRAMMAR_MAX)] | None = None
+    json_schema: dict[str, Any] | bool | None = None
+    stop: str | Stops | None = None
+
+
+def settled(
+    request: Sampling,
+    options: Options,
+    tokenize: Callable[[str], list[int]],
+    *limits: int | None,
+) -> Options:
+    """Return `options` with what the request says over them; raise Problem naming the field.
+
+    The first of `limits` that is given is the most tokens that the answer may have.
+    """
+    changes: dict[str, Any] = {}
+    for limit in limits:
+        if limit is not None:
+            changes["n_predict"] = limit
+            break
+    for name, option in NAMES.items():
+        value = getattr(request, name)
+        if value is not None:
+            changes[option] = _checked(name, option, value)
+    if request.dry_sequence_breakers is not None:
+        changes["dry_sequence_breaker"] = tuple(request.dry_sequence_breakers)
+    if request.stop is not None:
+        changes["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
+    if request.logit_bias:
+        changes["logit_bias"] = tuple(_biases(request.logit_bias, tokenize))
+    if request.grammar:
+        changes |= {"grammar": _bounded(request.grammar), "json_schema": ""}
+    if request.json_schema is not None and request.json_schema is not False:
+        schema = {} if request.json_schema is True else request.json_schema
+        if request.grammar:
+            raise Problem(400, "give a grammar or a JSON schema, not both", param="json_schema")
+        changes |= {"json_schema": msgspec.json.encode(schema).decode(), "grammar": ""}
+    return dataclasses.replace(options, **changes) if changes else options
+
+
+def shown(options: Options) -> dict[str, Any]:
+    """Return the options in the names of requests, as llama-server shows them."""
+    found = {name: getattr(options, option) for name, option in NAMES.items()}
+    return found | {
+        "dry_sequence_breakers": list(options.dry_sequence_breaker),
+        "stop": list(options.stop),
+        "logit_bias": list(options.logit_bias),
+        "grammar": options.grammar,
+        "max_tokens": options.n_predict,
+        "n_predict": options.n_predict,
+    }
+
+
+def _checked(name: str, option: str, value: Any) -> Any:
+    if option == "seed":
+        value = value if value == -1 else value % 2**32
+    if option == "top_k":
+        value = max(value, 0)  # -1 means all to some clients
+    if option == "repeat_last_n":
+        value = max(value, -1)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Problem(400, f"'{name}' is not a finite number", param=name)
+    try:
+        return check(option, value, name)
+    except UsageError as exc:
+        raise Problem(400, exc.problem, param=name) from exc
+
+
+def _biases(
+    given: Mapping[str, float] | list[list[Any]], tokenize: Callable[[str], list[int]]
+) -> list[str]:
+    """Return the biases as options have them; tokens may be numbers or texts."""
+    pairs = given.items() if isinstance(given, Mapping) else (tuple(pair) for pair in given)
+    result = []
+    for pair in pairs:
+        if len(pair) != 2 or isinstance(pair[1], str):
+            raise Problem(400, "'logit_bias': expected pairs of token and number",
+                          param="logit_bias")  # fmt: skip
+        token, bias = pair
+        amount = "-inf" if bias is False else f"{float(bias):+.6f}"
+        text = str(token)
+        tokens = [int(text)] if text.isdecimal() else tokenize(text)
+        result += [f"{number}{amount}" for number in tokens]
+    return result
+
+
+def _bounded(grammar: str) -> str:
+    depth = deepest = 0
+    for character in grammar:
+        depth += (character == "(") - (character == ")")
+        deepest = max(deepest, depth)
+    if deepest > NESTING_MAX:
+        raise Problem(400, f"'grammar' nests deeper than {NESTING_MAX}", param="grammar")
+    return grammar

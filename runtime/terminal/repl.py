@@ -1,0 +1,272 @@
+"""Talk with the model in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TextIO
+
+from runtime.dialogue.conversation import Dialogue
+from runtime.dialogue.reasoning import Markers
+from runtime.errors import AppError, UsageError
+from runtime.host.interrupts import on_interrupt
+from runtime.terminal.answer_view import Screen, Style
+from runtime.terminal.markdown import Markdown
+
+HELP = """\
+/help           this list
+/stats          tokens, speed and context of the last answer
+/clear          forget the conversation, keep the system prompt
+/system TEXT    use another system prompt and start anew; without TEXT, show it
+/regen          answer the last question again
+/undo           take back the last question and its answer
+/save NAME      keep this conversation, with the engine's state, under a name or at a path
+/load NAME      go on with a conversation that was kept
+/lora NAME=X    use an adapter at strength X, none for none; alone, show them
+/exit           leave (also Ctrl-D)
+
+Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\.
+"""
+
+FENCE = '"""'
+
+ReadLine = Callable[[str], str]
+"""Shows a prompt and returns a line; raises EOFError at the end, KeyboardInterrupt at Ctrl-C."""
+
+
+class Lora(Protocol):
+    """The part of the adapters that a chat needs."""
+
+    def use(self, text: str) -> None: ...
+    def describe(self) -> str: ...
+
+
+class Keeper(Protocol):
+    """Saves the conversation and loads others; both return a sentence to show."""
+
+    def save(self, name: str) -> str: ...
+    def load(self, name: str) -> str: ...
+
+
+class Chat:
+    """The loop of question and answer, with its commands."""
+
+    def __init__(
+        self,
+        conversation: Dialogue,
+        *,
+        read_line: ReadLine,
+        out: TextIO,
+        style: Style,
+        show_stats: bool = False,
+        keeper: Keeper | None = None,
+        lora: Lora | None = None,
+        markers: Markers | None = None,
+        markdown: bool = False,
+    ) -> None:
+        """`keeper` saves and loads, `markers` tell the model's thoughts; there may be neither.
+
+        With `markdown` answers are shown as such.
+        """
+        self.conversation = conversation
+        self.show_stats = show_stats
+        self.style = style
+        self._markers = markers
+        self._markdown = markdown
+        self._read_line = read_line
+        self._out = out
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: self._say(HELP.rstrip()),
+            "?": lambda _: self._say(HELP.rstrip()),
+            "stats": lambda _: self._say(conversation.stats.line()),
+            "clear": self._clear,
+            "system": self._system,
+            "regen": lambda _: self._stream(conversation.regenerate()),
+            "undo": self._undo,
+        }
+        if lora:
+            self._commands["lora"] = lambda text: self._use_lora(lora, text)
+        if keeper:
+            self._commands["save"] = lambda name: self._say(keeper.save(_given(name)))
+            self._commands["load"] = lambda name: self._load(keeper, name)
+
+    def run(self, first: str = "") -> None:
+        """Answer `first` if given, then what is typed, until the end of input or /exit."""
+        if first:
+            self._answer(first)
+        while True:
+            try:
+                text = self._read()
+            except KeyboardInterrupt:
+                self._say("Ctrl-D or /exit leaves")
+                continue
+            except EOFError:
+                return
+            if not text.strip():
+                continue
+            command = text.strip()
+            if command.startswith("/") and not command.startswith("//") and "\n" not in text:
+                name, _, argument = command[1:].strip().partition(" ")
+                if name in ("exit", "quit", "bye"):
+                    return
+                self._command(name, argument.strip())
+            else:
+                # A second slash says that the first is meant for the model.
+                self._answer(command[1:] if command.startswith("//") else text)
+
+    def _read(self) -> str:
+        """Return one question, of several lines where they are continued."""
+        line = self._read_line(self.style.prompt)
+        if line.strip().startswith(FENCE):
+            return self._fenced(line.strip()[len(FENCE) :])
+        lines = []
+        while line.endswith("\\"):
+            lines.append(line[:-1])
+            try:
+                line = self._read_line(self.style.more)
+            except EOFError:
+                return "\n".join(lines)
+        return "\n".join([*lines, line])
+
+    def _fenced(self, line: str) -> str:
+        lines = []
+        while not line.rstrip().endswith(FENCE):
+            lines.append(line)
+            try:
+                line = self._read_line(self.style.more)
+            except EOFError:
+                line = FENCE  # what was typed so far still counts
+        lines.append(line.rstrip()[: -len(FENCE)])
+        return "\n".join(lines).strip("\n")
+
+    def _command(self, name: str, argument: str) -> None:
+        action = self._commands.get(name)
+        if action is None:
+            self._say(f"there is no command /{name}; /help lists them")
+            return
+        try:
+            action(argument)
+        except AppError as exc:
+            self._say(exc.render())
+
+    def _answer(self, text: str) -> None:
+        try:
+            self._stream(self.conversation.ask(text))
+        except AppError as exc:
+            self._say(exc.render())
+
+    def _stream(self, pieces: Iterable[str]) -> None:
+        """Write the answer as it comes; Ctrl-C ends it, not the program."""
+        screen = None
+        try:
+            with on_interrupt(self.conversation.cancel):
+                for piece in pieces:
+                    screen = screen or self._screen()
+                    screen.write(piece)
+        except AppError:
+            if screen:
+                screen.close()
+                self._out.write("\n")
+            raise
+        if screen:
+            screen.close()
+        stats = self.conversation.stats
+        self._out.write("\n")
+        if stats.reason == "cancelled":
+            self._say("stopped")
+        elif stats.reason == "length":
+            self._say(f"cut after {stats.generated_tokens} tokens (-n)")
+        if self.show_stats:
+            self._say(stats.line())
+        self._out.flush()
+
+    def _screen(self) -> Screen:
+        """Return what shows the answer that has just begun."""
+        return Screen(
+            self._out,
+            self.style,
+            markers=self._markers,
+            prompt=self.conversation.opening,
+            body=Markdown(self._out.write) if self._markdown else None,
+        )
+
+    def _clear(self, _: str) -> None:
+        self.conversation.clear()
+        self._say("the conversation starts anew")
+
+    def _load(self, keeper: Keeper, name: str) -> None:
+        """Go on with a kept conversation, and show where it stood."""
+        self._say(keeper.load(_given(name)))
+        turns = self.conversation.turns
+        last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=0)
+        for turn in turns[last:]:
+            if turn["role"] == "user":
+                self._say(f"> {turn['content']}")
+                continue
+            screen = self._screen()
+            screen.write(str(turn["content"]))
+            screen.close()
+            self._out.write("\n")
+        self._out.flush()
+
+    def _use_lora(self, lora: Lora, text: str) -> None:
+        if text:
+            lora.use(text)
+        self._say(lora.describe())
+
+    def _undo(self, _: str) -> None:
+        question = self.conversation.undo()
+        self._say(f"taken back: {question}" if question else "there is nothing to take back")
+
+    def _system(self, text: str) -> None:
+        if text:
+            self.conversation.system = text
+            self.conversation.clear()
+            self._say("new system prompt; the conversation starts anew")
+        else:
+            self._say(self.conversation.system or "there is no system prompt")
+
+    def _say(self, text: str) -> None:
+        self._out.write(self.style.dim(text) + "\n")
+        self._out.flush()
+
+
+def _given(name: str) -> str:
+    """Return `name`; raise UsageError where it is missing."""
+    if not name:
+        raise UsageError("a name is missing", hint="for example /save holiday, /load holiday")
+    return name
+
+
+def terminal_reader() -> ReadLine:
+    """Return a line editor with history, for a terminal."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.formatted_text import ANSI
+
+    session: PromptSession[str] = PromptSession()
+
+    def read(prompt: str) -> str:
+        # In raw mode Ctrl-C is a key; a SIGINT that still arrives is an echo of an earlier one.
+        with on_interrupt(lambda: None):
+            return session.prompt(ANSI(prompt), handle_sigint=False)
+
+    return read
+
+
+def plain_reader(lines: Iterator[str]) -> ReadLine:
+    """Return a reader of lines from a pipe: no prompt, no editing."""
+
+    def read(_: str) -> str:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        return line.rstrip("\r\n")
+
+    return read
+
+
+def reader() -> ReadLine:
+    """Return the reader that suits standard input."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return terminal_reader()
+    return plain_reader(iter(sys.stdin))

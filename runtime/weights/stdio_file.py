@@ -1,0 +1,199 @@
+"""C `FILE*` handles for the engine: on a range of a file, and on a compressed section.
+
+The second kind decodes what is read while it is read, a few chunks at a time, so that no restored
+copy of the whole is kept anywhere: the engine rearranges ("repacks") most quantized weights in
+memory of its own, and a copy beside that would double what the program takes. glibc's and musl's
+fopencookie(3) makes such a file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from bisect import bisect_right
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeAlias
+
+from runtime.container.bundle_file import Bundle, Progress
+from runtime.container.layout import Section
+from runtime.errors import ModelError
+from runtime.host.interrupts import interrupted
+from runtime.weights.byte_planes import Buffer
+from runtime.weights.chunk_table import Chunk
+from runtime.weights.decompress import Decoder, mapped, table_of
+
+AHEAD = 4
+"""Chunks per thread that are decoded before they are read."""
+BEHIND = 1
+"""Chunks that are kept after they were read: small tensors share one, each is sought anew."""
+FULLY_BUFFERED = 0  # _IOFBF of <stdio.h>
+BUFFER = 1 << 20
+"""Bytes of a read, which stdio has in its buffer before it hands them on."""
+
+_READ = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_SEEK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64), ctypes.c_int
+)
+
+
+class _Functions(ctypes.Structure):
+    """`cookie_io_functions_t` of <stdio.h>."""
+
+    _fields_ = (
+        ("read", _READ),
+        ("write", ctypes.c_void_p),
+        ("seek", _SEEK),
+        ("close", ctypes.c_void_p),
+    )
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.fdopen.restype = libc.fopencookie.restype = ctypes.c_void_p
+    libc.fdopen.argtypes = (ctypes.c_int, ctypes.c_char_p)
+    libc.fopencookie.argtypes = (ctypes.c_void_p, ctypes.c_char_p, _Functions)
+    libc.fseeko.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int)
+    libc.setvbuf.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    libc.fclose.argtypes = (ctypes.c_void_p,)
+    return libc
+
+
+class RangeFile:
+    """A `FILE*` on a file of its own position, standing at an offset."""
+
+    mappable = True
+
+    def __init__(self, fd: int, offset: int) -> None:
+        """Open `fd` anew; raise ModelError when that fails."""
+        self._libc = _libc()
+        # A duplicate made by opening anew has a position of its own.
+        copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        self.pointer: int = self._libc.fdopen(copy, b"rb")
+        if not self.pointer or self._libc.fseeko(self.pointer, offset, os.SEEK_SET):
+            raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
+
+    def __enter__(self) -> RangeFile:
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._libc.fclose(self.pointer)
+
+
+class DecodingFile:
+    """A `FILE*` that reads as the original of a compressed section.
+
+    A few chunks ahead of what is read are decoded by other threads meanwhile. What goes wrong
+    inside a read is raised when the file is closed: exceptions cannot pass through the C code that
+    reads. A Ctrl-C that is held back meanwhile ends the reading.
+    """
+
+    mappable = False
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        section: Section,
+        *,
+        threads: int,
+        progress: Progress = lambda *_: None,
+    ) -> None:
+        self._size = section.size
+        self._chunks = table_of(bundle, section)
+        self._starts = [chunk.target for chunk in self._chunks]
+        self._position = 0
+        self._furthest = 0
+        self._progress = progress
+        self._failure: BaseException | None = None
+        self._ahead = AHEAD * threads
+        self._pending: dict[int, Future[Buffer]] = {}
+        largest = max((chunk.size for chunk in self._chunks), default=0)
+        self._free = [Buffer(largest) for _ in range(self._ahead + BEHIND + threads)]
+        self._pool = ThreadPoolExecutor(threads)
+        self._local = threading.local()
+        self._where = mapped(bundle, section), self._chunks, section.name
+        # Kept, since the file calls them as long as it is open.
+        self._functions = _Functions(read=_READ(self._guarded_read), seek=_SEEK(self._seek))
+        self._libc = _libc()
+        self.pointer: int = self._libc.fopencookie(None, b"rb", self._functions)
+        if not self.pointer:
+            raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
+        self._stdio = Buffer(BUFFER)  # given, since stdio's own is of one page
+        self._libc.setvbuf(self.pointer, self._stdio.address, FULLY_BUFFERED, BUFFER)
+
+    def __enter__(self) -> DecodingFile:
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._libc.fclose(self.pointer)
+        self._pool.shutdown(cancel_futures=True)
+        if self._failure is not None:
+            raise self._failure from None
+        if error is None:
+            self._progress(self._size, self._size)
+
+    def _seek(self, cookie: object, offset: ctypes._Pointer[ctypes.c_int64], whence: int) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        position = base[whence] + offset[0]
+        if position < 0:
+            return -1
+        self._position = offset[0] = position
+        return 0
+
+    def _guarded_read(self, cookie: object, buffer: int, size: int) -> int:
+        if self._failure is None and not interrupted():
+            try:
+                return self._read(buffer, size)
+            except BaseException as exc:  # raised again on closing
+                self._failure = exc
+        return -1
+
+    def _read(self, buffer: int, size: int) -> int:
+        """Copy up to `size` bytes to the address `buffer`, from one chunk; return how many."""
+        if not 0 <= self._position < self._size:
+            return 0
+        index = bisect_right(self._starts, self._position) - 1
+        chunk = self._chunks[index]
+        start = self._position - chunk.target
+        count = min(size, chunk.size - start)
+        ctypes.memmove(buffer, self._decoded(index).address + start, count)
+        self._position += count
+        self._furthest = max(self._furthest, self._position)
+        self._progress(self._furthest, self._size)
+        return count
+
+    def _decoded(self, index: int) -> Buffer:
+        """Return the original of a chunk, and have those behind it decoded."""
+        wanted = range(max(0, index - BEHIND), min(index + self._ahead, len(self._chunks)))
+        for other in [other for other in self._pending if other not in wanted]:
+            future = self._pending.pop(other)
+            if not future.cancel():
+                future.add_done_callback(self._release)
+        for other in wanted:
+            if other >= index and other not in self._pending:
+                self._pending[other] = self._pool.submit(self._decode, self._chunks[other])
+        return self._pending[index].result()
+
+    def _decode(self, chunk: Chunk) -> Buffer:
+        if not hasattr(self._local, "decoder"):
+            self._local.decoder = Decoder(*self._where)
+        # Every chunk that is pending or being decoded has one, so there is always one left.
+        buffer = self._free.pop()
+        try:
+            self._local.decoder.decode(chunk, buffer)
+        except BaseException:
+            self._free.append(buffer)
+            raise
+        return buffer
+
+    def _release(self, future: Future[Buffer]) -> None:
+        if not future.exception():
+            self._free.append(future.result())
+
+
+File: TypeAlias = RangeFile | DecodingFile
