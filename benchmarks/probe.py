@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks.models import prompt
 from runtime.host import resources
-from runtime.inference.scheduler import Engine
-from runtime.inference.token_stream import Stream
-from runtime.model import backend, model
+from runtime.inference.scheduler import Scheduler
+from runtime.inference.token_stream import TokenStream
+from runtime.model import backend, model, model_file
 from runtime.model.llama_api import api
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import RangeFile
@@ -28,26 +28,28 @@ SETTLE = 1.0  # seconds for OpenMP's threads to fall asleep
 IDLE = 10.0
 
 
-def load(path: Path, *, threads: int, parallel: int = 1, context: int = 512, **more: Any) -> Engine:
+def load(
+    path: Path, *, threads: int, parallel: int = 1, context: int = 512, **more: Any
+) -> Scheduler:
     """Return an engine over the model in `path`, greedy."""
     options = Options(
         temp=0.0, ignore_eos=True, n_predict=64, threads=threads, parallel=parallel, **more
     )
     backend.start_engine(options)
-    source = model.open_source(path)
+    source = model_file.open_file(path)
     with RangeFile(source.fd, source.offset) as file:
         loaded = model.Model(source, file, options)
-    return Engine(loaded, options, context)
+    return Scheduler(loaded, options, context)
 
 
-def finish(*streams: Stream) -> None:
+def finish(*streams: TokenStream) -> None:
     """Read streams to their end."""
     for stream in streams:
         for _ in stream:
             pass
 
 
-def words(engine: Engine, count: int, start: int = 0) -> list[int]:
+def words(engine: Scheduler, count: int, start: int = 0) -> list[int]:
     """Return a prompt of `count` tokens; another `start` makes another prompt."""
     text = " ".join(prompt(start + count).split()[start:])
     return engine.model.tokenize(text, beginning=True)[:count]
@@ -122,7 +124,7 @@ def growth(path: Path, threads: int, submissions: int) -> Any:
     dice = random.Random(1)
 
     def storm(rounds: int) -> None:
-        streams: list[Stream] = []
+        streams: list[TokenStream] = []
         for number in range(rounds):
             options = dataclasses.replace(
                 engine.options, temp=0.8, seed=number, n_predict=dice.randint(1, 8)

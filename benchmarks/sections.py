@@ -13,7 +13,7 @@ from benchmarks.measure import BenchmarkError
 from bundler.packing import compress
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
-from runtime.container.extents import Extent, Source
+from runtime.container.extents import Extent, Extents
 from runtime.container.layout import Section
 from runtime.gguf import header as gguf
 from runtime.weights import chunk_table
@@ -40,7 +40,7 @@ def code(model: Path, target: Path, threads: int) -> Coded:
     with open(model, "rb") as file, open(target, "xb", buffering=0) as out:
         size = os.fstat(file.fileno()).st_size
         header = gguf.read(file.fileno(), size, label=str(model))
-        source = Source([Extent(file.fileno(), 0, size)])
+        source = Extents([Extent(file.fileno(), 0, size)])
         pieces = compress.cut(header, size)
         written = compress.compress(source, pieces, out.fileno(), lambda *_: None, threads)
     with open(target, "rb") as file:

@@ -25,7 +25,7 @@ SETTLED = 2.0
 _writing = threading.Lock()
 
 
-class Known:
+class FileCache:
     """The answer to a question about open files, in the user's cache folder; best effort."""
 
     def __init__(self, question: str, files: Sequence[int]) -> None:

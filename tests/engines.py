@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 from runtime.model.model import Model
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import RangeFile
@@ -70,9 +70,9 @@ def demo(path: Path = DEMO) -> Model:
 @contextmanager
 def engine(
     parallel: int = 1, context: int = 512, path: Path = DEMO, **options: Any
-) -> Iterator[Engine]:
+) -> Iterator[Scheduler]:
     """Run an engine over the demo model, or another."""
-    made = Engine(demo(path), dataclasses.replace(GREEDY, parallel=parallel, **options), context)
+    made = Scheduler(demo(path), dataclasses.replace(GREEDY, parallel=parallel, **options), context)
     try:
         yield made
     finally:
@@ -84,7 +84,7 @@ def question(text: str, *more: str) -> list[int]:
     from runtime.dialogue import chat_template
 
     model = demo()
-    shaped = chat_template.make(model.chat_template, bos=model.bos, eos=model.eos)
+    shaped = chat_template.from_text(model.chat_template, bos=model.bos, eos=model.eos)
     turns = [
         {"role": ("user", "assistant")[number % 2], "content": content}
         for number, content in enumerate((text, *more))

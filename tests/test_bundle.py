@@ -25,11 +25,11 @@ from bundler.packing import compress
 from bundler.packing.compress import Piece
 from runtime.commands import verify_extract
 from runtime.container import bundle_file
-from runtime.container.bundle_file import Progress
-from runtime.container.extents import Source
+from runtime.container.extents import Extents
 from runtime.container.layout import Section
 from runtime.container.writer import Written
 from runtime.errors import AppError, GGUFError, UsageError
+from runtime.host.progress_bar import Progress
 
 QUICK = ("--compress", "none", "--no-check")
 MODES = ("none", "auto", "max", "15%")
@@ -495,7 +495,7 @@ def test_coding_that_makes_it_larger_is_taken_back(
 ) -> None:
     whole = compress.compress
 
-    def padded(source: Source, pieces: Sequence[Piece], out: int, step: Progress) -> Written:
+    def padded(source: Extents, pieces: Sequence[Piece], out: int, step: Progress) -> Written:
         written = whole(source, pieces, out, step)
         more = source.size - written.length + 100
         os.write(out, b"x" * more)

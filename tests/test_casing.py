@@ -16,7 +16,7 @@ import pytest
 
 from runtime.container import bundle_file, elf, integrity
 from runtime.container.layout import COOKIE, COOKIE_MAGIC, FOOTER_SIZE, Manifest, Section, sha256
-from runtime.container.writer import Part, Stub, Written, weld, weld_beside
+from runtime.container.writer import Part, Stub, Written, write_bundle, write_with_sidecar
 from runtime.errors import AppError, FormatError, PayloadError
 
 MODEL = b"GGUF and much more" * 100
@@ -47,7 +47,7 @@ def welded(tmp_path: Path) -> Path:
         lambda: sha256(MODEL).hex(),
     )
     with open(tmp_path / "chat", "w+b", buffering=0) as out:
-        weld(out.fileno(), stub, [part], Manifest)
+        write_bundle(out.fileno(), stub, [part], Manifest)
     return tmp_path / "chat"
 
 
@@ -108,7 +108,7 @@ def test_another_cookie_is_seen_even_in_a_table_that_is_one(welded: Path) -> Non
         assert elf.is_elf(prefix)
     path = welded.with_name("foreign")
     with open(path, "w+b", buffering=0) as out:
-        weld(
+        write_bundle(
             out.fileno(), replace(stub, headers=[*stub.headers, foreign], facts=facts), [], Manifest
         )
 
@@ -190,7 +190,7 @@ def test_a_file_beside_is_looked_at_too(tmp_path: Path) -> None:
     )
     program, beside = tmp_path / "chat", tmp_path / "chat.payload"
     with open(program, "w+b", buffering=0) as out, open(beside, "w+b", buffering=0) as parts:
-        weld_beside(out.fileno(), parts.fileno(), beside.name, stub, [part], Manifest)
+        write_with_sidecar(out.fileno(), parts.fileno(), beside.name, stub, [part], Manifest)
     verify(program)
     whole = beside.read_bytes()
     for damaged in (whole + b"\0", whole[: len(MODEL)] + b"x" + whole[len(MODEL) + 1 :]):

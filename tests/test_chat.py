@@ -19,7 +19,7 @@ from runtime.errors import ModelError
 from runtime.host.interrupts import DOUBLE_SECONDS
 from runtime.options.registry import Options
 from runtime.terminal import repl
-from runtime.terminal.repl import Chat, Style
+from runtime.terminal.repl import Repl, Style
 
 CTRL_C = KeyboardInterrupt()
 
@@ -56,7 +56,7 @@ def talk(
     terminal = Terminal(lines)
     options = Options(system=system, n_predict=n_predict)
     conversation = Conversation(engine, FakeTokenizer(), FakeTemplate(), options)
-    Chat(
+    Repl(
         conversation,
         read_line=terminal.read_line,
         out=terminal.screen,
@@ -298,7 +298,7 @@ def test_what_was_opened_shows_where_it_stood() -> None:
 
     terminal = Terminal(["/load a"])
     conversation = Conversation(FakeEngine(), FakeTokenizer(), FakeTemplate(), Options())
-    Chat(
+    Repl(
         conversation, read_line=terminal.read_line, out=terminal.screen, style=Style(True),
         keeper=Loading(), markdown=True,
     ).run()  # fmt: skip

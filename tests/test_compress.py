@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from bundler.packing import compress
 from bundler.packing.compress import HUFFMAN, PIECE, Estimate, Piece
 from runtime.container import bundle_file
-from runtime.container.extents import Source
+from runtime.container.extents import Extents
 from runtime.gguf import header as gguf
 from runtime.gguf.header import Header, Tensor
 from runtime.gguf.tensor_types import TYPES
@@ -65,7 +65,7 @@ def compressed(data: bytes, pieces: Sequence[Piece], threads: int = 2) -> bytes:
     out = os.memfd_create("test")
     try:
         os.write(out, b"before")
-        source = Source([data[:1000], data[1000:]])
+        source = Extents([data[:1000], data[1000:]])
         written = compress.compress(source, pieces, out, lambda *_: None, threads)
         found = os.pread(out, 6 + written.length + 1, 0)
     finally:
@@ -303,7 +303,7 @@ def test_frames_say_their_size() -> None:
 
 
 def estimate(*parts: bytes) -> Estimate:
-    source = Source(parts)
+    source = Extents(parts)
     return compress.estimate(source, plain(source.size))
 
 
@@ -318,7 +318,7 @@ def test_saving_is_estimated_over_the_whole() -> None:
 
 
 def test_estimate_comes_near_the_truth() -> None:
-    guess = compress.estimate(Source([MODEL]), MODEL_PIECES)
+    guess = compress.estimate(Extents([MODEL]), MODEL_PIECES)
     truth = 1 - len(compressed(MODEL, MODEL_PIECES)) / len(MODEL)
 
     assert truth == pytest.approx(guess.saving, abs=0.01)
@@ -330,7 +330,7 @@ def test_nothing_saves_nothing() -> None:
 
 
 def test_header_is_no_sample_of_the_weights() -> None:
-    source = Source([bytes(1000), NOISE])
+    source = Extents([bytes(1000), NOISE])
     pieces = compress.cut(header(1000, (F32, 1000, PIECE)), source.size)
 
     assert compress.estimate(source, pieces).saving < 0.01
@@ -342,7 +342,7 @@ def test_interrupt_stops_all_threads() -> None:
         raise KeyboardInterrupt
 
     out = os.memfd_create("test")
-    source = Source([NOISE] * 50)
+    source = Extents([NOISE] * 50)
     with pytest.raises(KeyboardInterrupt):
         compress.compress(source, plain(source.size), out, interrupted, 2)
 
@@ -355,7 +355,7 @@ def test_progress_ends_with_everything() -> None:
     seen: list[tuple[int, int]] = []
     data = NOISE * 2 + b"x"
     out = os.memfd_create("test")
-    compress.compress(Source([data]), plain(len(data)), out, lambda *now: seen.append(now), 2)
+    compress.compress(Extents([data]), plain(len(data)), out, lambda *now: seen.append(now), 2)
     os.close(out)
 
     assert [(done, len(data)) for done in (PIECE, 2 * PIECE, 2 * PIECE + 1)] == seen

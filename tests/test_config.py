@@ -152,7 +152,9 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_settings() -> None:
     pairs = ["temp=0.2", "temperature=0.3", "system=a=b", "fit=no", "--ctx-size=512"]
 
-    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == registry.settings(pairs)
+    assert {"temp": 0.3, "system": "a=b", "fit": False, "ctx_size": 512} == registry.from_pairs(
+        pairs
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,11 +168,11 @@ def test_settings() -> None:
 )
 def test_setting_that_makes_no_sense(message: str, pair: str) -> None:
     with pytest.raises(UsageError, match=message):
-        registry.settings([pair])
+        registry.from_pairs([pair])
 
 
 def test_a_setting_given_more_than_once_adds_up_where_it_can() -> None:
-    found = registry.settings(["stop=a", "--reverse-prompt=b", "temp=1", "temp=2"])
+    found = registry.from_pairs(["stop=a", "--reverse-prompt=b", "temp=1", "temp=2"])
 
     assert {"stop": ("a", "b"), "temp": 2.0} == found
 
@@ -197,8 +199,8 @@ def test_a_file_is_read_wherever_its_name_is_given(
         "json_schema": "Be brief.",
         "chat_template": "{{ messages }}",
         "stop": ("@text",),
-    } == registry.settings(pairs)
-    assert {"chat_template": "chatml"} == registry.settings(["chat_template=chatml"])
+    } == registry.from_pairs(pairs)
+    assert {"chat_template": "chatml"} == registry.from_pairs(["chat_template=chatml"])
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -206,4 +208,4 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
         tmp_path, {"greeting": "@nowhere.txt"}
     )
     with pytest.raises(UsageError, match="nowhere cannot be read"):
-        registry.settings(["grammar=@nowhere"])
+        registry.from_pairs(["grammar=@nowhere"])

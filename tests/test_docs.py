@@ -14,7 +14,7 @@ from engines import ENDLESS, GREEDY, demo, engine, in_child, question
 from runtime.options.registry import Options
 
 if TYPE_CHECKING:
-    from runtime.inference.generation import Job
+    from runtime.inference.generation import Generation
 
 README = ROOT / "README.md"
 
@@ -74,8 +74,8 @@ def test_the_size_of_a_step_is_stated_as_it_is() -> None:
             compute = three._compute
 
             def counted(
-                parts: list[tuple[Job, int]],
-                compute: Callable[[list[tuple[Job, int]]], None] = compute,
+                parts: list[tuple[Generation, int]],
+                compute: Callable[[list[tuple[Generation, int]]], None] = compute,
                 steps: list[list[int]] = steps,
             ) -> None:
                 steps.append([count for _, count in parts])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runtime.container import bundle_file, elf, integrity
 from runtime.container.elf import EHDR, SHDR, SectionHeader
 from runtime.container.layout import Manifest, Section, sha256
-from runtime.container.writer import Part, Stub, Written, weld
+from runtime.container.writer import Part, Stub, Written, write_bundle
 from runtime.errors import FormatError
 
 MODEL = b"GGUF and much more" * 100
@@ -111,7 +111,7 @@ def welded(tmp_path: Path) -> Iterator[Path]:
     part = Part(section, lambda fd: os.write(fd, MODEL) and written, lambda: sha256(MODEL).hex())
     path = tmp_path / "chat"
     with open(path, "w+b", buffering=0) as out:
-        weld(
+        write_bundle(
             out.fileno(),
             Stub(prefix, headers, b"archive", {"a": 1}),
             [part],
@@ -170,7 +170,7 @@ def test_stub_can_be_taken_out_of_a_bundle(welded: Path, tmp_path: Path) -> None
     stub = Stub.of(bundle)
     bundle.close()
     with open(tmp_path / "stub", "w+b", buffering=0) as out:
-        weld(out.fileno(), stub, [], Manifest)
+        write_bundle(out.fileno(), stub, [], Manifest)
     names = [header.name for header in elf.sections((tmp_path / "stub").read_bytes())]
 
     assert b"archive" == stub.archive

@@ -15,14 +15,14 @@ import pytest
 from engines import DEMO, ENDLESS, GREEDY, demo, engine, facts, in_child, question
 
 from runtime.errors import Busy, ModelError
-from runtime.inference.token_stream import Stream
+from runtime.inference.token_stream import TokenStream
 
 STORY = "Tell me a story."
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."
 
 
-def read(stream: Stream) -> str:
+def read(stream: TokenStream) -> str:
     return "".join(piece.text for piece in stream)
 
 
@@ -381,7 +381,7 @@ def test_nothing_leaks_and_nothing_runs_when_idle() -> None:
     with engine(parallel=4, context=1024) as four:
 
         def storm(rounds: int) -> None:
-            streams: list[Stream] = []
+            streams: list[TokenStream] = []
             for number in range(rounds):
                 options = dataclasses.replace(
                     GREEDY, temp=0.8, seed=number, repeat_penalty=1.1, n_predict=dice.randint(1, 40)
@@ -414,7 +414,7 @@ def test_a_recurrent_model_is_right_too(tmp_path: Path) -> None:
     options = dataclasses.replace(ENDLESS, n_predict=20)
     prompts = [demo(path).tokenize(text * 9, beginning=True) for text in ("ab", "abc", "xyz", "ab")]
 
-    def tokens(stream: Stream) -> list[int]:
+    def tokens(stream: TokenStream) -> list[int]:
         return [token for piece in stream for token in piece.tokens]
 
     expected = []

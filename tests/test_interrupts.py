@@ -23,7 +23,7 @@ LOAD = """
 import io, os, signal, sys
 from pathlib import Path
 from runtime.host import interrupts
-from runtime.model.model import open_source
+from runtime.model.model_file import open_source
 from runtime.options.registry import Options
 from runtime.dialogue.chat_session import Session
 

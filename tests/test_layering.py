@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,8 +57,52 @@ def top_level(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imports(path)}
 
 
+def table() -> dict[str, set[str]]:
+    """Return what each package may import, as the table in CONTRIBUTING.md has it.
+
+    A row names its packages, then what they may import: names, and `↑` for all rows above it, less
+    what stands behind `not`.
+    """
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows: dict[str, set[str]] = {}
+    for packages, may in re.findall(r"^\| (`(?:runtime|bundler)[^|]*) \|([^|]*)\|$", text, re.M):
+        given, _, denied = may.partition(" not ")
+        found = {*names_in(packages), *names_in(given), *(rows if "↑" in given else ())}
+        if "runtime" in found:
+            found |= {"runtime.errors", "runtime.sanitize", "runtime.units"}
+        for name in names_in(packages):
+            rows[name] = found - names_in(denied)
+    return rows
+
+
+def names_in(cell: str) -> set[str]:
+    return set(re.findall(r"`([\w.]+)`", cell))
+
+
+TABLE = table()
+
+
+def package_of(module: str) -> str:
+    """Return the row of the table that a module belongs to: the longest name that begins it."""
+    fitting = [name for name in TABLE if f"{module}.".startswith(f"{name}.")]
+    assert fitting, f"{module} has no row in CONTRIBUTING.md"
+    return max(fitting, key=len)
+
+
 def named(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=[dotted(path) for path in paths])
+
+
+def test_the_table_names_what_there_is() -> None:
+    assert set().union(TABLE, *TABLE.values()) <= NAMES
+
+
+@named(MODULES)
+def test_a_module_imports_what_the_table_allows(path: Path) -> None:
+    allowed = TABLE[package_of(dotted(path))]
+
+    # A package as a whole, or one module of it by name.
+    assert set() == {name for name in imported(path) if not {name, package_of(name)} & allowed}
 
 
 def test_no_modules_import_each_other() -> None:

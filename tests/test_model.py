@@ -12,7 +12,7 @@ import pytest
 
 from runtime.container import bundle_file
 from runtime.errors import AppError, GGUFError, ModelError
-from runtime.model import model
+from runtime.model import model, model_file
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_gguf(tiny: Path) -> None:
-    source = model.open_source(tiny)
+    source = model_file.open_file(tiny)
 
     assert (0, tiny.stat().st_size, False) == (source.offset, source.size, source.compressed)
     assert "llama" == source.header.architecture
@@ -45,7 +45,7 @@ CODECS = ["stored", "planes", "zstd"]
 @pytest.mark.parametrize("codec", CODECS)
 def test_bundle(tiny: Path, tmp_path: Path, codec: str) -> None:
     data = tiny.read_bytes()
-    source = model.open_source(bundles.write(tmp_path / "chat", [section(codec, data)]))
+    source = model_file.open_file(bundles.write(tmp_path / "chat", [section(codec, data)]))
 
     assert (2 << 20, len(data)) == (source.offset, source.size)
     assert (codec != "stored") == source.compressed
@@ -60,7 +60,7 @@ def test_the_file_beside_a_program(tiny: Path, tmp_path: Path, codec: str) -> No
     """With nothing in front of it, a stored model makes the whole file look like a GGUF."""
     data = tiny.read_bytes()
     path = bundles.write(tmp_path / "chat.payload", [section(codec, data)], launcher=b"")
-    source = model.open_source(path)
+    source = model_file.open_file(path)
 
     assert (0, len(data)) == (source.offset, source.size)
     assert source.bundle and source.bundle.model
@@ -81,7 +81,7 @@ def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, codec: str, siz
     pairs = [text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama"), words]
     pairs += [text(key) + struct.pack("<II", 4, 77) for key in numbers]
     data = struct.pack("<4sIQQ", b"GGUF", 3, 0, len(pairs)) + b"".join(pairs)
-    source = model.open_source(bundles.write(tmp_path / "chat", [section(codec, data, size)]))
+    source = model_file.open_file(bundles.write(tmp_path / "chat", [section(codec, data, size)]))
 
     assert 77 == source.header.hyper("context_length")
     os.close(source.fd)
@@ -89,7 +89,7 @@ def test_hyperparameters_behind_a_long_tokenizer(tmp_path: Path, codec: str, siz
 
 def test_bundle_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no model in it"):
-        model.open_source(bundles.write(tmp_path / "stub"))
+        model_file.open_file(bundles.write(tmp_path / "stub"))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_no_model(
     (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:530])
     before = sorted(os.listdir("/proc/self/fd"))
     with pytest.raises(error, match=message) as caught:
-        model.open_source(tmp_path / name)
+        model_file.open_file(tmp_path / name)
 
     assert caught.value.hint
     assert before == sorted(os.listdir("/proc/self/fd"))

@@ -159,15 +159,15 @@ def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     ],
 )
 def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: list[str]) -> None:
-    assert expected == click_options.normalised(typed)
+    assert expected == click_options.normalized(typed)
 
 
 def test_flags_take_what_options_take() -> None:
-    assert ["--no-interactive", "--embedded"] == click_options.normalised(
+    assert ["--no-interactive", "--embedded"] == click_options.normalized(
         ["-i=No", "--embedded=on"]
     )
     with pytest.raises(UsageError, match="'-i=maybe' is neither true nor false"):
-        click_options.normalised(["-i=maybe"])
+        click_options.normalized(["-i=maybe"])
 
 
 def test_lists() -> None:

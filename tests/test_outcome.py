@@ -13,7 +13,7 @@ from conftest import Program
 
 import bundler.commands.main
 import runtime.commands.main
-from runtime.commands.exit_status import INTERRUPTED, outcome_of
+from runtime.commands.exit_status import INTERRUPTED, exit_status_of
 
 WRONG = {
     "unknown option": (
@@ -132,11 +132,11 @@ def test_what_nobody_foresaw_is_called_a_bug(capsys: pytest.CaptureFixture[str])
     def work() -> None:
         raise ValueError("seven")
 
-    assert 1 == outcome_of(work, verbose=False)
+    assert 1 == exit_status_of(work, verbose=False)
     said = capsys.readouterr().err
     assert said.startswith("error: something unexpected happened: ValueError: seven\n\nhint: ")
     with pytest.raises(ValueError, match="seven"):
-        outcome_of(work, verbose=True)
+        exit_status_of(work, verbose=True)
 
 
 def commands(group: click.Group, *above: str) -> Iterator[list[str]]:
@@ -167,7 +167,7 @@ def test_an_interrupt_ends_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
 
     for words, said in (("", "\n"), ("interrupted; all is well", "\ninterrupted; all is well\n")):
-        assert INTERRUPTED == outcome_of(work, verbose=False, interrupted=words)
+        assert INTERRUPTED == exit_status_of(work, verbose=False, interrupted=words)
         assert said == capsys.readouterr().err
 
 
@@ -175,5 +175,5 @@ def test_memory_that_runs_out_is_said(capsys: pytest.CaptureFixture[str]) -> Non
     def work() -> None:
         raise MemoryError
 
-    assert 1 == outcome_of(work, verbose=False)
+    assert 1 == exit_status_of(work, verbose=False)
     assert capsys.readouterr().err.startswith("error: the memory ran out\n\nhint: ")

@@ -18,6 +18,7 @@ import pytest
 from runtime.commands import verify_extract
 from runtime.container import bundle_file
 from runtime.errors import AppError, PayloadError, UsageError
+from runtime.host import atomic_write
 
 MODEL = b"GGUF and much more" * 1000
 CHUNKS = [
@@ -207,7 +208,7 @@ def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signa
         signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
-        bundle_file.write_new(tmp_path / "target", data(), 8)
+        atomic_write.write_new(tmp_path / "target", data(), 8)
 
     assert [] == os.listdir(tmp_path)
 

@@ -13,7 +13,8 @@ from runtime.container import bundle_file
 from runtime.container.bundle_file import CHUNK, TAIL
 from runtime.container.layout import FOOTER_SIZE, MAGIC
 from runtime.errors import AppError, FormatError, ModelError, PayloadError, UsageError
-from runtime.model.model import open_source
+from runtime.host import atomic_write
+from runtime.model.model_file import open_file
 
 MODEL = b"GGUF and much more" * 100
 
@@ -153,7 +154,7 @@ PIECES = [b"0123", b"", memoryview(b"4567"), b"89"]
 
 def test_new_file_is_written_piece_by_piece(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    bundle_file.write_new(tmp_path / "target", PIECES, 10, lambda *now: seen.append(now))
+    atomic_write.write_new(tmp_path / "target", PIECES, 10, lambda *now: seen.append(now))
 
     assert b"0123456789" == (tmp_path / "target").read_bytes()
     assert ["target"] == os.listdir(tmp_path)
@@ -167,7 +168,7 @@ def test_buffer_may_be_used_again_for_the_next_piece(tmp_path: Path) -> None:
             buffer[:] = bytes([number]) * len(buffer)
             yield memoryview(buffer)
 
-    bundle_file.write_new(tmp_path / "target", pieces(), 50_000)
+    atomic_write.write_new(tmp_path / "target", pieces(), 50_000)
 
     assert b"".join(bytes([n]) * 5000 for n in range(10)) == (tmp_path / "target").read_bytes()
 
@@ -177,7 +178,7 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("target", "link"):
         with pytest.raises(UsageError, match="exists"):
-            bundle_file.write_new(tmp_path / name, PIECES, 10)
+            atomic_write.write_new(tmp_path / name, PIECES, 10)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
     assert ["link", "target"] == sorted(os.listdir(tmp_path))
@@ -189,7 +190,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         with pytest.raises(PayloadError, match=f"it is {what}, and must be a file"):
             bundle_file.load(path)
         with pytest.raises(ModelError, match=f"it is {what}, and must be a file"):
-            open_source(path)
+            open_file(path)
 
 
 def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         (tmp_path / "target").write_bytes(b"precious")
 
     with pytest.raises(UsageError, match="exists"):
-        bundle_file.write_new(tmp_path / "target", pieces(), 4)
+        atomic_write.write_new(tmp_path / "target", pieces(), 4)
 
     assert b"precious" == (tmp_path / "target").read_bytes()
     assert ["target"] == os.listdir(tmp_path)
@@ -211,7 +212,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path, error: BaseException) -> No
         raise error
 
     with pytest.raises(type(error)):
-        bundle_file.write_new(tmp_path / "target", pieces(), 200_000)
+        atomic_write.write_new(tmp_path / "target", pieces(), 200_000)
 
     assert [] == os.listdir(tmp_path)
 
@@ -221,5 +222,5 @@ def test_target_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "source").write_bytes(b"")
 
     with pytest.raises(AppError, match="cannot be written"):
-        bundle_file.write_new(tmp_path / name, PIECES, 10)
+        atomic_write.write_new(tmp_path / name, PIECES, 10)
     assert ["source"] == os.listdir(tmp_path)

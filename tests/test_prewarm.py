@@ -18,7 +18,7 @@ from test_server_api import post
 
 from runtime.container import bundle_file, prefix_state
 from runtime.container.layout import Manifest
-from runtime.container.writer import Stub, weld
+from runtime.container.writer import Stub, write_bundle
 from runtime.gguf.header import Header
 from runtime.options.registry import Options
 
@@ -211,7 +211,7 @@ def test_another_runtime(modelembed: Program, made: Path, stub: Path, tmp_path: 
         taken = Stub.of(bundle)
         other = dataclasses.replace(taken, facts={**taken.facts, **differing})
         with open(tmp_path / name, "w+b") as file:
-            weld(file.fileno(), other, [], Manifest)
+            write_bundle(file.fileno(), other, [], Manifest)
         bundle.close()
     dropped = modelembed("upgrade", str(made), "--stub", str(tmp_path / "newer"))
     assert "left out: it was computed by another build of the engine" in dropped.err
@@ -351,7 +351,7 @@ def test_what_all_conversations_begin_with() -> None:
 
     def shared(text: str, system: str = SYSTEM) -> str:
         def make(now: Any) -> chat_template.Template:
-            return chat_template.make(text, bos=model.bos, eos=model.eos, now=now)
+            return chat_template.from_text(text, bos=model.bos, eos=model.eos, now=now)
 
         tokens = prefix_cache.shared_tokens(make, model, system)
         return b"".join(map(model.piece, tokens)).decode()

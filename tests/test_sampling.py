@@ -11,7 +11,7 @@ import pytest
 from engines import ENDLESS, GREEDY, demo, engine, in_child, question
 
 from runtime.errors import ModelError, UsageError
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."
@@ -20,7 +20,7 @@ HOT = dataclasses.replace(
 )
 
 
-def ask(one: Engine, base: Any = GREEDY, **options: Any) -> str:
+def ask(one: Scheduler, base: Any = GREEDY, **options: Any) -> str:
     stream = one.submit(question(FRANCE), dataclasses.replace(base, **options))
     return "".join(piece.text for piece in stream)
 

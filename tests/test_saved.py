@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from runtime.dialogue import session_file, session_store
 from runtime.dialogue.conversation import Conversation
-from runtime.dialogue.session_file import Saved
+from runtime.dialogue.session_file import SessionFile
 from runtime.errors import ModelError, SessionError
 from runtime.host import user_key
 
-FULL = Saved(
+FULL = SessionFile(
     "Be brief.",
     [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "eins \udcff 😀"}],
     {"model": "abc", "engine": "1"},
@@ -199,13 +199,15 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
     from runtime.dialogue import chat_template
 
     model = demo()
-    shaped = chat_template.make(model.chat_template, bos=model.bos, eos=model.eos)
+    shaped = chat_template.from_text(model.chat_template, bos=model.bos, eos=model.eos)
     key = {"model": "demo", "engine": "1"}
     notes: list[str] = []
 
     def talk(one, key=key):  # type: ignore[no-untyped-def]
         conversation = Conversation(one, model, shaped, GREEDY, notes.append)
-        return conversation, session_store.Keeper(conversation, one, lambda: key, notes.append)
+        return conversation, session_store.SessionStore(
+            conversation, one, lambda: key, notes.append
+        )
 
     path = str(tmp_path / "ada.x")
     with engine() as one:

@@ -12,8 +12,8 @@ from engines import DEMO, GREEDY, in_child
 def test_what_fails_on_the_way_holds_no_model() -> None:
     from runtime.dialogue import chat_session
     from runtime.errors import AppError
-    from runtime.inference.scheduler import Engine
-    from runtime.model import model
+    from runtime.inference.scheduler import Scheduler
+    from runtime.model import model_file
     from runtime.model.model import Model
 
     closed: list[str] = []
@@ -23,12 +23,12 @@ def test_what_fails_on_the_way_holds_no_model() -> None:
             closed.append("model")
             super().close()
 
-    class WatchedEngine(Engine):
+    class WatchedEngine(Scheduler):
         def close(self) -> None:
             closed.append("engine")
             super().close()
 
-    source = model.open_source(DEMO)
+    source = model_file.open_file(DEMO)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chat_session, "Model", Watched)
         patch.setattr(chat_session, "Engine", WatchedEngine)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.container.extents import Extent, Source
+from runtime.container.extents import Extent, Extents
 from runtime.errors import PayloadError
 from runtime.host.atomic_write import publish
 
@@ -26,7 +26,7 @@ def fd(tmp_path: Path) -> Iterator[int]:
     os.close(number)
 
 
-def copied(source: Source, folder: Path, before: bytes = b"") -> bytes:
+def copied(source: Extents, folder: Path, before: bytes = b"") -> bytes:
     """Return what a copy of `source` appends to a file."""
     path = folder / "out"
     path.write_bytes(before)
@@ -40,7 +40,7 @@ def copied(source: Source, folder: Path, before: bytes = b"") -> bytes:
 
 
 def test_parts_read_like_one_file(fd: int, tmp_path: Path) -> None:
-    source = Source([b"head", Extent(fd, 10, 5), b"", b"pad", Extent(fd, 0, 2), Extent(fd, 9, 0)])
+    source = Extents([b"head", Extent(fd, 10, 5), b"", b"pad", Extent(fd, 0, 2), Extent(fd, 9, 0)])
     whole = b"head\x0a\x0b\x0c\x0d\x0epad\x00\x01"
 
     assert len(whole) == source.size
@@ -51,8 +51,8 @@ def test_parts_read_like_one_file(fd: int, tmp_path: Path) -> None:
 
 
 def test_nothing_is_something(tmp_path: Path) -> None:
-    assert b"" == Source([]).read(0, 5) == copied(Source([]), tmp_path)
-    assert [] == list(Source([]).chunks())
+    assert b"" == Extents([]).read(0, 5) == copied(Extents([]), tmp_path)
+    assert [] == list(Extents([]).chunks())
 
 
 PIECES = st.lists(
@@ -69,7 +69,7 @@ def test_any_range_of_any_parts(
     try:
         os.write(fd, TEXT)
         whole = b"".join(p if isinstance(p, bytes) else TEXT[p[0] : sum(p)] for p in pieces)
-        source = Source([p if isinstance(p, bytes) else Extent(fd, *p) for p in pieces])
+        source = Extents([p if isinstance(p, bytes) else Extent(fd, *p) for p in pieces])
 
         assert whole[offset : offset + length] == source.read(offset, length)
     finally:
@@ -93,7 +93,7 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
     steps: list[int] = []
     with open(tmp_path / "out", "wb", buffering=0) as out:
         out.write(b"head")
-        Source([Extent(fd, 0, 64 << 20)]).copy_to(out.fileno(), steps.append)
+        Extents([Extent(fd, 0, 64 << 20)]).copy_to(out.fileno(), steps.append)
     os.close(fd)
     found = tmp_path / "out"
 
@@ -110,7 +110,7 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
 def test_part_of_a_hole(tmp_path: Path) -> None:
     fd = sparse(tmp_path / "model")
     start = (8 << 20) - 10
-    source = Source([Extent(fd, start, 20), Extent(fd, 1000, 5), b"!"])
+    source = Extents([Extent(fd, start, 20), Extent(fd, 1000, 5), b"!"])
 
     assert bytes(10) + TEXT[:10] + bytes(5) + b"!" == source.read(0, 100)
     assert bytes(10) + TEXT[:10] + bytes(5) + b"!" == copied(source, tmp_path)
@@ -120,7 +120,7 @@ def test_part_of_a_hole(tmp_path: Path) -> None:
 def test_copy_to_another_file_system(fd: int) -> None:
     # The kernel refuses to copy by itself from a disk to a file in memory.
     out = os.memfd_create("test")
-    Source([Extent(fd, 3, 500)]).copy_to(out)
+    Extents([Extent(fd, 3, 500)]).copy_to(out)
 
     assert TEXT[3:503] == os.pread(out, 1000, 0)
     os.close(out)
@@ -128,7 +128,7 @@ def test_copy_to_another_file_system(fd: int) -> None:
 
 def test_file_that_becomes_shorter_is_noticed_when_read(fd: int) -> None:
     with pytest.raises(PayloadError, match="became shorter"):
-        Source([Extent(fd, 1000, 100)]).read(0, 100)
+        Extents([Extent(fd, 1000, 100)]).read(0, 100)
 
 
 @pytest.mark.parametrize("offset", [1000, 5000])
@@ -137,14 +137,14 @@ def test_file_that_becomes_shorter_is_noticed_when_copied(
 ) -> None:
     # What is missing must not become a hole.
     with pytest.raises(PayloadError, match="became shorter"):
-        copied(Source([Extent(fd, offset, 100)]), tmp_path)
+        copied(Extents([Extent(fd, offset, 100)]), tmp_path)
 
 
 def test_a_model_that_cannot_be_read_is_to_blame_itself(tmp_path: Path) -> None:
     """Not the file that is written, which publish() takes the system to mean."""
     folder = os.open(tmp_path, os.O_RDONLY)  # opens, and cannot be read
     try:
-        source = Source([Extent(folder, 0, 10)])
+        source = Extents([Extent(folder, 0, 10)])
         with pytest.raises(PayloadError, match="the model file cannot be read: Is a directory"):
             source.read(0, 10)
         with (

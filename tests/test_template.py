@@ -40,7 +40,7 @@ STRICT = """
 
 
 def render(text: str, *messages: chat_template.Message) -> str:
-    return chat_template.make(text, bos="<s>", eos="</s>").render(messages or TALK)
+    return chat_template.from_text(text, bos="<s>", eos="</s>").render(messages or TALK)
 
 
 def test_jinja_of_a_model() -> None:
@@ -206,5 +206,5 @@ def test_nothing_behind_a_nul_is_lost() -> None:
 @pytest.mark.parametrize("name", ["chatlm", "", "../etc/passwd"])
 def test_unknown_name_lists_the_known(name: str) -> None:
     with pytest.raises(UsageError, match=f"there is no chat template called '{name}'") as caught:
-        chat_template.make(name)
+        chat_template.from_text(name)
     assert "chatml, " in caught.value.hint

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.inference.detokenizer import Text
+from runtime.inference.detokenizer import Detokenizer
 
 
 def fed(data: bytes, *stops: str, size: int = 1) -> tuple[list[str], str]:
     """Feed `data` in pieces of `size` bytes; return what came out, and what stopped it."""
-    text = Text(stops)
+    text = Detokenizer(stops)
     parts = [text.feed(data[i : i + size]) for i in range(0, len(data), size)]
     return [*parts, text.rest()], text.stopped
 
@@ -35,7 +35,7 @@ def test_what_might_have_become_a_stop_string_is_not_lost() -> None:
 
 def fed_parts(parts: list[str], *stops: str) -> tuple[list[str], str]:
     """Feed these very parts; return what came out, and what stopped it."""
-    text = Text(stops)
+    text = Detokenizer(stops)
     return [*(text.feed(part.encode()) for part in parts), text.rest()], text.stopped
 
 

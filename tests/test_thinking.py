@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.dialogue import chat_template, reasoning
-from runtime.dialogue.reasoning import Markers, Part, Thoughts
-from runtime.terminal.answer_view import Screen, Style
+from runtime.dialogue.reasoning import Markers, Part, ReasoningSplitter
+from runtime.terminal.answer_view import AnswerView, Style
 
 THINK = Markers("<think>", "</think>")
 QWEN = (
@@ -22,7 +22,7 @@ QWEN = (
 
 def parts(*pieces: str, markers: Markers | None = THINK, prompt: str = "") -> list[Part]:
     """Return what the pieces are, neighbours of one kind joined."""
-    thoughts = Thoughts(markers, prompt)
+    thoughts = ReasoningSplitter(markers, prompt)
     found = [part for piece in pieces for part in thoughts.feed(piece)] + [*thoughts.rest()]
     joined: list[Part] = []
     for part in found:
@@ -65,14 +65,14 @@ def test_markers_are_the_templates_own() -> None:
 
 @pytest.mark.parametrize(("think", "end"), [(True, "<assistant>"), (False, "</think>\n\n")])
 def test_the_template_is_told_not_to_think(think: bool, end: str) -> None:
-    made = chat_template.make(QWEN, think=think)
+    made = chat_template.from_text(QWEN, think=think)
 
     assert made.render([{"role": "user", "content": "2+2?"}]).endswith(end)
 
 
 def shown(*pieces: str, colour: bool) -> str:
     out = io.StringIO()
-    screen = Screen(out, Style(colour), markers=THINK)
+    screen = AnswerView(out, Style(colour), markers=THINK)
     for piece in pieces:
         screen.write(piece)
     screen.close()

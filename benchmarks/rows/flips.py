@@ -18,7 +18,7 @@ from runtime.commands import verify_extract
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import FOOTER_SIZE, Manifest
-from runtime.container.writer import Stub, weld
+from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
 from runtime.weights import decompress
 from tests.ggufs import Shape, write_model
@@ -139,7 +139,7 @@ def in_memory(path: Path) -> Iterator[int]:
 def write_stub(path: Path) -> None:
     """Write a bundle of no parts, whose runtime is a few bytes."""
     with open(path, "xb", buffering=0) as out:
-        weld(out.fileno(), Stub(b"launcher", [], b"archive", {}).hashed(), [], Manifest)
+        write_bundle(out.fileno(), Stub(b"launcher", [], b"archive", {}).hashed(), [], Manifest)
 
 
 def bundle_to(target: Path, stub: Path, model: Path, threshold: float | None) -> None:

@@ -19,14 +19,14 @@ from bundler.model import lint
 from bundler.packing import bundle as bundling
 from runtime import __version__
 from runtime.commands import bundle_commands, click_base
-from runtime.commands.exit_status import INTERRUPTED, outcome_of
+from runtime.commands.exit_status import INTERRUPTED, exit_status_of
 from runtime.container import bundle_file
 from runtime.container import lora_sections as lora
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
 from runtime.host.std_streams import open_streams, use_utf8
 from runtime.options import builtin_templates
-from runtime.options.registry import from_file, settings
+from runtime.options.registry import from_file, from_pairs
 from runtime.sanitize import plain, plain_lines
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run() -> int:
     """Run the command line; return the exit code."""
     open_streams()
     use_utf8()
-    return outcome_of(
+    return exit_status_of(
         lambda: main.main(standalone_mode=False),
         verbose=any(flag in sys.argv for flag in click_base.FLAGS),
         interrupted="interrupted; nothing was left behind",
@@ -165,7 +165,7 @@ def bundle(
     model = model or given.model
     if model is None:
         raise UsageError("there is no model to bundle", hint="modelembed bundle FILE.gguf -o OUT")
-    defaults = {**given.defaults, **settings(pairs)}
+    defaults = {**given.defaults, **from_pairs(pairs)}
     texts = {"system": system, "greeting": greeting, "chat_template": chat_template}
     for key, value in texts.items():
         if value is not None:
@@ -251,7 +251,7 @@ def _adapters(
     defaults: Mapping[str, Any], words: Sequence[str]
 ) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """Return `defaults` with the strengths that FILE[=SCALE] words give, and their files."""
-    files = lora.given(words)
+    files = lora.from_words(words)
     names = [lora.part_name(path) for path in files]
     strengths = dict(zip(names, files.values(), strict=True))
     found = dict(defaults)
@@ -279,7 +279,7 @@ def _key(path: Path) -> SecretKey:
 def stub(output: Path | None, force: bool, variants: Path | None) -> None:
     """Build the runtime without a model: a program that runs with -m FILE.gguf."""
     from bundler.stub import builder as stubs
-    from runtime.container.extents import Extent, Source
+    from runtime.container.extents import Extent, Extents
     from runtime.host.atomic_write import publish
 
     if output:
@@ -287,7 +287,7 @@ def stub(output: Path | None, force: bool, variants: Path | None) -> None:
     path = stubs.build(say, force=force, variants=variants)
     if output:
         with publish(output, force=force) as out, open(path, "rb") as source:
-            Source([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
+            Extents([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
         path = output
     click.echo(path)
 

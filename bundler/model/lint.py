@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bundler import run_program
-from bundler.file_cache import Known
+from bundler.file_cache import FileCache
 from bundler.model import split_files
 from bundler.model.split_files import Opened
 from bundler.temp_files import in_temporary_folder
-from runtime.container.extents import Extent, Source
+from runtime.container.extents import Extent, Extents
 from runtime.errors import AppError, GGUFError
 from runtime.gguf import header as gguf
 from runtime.gguf.header import Header
@@ -33,13 +33,13 @@ TEMPLATES = ("given", "own", "missing")
 class Model:
     """A model found fit to be bundled."""
 
-    source: Source
+    source: Extents
     header: Header
     """Of `source`."""
     facts: dict[str, Any]
     """For the manifest: name, license, architecture, parameters, quantization …"""
     warnings: list[str] = field(default_factory=list)
-    originals: list[tuple[str, Source]] = field(default_factory=list)
+    originals: list[tuple[str, Extents]] = field(default_factory=list)
     """Name and content of the files that were merged; none for a model in one file."""
 
 
@@ -79,7 +79,7 @@ def examine(opened: list[Opened]) -> Model:
     source = split_files.merged(opened)
     head = source.parts[0]
     assert isinstance(head, bytes)
-    originals = [(part.path.name, Source([Extent(part.fd, 0, part.size)])) for part in opened]
+    originals = [(part.path.name, Extents([Extent(part.fd, 0, part.size)])) for part in opened]
     header = gguf.parse(head, label="the merged model")
     return Model(source, header, facts, warnings, originals)
 
@@ -92,7 +92,7 @@ def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> Verdict:
     """
     with open(stub, "rb") as runtime:
         files = [runtime.fileno(), *(part.fd for part in opened)]
-        known = Known(f"chat template: {chat_template}", files)
+        known = FileCache(f"chat template: {chat_template}", files)
         template = known.recall()
         if template not in TEMPLATES:
             template = _examined(stub, opened, chat_template)

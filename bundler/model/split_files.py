@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.container import bundle_file
-from runtime.container.extents import Extent, Source
+from runtime.container.extents import Extent, Extents
 from runtime.errors import GGUFError
 from runtime.gguf import header as gguf
 from runtime.gguf.header import Header, Tensor
@@ -104,10 +104,10 @@ def parts(first: Opened) -> list[Opened]:
     return opened
 
 
-def merged(opened: Sequence[Opened]) -> Source:
+def merged(opened: Sequence[Opened]) -> Extents:
     """Return the parts as one GGUF: the first one's keys, everybody's tensors."""
     if len(opened) == 1:
-        return Source([Extent(opened[0].fd, 0, opened[0].size)])
+        return Extents([Extent(opened[0].fd, 0, opened[0].size)])
     first = opened[0]
     expected = first.header.number("split.tensors.count")
     tensors = [(part, tensor) for part in opened for tensor in part.header.tensors]
@@ -136,7 +136,7 @@ def merged(opened: Sequence[Opened]) -> Source:
         body.append(b"\0" * (padded - tensor.size))
         offset += padded
     head = head.ljust(-(-len(head) // alignment) * alignment, b"\0")
-    return Source([head, *body])
+    return Extents([head, *body])
 
 
 def _tensor_info(tensor: Tensor, offset: int) -> bytes:

@@ -12,19 +12,19 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 
-from bundler.file_cache import Known
-from runtime.container.extents import Extent, Source
+from bundler.file_cache import FileCache
+from runtime.container.extents import Extent, Extents
 
 DIGITS = 64
 
 
 @contextlib.contextmanager
-def hashing(source: Source) -> Iterator[Callable[[], str]]:
+def hashing(source: Extents) -> Iterator[Callable[[], str]]:
     """Hash `source` in a thread of its own, while it is copied; give a call for the result.
 
     The result is the SHA-256 in lower-case hexadecimal.
     """
-    known = Known("sha256", _whole_file(source))
+    known = FileCache("sha256", _whole_file(source))
     remembered = known.recall()
     if len(remembered) == DIGITS:
         yield lambda: remembered
@@ -60,7 +60,7 @@ def hashing(source: Source) -> Iterator[Callable[[], str]]:
         thread.join()
 
 
-def _whole_file(source: Source) -> list[int]:
+def _whole_file(source: Extents) -> list[int]:
     """Return the file that `source` is all of, if it is one."""
     if len(source.parts) != 1 or not isinstance(extent := source.parts[0], Extent):
         return []

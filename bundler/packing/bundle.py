@@ -16,12 +16,12 @@ from bundler.model.lint import Model, Verdict
 from bundler.packing.background_hash import hashing
 from runtime import __version__
 from runtime.container import prefix_state
-from runtime.container.bundle_file import SIDECAR_SUFFIX, Bundle, Progress
+from runtime.container.bundle_file import SIDECAR_SUFFIX, Bundle
 from runtime.container.layout import Manifest, Section
-from runtime.container.writer import Last, Part, Stub, Written, weld, weld_beside
+from runtime.container.writer import Last, Part, Stub, Written, write_bundle, write_with_sidecar
 from runtime.errors import UsageError
 from runtime.host.atomic_write import publish_all
-from runtime.host.progress_bar import progress
+from runtime.host.progress_bar import Progress, progress
 from runtime.sanitize import plain
 from runtime.units import gigabytes
 
@@ -137,7 +137,7 @@ def make(
         sign = signer(recipe.key) if recipe.key else None
         last = prewarmer(Path(stub.path), describe, say) if recipe.prewarm else None
         if recipe.adapters:
-            from runtime.commands.edit import adapter
+            from runtime.container.section_io import adapter
 
             parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
         names = [part.section.name for part in parts] + [prefix_state.NAME] * recipe.prewarm
@@ -147,9 +147,9 @@ def make(
             )
         if beside:
             name = next(iter(files)).name
-            weld_beside(out, beside[0], name, Stub.of(stub), parts, describe, sign, last)
+            write_with_sidecar(out, beside[0], name, Stub.of(stub), parts, describe, sign, last)
         else:
-            weld(out, Stub.of(stub), parts, describe, sign, last)
+            write_bundle(out, Stub.of(stub), parts, describe, sign, last)
 
 
 def prewarmer(runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]) -> Last:

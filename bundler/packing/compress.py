@@ -18,13 +18,13 @@ import xxhash
 import zstandard
 
 from bundler.temp_files import in_temporary_folder
-from runtime.container.bundle_file import Progress
-from runtime.container.extents import Source
+from runtime.container.extents import Extents
 from runtime.container.hashing import Hasher
 from runtime.container.writer import Written
 from runtime.gguf.header import Header
 from runtime.host import fileio
-from runtime.host.mmap_file import Mapping
+from runtime.host.mmap_file import MappedRange
+from runtime.host.progress_bar import Progress
 from runtime.host.resources import physical_cores
 from runtime.weights import chunk_table
 from runtime.weights.byte_planes import LAYOUTS, PLAIN, Buffer, Stream, streams_of
@@ -116,7 +116,7 @@ def cut_range(begin: int, end: int, kind: int, *, text: bool = False) -> list[Pi
 
 
 def compress(
-    source: Source, pieces: Sequence[Piece], out: int, progress: Progress, threads: int = 0
+    source: Extents, pieces: Sequence[Piece], out: int, progress: Progress, threads: int = 0
 ) -> Written:
     """Append the coded pieces and their table to the file `out`.
 
@@ -147,7 +147,7 @@ class Estimate:
     """To restore the whole at every start, on this machine's cores."""
 
 
-def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Estimate:
+def estimate(source: Extents, pieces: Sequence[Piece], samples: int = 24) -> Estimate:
     """Code and decode pieces spread evenly over the source."""
     from runtime.weights.decompress import Decoder
 
@@ -165,7 +165,7 @@ def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Esti
             file.writelines(streams)
         file.flush()
         after = file.tell()
-        decoder = Decoder(Mapping(file.fileno(), 0, after), table, "sample")
+        decoder = Decoder(MappedRange(file.fileno(), 0, after), table, "sample")
         begin = time.perf_counter()
         for chunk in table:
             decoder.decode(chunk)
@@ -177,7 +177,7 @@ def estimate(source: Source, pieces: Sequence[Piece], samples: int = 24) -> Esti
 class Coder:
     """Codes pieces one at a time; not for two threads at once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Extents) -> None:
         self._source = source
         self._streams = Buffer(PIECE)
         self._weights = zstandard.ZstdCompressor(compression_params=HUFFMAN)
@@ -236,7 +236,7 @@ class Coder:
 Result = tuple[Chunk, list[bytes]]
 
 
-def _in_order(source: Source, pieces: Sequence[Piece], threads: int) -> Iterator[Result]:
+def _in_order(source: Extents, pieces: Sequence[Piece], threads: int) -> Iterator[Result]:
     """Code all pieces in parallel and yield the results in order."""
     local = threading.local()
 

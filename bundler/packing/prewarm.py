@@ -13,7 +13,7 @@ from bundler import run_program
 from bundler.packing import compress
 from bundler.temp_files import temporary_file
 from runtime.container import prefix_state
-from runtime.container.extents import Extent, Source
+from runtime.container.extents import Extent, Extents
 from runtime.container.hashing import hash_of
 from runtime.container.layout import Section
 from runtime.container.writer import Part, Written
@@ -38,7 +38,7 @@ def computed(
     with temporary_file() as out:
         _run(runtime, draft, out.fileno(), defaults, say)
         size = os.fstat(out.fileno()).st_size
-        source = Source([Extent(out.fileno(), 0, size)])
+        source = Extents([Extent(out.fileno(), 0, size)])
         start = out.readline()
         tokens = len(json.loads(start)["tokens"])
 

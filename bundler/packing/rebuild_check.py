@@ -11,12 +11,12 @@ from pathlib import Path
 
 from bundler.model import lint
 from bundler.packing import compress
-from runtime.commands.edit import moved
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
-from runtime.container.extents import Extent, Source
+from runtime.container.extents import Extent, Extents
 from runtime.container.layout import Section
-from runtime.container.writer import Part, Stub, Written, weld
+from runtime.container.section_io import copied
+from runtime.container.writer import Part, Stub, Written, write_bundle
 from runtime.errors import AppError, UsageError
 from runtime.gguf import header as gguf
 from runtime.host.progress_bar import progress
@@ -36,7 +36,7 @@ def check(bundle: Bundle, stub: Bundle, model: Path | None) -> list[str]:
     source = _original(bundle, model)
     own = f"the model in {bundle.path}" if model is None else str(model)
     parts = [
-        _coded_again(section, source, own) if section.kind == "model" else moved(bundle, section)
+        _coded_again(section, source, own) if section.kind == "model" else copied(bundle, section)
         for section in bundle.manifest.sections
     ]
     manifest = replace(bundle.manifest, sections=())
@@ -46,17 +46,17 @@ def check(bundle: Bundle, stub: Bundle, model: Path | None) -> list[str]:
     try:
         if manifest.sidecar is None:
             with _copy(bundle) as out:
-                weld(out, Stub.of(stub), parts, lambda: manifest, sign)
+                write_bundle(out, Stub.of(stub), parts, lambda: manifest, sign)
                 return list(_differences(bundle, out))
         beside = bundle_file.read(bundle.fd, manifest.sidecar.name)
         assert beside is not None, "it was found by what is in it"
         inside = replace(beside.manifest, sections=())
         with _copy(bundle) as out:
-            weld(out, Stub(b"", [], b"", {}), parts, lambda: inside)
+            write_bundle(out, Stub(b"", [], b"", {}), parts, lambda: inside)
             found = [f"{manifest.sidecar.name}, {text}" for text in _differences(beside, out)]
         program = replace(bundle, fd=bundle.program, program_fd=-1, manifest=manifest)
         with _copy(bundle) as out:
-            weld(out, Stub.of(stub), [], lambda: manifest, sign)
+            write_bundle(out, Stub.of(stub), [], lambda: manifest, sign)
             return [*_differences(program, out), *found]
     except OSError as exc:
         raise AppError(
@@ -80,20 +80,20 @@ def _copy(bundle: Bundle) -> Iterator[int]:
         yield file.fileno()
 
 
-def _original(bundle: Bundle, model: Path | None) -> Source:
+def _original(bundle: Bundle, model: Path | None) -> Extents:
     if model is not None:
         return lint.examine(lint.preflight(model)).source
     section = bundle.model
     if section is None:
         raise UsageError(f"{bundle.path} has no model in it", hint="give one that was bundled")
     if section.codec == "stored":
-        return Source([Extent(bundle.fd, section.offset, section.size)])
+        return Extents([Extent(bundle.fd, section.offset, section.size)])
     with progress("unpacking the model") as update:
         fd = decompress.restore(bundle, section, threads=physical_cores(), progress=update)
-    return Source([Extent(fd, 0, section.size)])
+    return Extents([Extent(fd, 0, section.size)])
 
 
-def _coded_again(section: Section, source: Source, label: str) -> Part:
+def _coded_again(section: Section, source: Extents, label: str) -> Part:
     """Return the part `section` made of `source`, which must be the very model; else raise."""
     foreign = UsageError(
         f"{label} is not the model that was bundled",

@@ -26,7 +26,7 @@ from runtime import __version__
 from runtime.container import bundle_file, elf
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import COOKIE, COOKIE_MAGIC, Manifest
-from runtime.container.writer import Stub, weld
+from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
 from runtime.host import app_dirs, frozen_dir, library_paths
 from runtime.host.atomic_write import publish
@@ -89,7 +89,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         image = frozen.read_bytes()
         stub = _taken_apart(image, _facts(chosen, image, identity)).hashed()
         with publish(target, force=True) as out:
-            weld(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
+            write_bundle(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
     _evict(folder)
     return target

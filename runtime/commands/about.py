@@ -10,16 +10,11 @@ from typing import Any
 
 from runtime import __version__
 from runtime.container import bundle_file, prefix_state
-from runtime.container.bundle_file import Bundle
+from runtime.container.bundle_file import Bundle, program_name
 from runtime.container.layout import Section
 from runtime.errors import AppError
 from runtime.sanitize import plain, plain_lines
 from runtime.units import amount, gigabytes
-
-
-def program_name(bundle: Bundle | None) -> str:
-    """Return what the program calls itself."""
-    return (bundle.manifest.name if bundle else "") or "modelembed"
 
 
 def version_line() -> str:
@@ -54,8 +49,15 @@ def facts(bundle: Bundle) -> dict[str, Any]:
 def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
     """Return what is in a part: bytes by type of weights, or how many tokens' state."""
     if section.kind == prefix_state.KIND:
+        from runtime.weights import decompress
+
         try:
-            return {"types": {}, "tokens": len(prefix_state.read(bundle, section).tokens)}
+            return {
+                "types": {},
+                "tokens": len(
+                    prefix_state.read(decompress.pieces(bundle, section), section.name).tokens
+                ),
+            }
         except AppError:  # it is damaged: verify says so
             return {"types": {}}
     from runtime.weights import type_stats

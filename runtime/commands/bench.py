@@ -12,8 +12,8 @@ from typing import Any
 from runtime import __version__
 from runtime.dialogue.chat_session import Session
 from runtime.host import resources
-from runtime.inference.scheduler import Engine
-from runtime.model.model import Source
+from runtime.inference.scheduler import Scheduler
+from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.sanitize import plain
 from runtime.units import amount, gigabytes
@@ -23,7 +23,7 @@ LEAST = 256  # the engine makes no smaller context
 
 
 def run(
-    source: Source,
+    source: ModelFile,
     options: Options,
     *,
     prompt: int,
@@ -53,7 +53,7 @@ def context(prompt: int, answer: int) -> int:
     return max(prompt + SPARE, answer + SPARE, LEAST)
 
 
-def reading(engine: Engine, count: int) -> float:
+def reading(engine: Scheduler, count: int) -> float:
     """Return the tokens per second of reading a prompt that was never seen before."""
     dice = random.Random()
     tokens = [dice.randrange(engine.model.vocab_size) for _ in range(count)]
@@ -64,7 +64,7 @@ def reading(engine: Engine, count: int) -> float:
     return (stats.prompt_tokens - stats.cached_tokens) / stats.prompt_seconds
 
 
-def writing(engine: Engine, count: int) -> float:
+def writing(engine: Scheduler, count: int) -> float:
     """Return the tokens per second of an answer."""
     options = dataclasses.replace(
         engine.options.unheld(), n_predict=count + 1, ignore_eos=True, stop=()

@@ -20,6 +20,7 @@ from runtime.commands import about
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import PayloadError, UsageError
+from runtime.host import atomic_write
 from runtime.sanitize import plain
 
 if TYPE_CHECKING:
@@ -178,9 +179,9 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
     from runtime.commands.edit import Change
     from runtime.container import lora_sections
-    from runtime.options.registry import canonical, from_file, settings
+    from runtime.options.registry import canonical, from_file, from_pairs
 
-    defaults = settings(given["pairs"])
+    defaults = from_pairs(given["pairs"])
     for key in ("system", "greeting"):
         if (text := given[key]) is not None:
             defaults[key] = from_file(key, text)
@@ -189,7 +190,7 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
         defaults=defaults,
         unset=tuple(canonical(key) for key in given["unset"]),
         license=given["license_name"],
-        add=lora_sections.given(given["add"]),
+        add=lora_sections.from_words(given["add"]),
         remove=given["remove"],
     )
     if change == Change() and means == Means():
@@ -217,7 +218,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
         )
     target = output or Path(bundle.path).resolve()
     if output:
-        require_new(output, force=False, hint=bundle_file.ELSEWHERE)
+        require_new(output, force=False, hint=atomic_write.ELSEWHERE)
     edit.apply(
         bundle,
         target,

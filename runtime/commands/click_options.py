@@ -39,7 +39,7 @@ COLOR_VALUES = {
 """What other programs call the values of --color, by what llama.cpp does."""
 
 
-def normalised(arguments: Sequence[str]) -> list[str]:
+def normalized(arguments: Sequence[str]) -> list[str]:
     """Return `arguments` with Go's spellings (-embedded, -i=false, -n=5) in click's."""
     result: list[str] = []
     for index, argument in enumerate(arguments):
@@ -136,7 +136,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     )(command)  # fmt: skip
 
 
-def settled(
+def merged_options(
     bundle: Bundle | None, given: dict[str, Any], model: Path | None, **usual: Any
 ) -> Options:
     """Return the options: built in (or `usual`), then baked in, then given; the last one wins.

@@ -18,10 +18,11 @@ from runtime.errors import AppError
 from runtime.gguf import header as gguf
 from runtime.host import library_paths, resources
 from runtime.model import backend, cpu_variants
-from runtime.model.model import Source
+from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.sanitize import plain
 from runtime.units import gigabytes
+from runtime.weights import decompress
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 UNPACKED = 80 << 20  # what the launcher unpacks into the temporary folder
@@ -44,7 +45,7 @@ class Finding:
 
 
 def examine(
-    bundle: Bundle | None, find: Callable[[], Source], options: Options, *, verify: bool
+    bundle: Bundle | None, find: Callable[[], ModelFile], options: Options, *, verify: bool
 ) -> Iterator[Finding]:
     """Yield a finding for everything that is looked at; `find` opens the model."""
     yield _processor(options)
@@ -146,7 +147,7 @@ def _payload(bundle: Bundle) -> Finding:
     return Finding(OK, "payload", f"{gigabytes(size)}, intact")
 
 
-def _memory(source: Source, options: Options) -> Finding:
+def _memory(source: ModelFile, options: Options) -> Finding:
     try:
         plan = source.plan(options)
     except AppError as exc:
@@ -161,7 +162,7 @@ def _memory(source: Source, options: Options) -> Finding:
     return Finding(OK, "memory", detail)
 
 
-def _memfd(source: Source, options: Options) -> Finding:
+def _memfd(source: ModelFile, options: Options) -> Finding:
     what = "memory file"
     if not source.compressed:
         return Finding(OK, what, "not needed: the model is mapped where it lies")
@@ -178,7 +179,7 @@ def _memfd(source: Source, options: Options) -> Finding:
     return Finding(OK, what, how)
 
 
-def _template(source: Source, options: Options) -> Finding:
+def _template(source: ModelFile, options: Options) -> Finding:
     what = "template"
     text = options.chat_template
     if not text and source.compressed:
@@ -194,13 +195,13 @@ def _template(source: Source, options: Options) -> Finding:
                 f"the model has none: '{chat_template.FALLBACK}' is used",
                 "if the answers are odd, choose the right one with --chat-template",
             )
-        chat_template.make(text).render([{"role": "user", "content": "Hello"}])
+        chat_template.from_text(text).render([{"role": "user", "content": "Hello"}])
     except AppError as exc:
         return Finding(FAIL, what, exc.problem, exc.hint)
     return Finding(OK, what, "given" if options.chat_template else "the model's own")
 
 
-def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Finding | None:
+def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Finding | None:
     """Judge what was computed with the file, if there is such a part."""
     what = "prewarmed"
     section = prefix_state.section_of(bundle) if bundle else None
@@ -209,10 +210,10 @@ def _prewarmed(bundle: Bundle | None, source: Source, options: Options) -> Findi
     if source.bundle is not bundle:
         return Finding(OK, what, "not used: another model was given")
     try:
-        found = prefix_state.read(bundle, section)
+        found = prefix_state.read(decompress.pieces(bundle, section), section.name)
         context = source.plan(options).context
         sections = bundle.manifest.sections
-        strengths = lora_sections.wanted(sections, options.lora)
+        strengths = lora_sections.requested(sections, options.lora)
         expected = {
             **prefix_state.conversation_key(options, strengths, sections),
             **backend.engine_key(source.header, context),

@@ -14,17 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runtime.container import bundle_file, lora_sections, prefix_state
+from runtime.container import lora_sections, prefix_state, section_io
 from runtime.container.bundle_file import Bundle
-from runtime.container.extents import Extent, Source
-from runtime.container.hashing import hash_of
 from runtime.container.layout import Manifest, Section
-from runtime.container.writer import Last, Part, Stub, Written, weld
+from runtime.container.writer import Last, Part, Stub, write_bundle
 from runtime.errors import AppError, UsageError
-from runtime.gguf import header as gguf
-from runtime.host import files
 from runtime.host.atomic_write import publish
-from runtime.host.progress_bar import progress
 from runtime.options import builtin_templates
 from runtime.options.registry import Options
 
@@ -69,7 +64,7 @@ def apply(
     runtime = change.stub or bundle
     manifest = _changed(bundle, change, tool)
     builtin_templates.check_baked(manifest.defaults, runtime.manifest.stub)
-    kept = [moved(bundle, section) for section in _kept(bundle, change)]
+    kept = [section_io.copied(bundle, section) for section in _kept(bundle, change)]
     in_sidecar = bundle.manifest.sidecar is not None
     if in_sidecar and (change.add or change.remove or prewarm):
         raise UsageError(
@@ -77,7 +72,8 @@ def apply(
             hint="bundle it again to change them; everything else can be edited",
         )
     added = [
-        adapter(path, str(bundle.manifest.model.get("architecture", ""))) for path in change.add
+        section_io.adapter(path, str(bundle.manifest.model.get("architecture", "")))
+        for path in change.add
     ]
     names = [
         part.section.name for part in [*kept, *added] if part.section.kind != prefix_state.KIND
@@ -99,7 +95,7 @@ def apply(
         _unchanged(bundle, target) as still,
         publish(target, force=True, mode=_mode(bundle)) as out,
     ):
-        written = weld(
+        written = write_bundle(
             out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
         )
         if _is(bundle, target):
@@ -182,12 +178,16 @@ def _fits(
     """Tell whether the state in `section` is of use for the new file; say why not."""
     options = Options().merged(manifest.defaults, "default ")
     sections = [part.section for part in parts]
-    strengths = lora_sections.wanted(sections, options.lora)
+    strengths = lora_sections.requested(sections, options.lora)
     expected = prefix_state.conversation_key(options, strengths, sections)
     if change.stub:
         expected["engine"] = str(change.stub.manifest.stub.get("id", ""))
+    from runtime.weights import decompress  # zstandard: most edits do without
+
     try:
-        why = prefix_state.difference(prefix_state.read(bundle, section).key, expected)
+        why = prefix_state.difference(
+            prefix_state.read(decompress.pieces(bundle, section), section.name).key, expected
+        )
     except AppError as exc:
         why = exc.problem
     if why and bundle.manifest.sidecar:
@@ -198,40 +198,6 @@ def _fits(
             "modelembed edit FILE --prewarm"
         )
     return not why
-
-
-def moved(bundle: Bundle, section: Section) -> Part:
-    """Return a section of `bundle` to be written elsewhere as it is."""
-
-    def write(fd: int) -> Written:
-        source = Source([Extent(bundle.fd, section.offset, section.length)])
-        with progress(f"writing {section.name}") as update:
-            source.copy_to(fd, lambda done: update(done, section.length))
-        return Written(section.length, section.codec, section.coded_sha256)
-
-    return Part(section, write, lambda: section.sha256)
-
-
-def adapter(path: Path, architecture: str) -> Part:
-    """Return the LoRA adapter in the GGUF file `path` as a part.
-
-    Raise UsageError where it cannot be read, and GGUFError where it is none.
-    """
-    try:
-        fd = files.open_seekable(path)
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
-        ) from exc
-    size = os.fstat(fd).st_size
-    lora_sections.check(gguf.read(fd, size, label=str(path)), architecture, str(path))
-    section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
-
-    def write(out: int) -> Written:
-        Source([Extent(fd, 0, size)]).copy_to(out)
-        return Written(size, "stored", "")
-
-    return Part(section, write, lambda: hash_of(bundle_file.chunks(fd, 0, size), size))
 
 
 def _kept(bundle: Bundle, change: Change) -> list[Section]:
@@ -272,7 +238,7 @@ def _adapt(bundle: Bundle, change: Change, defaults: dict[str, Any]) -> None:
     names = [section.name for section in before if section.name not in change.remove]
     names += added
     if "lora" not in change.defaults:
-        wanted = lora_sections.wanted(before, str(defaults.pop("lora", "")))
+        wanted = lora_sections.requested(before, str(defaults.pop("lora", "")))
         kept = {name: scale for name, scale in wanted.items() if name not in change.remove}
         if text := lora_sections.text_of(kept | added, names):
             defaults["lora"] = text

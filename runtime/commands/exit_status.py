@@ -21,7 +21,7 @@ class Failed(Exception):
     """What was looked for was found to be wrong, and has been said."""
 
 
-def outcome_of(work: Callable[[], object], *, verbose: bool, interrupted: str = "") -> int:
+def exit_status_of(work: Callable[[], object], *, verbose: bool, interrupted: str = "") -> int:
     """Do the work of a command line; return the exit code. The only place that catches AppError.
 
     With `verbose`, what nobody foresaw is raised on. `interrupted` is said after Ctrl-C.

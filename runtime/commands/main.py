@@ -13,14 +13,14 @@ import click
 
 from runtime.commands import about, bundle_commands, click_base
 from runtime.commands.click_options import (
+    merged_options,
     model_options,
-    normalised,
+    normalized,
     runtime_options,
     serving_options,
-    settled,
     some_options,
 )
-from runtime.commands.exit_status import Failed, outcome_of
+from runtime.commands.exit_status import Failed, exit_status_of
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import CacheError, UsageError
@@ -39,9 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     open_streams()
     use_utf8()
     interrupt_once()
-    return outcome_of(
+    return exit_status_of(
         lambda: main.main(
-            args=normalised(arguments),
+            args=normalized(arguments),
             prog_name=Path(sys.argv[0]).name,
             obj=bundle_file.own(),
             standalone_mode=False,
@@ -134,10 +134,10 @@ def chat(
     if not question and prompt is None and interactive is None and double_clicked():
         from runtime.server import main as serving
 
-        options = settled(bundle, given, model, **USUAL)
+        options = merged_options(bundle, given, model, **USUAL)
         serving.run(bundle, options, model, embedded, on_desktop=True)
         return
-    options = settled(bundle, given, model)
+    options = merged_options(bundle, given, model)
     parts = [part for part in (" ".join(question), prompt or "") if part]
     ask_first = "\n\n".join(parts)
     if not interactive and (piped := piped_text()).strip():
@@ -171,10 +171,10 @@ def serve(
     **given: Any,
 ) -> None:
     """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
-    options = settled(bundle, given, model, **USUAL)
+    options = merged_options(bundle, given, model, **USUAL)
     if options.workers > 1:
         # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
-        options = settled(bundle, given, model, **USUAL, repack=False)
+        options = merged_options(bundle, given, model, **USUAL, repack=False)
     from runtime.server import main as serving
 
     serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
@@ -286,11 +286,11 @@ def bench(
 ) -> None:
     """Measure how fast this machine reads and writes with the model."""
     from runtime.commands import bench as measuring
-    from runtime.dialogue.chat_session import pick
+    from runtime.model.model_file import choose
 
     measuring.run(
-        pick(bundle, model, embedded),
-        settled(bundle, given, model),
+        choose(bundle, model, embedded),
+        merged_options(bundle, given, model),
         prompt=n_prompt,
         answer=n_gen,
         repetitions=repetitions,
@@ -316,12 +316,15 @@ def doctor(
 ) -> None:
     """Look for what keeps the program from running well, and say what helps."""
     from runtime.commands import doctor as examination
-    from runtime.dialogue.chat_session import pick
+    from runtime.model.model_file import choose
 
     bundle: Bundle | None = context.obj
     failed = False
     for finding in examination.examine(
-        bundle, lambda: pick(bundle, model, embedded), settled(bundle, given, model), verify=verify
+        bundle,
+        lambda: choose(bundle, model, embedded),
+        merged_options(bundle, given, model),
+        verify=verify,
     ):
         click.echo(finding.line())
         failed |= finding.state == examination.FAIL
@@ -348,7 +351,7 @@ def prewarm(draft: Path, out: Path) -> None:
     The defaults are read from stdin, as JSON; how far it is comes on stdout, a line a step.
     """
     from runtime.dialogue.chat_session import Session
-    from runtime.model.model import embedded
+    from runtime.model.model_file import from_bundle
     from runtime.options.registry import Options
 
     def tell(done: int, total: int) -> None:
@@ -356,7 +359,7 @@ def prewarm(draft: Path, out: Path) -> None:
 
     options = Options().merged(json.load(sys.stdin), "baked-in ")
     session = Session(
-        embedded(bundle_file.load(draft)), options, lambda text: click.echo(text, err=True)
+        from_bundle(bundle_file.load(draft)), options, lambda text: click.echo(text, err=True)
     )
     try:
         with open(out, "wb") as file:

@@ -9,7 +9,8 @@ from runtime.dialogue import chat_template
 from runtime.errors import AppError
 from runtime.model import backend, llama_api
 from runtime.model.llama_api import api
-from runtime.model.model import open_source, spelling
+from runtime.model.model import spelling
+from runtime.model.model_file import open_file
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import RangeFile
 
@@ -28,7 +29,7 @@ def probe_model(path: Path, template: str) -> dict[str, Any]:
     `template_error` (why a conversation cannot be rendered with it, empty if it can).
     """
     backend.start_engine(Options())
-    source = open_source(path)
+    source = open_file(path)
     parameters = api.llama_model_default_params()
     parameters.vocab_only = True
     with RangeFile(source.fd, source.offset) as file:
@@ -42,7 +43,7 @@ def probe_model(path: Path, template: str) -> dict[str, Any]:
     result["template"] = "given" if template else "own" if own else "missing"
     vocabulary = api.llama_model_get_vocab(handle)
     try:
-        renderer = chat_template.make(
+        renderer = chat_template.from_text(
             text or chat_template.FALLBACK,
             bos=spelling(vocabulary, api.llama_vocab_bos(vocabulary)),
             eos=spelling(vocabulary, api.llama_vocab_eos(vocabulary)),

@@ -12,6 +12,7 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.hashing import Hasher, hash_of
 from runtime.container.layout import Section
 from runtime.errors import CacheError, PayloadError, UsageError
+from runtime.host import atomic_write, progress_bar
 from runtime.host.atomic_write import require_new
 from runtime.host.progress_bar import progress
 from runtime.sanitize import plain
@@ -41,13 +42,13 @@ def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
                 _verify_copy(entry, update)
 
 
-def _verify_copy(entry: restored_cache.Entry, update: bundle_file.Progress) -> None:
+def _verify_copy(entry: restored_cache.Entry, update: progress_bar.Progress) -> None:
     """Check what --cache keeps of a section: the program takes it for the original."""
     if not restored_cache.is_intact(entry, update):
         raise CacheError(f"the unpacked copy {entry.path} is damaged", hint=restored_cache.CLEAR)
 
 
-def _verify_section(bundle: Bundle, section: Section, update: bundle_file.Progress) -> None:
+def _verify_section(bundle: Bundle, section: Section, update: progress_bar.Progress) -> None:
     """Compare the original with its hash, and what lies in the file with its own."""
     if section.codec == "stored" or not section.coded_sha256:
         found = hash_of(original(bundle, section), section.size, update)
@@ -122,7 +123,7 @@ def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
     if target is None:
         target = Path(_file_name(bundle, section))
     with progress(f"writing {target}") as update:
-        bundle_file.write_new(target, _proved(bundle, section), section.size, update)
+        atomic_write.write_new(target, _proved(bundle, section), section.size, update)
     return f"{target}: {gigabytes(section.size)}"
 
 
@@ -130,11 +131,11 @@ def _extract_manifest(bundle: Bundle, target: Path) -> str:
     """Write the manifest's very bytes, and beside them its signature as minisign wants it."""
     beside = Path(f"{target}.minisig")
     for path in (target, beside):  # also without a signature: an old one there would mislead
-        require_new(path, force=False, hint=bundle_file.ELSEWHERE)
-    bundle_file.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
+        require_new(path, force=False, hint=atomic_write.ELSEWHERE)
+    atomic_write.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
     if not (signature := bundle.signature):
         return f"{target}: not signed"
-    bundle_file.write_new(beside, [signature], len(signature))
+    atomic_write.write_new(beside, [signature], len(signature))
     return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
 
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.container import elf, layout
 from runtime.container.layout import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
 from runtime.errors import AGAIN, DAMAGED, AppError, FormatError, PayloadError
-from runtime.host import fileio, files
-from runtime.host.atomic_write import publish
+from runtime.host import files
 from runtime.units import gigabytes, part_of
 
 TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
 CHUNK = 1 << 20
 SIDECAR_SUFFIX = ".payload"
-ELSEWHERE = "choose another name with -o, or move it away"
-
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +134,11 @@ def own() -> Bundle | None:
     raise FormatError(f"{sys.executable} has lost its footer", hint=DAMAGED)
 
 
+def program_name(bundle: Bundle | None) -> str:
+    """Return what the program calls itself."""
+    return (bundle.manifest.name if bundle else "") or "modelembed"
+
+
 def read(fd: int, label: str) -> Bundle | None:
     """Return the bundle in an open file by itself, None where it carries no footer of ours.
 
@@ -252,21 +252,3 @@ def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
             raise PayloadError(f"{end - offset} bytes are missing at {offset}", hint=DAMAGED)
         yield data
         offset += len(data)
-
-
-def write_new(
-    target: Path,
-    data: Iterable[bytes | memoryview],
-    size: int,
-    progress: Progress = lambda *_: None,
-) -> None:
-    """Write `data`, `size` bytes in all, to the new file `target`.
-
-    Raise AppError where it exists, or cannot be written; nothing is left behind then.
-    """
-    done = 0
-    with publish(target, force=False, mode=0o644, hint=ELSEWHERE) as out:
-        for piece in data:
-            fileio.write_all(out, piece)
-            done += len(piece)
-            progress(done, size)

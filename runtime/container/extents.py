@@ -26,7 +26,7 @@ class Extent:
     length: int
 
 
-class Source:
+class Extents:
     """A sequence of extents and bytes that reads like one file."""
 
     def __init__(self, parts: Sequence[Extent | bytes]) -> None:

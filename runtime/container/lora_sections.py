@@ -34,7 +34,7 @@ def check(header: Header, architecture: str, label: str) -> None:
         )
 
 
-def wanted(sections: Iterable[Section], text: str) -> dict[str, float]:
+def requested(sections: Iterable[Section], text: str) -> dict[str, float]:
     """Return the strength of each adapter by name, as `--lora TEXT` asks for.
 
     Without a text these are all adapters among `sections`, at 1. Raise UsageError when it is no
@@ -75,7 +75,7 @@ def text_of(strengths: Mapping[str, float], names: Sequence[str]) -> str:
     return ",".join(words) or NONE
 
 
-def given(words: Iterable[str]) -> dict[Path, float]:
+def from_words(words: Iterable[str]) -> dict[Path, float]:
     """Return the files that FILE[=SCALE] words name, each with its strength.
 
     Raise UsageError where one is given twice, its strength is no number, or its name would be of
@@ -117,7 +117,7 @@ def check_default(text: str, names: Sequence[str]) -> None:
 
     `names` are those of its adapters. A file elsewhere may not be there when the program starts.
     """
-    for name in wanted([], text):
+    for name in requested([], text):
         if name not in names:
             raise UsageError(
                 f"the default lora={text} asks for '{name}', which is no adapter in this file",

@@ -38,7 +38,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Beginning:
+class PrefixState:
     """What is known of a state before it is restored."""
 
     key: Mapping[str, str]
@@ -60,12 +60,14 @@ def section_of(bundle: Bundle) -> Section | None:
     return next((s for s in bundle.manifest.sections if s.kind == KIND), None)
 
 
-def read(bundle: Bundle, section: Section) -> Beginning:
-    """Return what a part says about its state; raise PayloadError where it is damaged."""
-    from runtime.weights.decompress import pieces  # few look inside, all start-ups come by here
+def read(pieces: Iterable[memoryview], label: str) -> PrefixState:
+    """Return what a part says about its state; raise PayloadError where it is damaged.
 
+    `pieces` are its original bytes in order, of which no more are taken than needed; `label` is
+    its name.
+    """
     start, separator = bytearray(), b""
-    for piece in pieces(bundle, section):
+    for piece in pieces:
         line, separator, _ = bytes(piece).partition(b"\n")
         start += line
         if separator or len(start) > HEAD_MAX:
@@ -81,8 +83,8 @@ def read(bundle: Bundle, section: Section) -> Beginning:
         and isinstance(tokens, list)
         and all(type(token) is int for token in tokens)
     ):
-        raise PayloadError(f"the part '{section.name}' is no state", hint=DAMAGED)
-    return Beginning(key, tokens, len(start) + 1)
+        raise PayloadError(f"the part '{label}' is no state", hint=DAMAGED)
+    return PrefixState(key, tokens, len(start) + 1)
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:

@@ -80,7 +80,7 @@ Last = Callable[[int], AbstractContextManager[Part]]
 """Gives a part made out of a whole file, whose descriptor it gets, for as long as it is needed."""
 
 
-def weld(
+def write_bundle(
     out: int,
     stub: Stub,
     parts: Sequence[Part],
@@ -157,7 +157,7 @@ def _finish(
     return manifest
 
 
-def weld_beside(
+def write_with_sidecar(
     out: int,
     beside: int,
     name: str,
@@ -169,10 +169,10 @@ def weld_beside(
 ) -> Manifest:
     """Write the executable to `out` and its parts to the file `beside`, to be called `name`."""
     nothing = Stub(b"", [], b"", {})
-    inner = weld(beside, nothing, parts, lambda: Manifest(tool=describe().tool), last=last)
+    inner = write_bundle(beside, nothing, parts, lambda: Manifest(tool=describe().tool), last=last)
     digest = layout.sha256(inner.encode()).hex()
     sidecar = Sidecar(name, os.fstat(beside).st_size, digest)
-    return weld(out, stub, [], lambda: replace(describe(), sidecar=sidecar), sign)
+    return write_bundle(out, stub, [], lambda: replace(describe(), sidecar=sidecar), sign)
 
 
 def headers(

@@ -7,24 +7,22 @@ from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from runtime.container import prefix_state
-from runtime.container.bundle_file import Bundle, Progress
 from runtime.dialogue import chat_template, prefix_cache, reasoning
 from runtime.dialogue.conversation import Conversation, tokens_of
-from runtime.dialogue.session_store import Keeper
-from runtime.errors import AppError, ModelError, UsageError
+from runtime.dialogue.session_store import SessionStore
+from runtime.errors import AppError, ModelError
 from runtime.host import resources
-from runtime.host.progress_bar import progress
+from runtime.host.progress_bar import Progress, progress
 from runtime.inference.embedder import Embedder
 from runtime.inference.lora import Lora
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 from runtime.model import loader, memory_plan
 from runtime.model.backend import engine_key, start_engine
-from runtime.model.model import Model, Source, open_source
-from runtime.model.model import embedded as embedded_model
+from runtime.model.model import Model
+from runtime.model.model_file import ModelFile
 from runtime.options import builtin_templates
 from runtime.options.registry import Options
 from runtime.units import gigabytes
@@ -51,7 +49,7 @@ class Timing:
 class Session:
     """A loaded model with an engine and a conversation over it."""
 
-    def __init__(self, source: Source, options: Options, notify: Callable[[str], None]) -> None:
+    def __init__(self, source: ModelFile, options: Options, notify: Callable[[str], None]) -> None:
         """Load `source`; `notify` gets sentences for the user. Raise AppError on failure."""
         self.options = options
         self._notify = notify
@@ -85,14 +83,14 @@ class Session:
             self.conversation = Conversation(
                 self.engine, self.model, self._template(notify), options, notify
             )
-            self.keeper = Keeper(self.conversation, self.engine, self._state_key, notify)
+            self.keeper = SessionStore(self.conversation, self.engine, self._state_key, notify)
             self._held = held.pop_all()
 
     def close(self) -> None:
         """Free everything the engine holds."""
         self._held.close()
 
-    def _engine(self) -> Engine:
+    def _engine(self) -> Scheduler:
         """Return an engine with the planned context, or half of it and so on where that fails.
 
         The plan is an estimate, and what was free may have been taken since.
@@ -100,7 +98,7 @@ class Session:
         context = self.plan.context
         while True:
             try:
-                return Engine(self.model, self.options, context)
+                return Scheduler(self.model, self.options, context)
             except ModelError:
                 if not self.options.fit or context // 2 < memory_plan.SMALLEST_CONTEXT:
                     raise
@@ -194,7 +192,7 @@ class Session:
         return self._dated_template(datetime.now)
 
     def _dated_template(self, now: Callable[[], datetime]) -> chat_template.Template:
-        return chat_template.make(
+        return chat_template.from_text(
             self.template_text,
             bos=self.model.bos,
             eos=self.model.eos,
@@ -223,23 +221,3 @@ class Session:
             "cpu": self.choice.name,
             "memory": resources.memory_use(),
         }
-
-
-def pick(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> Source:
-    """Return the model to use: the file `path`, or the one in `bundle`."""
-    if path and embedded:
-        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
-    if path:
-        return open_source(path)
-    if bundle and bundle.model and embedded is not False:
-        return embedded_model(bundle)
-    if bundle and bundle.model:
-        raise UsageError(
-            "the model in this file is not to be used (--no-embedded), and no other is named",
-            hint="name one with -m FILE.gguf, or leave out --no-embedded",
-        )
-    raise UsageError(
-        "this file has no model in it" if not embedded else "there is no embedded model",
-        hint="pass one with -m FILE.gguf, or make a file that has one: "
-        "modelembed bundle FILE.gguf -o OUT",
-    )

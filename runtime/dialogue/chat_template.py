@@ -34,7 +34,7 @@ class Template(Protocol):
         """
 
 
-def make(
+def from_text(
     text: str,
     *,
     bos: str = "",

@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
-from runtime.container.prefix_state import Beginning
+from runtime.container.prefix_state import PrefixState
 from runtime.dialogue.chat_template import Message, Template
 from runtime.dialogue.conversation import Tokenizer, messages_of, tokens_of
 from runtime.errors import AppError, ModelError, UsageError
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common
 from runtime.weights import decompress
 
@@ -49,7 +49,7 @@ def opening(system: str, question: str) -> list[Message]:
 
 
 def compute(
-    engine: Engine,
+    engine: Scheduler,
     key: Mapping[str, str],
     tokens: Sequence[int],
     out: BinaryIO,
@@ -84,7 +84,7 @@ def compute(
     out.write(state)
 
 
-def refusal(found: Beginning, key: Mapping[str, str], context: int) -> str:
+def refusal(found: PrefixState, key: Mapping[str, str], context: int) -> str:
     """Return why a computed beginning is of no use for `key` and a context; empty where it is."""
     if why := prefix_state.difference(found.key, key):
         return why
@@ -96,7 +96,7 @@ def refusal(found: Beginning, key: Mapping[str, str], context: int) -> str:
 
 def adopt(
     bundle: Bundle,
-    engine: Engine,
+    engine: Scheduler,
     key: Mapping[str, str],
     tokens: Sequence[int],
     *,
@@ -110,7 +110,7 @@ def adopt(
     section = prefix_state.section_of(bundle)
     if section is None:
         raise AppError("there is none")
-    found = prefix_state.read(bundle, section)
+    found = prefix_state.read(decompress.pieces(bundle, section), section.name)
     if why := refusal(found, key, engine.context_size):
         raise AppError(why)
     count = len(found.tokens)

@@ -45,7 +45,7 @@ class Part:
     thought: bool
 
 
-class Thoughts:
+class ReasoningSplitter:
     """Divides a stream of text; the markers themselves are left out."""
 
     def __init__(self, markers: Markers | None, prompt: str = "") -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from runtime.dialogue.conversation import Dialogue
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.host import resources
-from runtime.inference.token_stream import Feed, Piece, Stream
+from runtime.inference.token_stream import Feed, Piece, TokenStream
 from runtime.options.registry import Options
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
@@ -166,7 +166,7 @@ class RemoteConversation(Dialogue):
         if self._cancelled:  # meanwhile: it was not there yet to be ended
             self.cancel()
         try:
-            yield from self._follow(Stream(feed))
+            yield from self._follow(TokenStream(feed))
         finally:
             self._feed = None
 

@@ -29,7 +29,7 @@ FOREIGN = "its state was not saved by you on this machine"
 
 
 @dataclass
-class Saved:
+class SessionFile:
     """What is kept of a conversation."""
 
     system: str = ""
@@ -97,13 +97,13 @@ def _require_free(path: Path, replace: bool) -> None:
         )
 
 
-def read(path: Path) -> Saved:
+def read(path: Path) -> SessionFile:
     """Return what `path` holds; raise SessionError where it is no saved conversation."""
     try:
         with open(path, "rb") as file:
             line = file.readline(HEADER_MAX)
             header = _header(line, path)  # first: a file given by mistake may be a model
-            saved = Saved(header["system"], header["turns"], header["key"])
+            saved = SessionFile(header["system"], header["turns"], header["key"])
             _read_state(file, line, header, saved)
     except OSError as exc:
         raise SessionError(
@@ -113,7 +113,7 @@ def read(path: Path) -> Saved:
 
 
 def _read_state(
-    file: io.BufferedReader, line: bytes, header: Mapping[str, Any], saved: Saved
+    file: io.BufferedReader, line: bytes, header: Mapping[str, Any], saved: SessionFile
 ) -> None:
     """Put the state behind `line` into `saved`, or what is wrong with it."""
     size: int = header["state"]

@@ -10,21 +10,21 @@ from runtime.container.prefix_state import difference
 from runtime.dialogue import session_file
 from runtime.dialogue.chat_template import Message
 from runtime.dialogue.conversation import Conversation
-from runtime.dialogue.session_file import Saved
+from runtime.dialogue.session_file import SessionFile
 from runtime.errors import ModelError, SessionError
 from runtime.host import app_dirs
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 from runtime.inference.stats import Stats
 from runtime.units import counted, gigabytes
 
 
-class Keeper:
+class SessionStore:
     """Knows where conversations are kept, and whose state fits this engine."""
 
     def __init__(
         self,
         conversation: Conversation,
-        engine: Engine,
+        engine: Scheduler,
         key: Callable[[], dict[str, str]],
         notify: Callable[[str], None],
     ) -> None:
@@ -47,7 +47,7 @@ class Keeper:
             raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(talk.prompt())
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
-        Saved(talk.system, turns, self._key(), tokens, state).write(
+        SessionFile(talk.system, turns, self._key(), tokens, state).write(
             path, replace=_place_of(path) in self._own
         )
         self._own.add(_place_of(path))
@@ -76,7 +76,7 @@ class Keeper:
             self._notify(f"{path}: {refusal}; its text is opened, and will be read anew")
         return f"opened {path} ({_questions(found.turns)})"
 
-    def _refusal(self, found: Saved) -> str:
+    def _refusal(self, found: SessionFile) -> str:
         return found.flaw or difference(found.key, self._key())
 
 

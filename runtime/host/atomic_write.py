@@ -8,13 +8,16 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from runtime.errors import AppError, UsageError
+from runtime.host import fileio
+from runtime.host.progress_bar import Progress
 
 FORCE = "pass --force to replace it, or another name with -o"
+ELSEWHERE = "choose another name with -o, or move it away"
 NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 """What file systems say that know no second name for a file: FAT, network shares, FUSE."""
 
@@ -80,6 +83,24 @@ def publish_all(
                 for draft in drafts:
                     draft.withdraw()
                 raise
+
+
+def write_new(
+    target: Path,
+    data: Iterable[bytes | memoryview],
+    size: int,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Write `data`, `size` bytes in all, to the new file `target`.
+
+    Raise AppError where it exists, or cannot be written; nothing is left behind then.
+    """
+    done = 0
+    with publish(target, force=False, mode=0o644, hint=ELSEWHERE) as out:
+        for piece in data:
+            fileio.write_all(out, piece)
+            done += len(piece)
+            progress(done, size)
 
 
 class _Draft:

@@ -29,6 +29,12 @@ REMOVING_SECONDS = 2
 """The same for a removal, where no process has the launcher's number; a container may hide it."""
 
 
+def frozen_folder() -> Path | None:
+    """Return where a frozen program was unpacked, as an absolute path."""
+    folder = getattr(sys, "_MEIPASS", None)
+    return Path(folder).absolute() if folder else None
+
+
 def settle() -> None:
     """Make the unpacked folder's path absolute, lock it, and sweep up after killed runs."""
     folder = getattr(sys, "_MEIPASS", None)

@@ -16,7 +16,7 @@ POPULATE_READ = 22
 FAILED = ctypes.c_void_p(-1).value
 
 
-class Mapping:
+class MappedRange:
     """A range of an open file. What it gave lives on for as long as somebody holds it."""
 
     def __init__(self, fd: int, offset: int, length: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from runtime.container.bundle_file import Progress
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
 
 PATIENCE_SECONDS = 0.5
 """What is done sooner shows nothing."""

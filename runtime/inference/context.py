@@ -18,12 +18,6 @@ from runtime.options.registry import Options
 NO_ROOM, ABORTED = 1, 2  # of llama_decode's codes, those that are no failure
 
 
-def state_form() -> str:
-    """Return in which form contexts keep states: ggml's types, and the kind of attention."""
-    settings = api.llama_context_default_params()
-    return f"keys {settings.type_k}, values {settings.type_v}, flash {settings.flash_attn_type}"
-
-
 class Context:
     """A context; after its creation for one thread alone, but for `abort`."""
 

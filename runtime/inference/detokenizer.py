@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 
 
-class Text:
+class Detokenizer:
     """Text in the making; what may yet become a stop string is held back."""
 
     def __init__(self, stops: Sequence[str] = ()) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import AppError
-from runtime.inference.detokenizer import Text
+from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
 from runtime.inference.token_stream import Chosen, Feed, Piece, Reading
@@ -16,7 +16,7 @@ from runtime.model.model import Model
 from runtime.options.registry import Options
 
 
-class Job:
+class Generation:
     """What the engine's thread knows of one answer."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Job:
         # Where a grammar is complete, nothing but an end can follow.
         self._endless = options.ignore_eos and not (options.grammar or options.json_schema)
         self._alternatives = alternatives
-        self._text = Text(options.stop)
+        self._text = Detokenizer(options.stop)
         self._sampler = Sampler(model, options, context_size, prompt)
         self._unsaid: list[int] = []
         self._chosen: list[Chosen] = []

@@ -8,7 +8,7 @@ from runtime.container import lora_sections
 from runtime.container.bundle_file import Bundle
 from runtime.errors import ModelError
 from runtime.host.interrupts import interrupts_held
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 from runtime.model.llama_api import api, log
 from runtime.model.model import Model
 from runtime.sanitize import plain
@@ -18,7 +18,7 @@ from runtime.weights.stdio_file import RangeFile
 class Lora:
     """The adapters of one engine."""
 
-    def __init__(self, model: Model, engine: Engine, bundle: Bundle | None) -> None:
+    def __init__(self, model: Model, engine: Scheduler, bundle: Bundle | None) -> None:
         """Use none yet; `bundle` is where adapters are looked for first."""
         self._model, self._engine, self._bundle = model, engine, bundle
         self._sections = bundle.manifest.sections if bundle else ()
@@ -31,7 +31,7 @@ class Lora:
 
         Raise UsageError when there is no such adapter, ModelError when the engine refuses it.
         """
-        wanted = lora_sections.wanted(self._sections, text)
+        wanted = lora_sections.requested(self._sections, text)
         if wanted == self.strengths:
             return
         self._engine.use_adapters([(self._handle(name), wanted[name]) for name in wanted])

@@ -16,9 +16,9 @@ from typing import Any
 from runtime.errors import AppError, Busy, ModelError
 from runtime.host import resources
 from runtime.inference.context import ABORTED, NO_ROOM, Context
-from runtime.inference.generation import Job
+from runtime.inference.generation import Generation
 from runtime.inference.stats import SlotStatus, Status
-from runtime.inference.token_stream import Stream
+from runtime.inference.token_stream import TokenStream
 from runtime.model.llama_api import log
 from runtime.model.model import Model
 from runtime.options.registry import Options
@@ -31,7 +31,7 @@ GATHER = 0.001
 """Seconds that an idle engine waits for the next question before it begins with those it has."""
 
 
-class Engine:
+class Scheduler:
     """A context over a model, with the thread that decodes."""
 
     def __init__(self, model: Model, options: Options, context_size: int) -> None:
@@ -42,9 +42,9 @@ class Engine:
         self._context = Context(model, options, context_size, self.threads)
         self.context_size, self.generates = self._context.size, self._context.generates
         self._slots, self._batch = self._context.slots, self._context.batch
-        self._jobs: list[Job] = []
+        self._jobs: list[Generation] = []
         """Those with a slot, in the order of their arrival."""
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[Generation] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._closing = False
         self.steps = self.busy_steps = 0
@@ -58,7 +58,7 @@ class Engine:
         options: Options | None = None,
         *,
         alternatives: int | None = None,
-    ) -> Stream:
+    ) -> TokenStream:
         """Return the answer to `prompt`, as it comes; safe from any thread.
 
         With `alternatives` every token comes with its log-probability and those of as many
@@ -78,7 +78,9 @@ class Engine:
                 f"{self.context_size - 1}",
                 hint="shorten it, or give more context with -c",
             )
-        job = Job(self.model, prompt, options or self.options, self.context_size, alternatives)
+        job = Generation(
+            self.model, prompt, options or self.options, self.context_size, alternatives
+        )
         try:
             with self._wake:
                 if self._closing:
@@ -92,7 +94,7 @@ class Engine:
         except AppError:
             job.close()
             raise
-        return Stream(job.feed)
+        return TokenStream(job.feed)
 
     def status(self) -> Status:
         """Return what the sequences do at this moment; safe from any thread."""
@@ -211,7 +213,7 @@ class Engine:
             known = len(self._waiting)
             self._wake.wait(GATHER)
 
-    def _known(self) -> list[Job]:
+    def _known(self) -> list[Generation]:
         with self._wake:
             return [*self._jobs, *self._waiting]
 
@@ -260,10 +262,10 @@ class Engine:
                 room -= count
         self._compute(parts)
 
-    def _compute(self, parts: list[tuple[Job, int]]) -> None:
+    def _compute(self, parts: list[tuple[Generation, int]]) -> None:
         """Decode the next so many tokens of each job, and choose what follows."""
         self._batch.clear()
-        places: list[tuple[Job, list[int], int | None]] = []
+        places: list[tuple[Generation, list[int], int | None]] = []
         for job, count in parts:
             assert job.slot is not None
             begin = len(job.slot.held)
@@ -294,7 +296,7 @@ class Engine:
             else:
                 job.read()
 
-    def _advance(self, job: Job, index: int) -> None:
+    def _advance(self, job: Generation, index: int) -> None:
         """Choose the next token of a job whose tokens are all computed."""
         try:
             reason = job.advance(self._context.handle, index)
@@ -306,7 +308,7 @@ class Engine:
         if reason:
             self._end(job, reason)
 
-    def _failed(self, parts: list[tuple[Job, int]], status: int) -> None:
+    def _failed(self, parts: list[tuple[Generation, int]], status: int) -> None:
         """Deal with a step that failed: make room, or find out whose fault it is."""
         for job, _ in parts:
             assert job.slot is not None
@@ -336,7 +338,7 @@ class Engine:
         )
         self._end(job, "error", error)
 
-    def _postpone(self, job: Job) -> None:
+    def _postpone(self, job: Generation) -> None:
         """Take a job's slot away until there is room; it goes on where it was."""
         assert job.slot is not None
         self._slots.cut(job.slot, 0)
@@ -346,7 +348,7 @@ class Engine:
         with self._wake:
             self._waiting.appendleft(job)
 
-    def _end(self, job: Job, reason: str, error: AppError | None = None) -> None:
+    def _end(self, job: Generation, reason: str, error: AppError | None = None) -> None:
         """Give a job's slot back, with what it holds, and tell the reader."""
         if job.slot:
             self._slots.touch(job.slot)

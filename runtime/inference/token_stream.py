@@ -126,7 +126,7 @@ class Feed:
                 return
 
 
-class Stream:
+class TokenStream:
     """The reader's end; see Answer. Forgetting it cancels."""
 
     def __init__(self, feed: Feed) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from runtime import __version__
@@ -11,7 +10,7 @@ from runtime.container import prefix_state
 from runtime.errors import ModelError
 from runtime.gguf.header import Header
 from runtime.host import library_paths
-from runtime.inference.context import state_form
+from runtime.host.frozen_dir import frozen_folder
 from runtime.model import cpu_variants, llama_api
 from runtime.options.registry import Options
 
@@ -26,12 +25,6 @@ def start_engine(options: Options) -> cpu_variants.Choice:
     llama_api.load_variant(choice.path)
     llama_api.start()
     return choice
-
-
-def frozen_folder() -> Path | None:
-    """Return where a frozen program was unpacked, as an absolute path."""
-    folder = getattr(sys, "_MEIPASS", None)
-    return Path(folder).absolute() if folder else None
 
 
 def probe_folder() -> Path:
@@ -50,6 +43,12 @@ def build_identity() -> str:
         raise ModelError(
             "the unpacked program is incomplete", hint="start it again; clean the temp folder"
         ) from None
+
+
+def state_form() -> str:
+    """Return in which form contexts keep states: ggml's types, and the kind of attention."""
+    settings = llama_api.api.llama_context_default_params()
+    return f"keys {settings.type_k}, values {settings.type_v}, flash {settings.flash_attn_type}"
 
 
 def engine_key(header: Header, context: int) -> dict[str, str]:

@@ -6,12 +6,12 @@ import dataclasses
 import os
 from collections.abc import Callable
 
-from runtime.container.bundle_file import Bundle, Progress
+from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import CacheError
 from runtime.host import resources
-from runtime.host.progress_bar import progress
-from runtime.model.model import Source
+from runtime.host.progress_bar import Progress, progress
+from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.units import gigabytes
 from runtime.weights import decompress, restored_cache
@@ -22,7 +22,7 @@ NUMBERS = ("", "F32", "F16", "BF16")
 
 
 def open_model(
-    source: Source, options: Options, update: Progress, notify: Callable[[str], None]
+    source: ModelFile, options: Options, update: Progress, notify: Callable[[str], None]
 ) -> File:
     """Return the model as the engine can read it, restored where it must be.
 
@@ -46,7 +46,7 @@ def open_model(
     return _opened(fd)
 
 
-def restored(source: Source, options: Options, notify: Callable[[str], None]) -> Source:
+def restored(source: ModelFile, options: Options, notify: Callable[[str], None]) -> ModelFile:
     """Return `source` with its model restored, for processes that are to share it."""
     if not source.compressed:
         return source

@@ -334,7 +334,7 @@ def from_file(key: str, value: Any, folder: Path = Path()) -> Any:
     return value
 
 
-def settings(pairs: Iterable[str]) -> dict[str, Any]:
+def from_pairs(pairs: Iterable[str]) -> dict[str, Any]:
     """Return the options that KEY=VALUE words set; raise UsageError for what does not exist.
 
     An option that takes many values takes them from as many words.

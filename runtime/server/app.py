@@ -27,7 +27,7 @@ from runtime.server.http.guard import (
     refuse,
     respond,
 )
-from runtime.server.http.http_error import Problem
+from runtime.server.http.http_error import HTTPError
 from runtime.server.metrics import Metrics
 from runtime.server.protocols import info_routes, llama_server, openai, responses
 from runtime.server.service import Service
@@ -141,7 +141,7 @@ class Named:
         name = scope["path_params"]["name"]
         card = info_routes.card(self._service)
         if name != card.id:
-            raise Problem(404, f"there is no model '{name}', only '{card.id}'",
+            raise HTTPError(404, f"there is no model '{name}', only '{card.id}'",
                           param="model", code="model_not_found")  # fmt: skip
         await respond(send, 200, openai.encode(card), [])
 
@@ -177,14 +177,14 @@ class Reported:
         try:
             await self._app(scope, receive, note)
             return
-        except Problem as exc:
+        except HTTPError as exc:
             problem = exc
         except Exception as exc:
             place = traceback.extract_tb(exc.__traceback__)[-1]
             where = f"{os.path.basename(place.filename)}:{place.lineno}"
             print(f"error: {scope['path']}: {type(exc).__name__} at {where}: {exc}",
                   file=sys.stderr, flush=True)  # fmt: skip
-            problem = Problem(500, "something unexpected happened; this is a bug")
+            problem = HTTPError(500, "something unexpected happened; this is a bug")
         if begun:
             raise problem  # too late to say it; the connection is closed
         await refuse(send, problem)
@@ -204,7 +204,7 @@ class Page:
             return
         asset = self._files.get(path)
         if asset is None or scope["method"] not in ("GET", "HEAD"):
-            raise Problem(404, f"there is no page '{path}'")
+            raise HTTPError(404, f"there is no page '{path}'")
         headers = dict(scope["headers"])
         common = [(b"etag", asset.tag.encode()), (b"cache-control", REVALIDATE),
                   (b"vary", b"Accept-Encoding")]  # fmt: skip
@@ -219,19 +219,19 @@ class Page:
 
 
 async def _missing(request: Any, exc: Exception) -> App:
-    return _Refusal(Problem(404, f"there is nothing at {request.url.path}"))
+    return _Refusal(HTTPError(404, f"there is nothing at {request.url.path}"))
 
 
 async def _wrong_method(request: Any, exc: Any) -> App:
     allowed = (exc.headers or {}).get("Allow", "")
-    problem = Problem(405, f"{request.method} is not allowed here", headers={"Allow": allowed})
+    problem = HTTPError(405, f"{request.method} is not allowed here", headers={"Allow": allowed})
     return _Refusal(problem)
 
 
 class _Refusal:
     """A response that says what is wrong."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: HTTPError) -> None:
         self._problem = problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

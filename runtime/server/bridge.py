@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 
-from runtime.inference.token_stream import Piece, Stream
+from runtime.inference.token_stream import Piece, TokenStream
 
 
 class Bridge:
@@ -36,7 +36,7 @@ class Bridge:
 class Reader:
     """Reads the streams of one request; leaving it cancels what still runs."""
 
-    def __init__(self, bridge: Bridge, streams: Sequence[Stream], *, pieces: bool) -> None:
+    def __init__(self, bridge: Bridge, streams: Sequence[TokenStream], *, pieces: bool) -> None:
         """With `pieces` it wakes for each, otherwise at the ends alone."""
         self.streams = tuple(streams)
         self._bridge = bridge

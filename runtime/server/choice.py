@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from runtime.dialogue.reasoning import Markers, Thoughts
+from runtime.dialogue.reasoning import Markers, ReasoningSplitter
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
 from runtime.server.protocols.openai import CalledFunction, CalledTool
@@ -39,7 +39,7 @@ class Choice:
         self.reasoning = ""
         self.calls: list[CalledTool] = []
         self.chosen: list[Chosen] = []
-        self._thoughts = Thoughts(markers, opening)
+        self._thoughts = ReasoningSplitter(markers, opening)
         self._calls = Calls(form) if form else None
         self._fresh = True
 

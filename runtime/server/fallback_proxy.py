@@ -18,7 +18,7 @@ from runtime.dialogue.remote_client import Fallback, refusal, timeout, unreachab
 from runtime.options.registry import Options
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
-from runtime.server.http.http_error import Problem, decoded
+from runtime.server.http.http_error import HTTPError, decoded
 from runtime.server.protocols import llama_server, openai
 from runtime.server.protocols.sampling_fields import shown
 
@@ -60,7 +60,7 @@ class Remote:
             "/props": self._props(),
         }
         if path not in known:
-            raise Problem(
+            raise HTTPError(
                 501, f"the model is not loaded; {self._fallback.base_url} answers, but not this"
             )
         await respond(send, 200, openai.encode(known[path]), [*NO_STORE, *self._mark])
@@ -69,7 +69,7 @@ class Remote:
         """Let the other server answer, as it comes."""
         body = decoded(msgspec.json.decode, await read_body(receive, self._body_max))
         if not isinstance(body, dict):
-            raise Problem(400, "expected a JSON object")
+            raise HTTPError(400, "expected a JSON object")
         body["model"] = self._fallback.model
         task = asyncio.current_task()
         assert task is not None
@@ -103,13 +103,13 @@ class Remote:
                     # What is wrong with our key there is not the client's fault.
                     ours = response.status_code in (401, 403) or response.status_code >= 500
                     status = 502 if ours else response.status_code
-                    raise Problem(status, refusal(fallback, response.status_code, response.text))
+                    raise HTTPError(status, refusal(fallback, response.status_code, response.text))
                 kind = response.headers.get("content-type", "application/json").encode()
                 head = [(b"content-type", kind), *NO_STORE, *self._mark]
                 async for part in response.aiter_bytes():
                     yield head, part
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise Problem(502, unreachable(fallback, exc)) from exc
+            raise HTTPError(502, unreachable(fallback, exc)) from exc
 
     def _card(self) -> openai.ModelCard:
         return openai.ModelCard(

@@ -14,18 +14,17 @@ from functools import partial
 from pathlib import Path
 
 import runtime
-from runtime.commands import about as facts
-from runtime.container.bundle_file import Bundle
+from runtime.container.bundle_file import Bundle, program_name
 from runtime.dialogue import remote_client
-from runtime.dialogue.chat_session import Session, pick
+from runtime.dialogue.chat_session import Session
 from runtime.dialogue.remote_client import Fallback
 from runtime.errors import PortError, UsageError
 from runtime.host import desktop, resources
 from runtime.host.files import read_text
+from runtime.host.frozen_dir import frozen_folder
 from runtime.host.std_streams import notify
-from runtime.model.backend import frozen_folder
 from runtime.model.loader import restored
-from runtime.model.model import Source
+from runtime.model.model_file import ModelFile, choose
 from runtime.options.registry import Options
 from runtime.server import app
 from runtime.server.fallback_proxy import Remote
@@ -63,13 +62,13 @@ def run(
     elsewhere = remote_client.of(options)
     if elsewhere and (obstacle := elsewhere.obstacle):
         notify(f"the fallback will not be available: {obstacle.problem} ({obstacle.hint})")
-    source = remote_client.instead_of(lambda: pick(bundle, path, embedded), elsewhere, notify)
+    source = remote_client.instead_of(lambda: choose(bundle, path, embedded), elsewhere, notify)
     try:
         sock = listener.bind(options)
     except PortError:
         if not on_desktop:
             raise
-        if found := running(options, facts.program_name(bundle)):
+        if found := running(options, program_name(bundle)):
             desktop.open_browser(found)
             return
         sock = listener.bind(dataclasses.replace(options, port=0))
@@ -102,7 +101,7 @@ def run(
                 partial(Session, source, options, tell), elsewhere, tell
             )
         if isinstance(session, Fallback):
-            name = facts.program_name(bundle)
+            name = program_name(bundle)
             remote = Remote(session, options, name, rules.body_max)
             application = app.build_remote(remote, rules, files, metrics)
             Listener(application, options, started=ready, cut=remote.stop, idle=idle).serve_on(
@@ -197,9 +196,9 @@ def keys_of(options: Options) -> tuple[str, ...]:
     return tuple(key.strip() for key in found if key.strip())
 
 
-def about_of(bundle: Bundle | None, options: Options, source: Source) -> About:
+def about_of(bundle: Bundle | None, options: Options, source: ModelFile) -> About:
     """Return what the program says about itself and the model."""
-    name = facts.program_name(bundle)
+    name = program_name(bundle)
     manifest = source.bundle.manifest if source.bundle else None
     own = str(source.header.metadata.get("general.name") or "")
     alias = options.alias or (manifest.name if manifest else "") or own or "model"

@@ -18,13 +18,13 @@ from runtime.dialogue.conversation import OPENING, prompt_tokens
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Reading, Stream
+from runtime.inference.token_stream import Chosen, Reading, TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
 from runtime.server import tool_calls
 from runtime.server.bridge import Bridge, Reader
 from runtime.server.choice import Choice
-from runtime.server.http.http_error import Problem, told
+from runtime.server.http.http_error import HTTPError, told
 from runtime.server.metrics import Metrics
 from runtime.server.protocols import llama_server, messages, openai
 from runtime.server.protocols.sampling_fields import settled
@@ -111,7 +111,7 @@ class Service:
             markers = None
         wanted = request.top_logprobs
         if wanted is not None and not request.logprobs:
-            raise Problem(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
+            raise HTTPError(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
         return Ask(
             [prompt_tokens(self.model, text)],
             options,
@@ -130,11 +130,11 @@ class Service:
         if not request.tools:
             if choice in (None, "none", "auto"):
                 return [], None, options
-            raise Problem(400, "'tool_choice' asks for a tool, 'tools' has none", param="tools")
+            raise HTTPError(400, "'tool_choice' asks for a tool, 'tools' has none", param="tools")
         if choice == "none":
             return [], None, options
         if self.form is None:
-            raise Problem(
+            raise HTTPError(
                 400,
                 "this model's chat template has no place for tools, or one that is not known here",
                 param="tools",
@@ -144,13 +144,13 @@ class Service:
         if choice in (None, "auto"):
             return tools, self.form, options
         if options.grammar or options.json_schema:
-            raise Problem(400, "a tool that must be used leaves no room for another form",
+            raise HTTPError(400, "a tool that must be used leaves no room for another form",
                           param="tool_choice")  # fmt: skip
         forced = tools
         if isinstance(choice, openai.NamedTool):
             forced = [t for t in tools if t["function"]["name"] == choice.function.name]
             if not forced:
-                raise Problem(
+                raise HTTPError(
                     400, f"there is no tool '{choice.function.name}'", param="tool_choice"
                 )
         try:
@@ -173,14 +173,14 @@ class Service:
         try:
             return self.template.render(plain, tools=tools, variables=variables)
         except ModelError as exc:
-            raise Problem(400, exc.problem, param="messages") from exc
+            raise HTTPError(400, exc.problem, param="messages") from exc
 
     async def completion(self, request: openai.CompletionRequest) -> Ask:
         """Return what a completion request asks; raise Problem where it cannot be."""
         if request.suffix:
-            raise Problem(400, "this model cannot fill in before a suffix", param="suffix")
+            raise HTTPError(400, "this model cannot fill in before a suffix", param="suffix")
         if request.best_of and request.best_of > (request.n or 1):
-            raise Problem(400, "'best_of' beyond 'n' is not supported", param="best_of")
+            raise HTTPError(400, "'best_of' beyond 'n' is not supported", param="best_of")
         likely = request.logprobs
         alternatives = None if likely is None or likely is False else int(likely)
         ask = await self.plain(request, alternatives)
@@ -214,7 +214,7 @@ class Service:
         if given and all(isinstance(item, int) for item in given):
             return [self._known(given, param)]
         if not given:
-            raise Problem(400, f"'{param}' is empty", param=param)
+            raise HTTPError(400, f"'{param}' is empty", param=param)
         found = []
         for item in given:
             if isinstance(item, str):
@@ -222,13 +222,13 @@ class Service:
             elif isinstance(item, list):
                 found.append(self._known(item, param))
             else:
-                raise Problem(400, f"'{param}' mixes tokens and texts", param=param)
+                raise HTTPError(400, f"'{param}' mixes tokens and texts", param=param)
         return found
 
     def _known(self, tokens: Sequence[Any], param: str) -> list[int]:
         for token in tokens:
             if not 0 <= token < self.model.vocab_size:
-                raise Problem(
+                raise HTTPError(
                     400,
                     f"'{param}': {token} is no token: there are {self.model.vocab_size}",
                     param=param,
@@ -247,12 +247,12 @@ class Service:
     async def submit(self, ask: Ask, *, pieces: bool) -> Reader:
         """Start all answers; raise Problem where the engine does not take them."""
         if self.stopping:
-            raise Problem(503, "the server is stopping", headers={"Retry-After": "5"})
+            raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
         if not self.engine.generates:
-            raise Problem(501, "this model gives no answers, it only makes embeddings")
+            raise HTTPError(501, "this model gives no answers, it only makes embeddings")
         for prompt in ask.prompts:
             if len(prompt) >= self.engine.context_size:
-                raise Problem(
+                raise HTTPError(
                     400,
                     f"the request has {len(prompt)} tokens, the context has room for "
                     f"{self.engine.context_size - 1}; shorten it, or start the server with more "
@@ -267,8 +267,8 @@ class Service:
             self._bridge = Bridge(asyncio.get_running_loop())
         return Reader(self._bridge, streams, pieces=pieces)
 
-    def _start(self, ask: Ask) -> list[Stream]:
-        streams: list[Stream] = []
+    def _start(self, ask: Ask) -> list[TokenStream]:
+        streams: list[TokenStream] = []
         try:
             for prompt in ask.prompts:
                 for number in range(ask.count):
@@ -338,7 +338,7 @@ class Service:
         for reader in list(self.running):
             reader.cancel()
 
-    def usage(self, streams: Sequence[Stream]) -> openai.Usage:
+    def usage(self, streams: Sequence[TokenStream]) -> openai.Usage:
         """Return what answers to one request cost."""
         prompt = max(stream.stats.prompt_tokens for stream in streams)
         cached = max(stream.stats.cached_tokens for stream in streams)
@@ -403,12 +403,14 @@ def _formed(form: openai.ResponseFormat | None, options: Options) -> Options:
     schema: dict[str, Any] | bool | None = form.schema
     if form.type == "json_schema":
         if form.json_schema is None or form.json_schema.schema is None:
-            raise Problem(
+            raise HTTPError(
                 400, "'response_format.json_schema.schema' is missing", param="response_format"
             )
         schema = form.json_schema.schema
     if options.grammar:
-        raise Problem(400, "give a grammar or a response format, not both", param="response_format")
+        raise HTTPError(
+            400, "give a grammar or a response format, not both", param="response_format"
+        )
     document = {} if isinstance(schema, bool) or schema is None else schema
     if not document:
         document = {"type": "object"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
-from runtime.dialogue.reasoning import Markers, Thoughts
+from runtime.dialogue.reasoning import Markers, ReasoningSplitter
 
 
 class Style:
@@ -28,7 +28,7 @@ class Writer(Protocol):
     def close(self) -> object: ...
 
 
-class Screen:
+class AnswerView:
     """One answer on a stream."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Screen:
         """
         self._out = out
         self._style = style
-        self._thoughts = Thoughts(markers if style.colour else None, prompt)
+        self._thoughts = ReasoningSplitter(markers if style.colour else None, prompt)
         self._body = body
         self._thought = False
         self._begun = False

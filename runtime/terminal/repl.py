@@ -10,7 +10,7 @@ from runtime.dialogue.conversation import Dialogue
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import on_interrupt
-from runtime.terminal.answer_view import Screen, Style
+from runtime.terminal.answer_view import AnswerView, Style
 from runtime.terminal.markdown import Markdown
 
 HELP = """\
@@ -41,14 +41,14 @@ class Lora(Protocol):
     def describe(self) -> str: ...
 
 
-class Keeper(Protocol):
+class Store(Protocol):
     """Saves the conversation and loads others; both return a sentence to show."""
 
     def save(self, name: str) -> str: ...
     def load(self, name: str) -> str: ...
 
 
-class Chat:
+class Repl:
     """The loop of question and answer, with its commands."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Chat:
         out: TextIO,
         style: Style,
         show_stats: bool = False,
-        keeper: Keeper | None = None,
+        keeper: Store | None = None,
         lora: Lora | None = None,
         markers: Markers | None = None,
         markdown: bool = False,
@@ -180,9 +180,9 @@ class Chat:
             self._say(stats.line())
         self._out.flush()
 
-    def _screen(self) -> Screen:
+    def _screen(self) -> AnswerView:
         """Return what shows the answer that has just begun."""
-        return Screen(
+        return AnswerView(
             self._out,
             self.style,
             markers=self._markers,
@@ -194,7 +194,7 @@ class Chat:
         self.conversation.clear()
         self._say("the conversation starts anew")
 
-    def _load(self, keeper: Keeper, name: str) -> None:
+    def _load(self, keeper: Store, name: str) -> None:
         """Go on with a kept conversation, and show where it stood."""
         self._say(keeper.load(_given(name)))
         turns = self.conversation.turns

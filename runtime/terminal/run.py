@@ -11,21 +11,21 @@ from typing import Any
 import click
 
 from runtime import START
-from runtime.commands import about
 from runtime.container import prefix_state
-from runtime.container.bundle_file import Bundle
+from runtime.container.bundle_file import Bundle, program_name
 from runtime.dialogue import remote_client
-from runtime.dialogue.chat_session import Session, pick
+from runtime.dialogue.chat_session import Session
 from runtime.dialogue.conversation import Dialogue
 from runtime.dialogue.remote_client import Fallback
 from runtime.host import interrupts, std_streams
 from runtime.host.files import exists
 from runtime.host.std_streams import notify
+from runtime.model.model_file import choose
 from runtime.options.registry import Options
 from runtime.sanitize import plain
 from runtime.terminal import run_report as reports
-from runtime.terminal.answer_view import Screen, Style
-from runtime.terminal.repl import Chat, reader
+from runtime.terminal.answer_view import AnswerView, Style
+from runtime.terminal.repl import Repl, reader
 from runtime.units import amount, counted
 
 
@@ -42,12 +42,12 @@ def run(
     if report:
         reports.require_free(report)  # now: the answer may take long
     session = remote_client.instead_of(
-        lambda: Session(pick(bundle, path, embedded), options, notify),
+        lambda: Session(choose(bundle, path, embedded), options, notify),
         remote_client.of(options),
         notify,
     )
     if isinstance(session, Fallback):
-        costs = _elsewhere(session, options, question, interactive, about.program_name(bundle))
+        costs = _elsewhere(session, options, question, interactive, program_name(bundle))
         if report:
             reports.write(report, costs)
         return
@@ -60,7 +60,7 @@ def run(
         elif bundle and prefix_state.section_of(bundle) and (options.stats or options.verbose):
             notify("the prewarmed beginning is not used: another model was given")
         if interactive:
-            name = session.source.name if path else about.program_name(bundle)
+            name = session.source.name if path else program_name(bundle)
             _interactive(session, name, question)
         else:
             _one_shot(session, question)
@@ -81,7 +81,7 @@ def _elsewhere(
     if interactive:
         where = f"{remote.model} at {remote.base_url}"
         click.echo(style.dim(plain(f"{name} · FALLBACK: {where}")))
-        chat = Chat(
+        chat = Repl(
             conversation,
             read_line=reader(),
             out=sys.stdout,
@@ -102,13 +102,13 @@ def _elsewhere(
 def _one_shot(session: Session, question: str) -> None:
     """Answer one question on stdout."""
     written = ""
-    screen: Screen | None = None
+    screen: AnswerView | None = None
     style = Style(std_streams.colourful(session.options.color))
     for piece in session.conversation.ask(question):
         if screen is None:
             session.timing.first_token_s = time.perf_counter() - START
             prompt = session.conversation.opening
-            screen = Screen(sys.stdout, style, markers=session.markers, prompt=prompt)
+            screen = AnswerView(sys.stdout, style, markers=session.markers, prompt=prompt)
         written = piece
         screen.write(piece)
     if screen:
@@ -146,7 +146,7 @@ def _interactive(session: Session, name: str, question: str) -> None:
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
     if session.options.greeting:
         click.echo(session.options.greeting)
-    chat = Chat(
+    chat = Repl(
         session.conversation,
         read_line=read_line,
         out=sys.stdout,

@@ -17,11 +17,12 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from runtime.container.bundle_file import Bundle, Progress
+from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import DAMAGED, PayloadError
 from runtime.gguf import header as gguf
-from runtime.host.mmap_file import Mapping
+from runtime.host.mmap_file import MappedRange
+from runtime.host.progress_bar import Progress
 from runtime.weights import chunk_table, zstd_seekable
 from runtime.weights.byte_planes import LAYOUTS, PLAIN, Buffer, streams_of
 from runtime.weights.chunk_table import Chunk, Coded
@@ -111,10 +112,10 @@ def table_of(bundle: Bundle, section: Section) -> list[Chunk]:
     ]
 
 
-def mapped(bundle: Bundle, section: Section) -> Mapping:
+def mapped(bundle: Bundle, section: Section) -> MappedRange:
     """Map what lies in the file of a section; raise PayloadError where that cannot be done."""
     try:
-        return Mapping(bundle.fd, section.offset, section.length)
+        return MappedRange(bundle.fd, section.offset, section.length)
     except OSError as exc:
         if exc.errno == errno.ENOMEM:  # of addresses: `ulimit -v`
             raise _no_room(section, exc) from exc
@@ -124,7 +125,7 @@ def mapped(bundle: Bundle, section: Section) -> Mapping:
 class Decoder:
     """Decodes chunks one at a time; not for two threads at once."""
 
-    def __init__(self, file: Mapping, table: Sequence[Chunk], label: str) -> None:
+    def __init__(self, file: MappedRange, table: Sequence[Chunk], label: str) -> None:
         """Read from `file`, into buffers for the largest chunk of `table`.
 
         `label` names the section in messages.

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.container import bundle_file
-from runtime.container.bundle_file import Bundle, Progress
+from runtime.container.bundle_file import Bundle
 from runtime.container.hashing import hash_of
 from runtime.container.layout import Section
 from runtime.errors import CacheError
 from runtime.host import app_dirs
 from runtime.host.atomic_write import terminable
+from runtime.host.progress_bar import Progress
 from runtime.units import gigabytes
 from runtime.weights import decompress
 

@@ -16,10 +16,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeAlias
 
-from runtime.container.bundle_file import Bundle, Progress
+from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import ModelError
 from runtime.host.interrupts import interrupted
+from runtime.host.progress_bar import Progress
 from runtime.weights.byte_planes import Buffer
 from runtime.weights.chunk_table import Chunk
 from runtime.weights.decompress import Decoder, mapped, table_of

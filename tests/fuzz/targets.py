@@ -131,7 +131,7 @@ def _conversation() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "talk"
         turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-        session_file.Saved("Be kind.", turns, {"model": "m"}, [1, 2, 3], b"state").write(path)
+        session_file.SessionFile("Be kind.", turns, {"model": "m"}, [1, 2, 3], b"state").write(path)
         return path.read_bytes()
 
 

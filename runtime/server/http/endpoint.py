@@ -13,7 +13,7 @@ import msgspec
 
 from runtime.errors import AppError
 from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
-from runtime.server.http.http_error import Problem, decoded, told
+from runtime.server.http.http_error import HTTPError, decoded, told
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -98,7 +98,7 @@ class Endpoint:
         try:
             async for items in events:
                 await write(b"".join([b"data: %b\n\n" % encode(item) for item in items]))
-        except Problem as problem:
+        except HTTPError as problem:
             if not begun:
                 raise
             await write(b"data: %b\n\n" % encode(problem.body()))
@@ -108,7 +108,7 @@ class Endpoint:
             raise
         except Exception as exc:
             print(f"error: {type(exc).__name__}: {exc}", file=sys.stderr, flush=True)
-            unknown = Problem(500, "something unexpected happened")
+            unknown = HTTPError(500, "something unexpected happened")
             await write(b"data: %b\n\n" % encode(unknown.body()))
         finally:
             close = getattr(events, "aclose", None)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from runtime.server.http.http_error import Problem
+from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols import openai
 
 Scope = MutableMapping[str, Any]
@@ -103,7 +103,7 @@ class Guard:
                     await respond(send_guarded, 204, b"", [])
                 else:
                     await self._app(scope, receive, send_guarded)
-            except Problem as problem:
+            except HTTPError as problem:
                 if status:
                     raise  # too late to say it
                 await refuse(send_guarded, problem)
@@ -115,14 +115,14 @@ class Guard:
         """Raise Problem unless the request may pass."""
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._called_right(host):
-            raise Problem(
+            raise HTTPError(
                 403,
                 f"this server is not called '{host}'; allow the name with --allow-host",
                 code="wrong_host",
             )
         # The scheme may differ: a proxy in front of this server may speak HTTPS.
         if origin and not self._allowed(origin) and place(origin) != host:
-            raise Problem(
+            raise HTTPError(
                 403,
                 f"pages of {origin} may not ask this server; allow them with --cors-origin",
                 code="wrong_origin",
@@ -130,7 +130,9 @@ class Guard:
         site = headers.get(b"sec-fetch-site", b"none")
         strange = site in (b"cross-site", b"same-site")
         if strange and not origin and headers.get(b"sec-fetch-mode") != b"navigate":
-            raise Problem(403, "pages of other sites may not ask this server", code="wrong_origin")
+            raise HTTPError(
+                403, "pages of other sites may not ask this server", code="wrong_origin"
+            )
         if scope["method"] == "OPTIONS":
             return  # a browser asks without the key whether it may send it
         path = scope["path"]
@@ -162,7 +164,7 @@ class Guard:
         # All are compared, each in the same time whatever it has in common with the right one.
         fits = [hmac.compare_digest(given, key) for key in self._keys]
         if not any(fits):
-            raise Problem(
+            raise HTTPError(
                 401,
                 "the API key is wrong" if given else "an API key is needed",
                 code="invalid_api_key",
@@ -212,12 +214,12 @@ def place(origin: str) -> str:
         return ""
 
 
-def too_large(limit: int) -> Problem:
+def too_large(limit: int) -> HTTPError:
     """Return the refusal of a body beyond `limit` bytes."""
-    return Problem(413, f"the request has more than {limit} bytes (--max-body)", code="too_large")
+    return HTTPError(413, f"the request has more than {limit} bytes (--max-body)", code="too_large")
 
 
-async def refuse(send: Send, problem: Problem) -> None:
+async def refuse(send: Send, problem: HTTPError) -> None:
     """Answer that something is wrong."""
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     if problem.status in (401, 403, 408, 413):

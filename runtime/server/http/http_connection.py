@@ -11,12 +11,12 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runtime.server.http.http_error import Problem
+from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols import openai
 
 CONNECTIONS_MAX = 1000
 """Open at once in one process; more are turned away."""
-MALFORMED = Problem(400, "this is not HTTP that can be read")
+MALFORMED = HTTPError(400, "this is not HTTP that can be read")
 
 
 class Connection(H11Protocol):

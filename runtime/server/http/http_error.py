@@ -56,7 +56,7 @@ class ErrorBody(msgspec.Struct):
     error: Details
 
 
-class Problem(Exception):
+class HTTPError(Exception):
     """A failure to be told to the client."""
 
     def __init__(
@@ -83,13 +83,13 @@ class Problem(Exception):
         return ErrorBody(Details(message=self.message, type=kind, param=self.param, code=code))
 
 
-def told(exc: AppError, *, param: str | None = None) -> Problem:
+def told(exc: AppError, *, param: str | None = None) -> HTTPError:
     """Return how to tell a client of one of our own errors."""
     text = f"{exc.problem}; {exc.hint}" if exc.hint else exc.problem
     if isinstance(exc, Busy):
-        return Problem(503, text, code="busy", headers={"Retry-After": str(RETRY_SECONDS)})
+        return HTTPError(503, text, code="busy", headers={"Retry-After": str(RETRY_SECONDS)})
     status = 400 if isinstance(exc, UsageError) else 500
-    return Problem(status, text, param=param)
+    return HTTPError(status, text, param=param)
 
 
 def decoded(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
@@ -99,18 +99,18 @@ def decoded(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
     except msgspec.ValidationError as exc:
         raise _misfit(str(exc)) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise Problem(400, f"not JSON: {exc}") from exc
+        raise HTTPError(400, f"not JSON: {exc}") from exc
     except RecursionError as exc:
-        raise Problem(400, "the JSON is nested too deeply") from exc
+        raise HTTPError(400, "the JSON is nested too deeply") from exc
 
 
-def _misfit(text: str) -> Problem:
+def _misfit(text: str) -> HTTPError:
     """Return how to tell what msgspec finds wrong with a request; names the field."""
     place = PLACE.search(text)
     field = place[1] if place else ""
     plain = TERM.sub(_plain, text[: place.start()] if place else text)
     plain = plain[:1].lower() + plain[1:]
-    return Problem(400, f"'{field}': {plain}" if field else plain, param=field or None)
+    return HTTPError(400, f"'{field}': {plain}" if field else plain, param=field or None)
 
 
 def _plain(quoted: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from runtime import __version__
 from runtime.dialogue import reasoning
 from runtime.server.http.endpoint import Text
-from runtime.server.http.http_error import Problem
+from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols import llama_server, openai
 from runtime.server.protocols.messages import openai_tool
 from runtime.server.protocols.sampling_fields import shown
@@ -38,7 +38,7 @@ async def models(service: Service) -> openai.ModelList:
 async def health(service: Service) -> llama_server.Health:
     """Return whether the server can answer."""
     if service.stopping:
-        raise Problem(503, "the server is stopping")
+        raise HTTPError(503, "the server is stopping")
     return llama_server.Health("ok")
 
 

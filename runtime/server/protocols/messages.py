@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from runtime.dialogue import reasoning
-from runtime.server.http.http_error import Problem
+from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols import openai
 
 
@@ -31,7 +31,7 @@ def _content(index: int, message: openai.ChatMessage) -> str:
     for place, part in enumerate(message.content):
         if part.type not in ("text", "input_text", "output_text") or part.text is None:
             where = f"messages[{index}].content[{place}]"
-            raise Problem(
+            raise HTTPError(
                 400, f"'{where}' is of type '{part.type}': this model reads text only", param=where
             )
         texts.append(part.text)

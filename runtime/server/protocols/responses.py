@@ -14,10 +14,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Piece, Stream
+from runtime.inference.token_stream import Chosen, Piece, TokenStream
 from runtime.server.bridge import Reader
 from runtime.server.choice import News
-from runtime.server.http.http_error import Problem, told
+from runtime.server.http.http_error import HTTPError, told
 from runtime.server.protocols import llama_server, openai
 from runtime.server.protocols.sampling_fields import shown
 from runtime.server.service import Ask, Service, finite, new_id, progress, timings
@@ -33,7 +33,7 @@ class _Prompting:
         self._wanted = wanted
         self._told = -1
 
-    def news(self, stream: Stream) -> openai.PromptProgress | None:
+    def news(self, stream: TokenStream) -> openai.PromptProgress | None:
         reading = stream.reading
         if not self._wanted or reading is None or reading.processed == self._told:
             return None
@@ -54,10 +54,10 @@ async def _whole(service: Service, ask: Ask) -> tuple[Reader, list[list[Piece]]]
     return reader, collected
 
 
-def _complete(service: Service, streams: Sequence[Stream]) -> None:
+def _complete(service: Service, streams: Sequence[TokenStream]) -> None:
     """Raise Problem where the server itself cut an answer."""
     if service.stopping and any(stream.stats.reason == "cancelled" for stream in streams):
-        raise Problem(503, "the server stopped before the answer was complete")
+        raise HTTPError(503, "the server stopped before the answer was complete")
 
 
 def _stamp(service: Service, kind: str) -> dict[str, Any]:
@@ -311,7 +311,7 @@ async def _native_stream(
 
 
 def _native_end(
-    service: Service, ask: Ask, stream: Stream, index: int, pieces: Sequence[Piece]
+    service: Service, ask: Ask, stream: TokenStream, index: int, pieces: Sequence[Piece]
 ) -> llama_server.Completion:
     """Return the last part of an answer; its text has been said."""
     stats = stream.stats
@@ -374,7 +374,7 @@ async def embeddings(
 ) -> openai.EmbeddingResponse:
     """Turn texts into vectors."""
     if not service.embeds:
-        raise Problem(
+        raise HTTPError(
             501,
             "this model was not made for embeddings; --pooling mean makes some of any model",
         )
@@ -386,9 +386,9 @@ async def embeddings(
             try:
                 vector = service.embedder.embed(prompt)
             except ModelError as exc:
-                raise Problem(400, exc.problem, param="input") from exc
+                raise HTTPError(400, exc.problem, param="input") from exc
             if request.dimensions not in (None, len(vector)):
-                raise Problem(
+                raise HTTPError(
                     400, f"this model's vectors have {len(vector)} numbers", param="dimensions"
                 )
             shown: list[float] | str = vector

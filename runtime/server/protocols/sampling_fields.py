@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from runtime.errors import UsageError
 from runtime.options.registry import Options, check
-from runtime.server.http.http_error import Problem
+from runtime.server.http.http_error import HTTPError
 
 STOPS_MAX = 64
 GRAMMAR_MAX, NESTING_MAX = 1 << 16, 100  # the engine's parser of grammars descends by recursion
@@ -113,7 +113,7 @@ def settled(
     if request.json_schema is not None and request.json_schema is not False:
         schema = {} if request.json_schema is True else request.json_schema
         if request.grammar:
-            raise Problem(400, "give a grammar or a JSON schema, not both", param="json_schema")
+            raise HTTPError(400, "give a grammar or a JSON schema, not both", param="json_schema")
         changes |= {"json_schema": msgspec.json.encode(schema).decode(), "grammar": ""}
     return dataclasses.replace(options, **changes) if changes else options
 
@@ -139,11 +139,11 @@ def _checked(name: str, option: str, value: Any) -> Any:
     if option == "repeat_last_n":
         value = max(value, -1)
     if isinstance(value, float) and not math.isfinite(value):
-        raise Problem(400, f"'{name}' is not a finite number", param=name)
+        raise HTTPError(400, f"'{name}' is not a finite number", param=name)
     try:
         return check(option, value, name)
     except UsageError as exc:
-        raise Problem(400, exc.problem, param=name) from exc
+        raise HTTPError(400, exc.problem, param=name) from exc
 
 
 def _biases(
@@ -154,7 +154,7 @@ def _biases(
     result = []
     for pair in pairs:
         if len(pair) != 2 or isinstance(pair[1], str):
-            raise Problem(400, "'logit_bias': expected pairs of token and number",
+            raise HTTPError(400, "'logit_bias': expected pairs of token and number",
                           param="logit_bias")  # fmt: skip
         token, bias = pair
         amount = "-inf" if bias is False else f"{float(bias):+.6f}"
@@ -170,5 +170,5 @@ def _bounded(grammar: str) -> str:
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     if deepest > NESTING_MAX:
-        raise Problem(400, f"'grammar' nests deeper than {NESTING_MAX}", param="grammar")
+        raise HTTPError(400, f"'grammar' nests deeper than {NESTING_MAX}", param="grammar")
     return grammar

@@ -1,0 +1,51 @@
+"""Sections to be written: one copied from another bundle, or an adapter out of a GGUF file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runtime.container import bundle_file, lora_sections
+from runtime.container.bundle_file import Bundle
+from runtime.container.extents import Extent, Extents
+from runtime.container.hashing import hash_of
+from runtime.container.layout import Section
+from runtime.container.writer import Part, Written
+from runtime.errors import UsageError
+from runtime.gguf import header as gguf
+from runtime.host import files
+from runtime.host.progress_bar import progress
+
+
+def copied(bundle: Bundle, section: Section) -> Part:
+    """Return a section of `bundle` to be written elsewhere as it is."""
+
+    def write(fd: int) -> Written:
+        source = Extents([Extent(bundle.fd, section.offset, section.length)])
+        with progress(f"writing {section.name}") as update:
+            source.copy_to(fd, lambda done: update(done, section.length))
+        return Written(section.length, section.codec, section.coded_sha256)
+
+    return Part(section, write, lambda: section.sha256)
+
+
+def adapter(path: Path, architecture: str) -> Part:
+    """Return the LoRA adapter in the GGUF file `path` as a part.
+
+    Raise UsageError where it cannot be read, and GGUFError where it is none.
+    """
+    try:
+        fd = files.open_seekable(path)
+    except OSError as exc:
+        raise UsageError(
+            f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
+        ) from exc
+    size = os.fstat(fd).st_size
+    lora_sections.check(gguf.read(fd, size, label=str(path)), architecture, str(path))
+    section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
+
+    def write(out: int) -> Written:
+        Extents([Extent(fd, 0, size)]).copy_to(out)
+        return Written(size, "stored", "")
+
+    return Part(section, write, lambda: hash_of(bundle_file.chunks(fd, 0, size), size))

@@ -1,0 +1,149 @@
+"""The file that a model is read from: a GGUF, or a section of a bundle; opened, not yet loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
+from runtime.errors import GGUFError, ModelError, UsageError
+from runtime.gguf import file_type
+from runtime.gguf import header as gguf
+from runtime.host import files, resources
+from runtime.model import memory_plan
+from runtime.options.registry import Options
+from runtime.weights import decompress
+
+START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Where a model's bytes come from: a GGUF in some file, or a section of a bundle."""
+
+    label: str
+    """What to call it in messages."""
+    fd: int
+    offset: int
+    size: int
+    """Bytes of the GGUF, restored."""
+    header: gguf.Header
+    """Its hyperparameters; no tensors."""
+    bundle: Bundle | None = None
+    restored: int | None = None
+    """An open file of the restored GGUF, where somebody has done that already."""
+
+    @property
+    def compressed(self) -> bool:
+        """Tell whether the model must be restored before it can be mapped."""
+        if self.restored is not None:
+            return False
+        section = self.bundle.model if self.bundle else None
+        return section is not None and section.codec != "stored"
+
+    @property
+    def quantization(self) -> str:
+        """Return the type of most weights of a bundled model, empty where nobody says."""
+        return str(self.bundle.manifest.model.get("quantization", "")) if self.bundle else ""
+
+    @property
+    def name(self) -> str:
+        """Return what the model is called, by its bundle or by itself."""
+        own = self.header.metadata.get("general.name")
+        return (self.bundle.manifest.name if self.bundle else "") or str(own or self.label)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this model from others.
+
+        A bundle knows the hash of all its bytes. Of a file the size, the start and samples are
+        hashed: to read gigabytes at every start would be worse than the risk.
+        """
+        if self.bundle and self.bundle.model:
+            return self.bundle.model.sha256
+        digest = hashlib.sha256(str(self.size).encode())
+        digest.update(os.pread(self.fd, START_BYTES, self.offset))
+        for number in range(SAMPLES):
+            where = self.offset + number * max(self.size - SAMPLE_BYTES, 0) // SAMPLES
+            digest.update(os.pread(self.fd, SAMPLE_BYTES, where))
+        return f"sampled-{digest.hexdigest()}"
+
+    def plan(self, options: Options) -> memory_plan.Plan:
+        """Return the context that fits now; raise MemoryShortage when none does."""
+        return memory_plan.plan(
+            self.header,
+            self.size,
+            wanted=options.ctx_size,
+            batch=options.batch_size,
+            available=resources.available_memory(),
+            fit=options.fit,
+        )
+
+
+def from_bundle(bundle: Bundle) -> ModelFile:
+    """Return the model inside `bundle`, which must have one."""
+    section = bundle.model
+    if section is None:
+        raise ModelError(
+            f"{bundle.path} has no model in it",
+            hint="pass one with -m FILE.gguf, or bundle one: modelembed bundle FILE.gguf -o OUT",
+        )
+    label = f"the model in {bundle.path}"
+    if section.codec == "stored":
+        header = gguf.read(
+            bundle.fd, section.size, label=label, offset=section.offset, hyperparameters_only=True
+        )
+    else:
+        header = decompress.read_header(bundle, section, label=label)
+    return ModelFile(label, bundle.fd, section.offset, section.size, header, bundle)
+
+
+def open_file(path: Path) -> ModelFile:
+    """Return the model in the file `path`: a GGUF, or another bundle's."""
+    try:
+        fd = files.open_seekable(path)
+    except OSError as exc:
+        raise ModelError(
+            f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"
+        ) from exc
+    try:
+        # First, for a sidecar begins with its model: taken for a GGUF it would lose its adapters.
+        if bundle := bundle_file.find(path):
+            source = from_bundle(bundle)
+            os.close(fd)
+            return source
+        if os.pread(fd, 4, 0) == gguf.MAGIC:
+            size = os.fstat(fd).st_size
+            header = gguf.read(fd, size, label=str(path), hyperparameters_only=True)
+            return ModelFile(str(path), fd, 0, size, header)
+        what, cure = file_type.identify(os.pread(fd, file_type.FIRST_BYTES, 0))
+        raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)
+    except IsADirectoryError:
+        os.close(fd)
+        raise ModelError(f"{path} is a folder", hint="name the .gguf file inside it") from None
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def choose(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> ModelFile:
+    """Return the model to use: the file `path`, or the one in `bundle`."""
+    if path and embedded:
+        raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
+    if path:
+        return open_file(path)
+    if bundle and bundle.model and embedded is not False:
+        return from_bundle(bundle)
+    if bundle and bundle.model:
+        raise UsageError(
+            "the model in this file is not to be used (--no-embedded), and no other is named",
+            hint="name one with -m FILE.gguf, or leave out --no-embedded",
+        )
+    raise UsageError(
+        "this file has no model in it" if not embedded else "there is no embedded model",
+        hint="pass one with -m FILE.gguf, or make a file that has one: "
+        "modelembed bundle FILE.gguf -o OUT",
+    )
