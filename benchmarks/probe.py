@@ -19,7 +19,7 @@ from benchmarks.models import prompt
 from runtime.host import resources
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.token_stream import TokenStream
-from runtime.model import backend, model, model_file
+from runtime.model import engine_build, model, model_file
 from runtime.model.llama_api import api
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import RangeFile
@@ -35,7 +35,7 @@ def load(
     options = Options(
         temp=0.0, ignore_eos=True, n_predict=64, threads=threads, parallel=parallel, **more
     )
-    backend.start_engine(options)
+    engine_build.start_engine(options)
     source = model_file.open_file(path)
     with RangeFile(source.fd, source.offset) as file:
         loaded = model.Model(source, file, options)

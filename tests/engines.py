@@ -51,9 +51,9 @@ def _run(module: str, name: str, arguments: dict[str, Any]) -> None:
 
 @functools.cache
 def _started() -> None:
-    from runtime.model import backend
+    from runtime.model import engine_build
 
-    backend.start_engine(Options())
+    engine_build.start_engine(Options())
 
 
 @functools.cache

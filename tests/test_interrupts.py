@@ -16,7 +16,7 @@ import pytest
 from conftest import Program, is_writing
 from servers import serve
 
-from runtime.host.interrupts import DOUBLE_SECONDS, interrupted, interrupts_held, on_interrupt
+from runtime.host.interrupts import DOUBLE_SECONDS, interrupts_deferred, on_interrupt
 
 # The engine's log is written by a callback: a Ctrl-C that comes just then must not be lost there.
 LOAD = """
@@ -127,27 +127,28 @@ def test_the_bundler_minds_no_hang_up_under_nohup(
     assert target.exists()
 
 
-def test_what_is_held_back_is_delivered_once() -> None:
+def test_a_deferred_interrupt_is_delivered_once() -> None:
     heard = []
-    before = signal.signal(signal.SIGINT, lambda *_: heard.append(interrupted()))
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
     try:
-        with interrupts_held():
+        with interrupts_deferred() as deferral:
+            assert not deferral.pending
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
-            assert interrupted()
+            assert deferral.pending
             assert not heard
-        assert [False] == heard
-        with interrupts_held():
-            pass
-        assert [False] == heard
+        assert [True] == heard
+        with interrupts_deferred() as deferral:
+            assert not deferral.pending
+        assert [True] == heard
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def test_failure_gives_way_to_what_is_held_back() -> None:
+def test_a_failure_gives_way_to_a_deferred_interrupt() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts_held():
+        with pytest.raises(KeyboardInterrupt), interrupts_deferred():
             os.kill(os.getpid(), signal.SIGINT)
             raise OSError
     finally:

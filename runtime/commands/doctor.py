@@ -17,7 +17,7 @@ from runtime.dialogue import chat_template, prefix_cache
 from runtime.errors import AppError
 from runtime.gguf import header as gguf
 from runtime.host import library_paths, resources
-from runtime.model import backend, cpu_variants
+from runtime.model import cpu_variants, engine_build
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.sanitize import plain
@@ -82,7 +82,7 @@ def _processor(options: Options) -> Finding:
 
 def _variant(options: Options) -> Finding:
     try:
-        choice = backend.start_engine(options)
+        choice = engine_build.start_engine(options)
     except AppError as exc:
         return Finding(FAIL, "CPU variant", exc.problem, exc.hint)
     detail = choice.name
@@ -216,7 +216,7 @@ def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Fi
         strengths = lora_sections.requested(sections, options.lora)
         expected = {
             **prefix_state.conversation_key(options, strengths, sections),
-            **backend.engine_key(source.header, context),
+            **engine_build.engine_key(source.header, context),
             "model": bundle.model.sha256,
         }
         why = prefix_cache.refusal(found, expected, context)

@@ -7,7 +7,7 @@ from typing import Any
 
 from runtime.dialogue import chat_template
 from runtime.errors import AppError
-from runtime.model import backend, llama_api
+from runtime.model import engine_build, llama_api
 from runtime.model.llama_api import api
 from runtime.model.model import spelling
 from runtime.model.model_file import open_file
@@ -28,15 +28,15 @@ def probe_model(path: Path, template: str) -> dict[str, Any]:
     Keys: `error` (the engine's refusal, empty if none), `template` (own, given or missing),
     `template_error` (why a conversation cannot be rendered with it, empty if it can).
     """
-    backend.start_engine(Options())
+    engine_build.start_engine(Options())
     source = open_file(path)
     parameters = api.llama_model_default_params()
     parameters.vocab_only = True
     with RangeFile(source.fd, source.offset) as file:
-        handle = llama_api.load_model(file.pointer, parameters)
+        handle, reason = llama_api.load_model(file, parameters)
     result: dict[str, Any] = {"error": "", "template": "", "template_error": ""}
     if not handle:
-        result["error"] = llama_api.log.last_error() or "no reason given"
+        result["error"] = reason or llama_api.NO_REASON
         return result
     own = api.llama_model_chat_template(handle, None)
     text = template or (own.decode("utf-8", "replace") if own else "")

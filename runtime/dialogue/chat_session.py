@@ -20,7 +20,7 @@ from runtime.inference.embedder import Embedder
 from runtime.inference.lora import Lora
 from runtime.inference.scheduler import Scheduler
 from runtime.model import loader, memory_plan
-from runtime.model.backend import engine_key, start_engine
+from runtime.model.engine_build import engine_key, start_engine
 from runtime.model.model import Model
 from runtime.model.model_file import ModelFile
 from runtime.options import builtin_templates

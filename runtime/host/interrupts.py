@@ -85,36 +85,33 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class _Held:
-    """Whether a Ctrl-C waits until native code has returned."""
+class Deferral:
+    """Whether a Ctrl-C came while it was deferred."""
 
-    waits = False
-
-
-def interrupted() -> bool:
-    """Tell whether a Ctrl-C waits; what native code calls should make it come to an end then."""
-    return _Held.waits
+    def __init__(self) -> None:
+        self.pending = False
+        """Set by the signal handler; what native code calls should make it return early then."""
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while native code runs that calls Python, and deliver it afterwards.
+def interrupts_deferred() -> Iterator[Deferral]:
+    """Defer Ctrl-C while native code runs that calls Python, and deliver it afterwards.
 
     An exception cannot pass through native code: raised in what it calls, it would be lost.
     """
+    deferral = Deferral()
     other = threading.current_thread() is not threading.main_thread()  # which gets no signals
     if other or interrupts_ignored():
-        yield
+        yield deferral
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        _Held.waits = True
+        deferral.pending = True
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield
+        yield deferral
     finally:
         signal.signal(signal.SIGINT, before)
-        if _Held.waits:
-            _Held.waits = False
+        if deferral.pending:
             signal.raise_signal(signal.SIGINT)

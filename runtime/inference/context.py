@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError
-from runtime.host.interrupts import interrupts_held
+from runtime.host.interrupts import interrupts_deferred
 from runtime.inference.batch import Batch
 from runtime.inference.slots import Slots
 from runtime.model import llama_api
-from runtime.model.llama_api import api, log
+from runtime.model.llama_api import NO_REASON, api, log, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -32,13 +32,11 @@ class Context:
         settings.n_threads = threads
         settings.n_threads_batch = options.threads_batch or threads
         settings.no_perf = True
-        log.recent.clear()
-        with interrupts_held():
+        with native_call() as call:
             self.handle = api.llama_init_from_model(model.handle, settings)
         if not self.handle:
             raise ModelError(
-                f"the engine cannot set up a context of {size} tokens: "
-                f"{log.last_error() or 'no reason given'}",
+                f"the engine cannot set up a context of {size} tokens: {call.reason or NO_REASON}",
                 hint="try a smaller one with -c",
             )
         self.size = int(api.llama_n_ctx(self.handle))
@@ -46,13 +44,17 @@ class Context:
         """Whether the model can go on with a text; some only turn it into vectors."""
         self.abort = llama_api.abort_flag(self.handle)
         """Stops what is being decoded when it is set, by any thread."""
+        self.failure = ""
+        """Why the last decode failed, in the engine's words; empty where it did not."""
         self.batch = Batch(int(api.llama_n_batch(self.handle)))
         self.slots = Slots(self.handle, options.parallel, rewinds=model.rewinds)
 
     def decode(self) -> int:
         """Decode the batch; return llama_decode's code, 0 for success."""
-        log.recent.clear()
-        return self.batch.decode(self.handle)
+        with log.captured() as capture:
+            status = self.batch.decode(self.handle)
+        self.failure = (capture.reason or NO_REASON) if status else ""
+        return status
 
     def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
         """Use these LoRA adapters of the model, each at its strength, from now on.
@@ -70,6 +72,6 @@ class Context:
         """Free it."""
         if self.handle:
             self.batch.close()
-            with interrupts_held():
+            with interrupts_deferred():
                 api.llama_free(self.handle)
             self.handle = None

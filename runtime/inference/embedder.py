@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError
-from runtime.host.interrupts import interrupts_held
-from runtime.model.llama_api import api, log
+from runtime.model.llama_api import NO_REASON, api, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -69,12 +68,11 @@ class Embedder:
         settings.pooling_type = self._pooling
         settings.n_threads = settings.n_threads_batch = self._threads
         settings.no_perf = True
-        log.recent.clear()
-        with interrupts_held():
+        with native_call() as call:
             context = api.llama_init_from_model(self._model.handle, settings)
         if not context:
             raise ModelError(
-                f"the engine cannot set up a context for vectors: {log.last_error()}",
+                f"the engine cannot set up a context for vectors: {call.reason or NO_REASON}",
                 hint="there may be too little memory",
             )
         return context

@@ -7,9 +7,8 @@ from typing import Any
 from runtime.container import lora_sections
 from runtime.container.bundle_file import Bundle
 from runtime.errors import ModelError
-from runtime.host.interrupts import interrupts_held
 from runtime.inference.scheduler import Scheduler
-from runtime.model.llama_api import api, log
+from runtime.model.llama_api import NO_REASON, api, native_call
 from runtime.model.model import Model
 from runtime.sanitize import plain
 from runtime.weights.stdio_file import RangeFile
@@ -51,14 +50,12 @@ class Lora:
             with (
                 lora_sections.located(self._bundle, name) as (fd, offset),
                 RangeFile(fd, offset) as file,
-                interrupts_held(),
+                native_call() as call,
             ):
-                log.recent.clear()
                 handle = api.llama_adapter_lora_init_from_file_ptr(self._model.handle, file.pointer)
             if not handle:
                 raise ModelError(
-                    f"the engine cannot use the adapter '{name}': "
-                    f"{log.last_error() or 'no reason given'}",
+                    f"the engine cannot use the adapter '{name}': {call.reason or NO_REASON}",
                     hint="it must have been trained on this very model",
                 )
             self._handles[name] = handle

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError, UsageError
-from runtime.host.interrupts import interrupts_held
 from runtime.inference import json_schema
 from runtime.inference.token_stream import Chosen, Likelihood
-from runtime.model.llama_api import api, log
+from runtime.model.llama_api import api, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -149,12 +148,11 @@ def _log(probability: float) -> float:
 
 
 def _grammar(model: Model, text: str) -> Any:
-    log.recent.clear()
-    with interrupts_held():
+    with native_call() as call:
         found = api.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
     if not found:
         raise UsageError(
-            f"the grammar cannot be used: {log.last_error() or 'it does not parse'}",
+            f"the grammar cannot be used: {call.reason or 'it does not parse'}",
             hint="llama.cpp's notation: root ::= …",
         )
     return found

@@ -19,7 +19,6 @@ from runtime.inference.context import ABORTED, NO_ROOM, Context
 from runtime.inference.generation import Generation
 from runtime.inference.stats import SlotStatus, Status
 from runtime.inference.token_stream import TokenStream
-from runtime.model.llama_api import log
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -332,8 +331,7 @@ class Scheduler:
         assert job.slot is not None
         self._slots.cut(job.slot, 0)
         error = ModelError(
-            f"the engine failed to compute (code {status}): "
-            f"{log.last_error() or 'no reason given'}",
+            f"the engine failed to compute (code {status}): {self._context.failure}",
             hint="try a smaller context with -c, or -v for the engine's log",
         )
         self._end(job, "error", error)

@@ -12,12 +12,14 @@ import ctypes
 import importlib.machinery
 import os
 import sys
+import threading
 import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.errors import ModelError
-from runtime.host.interrupts import interrupted, interrupts_held
+from runtime.host.interrupts import interrupts_deferred
 from runtime.host.library_paths import REINSTALL, package_folder
 
 
@@ -46,28 +48,19 @@ WARN = 3
 """GGML_LOG_LEVEL_WARN of ggml.h; errors, and what continues a line, are above it."""
 
 
-class Log:
-    """The engine's log: kept back, or shown on stderr, never mixed into the answer."""
+NO_REASON = "no reason given"
+
+
+class CapturedLog:
+    """The warnings and errors that llama.cpp logged during one call."""
 
     def __init__(self) -> None:
-        self.verbose = False
-        self.recent: collections.deque[str] = collections.deque(maxlen=60)
-        self._callback = api.llama_log_callback(self._receive)
-        api.llama_log_set(self._callback, ctypes.c_void_p())
+        self.lines: collections.deque[str] = collections.deque(maxlen=60)
 
-    def _receive(self, level: int, text: bytes, _: Any) -> None:
-        line = text.decode("utf-8", "replace")
-        if level >= WARN:
-            self.recent.append(line)
-        if self.verbose:
-            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-                sys.stderr.write(line)
-                sys.stderr.flush()
-
-    def last_error(self) -> str:
-        """Return the most telling of the recent lines, without the function's name."""
-        lines = "".join(self.recent).strip().splitlines()
-        for line in reversed(lines):
+    @property
+    def reason(self) -> str:
+        """Return the most telling of the lines, without the function's name; empty for none."""
+        for line in reversed("".join(self.lines).strip().splitlines()):
             # The outermost lines only say that loading failed; the cause stands before them.
             if "failed to load model" in line and "error loading model" not in line:
                 continue
@@ -75,7 +68,51 @@ class Log:
         return ""
 
 
+class Log:
+    """The engine's log: captured by whoever calls it, or shown on stderr; never in the answer."""
+
+    def __init__(self) -> None:
+        self.verbose = False
+        self._own = threading.local()
+        self._captures: list[CapturedLog] = []
+        self._callback = api.llama_log_callback(self._receive)
+        api.llama_log_set(self._callback, ctypes.c_void_p())
+
+    @contextlib.contextmanager
+    def captured(self) -> Iterator[CapturedLog]:
+        """Collect what is logged by a call from this thread.
+
+        Lines of threads that capture nothing, such as the engine's own, go to everybody who does.
+        """
+        outer = getattr(self._own, "capture", None)
+        self._own.capture = capture = CapturedLog()
+        self._captures.append(capture)
+        try:
+            yield capture
+        finally:
+            self._own.capture = outer
+            self._captures.remove(capture)
+
+    def _receive(self, level: int, text: bytes, _: Any) -> None:
+        line = text.decode("utf-8", "replace")
+        if level >= WARN:
+            own = getattr(self._own, "capture", None)
+            for capture in [own] if own else [*self._captures]:
+                capture.lines.append(line)
+        if self.verbose:
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                sys.stderr.write(line)
+                sys.stderr.flush()
+
+
 log = Log()
+
+
+@contextlib.contextmanager
+def native_call() -> Iterator[CapturedLog]:
+    """Call into llama.cpp: Ctrl-C waits until it returns, and its complaints are captured."""
+    with log.captured() as capture, interrupts_deferred():
+        yield capture
 
 
 def load_variant(path: Path) -> None:
@@ -83,31 +120,40 @@ def load_variant(path: Path) -> None:
     load = api._lib.ggml_backend_load
     load.restype = ctypes.c_void_p
     load.argtypes = (ctypes.c_char_p,)
-    with interrupts_held():
+    with native_call() as call:
         loaded = load(os.fsencode(path))
     if not loaded:
         raise ModelError(
-            f"the CPU library {path.name} cannot be used: "
-            f"{log.last_error() or 'the engine refuses it'}",
+            f"the CPU library {path.name} cannot be used: {call.reason or 'the engine refuses it'}",
             hint="leave out --cpu, or name another variant",
         )
 
 
-def load_model(file: int, parameters: Any) -> Any:
-    """Load the GGUF that a `FILE*` stands at; Ctrl-C ends that at the next tensor.
+class ModelStream(Protocol):
+    """A C `FILE*` that stands at a GGUF."""
 
-    Return the engine's handle, null where it refuses.
+    @property
+    def pointer(self) -> int: ...
+    def abort_when(self, asked: Callable[[], bool]) -> None: ...
+
+
+def load_model(file: ModelStream, parameters: Any) -> tuple[Any, str]:
+    """Load the GGUF that `file` stands at; Ctrl-C ends that at the next tensor.
+
+    Return the engine's handle, null where it refuses, and then its reason.
     """
-    # Called before every tensor: the engine gives up when it is told False.
-    callback = api.llama_progress_callback(lambda done, _: not interrupted())
-    parameters.progress_callback = callback
-    with interrupts_held():
-        return api.llama_model_load_from_file_ptr(file, parameters)
+    with log.captured() as capture, interrupts_deferred() as deferral:
+        file.abort_when(lambda: deferral.pending)
+        # Called before every tensor: the engine gives up when it is told False.
+        callback = api.llama_progress_callback(lambda done, _: not deferral.pending)
+        parameters.progress_callback = callback
+        handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
+    return handle, capture.reason
 
 
 def start() -> None:
     """Initialise the engine; call after the backend is registered."""
-    with interrupts_held():
+    with interrupts_deferred():
         api.llama_backend_init()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 from runtime.errors import ModelError
-from runtime.model.llama_api import api, load_model, log
+from runtime.model.llama_api import NO_REASON, api, load_model
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import File
@@ -23,11 +23,10 @@ class Model:
         parameters.load_mode = (
             api.LLAMA_LOAD_MODE_AUTO if options.mmap and file.mappable else api.LLAMA_LOAD_MODE_NONE
         )
-        log.recent.clear()
-        self.handle = load_model(file.pointer, parameters)
+        self.handle, reason = load_model(file, parameters)
         if not self.handle:
             raise ModelError(
-                f"the engine cannot load {source.label}: {log.last_error() or 'no reason given'}",
+                f"the engine cannot load {source.label}: {reason or NO_REASON}",
                 hint="run it with -v to see the engine's whole log",
             )
         self._vocab = api.llama_model_get_vocab(self.handle)

@@ -12,6 +12,7 @@ import ctypes
 import os
 import threading
 from bisect import bisect_right
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeAlias
@@ -19,7 +20,6 @@ from typing import TypeAlias
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import ModelError
-from runtime.host.interrupts import interrupted
 from runtime.host.progress_bar import Progress
 from runtime.weights.byte_planes import Buffer
 from runtime.weights.chunk_table import Chunk
@@ -75,6 +75,9 @@ class RangeFile:
         if not self.pointer or self._libc.fseeko(self.pointer, offset, os.SEEK_SET):
             raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
 
+    def abort_when(self, asked: Callable[[], bool]) -> None:
+        """Do nothing: what is mapped or read by the system takes no time of ours."""
+
     def __enter__(self) -> RangeFile:
         return self
 
@@ -89,7 +92,7 @@ class DecodingFile:
 
     A few chunks ahead of what is read are decoded by other threads meanwhile. What goes wrong
     inside a read is raised when the file is closed: exceptions cannot pass through the C code that
-    reads. A Ctrl-C that is held back meanwhile ends the reading.
+    reads.
     """
 
     mappable = False
@@ -109,6 +112,7 @@ class DecodingFile:
         self._furthest = 0
         self._progress = progress
         self._failure: BaseException | None = None
+        self._aborted: Callable[[], bool] = lambda: False
         self._ahead = AHEAD * threads
         self._pending: dict[int, Future[Buffer]] = {}
         largest = max((chunk.size for chunk in self._chunks), default=0)
@@ -124,6 +128,10 @@ class DecodingFile:
             raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
         self._stdio = Buffer(BUFFER)  # given, since stdio's own is of one page
         self._libc.setvbuf(self.pointer, self._stdio.address, FULLY_BUFFERED, BUFFER)
+
+    def abort_when(self, asked: Callable[[], bool]) -> None:
+        """Let reads fail from the moment that `asked` says so."""
+        self._aborted = asked
 
     def __enter__(self) -> DecodingFile:
         return self
@@ -147,7 +155,7 @@ class DecodingFile:
         return 0
 
     def _guarded_read(self, cookie: object, buffer: int, size: int) -> int:
-        if self._failure is None and not interrupted():
+        if self._failure is None and not self._aborted():
             try:
                 return self._read(buffer, size)
             except BaseException as exc:  # raised again on closing
