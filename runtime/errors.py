@@ -7,6 +7,7 @@ AppError                 anything we can explain; exit code 1
 ├── CacheError           a restored model cannot be kept on disk
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
+│   └── RemoteError      a remote server cannot be reached, or refuses
 ├── PortError            the port to serve at is taken, or not to be had
 ├── Busy                 too many questions are waiting
 ├── SessionError         a saved conversation cannot be written or read
@@ -62,6 +63,15 @@ class GGUFError(AppError):
 
 class ModelError(AppError):
     """The engine refuses the model, or fails while using it."""
+
+
+class RemoteError(ModelError):
+    """A remote server that should answer in place of the model cannot be reached, or refuses."""
+
+    def __init__(self, problem: str, *, hint: str = "", status: int | None = None) -> None:
+        """`status` is the HTTP status of a refusal, None where there was no response."""
+        super().__init__(problem, hint=hint)
+        self.status = status
 
 
 class PortError(AppError):

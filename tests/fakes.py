@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from runtime.dialogue.chat_template import Message
 from runtime.errors import ModelError
-from runtime.inference.stats import Stats
+from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import Piece
 from runtime.options.registry import Options
 
@@ -58,7 +58,7 @@ class FakeAnswer:
         pieces = self._engine.answers.popleft()
         while pieces:
             if 0 <= self._limit <= stats.generated_tokens:
-                stats.reason = "length"
+                stats.reason = FinishReason.LENGTH
                 return
             piece = pieces.popleft()
             if isinstance(piece, Exception):
@@ -66,17 +66,17 @@ class FakeAnswer:
             if callable(piece):
                 piece()
             if self._cancelled:
-                stats.reason = "cancelled"
+                stats.reason = FinishReason.CANCELLED
                 return
             if isinstance(piece, str):
                 stats.generated_tokens += len(piece)
                 stats.context_used += len(piece)
                 yield Piece(piece)
             if stats.context_used >= stats.context_size:
-                stats.reason = "context"
+                stats.reason = FinishReason.CONTEXT
                 self._engine.answers.appendleft(pieces)
                 return
-        stats.reason = "stop"
+        stats.reason = FinishReason.STOP
 
 
 class FakeTokenizer:

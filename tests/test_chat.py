@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
 
+from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import ModelError
@@ -55,7 +56,8 @@ def talk(
     """Return the transcript of a chat."""
     terminal = Terminal(lines)
     options = Options(system=system, n_predict=n_predict)
-    conversation = Conversation(engine, FakeTokenizer(), FakeTemplate(), options)
+    answerer = LocalAnswerer(engine, FakeTokenizer(), FakeTemplate())
+    conversation = Conversation(answerer, options)
     Repl(
         conversation,
         read_line=terminal.read_line,
@@ -282,7 +284,7 @@ def test_saving_and_opening() -> None:
         "> /save no\nerror: the disk is full\n\nhint: free some\n"
         "> /load\nerror: a name is missing\n\nhint: for example /save holiday, /load holiday\n"
         "> \n"
-        == talk(["/save a b", "/load a", "/save no", "/load"], FakeEngine(), keeper=FakeKeeper())
+        == talk(["/save a b", "/load a", "/save no", "/load"], FakeEngine(), store=FakeKeeper())
     )
     assert "there is no command /save" in talk(["/save a"], FakeEngine())
 
@@ -297,10 +299,11 @@ def test_what_was_opened_shows_where_it_stood() -> None:
             return super().load(name)
 
     terminal = Terminal(["/load a"])
-    conversation = Conversation(FakeEngine(), FakeTokenizer(), FakeTemplate(), Options())
+    answerer = LocalAnswerer(FakeEngine(), FakeTokenizer(), FakeTemplate())
+    conversation = Conversation(answerer, Options())
     Repl(
         conversation, read_line=terminal.read_line, out=terminal.screen, style=Style(True),
-        keeper=Loading(), markdown=True,
+        store=Loading(), markdown=True,
     ).run()  # fmt: skip
 
     prompt = "\x1b[1;32m> \x1b[0m"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
 
+from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.errors import ModelError
 from runtime.options.registry import Options
@@ -21,9 +22,11 @@ class Talk:
         self.engine = engine
         self.notices: list[str] = []
         self.conversation = Conversation(
-            engine,
-            FakeTokenizer(**tokenizer),  # type: ignore[arg-type]
-            FakeTemplate(str(tokenizer.get("bos", ""))),
+            LocalAnswerer(
+                engine,
+                FakeTokenizer(**tokenizer),  # type: ignore[arg-type]
+                FakeTemplate(str(tokenizer.get("bos", ""))),
+            ),
             Options(system=system, n_predict=n_predict),
             self.notices.append,
         )
@@ -244,6 +247,7 @@ def test_beginning_of_text_appears_once(adds_bos: bool) -> None:
 
 def test_nobody_need_listen_to_notices() -> None:
     engine = FakeEngine("x" * 100, context_size=60)
-    conversation = Conversation(engine, FakeTokenizer(), FakeTemplate(), Options())
+    answerer = LocalAnswerer(engine, FakeTokenizer(), FakeTemplate())
+    conversation = Conversation(answerer, Options())
 
     assert "x" * 41 == "".join(conversation.ask("?"))

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from conftest import DEMO, Program
+from servers import serve
 from test_terminal import Terminal
 
-from runtime.dialogue import remote_client
+from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.remote_client import RemoteAnswerer, RemoteServer
 from runtime.errors import ModelError
 from runtime.options.registry import Options
 
@@ -28,12 +30,19 @@ def delta(content: object) -> str:
 
 
 @contextmanager
-def other(*lines: str | threading.Event) -> Iterator[str]:
-    """Give the address of a server that answers `lines`; an event is waited for between them."""
+def other(
+    *lines: str | threading.Event, asked: list[dict[str, Any]] | None = None
+) -> Iterator[str]:
+    """Give the address of a server that answers `lines`; an event is waited for between them.
+
+    What it is asked is appended to `asked`.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if asked is not None:
+                asked.append(body)
             self.send_response(200)
             self.end_headers()
             for line in lines:
@@ -126,8 +135,43 @@ def test_ctrl_c_is_heard_while_the_other_server_is_silent(chat: Program, broken:
         terminal.child.close(force=True)
 
 
-def conversation(url: str) -> remote_client.RemoteConversation:
-    return remote_client.RemoteConversation(remote_client.Fallback(url, "spare"), Options())
+def test_the_other_server_is_told_what_is_baked_in(chat: Program, broken: Path) -> None:
+    """By the server as by the terminal: system prompt and sampling, where a request has none."""
+    asked: list[dict[str, Any]] = []
+    flags = ("--system", "Be brief.", "--temp", "0.3", "--seed", "7", "-n", "20")
+    own = {"messages": [{"role": "user", "content": FRANCE}]}
+    with other(delta("Paris"), "data: [DONE]\n\n", asked=asked) as url:
+        chat(FRANCE, "-m", str(broken), *told(url), *flags)
+        with serve(chat, "-m", str(broken), *told(url), *flags) as server:
+            server.post("/v1/chat/completions", own)
+            system = {"role": "system", "content": "Be long."}
+            more = {"temperature": 1.5, "max_completion_tokens": 5}
+            server.post("/v1/chat/completions", {"messages": [system, *own["messages"]], **more})
+            server.post("/v1/embeddings", {"input": "x"})
+
+    terminal, plain, given, embedding = asked
+    terminal.pop("stream")
+    assert terminal == plain
+    assert [{"role": "system", "content": "Be brief."}, *own["messages"]] == plain["messages"]
+    assert (0.3, 7, 20) == (plain["temperature"], plain["seed"], plain["max_tokens"])
+    assert [system, *own["messages"]] == given["messages"]
+    assert (1.5, 7, 5) == (given["temperature"], given["seed"], given["max_completion_tokens"])
+    assert "max_tokens" not in given
+    assert {"input": "x", "model": "spare"} == embedding
+
+
+def test_every_worker_says_that_it_falls_back(chat: Program, broken: Path) -> None:
+    with other(delta("Paris")) as url:
+        flags = (*told(url), "--workers", "2")
+        with serve(chat, "-m", str(broken), *flags) as server:
+            said = "".join(server.said)
+
+    assert 2 == said.count("FALLBACK: answers come from")
+    assert 1 == said.count("note: worker 2: ")
+
+
+def conversation(url: str) -> Conversation:
+    return Conversation(RemoteAnswerer(RemoteServer(url, "spare")), Options())
 
 
 def test_an_answer_that_is_cancelled_before_it_begins() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from runtime.container import bundle_file
 from runtime.errors import AppError, GGUFError, ModelError
-from runtime.model import model, model_file
+from runtime.model import model_file
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_section_that_is_no_model(tmp_path: Path) -> None:
         part = section(codec, b"PK\3\4" + bytes(50))
         bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
         with pytest.raises(GGUFError, match=r"the model in .* is not a GGUF: it is a ZIP archive"):
-            model.embedded(bundle)
+            model_file.from_bundle(bundle)
         bundle.close()
 
 
@@ -137,5 +137,5 @@ def test_section_that_is_no_model(tmp_path: Path) -> None:
 def test_section_that_is_damaged(tmp_path: Path, part: bundles.Part) -> None:
     bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
     with pytest.raises(AppError):
-        model.embedded(bundle)
+        model_file.from_bundle(bundle)
     bundle.close()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.dialogue import session_file, session_store
+from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.session_file import SessionFile
 from runtime.errors import ModelError, SessionError
@@ -204,7 +205,8 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
     notes: list[str] = []
 
     def talk(one, key=key):  # type: ignore[no-untyped-def]
-        conversation = Conversation(one, model, shaped, GREEDY, notes.append)
+        answerer = LocalAnswerer(one, model, shaped)
+        conversation = Conversation(answerer, GREEDY, notes.append)
         return conversation, session_store.SessionStore(
             conversation, one, lambda: key, notes.append
         )

@@ -10,7 +10,7 @@ from engines import DEMO, GREEDY, in_child
 
 @in_child
 def test_what_fails_on_the_way_holds_no_model() -> None:
-    from runtime.dialogue import chat_session
+    from runtime.dialogue import loaded_model
     from runtime.errors import AppError
     from runtime.inference.scheduler import Scheduler
     from runtime.model import model_file
@@ -30,10 +30,10 @@ def test_what_fails_on_the_way_holds_no_model() -> None:
 
     source = model_file.open_file(DEMO)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chat_session, "Model", Watched)
-        patch.setattr(chat_session, "Engine", WatchedEngine)
+        patch.setattr(loaded_model, "Model", Watched)
+        patch.setattr(loaded_model, "Scheduler", WatchedEngine)
         with pytest.raises(AppError):
-            chat_session.Session(
+            loaded_model.LoadedModel(
                 source, dataclasses.replace(GREEDY, lora="nowhere"), lambda _: None
             )
         assert ["engine", "model"] == closed

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runtime import __version__
-from runtime.dialogue.chat_session import Session
+from runtime.dialogue.loaded_model import LoadedModel
 from runtime.host import resources
 from runtime.inference.scheduler import Scheduler
 from runtime.model.model_file import ModelFile
@@ -33,19 +33,19 @@ def run(
     notify: Callable[[str], None],
 ) -> None:
     """Load `source` and print how fast it reads `prompt` tokens and writes `answer` ones."""
-    session = Session(
+    loaded = LoadedModel(
         source, dataclasses.replace(options, ctx_size=context(prompt, answer)), notify
     )
     try:
         rows = []
         for kind, tokens, measure in (("pp", prompt, reading), ("tg", answer, writing)):
             if tokens:
-                measure(session.engine, tokens)  # the first run pays for touching everything
-                samples = [measure(session.engine, tokens) for _ in range(repetitions)]
-                rows.append(_row(session, kind, tokens, samples))
+                measure(loaded.scheduler, tokens)  # the first run pays for touching everything
+                samples = [measure(loaded.scheduler, tokens) for _ in range(repetitions)]
+                rows.append(_row(loaded, kind, tokens, samples))
         print(json.dumps(rows, indent=1) if as_json else table(rows))
     finally:
-        session.close()
+        loaded.close()
 
 
 def context(prompt: int, answer: int) -> int:
@@ -76,8 +76,8 @@ def writing(engine: Scheduler, count: int) -> float:
     return (stream.stats.generated_tokens - 1) / stream.stats.generate_seconds
 
 
-def _row(session: Session, kind: str, tokens: int, samples: list[float]) -> dict[str, Any]:
-    header = session.source.header
+def _row(loaded: LoadedModel, kind: str, tokens: int, samples: list[float]) -> dict[str, Any]:
+    header = loaded.file.header
     mean = math.fsum(samples) / len(samples)
     squares = math.fsum((sample - mean) ** 2 for sample in samples)
     deviation = math.sqrt(squares / max(1, len(samples) - 1))
@@ -85,20 +85,20 @@ def _row(session: Session, kind: str, tokens: int, samples: list[float]) -> dict
         "test": f"{kind}{tokens}",
         "modelembed": __version__,
         "cpu_info": resources.cpu_name(),
-        "cpu_variant": session.choice.name,
+        "cpu_variant": loaded.variant.name,
         "backends": "CPU",
         "model_type": str(header.metadata.get("general.name") or header.architecture),
-        "model_size": session.source.size,
-        "model_n_params": session.model.parameters,
-        "n_batch": session.options.batch_size,
-        "n_threads": session.engine.threads,
+        "model_size": loaded.file.size,
+        "model_n_params": loaded.model.parameters,
+        "n_batch": loaded.options.batch_size,
+        "n_threads": loaded.scheduler.threads,
         "n_prompt": tokens if kind == "pp" else 0,
         "n_gen": tokens if kind == "tg" else 0,
         "avg_ts": mean,
         "stddev_ts": deviation,
         "samples_ts": samples,
-        "restore_s": session.timing.restore_s,
-        "load_s": session.timing.load_s,
+        "restore_s": loaded.timing.restore_s,
+        "load_s": loaded.timing.load_s,
         "memory": resources.memory_use(),
     }
 

@@ -219,7 +219,7 @@ def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Fi
             **engine_build.engine_key(source.header, context),
             "model": bundle.model.sha256,
         }
-        why = prefix_cache.refusal(found, expected, context)
+        why = prefix_cache.mismatch(found, expected, context)
     except AppError as exc:
         why = exc.problem
     if why:

@@ -350,7 +350,7 @@ def prewarm(draft: Path, out: Path) -> None:
 
     The defaults are read from stdin, as JSON; how far it is comes on stdout, a line a step.
     """
-    from runtime.dialogue.chat_session import Session
+    from runtime.dialogue.loaded_model import LoadedModel
     from runtime.model.model_file import from_bundle
     from runtime.options.registry import Options
 
@@ -358,14 +358,14 @@ def prewarm(draft: Path, out: Path) -> None:
         click.echo(f"{done} {total}")
 
     options = Options().merged(json.load(sys.stdin), "baked-in ")
-    session = Session(
+    loaded = LoadedModel(
         from_bundle(bundle_file.load(draft)), options, lambda text: click.echo(text, err=True)
     )
     try:
         with open(out, "wb") as file:
-            session.compute_beginning(file, tell)
+            loaded.compute_prefix(file, tell)
     finally:
-        session.close()
+        loaded.close()
 
 
 bundle_commands.add(main, own=True)

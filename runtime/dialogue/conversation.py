@@ -1,52 +1,46 @@
-"""A conversation: its turns, its prompt, and what to drop when the context is full."""
+"""A conversation: its turns, the answer to the last one, and what to drop when the context is full.
+
+Whoever answers, the model loaded here or a remote server, is an `Answerer`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
-from runtime.dialogue.chat_template import Message, Template
+from runtime.dialogue.answerer import Answerer, Prompt
+from runtime.dialogue.chat_template import Message
+from runtime.dialogue.prompt import messages_of
 from runtime.errors import AppError, ModelError
-from runtime.inference.stats import Stats
+from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
 
-OPENING = 64
-"""Characters of a prompt's end that may tell how the answer begins."""
-RESERVE = 256
+PROMPT_END = 64
+"""Characters of a prompt's end that may tell how the answer begins: within a thought, or not."""
+ANSWER_RESERVE = 256
 """Tokens kept free for an answer: at most a quarter of the context, and what it may have."""
 
 
-class Tokenizer(Protocol):
-    """The part of a model that a conversation needs."""
+class Conversation:
+    """Questions and answers so far."""
 
-    @property
-    def bos(self) -> str: ...
-    @property
-    def adds_bos(self) -> bool: ...
-    def tokenize(self, text: str, *, beginning: bool) -> list[int]: ...
-
-
-class Generator(Protocol):
-    """The part of an engine that a conversation needs."""
-
-    context_size: int
-
-    def submit(self, prompt: Sequence[int], options: Options | None = None) -> Answer: ...
-
-
-class Dialogue:
-    """Questions and answers so far, whoever answers."""
-
-    def __init__(self, options: Options, *, context_size: int) -> None:
+    def __init__(
+        self,
+        answerer: Answerer,
+        options: Options,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`notify` gets a sentence whenever turns are dropped or an answer is cut."""
         self.options = options
         self.system = options.system
         self.turns: list[Message] = []
-        self.stats = Stats(context_size=context_size)
+        self.stats = Stats(context_size=answerer.context_size)
         """What the last answer cost."""
-        self.opening = ""
-        """The end of what the model was shown, where the answer begins."""
+        self.prompt_end = ""
+        """The last characters of what the model was shown, where the answer begins."""
+        self._answerer = answerer
+        self._notify = notify
         self._said = ""
         """What has come of the answer."""
         self._running: Answer | None = None
@@ -83,9 +77,9 @@ class Dialogue:
         """Forget all turns; the system prompt stays."""
         self.turns.clear()
 
-    def messages(self) -> list[Message]:
-        """Return what templates and servers are given: the system prompt, if any, and the turns."""
-        return messages_of(self.system, self.turns)
+    def prompt(self) -> Prompt:
+        """Return all turns so far, up to where the next answer would begin."""
+        return self._prompt("")
 
     def cancel(self) -> None:
         """End the running answer within one step; safe from any thread or signal handler."""
@@ -113,8 +107,29 @@ class Dialogue:
                 self.turns.append({"role": "assistant", "content": self._said})
 
     def _texts(self) -> Iterator[str]:
-        """Yield the answer to the turns so far, and set what it costs."""
-        raise NotImplementedError
+        """Yield the answer, dropping the oldest turns whenever room runs out."""
+        self.stats = total = Stats(context_size=self._answerer.context_size)
+        while True:
+            left = self.options.n_predict
+            if left >= 0:
+                left = max(0, left - total.generated_tokens)
+            prompt = self._fitting(self._said, left)
+            begin = len(self._said)
+            options = dataclasses.replace(self.options, n_predict=left)
+            running = self._answerer.submit(prompt, options)
+            try:
+                yield from self._follow(running)
+            finally:
+                total.add(running.stats)
+            full = total.reason is FinishReason.CONTEXT
+            # Going on needs room, and room needs an older turn to drop.
+            if not full or len(self._said) == begin or not self._droppable:
+                if full:
+                    self._notify(
+                        f"the answer was cut: the context of {self._answerer.context_size} "
+                        "tokens is full (give more with -c)"
+                    )
+                return
 
     def _follow(self, running: Answer) -> Iterator[str]:
         """Yield and keep what comes of `running`; `cancel` ends it from now on."""
@@ -125,64 +140,20 @@ class Dialogue:
             self._said += piece.text
             yield piece.text
 
-
-class Conversation(Dialogue):
-    """The turns so far over one engine."""
-
-    def __init__(
-        self,
-        engine: Generator,
-        tokenizer: Tokenizer,
-        template: Template,
-        options: Options,
-        notify: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`notify` gets a sentence whenever turns are dropped or an answer is cut."""
-        super().__init__(options, context_size=engine.context_size)
-        self.engine = engine
-        self.tokenizer = tokenizer
-        self.template = template
-        self._notify = notify
-
-    def prompt(self) -> list[int]:
-        """Return the tokens of all turns so far, up to where the next answer would begin."""
-        return self._prompt("")
-
-    def _texts(self) -> Iterator[str]:
-        """Yield the answer, dropping the oldest turns whenever room runs out."""
-        self.stats = total = Stats(context_size=self.engine.context_size)
-        while True:
-            left = self.options.n_predict
-            if left >= 0:
-                left = max(0, left - total.generated_tokens)
-            prompt = self._fitting(self._said, left)
-            begin = len(self._said)
-            running = self.engine.submit(prompt, dataclasses.replace(self.options, n_predict=left))
-            try:
-                yield from self._follow(running)
-            finally:
-                total.add(running.stats)
-            full = total.reason == "context"
-            # Going on needs room, and room needs an older turn to drop.
-            if not full or len(self._said) == begin or not self._droppable:
-                if full:
-                    self._notify(
-                        f"the answer was cut: the context of {self.engine.context_size} "
-                        "tokens is full (give more with -c)"
-                    )
-                return
-
-    def _fitting(self, answer: str, left: int) -> list[int]:
-        """Return the prompt's tokens, with as few of the oldest turns dropped as leave room.
+    def _fitting(self, answer: str, left: int) -> Prompt:
+        """Return the prompt, with as few of the oldest turns dropped as leave room.
 
         The answer may yet have `left` tokens, -1 for any number.
         """
-        reserve = min(RESERVE, self.engine.context_size // 4)
+        size = self._answerer.context_size
+        prompt = self._prompt(answer)
+        if not size:
+            return prompt
+        reserve = min(ANSWER_RESERVE, size // 4)
         if left >= 0:
             reserve = min(reserve, max(left, 1))
-        prompt = self._prompt(answer)
         dropped = 0
-        while len(prompt) > self.engine.context_size - reserve and self._droppable:
+        while len(prompt.tokens) > size - reserve and self._droppable:
             dropped += self._droppable
             del self.turns[: self._droppable]
             prompt = self._prompt(answer)
@@ -199,28 +170,7 @@ class Conversation(Dialogue):
         users = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
         return users[1] if len(users) > 1 else 0
 
-    def _prompt(self, answer: str) -> list[int]:
-        text, tokens = tokens_of(self.template, self.tokenizer, self.messages(), answer)
-        self.opening = text[-OPENING:]
-        return tokens
-
-
-def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
-    """Return the messages of a conversation; an empty system prompt is none."""
-    return [{"role": "system", "content": system}, *turns] if system else [*turns]
-
-
-def tokens_of(
-    template: Template, tokenizer: Tokenizer, messages: Sequence[Message], answer: str = ""
-) -> tuple[str, list[int]]:
-    """Return text and tokens of a prompt, with the `answer` so far."""
-    text = template.render(messages) + answer
-    return text, prompt_tokens(tokenizer, text)
-
-
-def prompt_tokens(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return the tokens of what a template rendered: the same for whoever asks."""
-    if tokenizer.adds_bos and tokenizer.bos:
-        # Most templates spell out the beginning token that the tokenizer adds as well.
-        text = text.removeprefix(tokenizer.bos)
-    return tokenizer.tokenize(text, beginning=True)
+    def _prompt(self, answer: str) -> Prompt:
+        prompt = self._answerer.prompt(messages_of(self.system, self.turns), answer)
+        self.prompt_end = prompt.text[-PROMPT_END:]
+        return prompt

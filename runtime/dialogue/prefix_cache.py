@@ -12,7 +12,7 @@ from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
 from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.conversation import Tokenizer, messages_of, tokens_of
+from runtime.dialogue.prompt import Tokenizer, messages_of, tokens_of
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common
@@ -37,13 +37,13 @@ def shared_tokens(
     shared = 0
     for shaped in map(template, clocks):
         for words in FIRST_WORDS:
-            _, tokens = tokens_of(shaped, tokenizer, opening(system, words))
+            _, tokens = tokens_of(shaped, tokenizer, first_question(system, words))
             shared = common(first[:shared], tokens) if first else len(tokens)
             first = first or tokens
     return (first or [])[:shared]
 
 
-def opening(system: str, question: str) -> list[Message]:
+def first_question(system: str, question: str) -> list[Message]:
     """Return the messages of a conversation's first question."""
     return messages_of(system, [{"role": "user", "content": question}])
 
@@ -84,7 +84,7 @@ def compute(
     out.write(state)
 
 
-def refusal(found: PrefixState, key: Mapping[str, str], context: int) -> str:
+def mismatch(found: PrefixState, key: Mapping[str, str], context: int) -> str:
     """Return why a computed beginning is of no use for `key` and a context; empty where it is."""
     if why := prefix_state.difference(found.key, key):
         return why
@@ -111,7 +111,7 @@ def adopt(
     if section is None:
         raise AppError("there is none")
     found = prefix_state.read(decompress.pieces(bundle, section), section.name)
-    if why := refusal(found, key, engine.context_size):
+    if why := mismatch(found, key, engine.context_size):
         raise AppError(why)
     count = len(found.tokens)
     if found.tokens != list(tokens[:count]):

@@ -1,48 +1,41 @@
-"""Another server to ask when the model cannot be loaded, if the user wants that.
+"""A remote server to ask when the model cannot be loaded, if the user wants that.
 
-Any that speaks OpenAI's interface: https://platform.openai.com/docs/api-reference/chat. Nothing
-is sent unless `fallback_on_error` is on, and every answer from there is marked.
+Any that speaks OpenAI's protocol: https://platform.openai.com/docs/api-reference/chat. Nothing is
+sent unless `fallback_on_error` is on, and every answer from there is marked.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from runtime.dialogue.conversation import Dialogue
-from runtime.errors import AppError, ModelError, UsageError
-from runtime.host import resources
-from runtime.inference.token_stream import Feed, Piece, TokenStream
+from runtime.dialogue.answerer import Prompt
+from runtime.dialogue.chat_template import Message
+from runtime.errors import AppError, ModelError, RemoteError, UsageError
+from runtime.inference.stats import FinishReason, Stats
+from runtime.inference.token_stream import POLL_SECONDS, Piece
 from runtime.options.registry import Options
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
-SAID_MAX = 300  # characters of another server's complaint
-Loaded = TypeVar("Loaded")
+MESSAGE_MAX = 300  # characters of another server's complaint
+STOPS_MAX = 4  # stop strings that OpenAI takes
 
 
 @dataclass(frozen=True)
-class Fallback:
-    """Where to ask instead."""
+class RemoteServer:
+    """A server that speaks OpenAI's protocol, and the model to ask for there."""
 
     base_url: str
     model: str
     key: str = ""
     obstacle: UsageError | None = None
     """Why it cannot be asked after all; that matters only where the model cannot be loaded."""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Return what authenticates us there."""
-        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
-
-    def url(self, path: str) -> str:
-        """Return the address of `path`, which begins behind the version."""
-        return f"{self.base_url.rstrip('/')}/{path}"
 
     def notice(self, failure: AppError) -> str:
         """Return what to tell the user: why it is used, and what that means."""
@@ -51,9 +44,41 @@ class Fallback:
             "and what is asked leaves this machine"
         )
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[tuple[str, bytes]]:
+        """Send `body` to `path`, which begins behind the version; yield the response as it comes.
 
-def of(options: Options) -> Fallback | None:
-    """Return where to ask instead, None where the user does not want that.
+        That is its content type with each part of it. Raise RemoteError where the server cannot be
+        reached, or refuses.
+        """
+        import httpx
+
+        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        url = f"{self.base_url.rstrip('/')}/{path}"
+        try:
+            async with (
+                httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client,
+                client.stream("POST", url, json=body, headers=headers) as response,
+            ):
+                if response.status_code != 200:
+                    await response.aread()
+                    raise RemoteError(
+                        f"the fallback {self.base_url} refuses ({response.status_code}): "
+                        f"{response.text[:MESSAGE_MAX]}",
+                        status=response.status_code,
+                    )
+                kind = response.headers.get("content-type", "application/json")
+                async for part in response.aiter_bytes():
+                    yield kind, part
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise RemoteError(
+                f"the fallback {self.base_url} cannot be asked: {exc or type(exc).__name__}",
+                hint="check its address and the network",
+            ) from exc
+
+
+def configured(options: Options) -> RemoteServer | None:
+    """Return the server to ask instead, None where the user does not want that.
 
     Raise UsageError where it is not said completely. What only asking there would need may be
     missing: whoever got a file with a fallback in it can use the model without.
@@ -74,7 +99,8 @@ def of(options: Options) -> Fallback | None:
         )
     variable = options.fallback_api_key_env
     key = os.environ.get(variable, "") if variable else ""
-    return Fallback(options.fallback_base_url, options.fallback_model, key, _obstacle(options, key))
+    obstacle = _obstacle(options, key)
+    return RemoteServer(options.fallback_base_url, options.fallback_model, key, obstacle)
 
 
 def _obstacle(options: Options, key: str) -> UsageError | None:
@@ -84,12 +110,12 @@ def _obstacle(options: Options, key: str) -> UsageError | None:
             f"its key should be in the environment's {variable}, which is not set",
             hint=f"export {variable}=…",
         )
-    kept_here = (
+    local_only = (
         ("--grammar", options.grammar, "hold an answer to a grammar"),
         ("-j", options.json_schema, "hold an answer to a schema"),
         ("--session", options.session, "go on with a saved conversation"),
     )
-    for flag, value, what in kept_here:
+    for flag, value, what in local_only:
         if value:
             return UsageError(
                 f"it cannot {what} ({flag})",
@@ -98,164 +124,131 @@ def _obstacle(options: Options, key: str) -> UsageError | None:
     return None
 
 
-def instead_of(
-    load: Callable[[], Loaded], elsewhere: Fallback | None, notify: Callable[[str], None]
-) -> Loaded | Fallback:
-    """Return what `load` returns, or `elsewhere` where that fails, and notify the user.
-
-    Raise the AppError of `load` where there is nowhere else to ask, or the command line is wrong:
-    nobody's slip may send questions away from this machine. Raise UsageError where `elsewhere`
-    could not answer as it is asked to: free text in place of JSON would be worse than none.
-    """
-    try:
-        return load()
-    except UsageError:
-        raise
-    except AppError as exc:
-        if elsewhere is None:
-            raise
-        if obstacle := elsewhere.obstacle:
-            raise UsageError(
-                f"{exc.problem}; and the fallback cannot answer instead: {obstacle.problem}",
-                hint=obstacle.hint,
-            ) from exc
-        notify(elsewhere.notice(exc))
-        return elsewhere
-
-
-class RemoteConversation(Dialogue):
-    """A conversation that another server answers."""
-
-    def __init__(self, fallback: Fallback, options: Options) -> None:
-        super().__init__(options, context_size=0)
-        self._fallback = fallback
-        self._feed: Feed | None = None
-        """Of the answer that is on its way."""
-
-    def cancel(self) -> None:
-        """End the running answer; see Dialogue. That server may be silent: nobody waits for it."""
-        super().cancel()
-        if feed := self._feed:
-            feed.stats.reason = "cancelled"
-            feed.end()
-
-    def report(self) -> dict[str, Any]:
-        """Return what the last answer cost, a piece taken for a token, and who gave it."""
-        return {
-            "fallback": self._fallback.base_url,
-            "prompt_s": self.stats.prompt_seconds,
-            "generated_tokens": self.stats.generated_tokens,
-            "generate_s": self.stats.generate_seconds,
-            "reason": self.stats.reason,
-            "memory": resources.memory_use(),
-        }
-
-    def _texts(self) -> Iterator[str]:
-        """Yield the answer as it comes over the network."""
-        feed = Feed()
-        feed.stats.reason = "stop"
-        self.stats = feed.stats
-        body = {
-            **request(self.options),
-            "model": self._fallback.model,
-            "messages": self.messages(),
-        }
-        thread = threading.Thread(target=_read, args=(self._fallback, body, feed), daemon=True)
-        thread.start()
-        self._feed = feed
-        if self._cancelled:  # meanwhile: it was not there yet to be ended
-            self.cancel()
-        try:
-            yield from self._follow(TokenStream(feed))
-        finally:
-            self._feed = None
-
-
-def request(options: Options) -> dict[str, Any]:
-    """Return what of the options any server understands."""
-    found: dict[str, Any] = {
-        "stream": True,
-        "temperature": min(options.temp, 2.0),
-        "top_p": options.top_p,
-    }
+def defaults(options: Options) -> dict[str, Any]:
+    """Return the fields of a request for what every server understands of `options`."""
+    found: dict[str, Any] = {"temperature": min(options.temp, 2.0), "top_p": options.top_p}
     if options.n_predict >= 0:
         found["max_tokens"] = options.n_predict
     if options.seed >= 0:
         found["seed"] = options.seed
     if options.stop:
-        found["stop"] = list(options.stop[:4])
+        found["stop"] = list(options.stop[:STOPS_MAX])
     return found
 
 
-def _read(fallback: Fallback, body: Mapping[str, Any], feed: Feed) -> None:
-    """Ask, and feed the answer as it comes."""
-    import httpx
+class RemoteAnswerer:
+    """Lets a remote server answer; see `Answerer`."""
 
-    stats, begin = feed.stats, time.perf_counter()
+    context_size = 0
+
+    def __init__(self, server: RemoteServer) -> None:
+        self._server = server
+
+    def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
+        return Prompt(messages)
+
+    def submit(self, prompt: Prompt, options: Options) -> RemoteAnswer:
+        body = {
+            **defaults(options),
+            "stream": True,
+            "model": self._server.model,
+            "messages": [*prompt.messages],
+        }
+        return RemoteAnswer(self._server, body)
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of an answer."""
+
+    reason: FinishReason = FinishReason.STOP
     error: AppError | None = None
-    try:
-        with (
-            httpx.Client(timeout=timeout(), follow_redirects=False) as client,
-            client.stream(
-                "POST", fallback.url("chat/completions"), json=body, headers=fallback.headers
-            ) as response,
-        ):
-            if response.status_code != 200:
-                response.read()
-                raise ModelError(refusal(fallback, response.status_code, response.text))
-            for line in response.iter_lines():
-                if feed.cancelled:
-                    stats.reason = "cancelled"
-                    break
-                text, reason = _piece(line)
-                stats.reason = "length" if reason == "length" else stats.reason
+
+
+class RemoteAnswer:
+    """An answer as it comes over the network; see `token_stream.Answer`.
+
+    A thread reads it. The statistics belong to whoever iterates: neither that thread nor a signal
+    handler writes to them.
+    """
+
+    def __init__(self, server: RemoteServer, body: Mapping[str, Any]) -> None:
+        self.stats = Stats()
+        """A part of the answer counts as a token."""
+        self._cancelled = False
+        self._items: queue.SimpleQueue[Piece | _End] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(server, body), daemon=True).start()
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield its pieces as they come; leaving the loop cancels the rest."""
+        begin = time.perf_counter()
+        try:
+            while isinstance(item := self._next(), Piece):
+                elapsed = time.perf_counter() - begin
+                self.stats.prompt_seconds = self.stats.prompt_seconds or elapsed
+                self.stats.generate_seconds = elapsed - self.stats.prompt_seconds
+                self.stats.generated_tokens += 1
+                yield item
+            if item.error and not self._cancelled:
+                raise item.error
+            self.stats.reason = FinishReason.CANCELLED if self._cancelled else item.reason
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """End it now, even where the server is silent; safe from any thread or signal handler."""
+        self._cancelled = True
+        self._items.put(_End())
+
+    def _next(self) -> Piece | _End:
+        while True:
+            try:
+                return self._items.get(timeout=POLL_SECONDS)  # in short waits: Ctrl-C is heard
+            except queue.Empty:
+                continue
+
+    def _read(self, server: RemoteServer, body: Mapping[str, Any]) -> None:
+        import asyncio
+
+        try:
+            end = asyncio.run(self._receive(server, body))
+        except AppError as exc:
+            end = _End(error=exc)
+        except Exception as exc:  # the reader must not wait for ever
+            end = _End(error=ModelError(f"the fallback's answer cannot be read: {exc}"))
+        self._items.put(end)
+
+    async def _receive(self, server: RemoteServer, body: Mapping[str, Any]) -> _End:
+        """Ask, and queue the answer's pieces; return its end."""
+        reason = FinishReason.STOP
+        rest = b""
+        async for _, part in server.post("chat/completions", body):
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                text, why = _event(line.decode("utf-8", "replace"))
+                reason = FinishReason.LENGTH if why == "length" else reason
                 if text:
-                    now = time.perf_counter()
-                    stats.prompt_seconds = stats.prompt_seconds or now - begin
-                    stats.generate_seconds = now - begin - stats.prompt_seconds
-                    stats.generated_tokens += 1
-                    feed.put(Piece(text))
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        error = ModelError(unreachable(fallback, exc), hint="check its address and the network")
-    except AppError as exc:
-        error = exc
-    except Exception as exc:  # the reader must not wait for ever
-        error = ModelError(f"the fallback's answer cannot be read: {exc}")
-    feed.end(error)
+                    self._items.put(Piece(text))
+            if self._cancelled:
+                break
+        return _End(reason)
 
 
-def _piece(line: str) -> tuple[str, str]:
-    """Return the text in a line of a stream, and why the answer ended if it did."""
+def _event(line: str) -> tuple[str, str]:
+    """Return the text in a line of server-sent events, and why the answer ended if it did."""
     data = line.removeprefix("data:").strip()
     if not line.startswith("data:") or data == "[DONE]":
         return "", ""
     document = json.loads(data)
     if "error" in document:
-        raise ModelError(f"the fallback says: {str(document['error'])[:SAID_MAX]}")
+        raise ModelError(f"the fallback says: {str(document['error'])[:MESSAGE_MAX]}")
     choices: Sequence[Any] = document.get("choices") or ()
     if not choices:
         return "", ""
     text = (choices[0].get("delta") or {}).get("content")
     if not isinstance(text, str | None):
         raise ModelError(
-            f"the fallback's answer is no text: {str(text)[:SAID_MAX]}",
+            f"the fallback's answer is no text: {str(text)[:MESSAGE_MAX]}",
             hint="name another model there with --fallback-model",
         )
     return text or "", choices[0].get("finish_reason") or ""
-
-
-def timeout() -> Any:
-    """Return how long to wait for the other server."""
-    import httpx
-
-    return httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-
-
-def unreachable(fallback: Fallback, exc: Exception) -> str:
-    """Return that the other server cannot be asked."""
-    return f"the fallback {fallback.base_url} cannot be asked: {exc or type(exc).__name__}"
-
-
-def refusal(fallback: Fallback, status: int, text: str) -> str:
-    """Return what the other server says instead of an answer."""
-    return f"the fallback {fallback.base_url} refuses ({status}): {text[:SAID_MAX]}"

@@ -45,7 +45,7 @@ class SessionStore:
         talk = self._conversation
         if not talk.turns:
             raise SessionError("there is nothing to save yet", hint="ask something first")
-        tokens, state = self._engine.snapshot(talk.prompt())
+        tokens, state = self._engine.snapshot(talk.prompt().tokens)
         turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
         SessionFile(talk.system, turns, self._key(), tokens, state).write(
             path, replace=_place_of(path) in self._own
@@ -70,7 +70,7 @@ class SessionStore:
         talk = self._conversation
         talk.system = found.system
         talk.turns[:] = found.turns
-        used = len(talk.prompt())
+        used = len(talk.prompt().tokens)
         talk.stats = Stats(context_used=used, context_size=self._engine.context_size)
         if refusal:
             self._notify(f"{path}: {refusal}; its text is opened, and will be read anew")

@@ -11,6 +11,7 @@ from runtime.errors import AppError
 from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
+from runtime.inference.stats import FinishReason
 from runtime.inference.token_stream import Chosen, Feed, Piece, Reading
 from runtime.model.model import Model
 from runtime.options.registry import Options
@@ -82,8 +83,8 @@ class Generation:
             held = len(self.slot.held)
             self.feed.read(Reading(stats.prompt_tokens, stats.cached_tokens, held, seconds))
 
-    def advance(self, context: Any, index: int) -> str:
-        """Choose a token by the logits at `index`; return why the answer ends, "" if it goes on.
+    def advance(self, context: Any, index: int) -> FinishReason:
+        """Choose a token by the logits at `index`; return why the answer ends, NONE if it goes on.
 
         Raise ModelError where no token can be chosen.
         """
@@ -91,7 +92,7 @@ class Generation:
         stats.context_used = len(self.tokens)
         if not self.left:
             stats.prompt_seconds = time.perf_counter() - self._begun
-            return "length"
+            return FinishReason.LENGTH
         token = self._sampler.sample(context, index)
         now = time.perf_counter()
         if not self._first:
@@ -99,7 +100,7 @@ class Generation:
             stats.prompt_seconds = now - self._begun
         stats.generate_seconds = now - self._first
         if self._model.ends(token) and not self._endless:
-            return "stop"
+            return FinishReason.STOP
         stats.generated_tokens += 1
         if self._alternatives is not None:
             self._chosen.append(self._sampler.chosen(context, index, token, self._alternatives))
@@ -108,10 +109,11 @@ class Generation:
         self._say(self._text.feed(self._model.piece(token, special=self._special)))
         if self._text.stopped:
             stats.stopped_by = self._text.stopped
-            return "stop"
+            return FinishReason.STOP
         if not self.left:
-            return "length"
-        return "context" if len(self.tokens) > stats.context_size else ""
+            return FinishReason.LENGTH
+        full = len(self.tokens) > stats.context_size
+        return FinishReason.CONTEXT if full else FinishReason.NONE
 
     def _say(self, text: str) -> None:
         if text:
@@ -119,7 +121,7 @@ class Generation:
             self._unsaid.clear()
             self._chosen.clear()
 
-    def end(self, reason: str, error: AppError | None) -> None:
+    def end(self, reason: FinishReason, error: AppError | None) -> None:
         """Say what was held back, and that this was all."""
         self.feed.stats.reason = reason
         rest = self._text.rest()

@@ -11,21 +11,26 @@ import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
 
 from runtime.errors import AppError, Busy, ModelError
 from runtime.host import resources
 from runtime.inference.context import ABORTED, NO_ROOM, Context
 from runtime.inference.generation import Generation
-from runtime.inference.stats import SlotStatus, Status
+from runtime.inference.stats import FinishReason, SlotStatus, Status
 from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
 CHUNK = 64
 """Tokens of each prompt computed in one step while answers run, which wait for them."""
-RESERVE = 64
+ADMISSION_RESERVE = 64
 """Tokens of room that an answer must have at its start, or as many as it may have."""
+POLL_SECONDS = 0.1
+"""Longest wait for the decoding thread in one go."""
+Result = TypeVar("Result")
 GATHER = 0.001
 """Seconds that an idle engine waits for the next question before it begins with those it has."""
 
@@ -41,7 +46,7 @@ class Scheduler:
         self._context = Context(model, options, context_size, self.threads)
         self.context_size, self.generates = self._context.size, self._context.generates
         self._slots, self._batch = self._context.slots, self._context.batch
-        self._jobs: list[Generation] = []
+        self._active: list[Generation] = []
         """Those with a slot, in the order of their arrival."""
         self._waiting: deque[Generation] = deque()
         self._calls: deque[Callable[[], None]] = deque()
@@ -77,7 +82,7 @@ class Scheduler:
                 f"{self.context_size - 1}",
                 hint="shorten it, or give more context with -c",
             )
-        job = Generation(
+        generation = Generation(
             self.model, prompt, options or self.options, self.context_size, alternatives
         )
         try:
@@ -85,20 +90,24 @@ class Scheduler:
                 if self._closing:
                     raise ModelError("the engine is closed")
                 most = self.options.queue
-                asked = sum(not job.feed.cancelled for job in (*self._jobs, *self._waiting))
+                asked = sum(
+                    not generation.feed.cancelled for generation in (*self._active, *self._waiting)
+                )
                 if asked >= self._slots.count + most:
                     raise Busy(f"{most} questions are waiting already", hint="try again later")
-                self._waiting.append(job)
+                self._waiting.append(generation)
                 self._wake.notify()
         except AppError:
-            job.close()
+            generation.close()
             raise
-        return TokenStream(job.feed)
+        return TokenStream(generation.feed)
 
     def status(self) -> Status:
         """Return what the sequences do at this moment; safe from any thread."""
         with self._wake:
-            busy = {job.slot.number: job for job in self._jobs if job.slot}
+            busy = {
+                generation.slot.number: generation for generation in self._active if generation.slot
+            }
             waiting = len(self._waiting)
         slots = tuple(
             SlotStatus(
@@ -126,8 +135,7 @@ class Scheduler:
 
     def snapshot(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
         """Return what is held that begins most like `tokens`, and its state; computes nothing."""
-        found: tuple[list[int], bytes] = self._call(lambda: self._slots.save(list(tokens)))
-        return found
+        return self._call(lambda: self._slots.save(list(tokens)))
 
     def adopt(self, state: bytes | bytearray | memoryview, tokens: Sequence[int]) -> None:
         """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
@@ -140,30 +148,26 @@ class Scheduler:
         """
         self._call(lambda: self._context.use_adapters(adapters))
 
-    def _call(self, action: Callable[[], Any]) -> Any:
-        """Run `action` on the engine's thread between two steps; return what it returns."""
-        done: list[tuple[Any, BaseException | None]] = []
-        finished = threading.Event()
+    def _call(self, action: Callable[[], Result]) -> Result:
+        """Run `action` on the decoding thread between two steps; return what it returns."""
+        future: Future[Result] = Future()
 
         def run() -> None:
             try:
-                done.append((action(), None))
+                future.set_result(action())
             except BaseException as exc:  # handed over to who asked
-                done.append((None, exc))
-            finished.set()
+                future.set_exception(exc)
 
         with self._wake:
             if self._closing:
                 raise ModelError("the engine is closed")
             self._calls.append(run)
             self._wake.notify()
-        while not finished.wait(0.1):
-            if not self._thread.is_alive():
+        while True:
+            with contextlib.suppress(FutureTimeout):
+                return future.result(POLL_SECONDS)  # in short waits, so that Ctrl-C is heard
+            if not self._thread.is_alive() and not future.done():
                 raise ModelError("the engine is closed")
-        result, error = done[0]
-        if error:
-            raise error
-        return result
 
     def close(self) -> None:
         """End all answers as cancelled, join the thread, free the context."""
@@ -180,27 +184,26 @@ class Scheduler:
         """Do what there is to do, and sleep while there is nothing."""
         while True:
             with self._wake:
-                while not (self._waiting or self._jobs or self._calls or self._closing):
+                while not (self._waiting or self._active or self._calls or self._closing):
                     self._wake.wait()
-                if not self._jobs:
+                if not self._active:
                     self._gather()
                 calls, self._calls = self._calls, deque()
             if self._closing:
                 break
             for call in calls:
                 call()
-            self._context.abort.value = (
-                False  # before looking who has cancelled: none is overlooked
-            )
+            # Before looking who has cancelled: none is overlooked.
+            self._context.abort.value = False
             self._end_cancelled()
             self._admit()
-            if self._jobs:
+            if self._active:
                 try:
                     self._step()
                 except Exception as exc:  # nobody may wait for ever for a thread that has died
                     self._fail_all(exc)
-        for job in self._known():
-            self._end(job, "cancelled")
+        for generation in self._known():
+            self._end(generation, FinishReason.CANCELLED)
 
     def _gather(self) -> None:
         """Let others who ask at the same moment come in, while there are slots for them.
@@ -214,64 +217,72 @@ class Scheduler:
 
     def _known(self) -> list[Generation]:
         with self._wake:
-            return [*self._jobs, *self._waiting]
+            return [*self._active, *self._waiting]
 
     def _end_cancelled(self) -> None:
-        for job in self._known():
-            if job.feed.cancelled:
-                self._end(job, "cancelled")
+        for generation in self._known():
+            if generation.feed.cancelled:
+                self._end(generation, FinishReason.CANCELLED)
 
     def _fail_all(self, exc: Exception) -> None:
-        for job in list(self._jobs):
-            if job.slot:
-                self._slots.cut(job.slot, 0)
-            self._end(job, "error", ModelError(f"the engine failed: {type(exc).__name__}: {exc}"))
+        for generation in list(self._active):
+            if generation.slot:
+                self._slots.cut(generation.slot, 0)
+            self._end(
+                generation,
+                FinishReason.ERROR,
+                ModelError(f"the engine failed: {type(exc).__name__}: {exc}"),
+            )
 
     def _admit(self) -> None:
         """Give slots to those who wait, in order, while there is room for their answers."""
         while self._waiting and not self._slots.full:
-            job = self._waiting[0]
-            shared = self._slots.shared(job.tokens) if job.reuses else 0
-            if self._jobs and self._room() < len(job.tokens) - shared + min(job.left, RESERVE):
+            generation = self._waiting[0]
+            shared = self._slots.shared(generation.tokens) if generation.reuses else 0
+            if self._active and self._room() < len(generation.tokens) - shared + min(
+                generation.left, ADMISSION_RESERVE
+            ):
                 return
-            slot = self._slots.take(job.tokens, reuse=job.reuses)
+            slot = self._slots.take(generation.tokens, reuse=generation.reuses)
             if slot is None:
                 return
             with self._wake:
                 self._waiting.popleft()
-            job.start(slot, shared)
-            self._jobs.append(job)
+            generation.start(slot, shared)
+            self._active.append(generation)
 
     def _room(self) -> int:
         """Return how many tokens the running answers leave; prefixes they share count once."""
-        return self.context_size - sum(len(job.tokens) - job.shared for job in self._jobs)
+        return self.context_size - sum(
+            len(generation.tokens) - generation.shared for generation in self._active
+        )
 
     def _step(self) -> None:
         """Compute one batch: every running answer's next token, then prompts in order."""
         self._batch.clear()
-        running = [job for job in self._jobs if job.running]
+        running = [generation for generation in self._active if generation.running]
         room = self._batch.room - len(running)
         if running:
-            room = min(room, CHUNK * (len(self._jobs) - len(running)))
-        parts = [(job, 1) for job in running]
-        for job in self._jobs:
-            if not job.running and room:
-                count = min(room, job.pending)
-                parts.append((job, count))
+            room = min(room, CHUNK * (len(self._active) - len(running)))
+        parts = [(generation, 1) for generation in running]
+        for generation in self._active:
+            if not generation.running and room:
+                count = min(room, generation.pending)
+                parts.append((generation, count))
                 room -= count
         self._compute(parts)
 
     def _compute(self, parts: list[tuple[Generation, int]]) -> None:
-        """Decode the next so many tokens of each job, and choose what follows."""
+        """Decode the next so many tokens of each generation, and choose what follows."""
         self._batch.clear()
         places: list[tuple[Generation, list[int], int | None]] = []
-        for job, count in parts:
-            assert job.slot is not None
-            begin = len(job.slot.held)
-            chunk = job.tokens[begin : begin + count]
-            last = count == job.pending
-            end = self._batch.add(job.slot.number, chunk, begin, answer=last)
-            places.append((job, chunk, end if last else None))
+        for generation, count in parts:
+            assert generation.slot is not None
+            begin = len(generation.slot.held)
+            chunk = generation.tokens[begin : begin + count]
+            last = count == generation.pending
+            end = self._batch.add(generation.slot.number, chunk, begin, answer=last)
+            places.append((generation, chunk, end if last else None))
         alone = parts[0][0].feed if len(parts) == 1 else None
         try:
             if alone:
@@ -287,72 +298,74 @@ class Scheduler:
             return
         self.steps += 1
         self.busy_steps += len(parts)
-        for job, chunk, index in places:
-            assert job.slot is not None
-            job.slot.held.extend(chunk)
+        for generation, chunk, index in places:
+            assert generation.slot is not None
+            generation.slot.held.extend(chunk)
             if index is not None:
-                self._advance(job, index)
+                self._advance(generation, index)
             else:
-                job.read()
+                generation.read()
 
-    def _advance(self, job: Generation, index: int) -> None:
-        """Choose the next token of a job whose tokens are all computed."""
+    def _advance(self, generation: Generation, index: int) -> None:
+        """Choose the next token of a generation whose tokens are all computed."""
         try:
-            reason = job.advance(self._context.handle, index)
+            reason = generation.advance(self._context.handle, index)
         except AppError as exc:
-            assert job.slot is not None
-            self._slots.cut(job.slot, 0)  # what led to numbers that are none is no use
-            self._end(job, "error", exc)
+            assert generation.slot is not None
+            self._slots.cut(generation.slot, 0)  # what led to numbers that are none is no use
+            self._end(generation, FinishReason.ERROR, exc)
             return
         if reason:
-            self._end(job, reason)
+            self._end(generation, reason)
 
     def _failed(self, parts: list[tuple[Generation, int]], status: int) -> None:
         """Deal with a step that failed: make room, or find out whose fault it is."""
-        for job, _ in parts:
-            assert job.slot is not None
-            self._slots.recover(job.slot)
+        for generation, _ in parts:
+            assert generation.slot is not None
+            self._slots.recover(generation.slot)
         if status == ABORTED:
             return
         if status == NO_ROOM:
             if self._slots.evict():
                 return
-            if len(self._jobs) > 1:
-                self._postpone(self._jobs[-1])
+            if len(self._active) > 1:
+                self._postpone(self._active[-1])
                 return
         if len(parts) > 1:
             for part in parts:
                 self._compute([part])
             return
-        job, count = parts[0]
+        generation, count = parts[0]
         if count > 1:
-            self._compute([(job, count // 2)])
+            self._compute([(generation, count // 2)])
             return
-        assert job.slot is not None
-        self._slots.cut(job.slot, 0)
+        assert generation.slot is not None
+        self._slots.cut(generation.slot, 0)
         error = ModelError(
             f"the engine failed to compute (code {status}): {self._context.failure}",
             hint="try a smaller context with -c, or -v for the engine's log",
         )
-        self._end(job, "error", error)
+        self._end(generation, FinishReason.ERROR, error)
 
-    def _postpone(self, job: Generation) -> None:
-        """Take a job's slot away until there is room; it goes on where it was."""
-        assert job.slot is not None
-        self._slots.cut(job.slot, 0)
-        job.slot.busy = False
-        job.slot = None
-        self._jobs.remove(job)
+    def _postpone(self, generation: Generation) -> None:
+        """Take a generation's slot away until there is room; it goes on where it was."""
+        assert generation.slot is not None
+        self._slots.cut(generation.slot, 0)
+        generation.slot.busy = False
+        generation.slot = None
+        self._active.remove(generation)
         with self._wake:
-            self._waiting.appendleft(job)
+            self._waiting.appendleft(generation)
 
-    def _end(self, job: Generation, reason: str, error: AppError | None = None) -> None:
-        """Give a job's slot back, with what it holds, and tell the reader."""
-        if job.slot:
-            self._slots.touch(job.slot)
-            job.slot.busy = False
+    def _end(
+        self, generation: Generation, reason: FinishReason, error: AppError | None = None
+    ) -> None:
+        """Give a generation's slot back, with what it holds, and tell the reader."""
+        if generation.slot:
+            self._slots.touch(generation.slot)
+            generation.slot.busy = False
         with contextlib.suppress(ValueError):
-            self._jobs.remove(job)
+            self._active.remove(generation)
         with self._wake, contextlib.suppress(ValueError):
-            self._waiting.remove(job)
-        job.end(reason, error)
+            self._waiting.remove(generation)
+        generation.end(reason, error)

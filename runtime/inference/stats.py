@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
+
+
+class FinishReason(str, enum.Enum):
+    """Why an answer ended; each is also the text that reports have for it."""
+
+    NONE = ""
+    """It has not ended yet."""
+    STOP = "stop"
+    """The model ended it, or a stop string did."""
+    LENGTH = "length"
+    """It has as many tokens as it may have."""
+    CONTEXT = "context"
+    """The context is full."""
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+    __hash__ = str.__hash__  # equal to its text, so it must be found by that as well
+    __str__ = str.__str__
 
 
 @dataclass
@@ -19,8 +38,7 @@ class Stats:
     generate_seconds: float = 0.0
     context_used: int = 0
     context_size: int = 0
-    reason: str = ""
-    """Why the answer ended: stop, length, context, cancelled or error."""
+    reason: FinishReason = FinishReason.NONE
     stopped_by: str = ""
     """The stop string that ended it, if one did."""
     queue_seconds: float = 0.0

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
-from runtime.server.fallback_proxy import FORWARDED, Remote
+from runtime.server.fallback_proxy import FORWARDED, FallbackProxy
 from runtime.server.http import openapi
 from runtime.server.http.assets import START, Asset
 from runtime.server.http.endpoint import Endpoint, Text
@@ -103,15 +103,17 @@ def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
     return _whole(routes, rules, files, service.metrics)
 
 
-def build_remote(remote: Remote, rules: Rules, files: Mapping[str, Asset], metrics: Metrics) -> App:
+def build_remote(
+    proxy: FallbackProxy, rules: Rules, files: Mapping[str, Asset], metrics: Metrics
+) -> App:
     """Return the application that lets another server answer."""
     paths = {*FORWARDED, "/completion", "/tokenize", "/detokenize", "/apply-template",
              "/api/completion"}  # fmt: skip
     routes: list[BaseRoute] = [
-        Route(path, Reported(remote), methods=["POST"]) for path in sorted(paths)
+        Route(path, Reported(proxy), methods=["POST"]) for path in sorted(paths)
     ]
     for path in ("/health", "/props", "/slots", "/metrics", "/v1/models"):
-        routes.append(Route(path, Reported(remote), methods=["GET"]))
+        routes.append(Route(path, Reported(proxy), methods=["GET"]))
     return _whole(routes, rules, files, metrics)
 
 

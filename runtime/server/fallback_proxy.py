@@ -1,4 +1,4 @@
-"""The same interface when the model cannot be loaded: another server answers, and that is said.
+"""Proxy to the remote server that answers when the model cannot be loaded, and says so.
 
 Every answer carries `X-Modelembed-Fallback` with that server's address.
 """
@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import msgspec
 
 from runtime import __version__
-from runtime.dialogue.remote_client import Fallback, refusal, timeout, unreachable
-from runtime.options.registry import Options
+from runtime.dialogue import remote_client
+from runtime.dialogue.prompt import messages_of
+from runtime.dialogue.remote_model import RemoteModel
+from runtime.errors import RemoteError
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
 from runtime.server.http.http_error import HTTPError, decoded
@@ -30,17 +31,23 @@ FORWARDED = {
     "/v1/embeddings": "embeddings",
     "/embeddings": "embeddings",
 }
+GENERATING = ("chat/completions", "completions")
+LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
+"""Fields that say how long an answer may be."""
 
 
-class Remote:
-    """Answers what the other server can, and what a page needs to know."""
+class FallbackProxy:
+    """Forwards what the remote server can answer, and tells a page what it needs to know.
 
-    def __init__(self, fallback: Fallback, options: Options, name: str, body_max: int) -> None:
-        self._fallback = fallback
-        self._options = options
+    What a request leaves open is as the options say, as it would be with the model itself.
+    """
+
+    def __init__(self, remote: RemoteModel, name: str, body_max: int) -> None:
+        self._server = remote.server
+        self._options = remote.options
         self._name = name
         self._body_max = body_max
-        self._mark = [(MARK, fallback.base_url.encode("ascii", "replace"))]
+        self._mark = [(MARK, remote.server.base_url.encode("ascii", "replace"))]
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> None:
@@ -55,13 +62,13 @@ class Remote:
             await self._forward(FORWARDED[path], receive, send)
             return
         known: dict[str, Any] = {
-            "/health": llama_server.Health("ok", self._fallback.base_url),
+            "/health": llama_server.Health("ok", self._server.base_url),
             "/v1/models": openai.ModelList(data=[self._card()]),
             "/props": self._props(),
         }
         if path not in known:
             raise HTTPError(
-                501, f"the model is not loaded; {self._fallback.base_url} answers, but not this"
+                501, f"the model is not loaded; {self._server.base_url} answers, but not this"
             )
         await respond(send, 200, openai.encode(known[path]), [*NO_STORE, *self._mark])
 
@@ -70,50 +77,46 @@ class Remote:
         body = decoded(msgspec.json.decode, await read_body(receive, self._body_max))
         if not isinstance(body, dict):
             raise HTTPError(400, "expected a JSON object")
-        body["model"] = self._fallback.model
+        body = self._completed(path, body)
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         begun = False
         try:
             async with while_connected(receive):
-                async for head, part in self._asked(path, body):
+                async for kind, part in self._server.post(path, body):
                     if not begun:
                         begun = True
-                        await send({"type": "http.response.start", "status": 200, "headers": head})
+                        headers = [(b"content-type", kind.encode()), *NO_STORE, *self._mark]
+                        await send(
+                            {"type": "http.response.start", "status": 200, "headers": headers}
+                        )
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
+        except RemoteError as exc:
+            # What is wrong with our key there is not the client's fault.
+            ours = exc.status is None or exc.status in (401, 403) or exc.status >= 500
+            raise HTTPError(502 if ours else exc.status or 502, exc.problem) from exc
         finally:
             self._tasks.discard(task)
 
-    async def _asked(
-        self, path: str, body: Mapping[str, Any]
-    ) -> AsyncIterator[tuple[list[tuple[bytes, bytes]], bytes]]:
-        """Yield the answer's headers with each part of it; raise Problem where there is none."""
-        fallback = self._fallback
-        try:
-            async with (
-                httpx.AsyncClient(timeout=timeout(), follow_redirects=False) as client,
-                client.stream(
-                    "POST", fallback.url(path), json=body, headers=fallback.headers
-                ) as response,
-            ):
-                if response.status_code != 200:
-                    await response.aread()
-                    # What is wrong with our key there is not the client's fault.
-                    ours = response.status_code in (401, 403) or response.status_code >= 500
-                    status = 502 if ours else response.status_code
-                    raise HTTPError(status, refusal(fallback, response.status_code, response.text))
-                kind = response.headers.get("content-type", "application/json").encode()
-                head = [(b"content-type", kind), *NO_STORE, *self._mark]
-                async for part in response.aiter_bytes():
-                    yield head, part
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise HTTPError(502, unreachable(fallback, exc)) from exc
+    def _completed(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request with the baked-in system prompt and sampling where it has none."""
+        completed = {**body, "model": self._server.model}
+        if path not in GENERATING:
+            return completed
+        known = remote_client.defaults(self._options)
+        if any(body.get(name) is not None for name in LIMITS):
+            known.pop("max_tokens", None)
+        completed |= {key: value for key, value in known.items() if body.get(key) is None}
+        system, messages = self._options.system, body.get("messages")
+        if system and isinstance(messages, list) and not any(map(_is_system, messages)):
+            completed["messages"] = messages_of(system, messages)
+        return completed
 
     def _card(self) -> openai.ModelCard:
         return openai.ModelCard(
-            id=self._fallback.model, created=int(time.time()), owned_by=self._fallback.base_url
+            id=self._server.model, created=int(time.time()), owned_by=self._server.base_url
         )
 
     def _props(self) -> llama_server.Props:
@@ -121,8 +124,8 @@ class Remote:
         return llama_server.Props(
             default_generation_settings=llama_server.GenerationDefaults(0, shown(options)),
             total_slots=0,
-            model_alias=self._fallback.model,
-            model_path=self._fallback.base_url,
+            model_alias=self._server.model,
+            model_path=self._server.base_url,
             modalities={"vision": False, "audio": False},
             chat_template="",
             bos_token="",
@@ -137,6 +140,10 @@ class Remote:
                 thinking=False,
                 tools=True,
                 embeddings=True,
-                fallback=self._fallback.base_url,
+                fallback=self._server.base_url,
             ),
         )
+
+
+def _is_system(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") in ("system", "developer")

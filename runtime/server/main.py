@@ -10,24 +10,22 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import runtime
 from runtime.container.bundle_file import Bundle, program_name
 from runtime.dialogue import remote_client
-from runtime.dialogue.chat_session import Session
-from runtime.dialogue.remote_client import Fallback
+from runtime.dialogue.open_backend import decompressed, locate, open_backend
+from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import PortError, UsageError
 from runtime.host import desktop, resources
 from runtime.host.files import read_text
 from runtime.host.frozen_dir import frozen_folder
 from runtime.host.std_streams import notify
-from runtime.model.loader import restored
-from runtime.model.model_file import ModelFile, choose
+from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.server import app
-from runtime.server.fallback_proxy import Remote
+from runtime.server.fallback_proxy import FallbackProxy
 from runtime.server.http import assets, listener
 from runtime.server.http.guard import Rules, own_names
 from runtime.server.http.listener import Listener
@@ -59,17 +57,17 @@ def run(
     """
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
-    elsewhere = remote_client.of(options)
-    if elsewhere and (obstacle := elsewhere.obstacle):
+    server = remote_client.configured(options)
+    if server and (obstacle := server.obstacle):
         notify(f"the fallback will not be available: {obstacle.problem} ({obstacle.hint})")
-    source = remote_client.instead_of(lambda: choose(bundle, path, embedded), elsewhere, notify)
+    found = locate(bundle, path, embedded, options, notify)
     try:
         sock = listener.bind(options)
     except PortError:
         if not on_desktop:
             raise
-        if found := running(options, program_name(bundle)):
-            desktop.open_browser(found)
+        if address := running(options, program_name(bundle)):
+            desktop.open_browser(address)
             return
         sock = listener.bind(dataclasses.replace(options, port=0))
     if not rules.keys and (not rules.loopback or "*" in rules.origins):
@@ -92,33 +90,27 @@ def run(
 
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
         metrics = Metrics(shared, options.workers, number)
-        tell = notify if number == 0 else lambda _: None
-        session: Session | Fallback
-        if isinstance(source, Fallback):
-            session = source
-        else:
-            session = remote_client.instead_of(
-                partial(Session, source, options, tell), elsewhere, tell
-            )
-        if isinstance(session, Fallback):
-            name = program_name(bundle)
-            remote = Remote(session, options, name, rules.body_max)
-            application = app.build_remote(remote, rules, files, metrics)
-            Listener(application, options, started=ready, cut=remote.stop, idle=idle).serve_on(
-                sock, life
-            )
-            return
+        # What loading has to say is the same in all workers; that one falls back is not.
+        backend = open_backend(
+            found,
+            options,
+            notify if number == 0 else lambda _: None,
+            announce=lambda text: notify(f"worker {number + 1}: {text}" if number else text),
+        )
         try:
-            if path is None:  # a state is taken from this very file alone, never from a stranger's
-                session.prewarm()
-            service = Service(session, metrics, about_of(bundle, options, session.source))
-            application = app.build(service, rules, files)
-            Listener(application, options, started=ready, cut=service.stop, idle=idle).serve_on(
-                sock, life
-            )
+            cut: Callable[[], None]
+            if isinstance(backend, RemoteModel):
+                proxy = FallbackProxy(backend, program_name(bundle), rules.body_max)
+                application, cut = app.build_remote(proxy, rules, files, metrics), proxy.stop
+            else:
+                if path is None:  # a state is taken from this very file alone
+                    backend.prewarm()
+                service = Service(backend, metrics, about_of(bundle, options, backend.file))
+                application, cut = app.build(service, rules, files), service.stop
+            Listener(application, options, started=ready, cut=cut, idle=idle).serve_on(sock, life)
         finally:
             metrics.set("workers", 0)
-            session.close()
+            backend.close()
 
     if options.workers == 1:
         work(0, None, started)
@@ -127,9 +119,7 @@ def run(
     options = dataclasses.replace(
         options, threads=options.threads or max(1, cores // options.workers)
     )
-    if not isinstance(source, Fallback):
-        load = partial(restored, source, options, notify)
-        source = remote_client.instead_of(load, elsewhere, notify)
+    found = decompressed(found, options, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 

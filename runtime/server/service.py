@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import __version__
-from runtime.dialogue.chat_session import Session
-from runtime.dialogue.conversation import OPENING, prompt_tokens
+from runtime.dialogue.conversation import PROMPT_END
+from runtime.dialogue.loaded_model import LoadedModel
+from runtime.dialogue.prompt import prompt_tokens
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
@@ -66,20 +67,20 @@ class About:
 class Service:
     """A loaded model, asked by many."""
 
-    def __init__(self, session: Session, metrics: Metrics, about: About) -> None:
-        self.session = session
-        self.model: Model = session.model
-        self.engine = session.engine
-        self.options = session.options
+    def __init__(self, loaded: LoadedModel, metrics: Metrics, about: About) -> None:
+        self.loaded = loaded
+        self.model: Model = loaded.model
+        self.engine = loaded.scheduler
+        self.options = loaded.options
         self.metrics = metrics
         self.about = about
         self.name = about.alias
-        self.embedder = session.embedder
-        self.embeds = session.embedder.possible
+        self.embedder = loaded.embedder
+        self.embeds = loaded.embedder.possible
         self.created = int(time.time())
         self.fingerprint = f"modelembed-{__version__}"
-        self.template_text = session.template_text
-        self.template = session.conversation.template
+        self.template_text = loaded.template_text
+        self.template = loaded.template
         self.form = tool_calls.form_of(self.template_text)
         self.running: set[Reader] = set()
         self.stopping = False
@@ -104,7 +105,7 @@ class Service:
         held = bool(options.grammar or options.json_schema)
         variables = messages.thinking_variables(request, held=held)
         text = self.render(request.messages, tools, variables)
-        markers = self.session.markers
+        markers = self.loaded.markers
         if held and markers and text.rstrip().endswith(markers.begin):
             text += f"{markers.end}\n\n"  # what is held to a form leaves no room for thoughts
         if request.reasoning_format == "none":
@@ -117,7 +118,7 @@ class Service:
             options,
             request.n or 1,
             (wanted or 0) if request.logprobs else None,
-            text[-OPENING:],
+            text[-PROMPT_END:],
             markers,
             form,
         )

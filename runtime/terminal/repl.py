@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TextIO
 
-from runtime.dialogue.conversation import Dialogue
+from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import on_interrupt
+from runtime.inference.stats import FinishReason
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.terminal.markdown import Markdown
 
@@ -53,18 +54,18 @@ class Repl:
 
     def __init__(
         self,
-        conversation: Dialogue,
+        conversation: Conversation,
         *,
         read_line: ReadLine,
         out: TextIO,
         style: Style,
         show_stats: bool = False,
-        keeper: Store | None = None,
+        store: Store | None = None,
         lora: Lora | None = None,
         markers: Markers | None = None,
         markdown: bool = False,
     ) -> None:
-        """`keeper` saves and loads, `markers` tell the model's thoughts; there may be neither.
+        """`store` saves and loads, `markers` tell the model's thoughts; there may be neither.
 
         With `markdown` answers are shown as such.
         """
@@ -86,9 +87,9 @@ class Repl:
         }
         if lora:
             self._commands["lora"] = lambda text: self._use_lora(lora, text)
-        if keeper:
-            self._commands["save"] = lambda name: self._say(keeper.save(_given(name)))
-            self._commands["load"] = lambda name: self._load(keeper, name)
+        if store:
+            self._commands["save"] = lambda name: self._say(store.save(_given(name)))
+            self._commands["load"] = lambda name: self._load(store, name)
 
     def run(self, first: str = "") -> None:
         """Answer `first` if given, then what is typed, until the end of input or /exit."""
@@ -172,9 +173,9 @@ class Repl:
             screen.close()
         stats = self.conversation.stats
         self._out.write("\n")
-        if stats.reason == "cancelled":
+        if stats.reason is FinishReason.CANCELLED:
             self._say("stopped")
-        elif stats.reason == "length":
+        elif stats.reason is FinishReason.LENGTH:
             self._say(f"cut after {stats.generated_tokens} tokens (-n)")
         if self.show_stats:
             self._say(stats.line())
@@ -186,7 +187,7 @@ class Repl:
             self._out,
             self.style,
             markers=self._markers,
-            prompt=self.conversation.opening,
+            prompt=self.conversation.prompt_end,
             body=Markdown(self._out.write) if self._markdown else None,
         )
 
@@ -194,9 +195,9 @@ class Repl:
         self.conversation.clear()
         self._say("the conversation starts anew")
 
-    def _load(self, keeper: Store, name: str) -> None:
+    def _load(self, store: Store, name: str) -> None:
         """Go on with a kept conversation, and show where it stood."""
-        self._say(keeper.load(_given(name)))
+        self._say(store.load(_given(name)))
         turns = self.conversation.turns
         last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=0)
         for turn in turns[last:]:

@@ -1,4 +1,4 @@
-"""One run of the program with a model: a single answer, or a chat."""
+"""One run of the program in a terminal or a pipe: a chat, or the answer to one question."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from runtime import START
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle, program_name
-from runtime.dialogue import remote_client
-from runtime.dialogue.chat_session import Session
-from runtime.dialogue.conversation import Dialogue
-from runtime.dialogue.remote_client import Fallback
-from runtime.host import interrupts, std_streams
+from runtime.dialogue.chat_session import ChatSession
+from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.loaded_model import LoadedModel
+from runtime.dialogue.open_backend import locate, open_backend
+from runtime.dialogue.remote_model import RemoteModel
 from runtime.host.files import exists
-from runtime.host.std_streams import notify
-from runtime.model.model_file import choose
+from runtime.host.interrupts import on_interrupt
+from runtime.host.std_streams import colourful, notify
+from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
 from runtime.sanitize import plain
-from runtime.terminal import run_report as reports
+from runtime.terminal import run_report
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.terminal.repl import Repl, reader
 from runtime.units import amount, counted
@@ -38,95 +38,82 @@ def run(
     embedded: bool | None,
     report: Path | None,
 ) -> None:
-    """Load the model and answer `question`, or chat; write the costs to `report` if given."""
+    """Open the backend and answer `question`, or chat; write the costs to `report` if given."""
     if report:
-        reports.require_free(report)  # now: the answer may take long
-    session = remote_client.instead_of(
-        lambda: Session(choose(bundle, path, embedded), options, notify),
-        remote_client.of(options),
-        notify,
-    )
-    if isinstance(session, Fallback):
-        costs = _elsewhere(session, options, question, interactive, program_name(bundle))
-        if report:
-            reports.write(report, costs)
-        return
+        run_report.require_free(report)  # now: the answer may take long
+    found = locate(bundle, path, embedded, options, notify)
+    backend = open_backend(found, options, notify)
     try:
-        kept = options.session and Path(options.session)
-        if kept and exists(kept):
-            notify(session.keeper.load(str(kept.absolute())))
-        elif path is None:  # a state is taken from this very file alone, never from a stranger's
-            session.prewarm()
-        elif bundle and prefix_state.section_of(bundle) and (options.stats or options.verbose):
-            notify("the prewarmed beginning is not used: another model was given")
+        session = ChatSession(backend, notify)
+        saved = _resume(session, bundle, path)
         if interactive:
-            name = session.source.name if path else program_name(bundle)
-            _interactive(session, name, question)
+            _chat(session, _title(backend, bundle, path), question)
         else:
-            _one_shot(session, question)
-        if kept and session.conversation.turns:
-            notify(session.keeper.save(str(kept.absolute())))
+            _answer_once(session, question)
+        if saved and session.store and session.conversation.turns:
+            notify(session.store.save(saved))
         if report:
-            reports.write(report, session.report())
+            run_report.write(report, session.report())
     finally:
-        session.close()
+        backend.close()
 
 
-def _elsewhere(
-    remote: Fallback, options: Options, question: str, interactive: bool, name: str
-) -> dict[str, Any]:
-    """Let another server answer, and say so; return what it cost."""
-    conversation = remote_client.RemoteConversation(remote, options)
-    style = Style(std_streams.colourful(options.color))
-    if interactive:
-        where = f"{remote.model} at {remote.base_url}"
-        click.echo(style.dim(plain(f"{name} · FALLBACK: {where}")))
-        chat = Repl(
-            conversation,
-            read_line=reader(),
-            out=sys.stdout,
-            style=style,
-            show_stats=options.stats,
-            markdown=style.colour and options.markdown,
-        )
-        chat.run(question)
-    else:
-        for piece in conversation.ask(question):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        sys.stdout.write("\n")
-        _explain_nothing(conversation)
-    return conversation.report()
+def _resume(session: ChatSession, bundle: Bundle | None, path: Path | None) -> str:
+    """Load the saved conversation that --session names, or the prewarmed state.
+
+    Return where the conversation is to be saved at the end, empty for nowhere.
+    """
+    options, backend = session.options, session.backend
+    if not isinstance(backend, LoadedModel):
+        return ""
+    saved = Path(options.session) if options.session else None
+    if saved and session.store and exists(saved):
+        notify(session.store.load(str(saved.absolute())))
+    elif path is None:  # a state is taken from this very file alone, never from a stranger's
+        backend.prewarm()
+    elif bundle and prefix_state.section_of(bundle) and (options.stats or options.verbose):
+        notify("the prewarmed beginning is not used: another model was given")
+    return str(saved.absolute()) if saved else ""
 
 
-def _one_shot(session: Session, question: str) -> None:
+def _title(backend: LoadedModel | RemoteModel, bundle: Bundle | None, path: Path | None) -> str:
+    """Return the line that names who is talked to."""
+    if isinstance(backend, RemoteModel):
+        where = f"{backend.server.model} at {backend.server.base_url}"
+        return plain(f"{program_name(bundle)} · FALLBACK: {where}")
+    name = backend.file.name if path else program_name(bundle)
+    return plain(f"{name} · {amount(backend.model.parameters)} parameters")
+
+
+def _answer_once(session: ChatSession, question: str) -> None:
     """Answer one question on stdout."""
     written = ""
-    screen: AnswerView | None = None
-    style = Style(std_streams.colourful(session.options.color))
-    for piece in session.conversation.ask(question):
-        if screen is None:
-            session.timing.first_token_s = time.perf_counter() - START
-            prompt = session.conversation.opening
-            screen = AnswerView(sys.stdout, style, markers=session.markers, prompt=prompt)
+    view: AnswerView | None = None
+    conversation = session.conversation
+    style = Style(colourful(session.options.color))
+    for piece in conversation.ask(question):
+        if view is None:
+            session.first_token_s = time.perf_counter() - START
+            prompt = conversation.prompt_end
+            view = AnswerView(sys.stdout, style, markers=session.markers, prompt=prompt)
         written = piece
-        screen.write(piece)
-    if screen:
-        screen.close()
+        view.write(piece)
+    if view:
+        view.close()
     if not written.endswith("\n"):
         sys.stdout.write("\n")
     sys.stdout.flush()
-    _explain_nothing(session.conversation)
+    _explain_emptiness(conversation)
     if session.options.stats:
-        notify(session.conversation.stats.line())
+        notify(conversation.stats.line())
 
 
-def _explain_nothing(conversation: Dialogue) -> None:
+def _explain_emptiness(conversation: Conversation) -> None:
     """Say why there is nothing to read, where the answer is empty."""
     if conversation.turns[-1]["content"]:
         return
     options = conversation.options
-    if conversation.stats.reason == "length":
+    if conversation.stats.reason is FinishReason.LENGTH:
         why = f"it may have {counted(options.n_predict, 'token')} (-n)"
     elif conversation.stats.stopped_by:
         why = f"it began with the stop string {conversation.stats.stopped_by!r}"
@@ -137,27 +124,30 @@ def _explain_nothing(conversation: Dialogue) -> None:
     notify(f"the answer is empty: {why}")
 
 
-def _interactive(session: Session, name: str, question: str) -> None:
-    """Chat until the user leaves."""
-    style = Style(std_streams.colourful(session.options.color))
+def _chat(session: ChatSession, title: str, question: str) -> None:
+    """Chat until the user leaves, beginning with `question` if there is one."""
+    options = session.options
+    style = Style(colourful(options.color))
     read_line = reader()
-    if sys.stdin.isatty():
-        click.echo(style.dim(f"{plain(name)} · {amount(session.model.parameters)} parameters"))
+    on_terminal = sys.stdin.isatty()
+    # That somebody else answers is said in any case.
+    if on_terminal or isinstance(session.backend, RemoteModel):
+        click.echo(style.dim(title))
+    if on_terminal:
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
-    if session.options.greeting:
-        click.echo(session.options.greeting)
-    chat = Repl(
+    if options.greeting:
+        click.echo(options.greeting)
+    repl = Repl(
         session.conversation,
         read_line=read_line,
         out=sys.stdout,
         style=style,
-        show_stats=session.options.stats,
-        keeper=session.keeper,
+        show_stats=options.stats,
+        store=session.store,
         lora=session.lora,
         markers=session.markers,
-        markdown=style.colour and session.options.markdown,
+        markdown=style.colour and options.markdown,
     )
-    typed = sys.stdin.isatty()
     # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.
-    with interrupts.on_interrupt(lambda: None) if typed else contextlib.nullcontext():
-        chat.run(question)
+    with on_interrupt(lambda: None) if on_terminal else contextlib.nullcontext():
+        repl.run(question)

@@ -25,7 +25,7 @@ def card(service: Service) -> openai.ModelCard:
         n_ctx=service.engine.context_size,
         n_ctx_train=model.trained_context,
         n_params=model.parameters,
-        size=service.session.source.size,
+        size=service.loaded.file.size,
     )
     return openai.ModelCard(id=service.name, created=service.created, meta=meta)
 
@@ -52,7 +52,7 @@ async def props(service: Service) -> llama_server.Props:
         ),
         total_slots=options.parallel,
         model_alias=service.name,
-        model_path=service.session.source.label,
+        model_path=service.loaded.file.label,
         modalities={"vision": False, "audio": False},
         chat_template=service.template_text,
         bos_token=model.bos,

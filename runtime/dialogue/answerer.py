@@ -1,0 +1,65 @@
+"""Answerer: what answers a conversation, the model loaded here or a remote server in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.dialogue.chat_template import Message, Template
+from runtime.dialogue.prompt import Tokenizer, tokens_of
+from runtime.inference.token_stream import Answer
+from runtime.options.registry import Options
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation as it is given to an answerer."""
+
+    messages: Sequence[Message]
+    text: str = ""
+    """As the chat template renders it; empty for a remote server, which does that itself."""
+    tokens: Sequence[int] = ()
+    """Of `text`."""
+
+
+class Answerer(Protocol):
+    """Answers prompts, one at a time."""
+
+    @property
+    def context_size(self) -> int:
+        """Return how many tokens prompt and answer may have together, 0 for no known limit."""
+
+    def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
+        """Return the prompt for `messages`, with what has come of the answer so far."""
+
+    def submit(self, prompt: Prompt, options: Options) -> Answer:
+        """Start to answer; raise AppError when that cannot be."""
+
+
+class Generator(Protocol):
+    """The part of a scheduler that an answerer needs."""
+
+    context_size: int
+
+    def submit(self, prompt: Sequence[int], options: Options | None = None) -> Answer: ...
+
+
+class LocalAnswerer:
+    """The model loaded here: its chat template, its tokenizer, and the scheduler over it."""
+
+    def __init__(self, scheduler: Generator, tokenizer: Tokenizer, template: Template) -> None:
+        self._scheduler = scheduler
+        self._tokenizer = tokenizer
+        self._template = template
+
+    @property
+    def context_size(self) -> int:
+        return self._scheduler.context_size
+
+    def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
+        text, tokens = tokens_of(self._template, self._tokenizer, messages, answer)
+        return Prompt(messages, text, tokens)
+
+    def submit(self, prompt: Prompt, options: Options) -> Answer:
+        return self._scheduler.submit(prompt.tokens, options)

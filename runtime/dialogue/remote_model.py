@@ -1,0 +1,38 @@
+"""A remote model: the server that answers in place of the model that could not be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.dialogue.remote_client import RemoteAnswerer, RemoteServer
+from runtime.host import resources
+from runtime.inference.stats import Stats
+from runtime.options.registry import Options
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A server and its model, asked as the options say."""
+
+    server: RemoteServer
+    options: Options
+
+    @property
+    def answerer(self) -> RemoteAnswerer:
+        """Return what answers a conversation."""
+        return RemoteAnswerer(self.server)
+
+    def report(self, stats: Stats) -> dict[str, Any]:
+        """Return what an answer cost, in seconds and bytes, and who gave it."""
+        return {
+            "fallback": self.server.base_url,
+            "prompt_s": stats.prompt_seconds,
+            "generated_tokens": stats.generated_tokens,
+            "generate_s": stats.generate_seconds,
+            "reason": stats.reason,
+            "memory": resources.memory_use(),
+        }
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
