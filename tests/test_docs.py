@@ -103,3 +103,15 @@ def test_the_help_of_a_server_tells_its_own_defaults(chat: Program) -> None:
     assert "for each new prompt (default: 4)" in served
     assert "for each new prompt (default: 1)" in chatting
     assert "computed together (4, if you do not say)" in README.read_text()
+
+
+def test_the_architecture_names_modules_that_there_are() -> None:
+    """Every dotted name is a module or a package, and every package of the runtime is named."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\b(?:runtime|bundler)(?:\.\w+)+", text))
+    for name in names:
+        path = ROOT.joinpath(*name.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), name
+
+    packages = {f"runtime.{path.parent.name}" for path in ROOT.glob("runtime/*/__init__.py")}
+    assert packages <= {name for name in names if name.count(".") == 1}
