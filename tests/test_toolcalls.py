@@ -9,7 +9,7 @@ from engines import in_child
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.server.tool_calls import FORMS, Arguments, Called, Calls, Form, form_of, grammar
+from runtime.dialogue.tool_calls import FORMS, Arguments, Called, Calls, Form, form_of, grammar
 
 BY_NAME = {form.name: form for form in FORMS}
 HERMES, LLAMA = BY_NAME["hermes"], BY_NAME["llama"]

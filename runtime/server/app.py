@@ -28,9 +28,11 @@ from runtime.server.http.guard import (
     respond,
 )
 from runtime.server.http.http_error import HTTPError
-from runtime.server.metrics import Metrics
-from runtime.server.protocols import info_routes, llama_server, openai, responses
-from runtime.server.service import Service
+from runtime.server.protocols import llama_server, openai_chat
+from runtime.server.protocols import llama_server_types as llama
+from runtime.server.protocols import openai_types as openai
+from runtime.server.service.metrics import Metrics
+from runtime.server.service.service import Service
 
 REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 
@@ -38,31 +40,36 @@ REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 def endpoints(service: Service, body_max: int) -> list[Endpoint]:
     """Return everything that a program may ask."""
     asking: list[tuple[str, Any, str, Any, Any, Any]] = [
-        ("/v1/chat/completions", responses.chat, "Answer a conversation",
+        ("/v1/chat/completions", openai_chat.chat, "Answer a conversation",
          openai.ChatRequest, openai.ChatResponse, openai.ChatChunk),
-        ("/v1/completions", responses.completion, "Go on with texts",
+        ("/v1/completions", openai_chat.completion, "Go on with texts",
          openai.CompletionRequest, openai.CompletionResponse, openai.CompletionResponse),
-        ("/v1/embeddings", responses.embeddings, "Turn texts into vectors",
+        ("/v1/embeddings", openai_chat.embeddings, "Turn texts into vectors",
          openai.EmbeddingRequest, openai.EmbeddingResponse, None),
-        ("/completion", responses.native_completion, "Go on with texts, as llama-server does",
-         llama_server.CompletionRequest,
-         llama_server.Completion | list[llama_server.Completion], llama_server.Completion),
-        ("/tokenize", info_routes.tokenize, "Cut a text into tokens",
-         llama_server.TokenizeRequest, llama_server.Tokens, None),
-        ("/detokenize", info_routes.detokenize, "Join tokens",
-         llama_server.DetokenizeRequest, llama_server.Content, None),
-        ("/apply-template", info_routes.apply_template,
+        ("/completion", openai_chat.native_completion, "Go on with texts, as llama-server does",
+         llama.CompletionRequest,
+         llama.Completion | list[llama.Completion], llama.Completion),
+        ("/tokenize", llama_server.tokenize, "Cut a text into tokens",
+         llama.TokenizeRequest, llama.Tokens, None),
+        ("/detokenize", llama_server.detokenize, "Join tokens",
+         llama.DetokenizeRequest, llama.Content, None),
+        ("/apply-template", llama_server.apply_template,
          "Write a conversation as the model reads it",
-         llama_server.TemplateRequest, llama_server.TemplateResponse, None),
-        ("/api/completion", responses.old_completion, "Go on with a text, as an older server did",
-         llama_server.OldRequest, llama_server.OldResponse, None),
+         llama.TemplateRequest, llama.TemplateResponse, None),
+        ("/api/completion", openai_chat.old_completion, "Go on with a text, as an older server did",
+         llama.OldRequest, llama.OldResponse, None),
     ]  # fmt: skip
     looking: list[tuple[str, Any, str, Any]] = [
-        ("/v1/models", info_routes.models, "The models that there are", openai.ModelList),
-        ("/health", info_routes.health, "Whether the server can answer", llama_server.Health),
-        ("/props", info_routes.props, "What a page needs to know", llama_server.Props),
-        ("/slots", info_routes.slots, "What the sequences do", list[llama_server.SlotState]),
-        ("/metrics", info_routes.metrics, "What was done, as Prometheus reads it", str),
+        ("/v1/models", llama_server.models, "The models that there are", openai.ModelList),
+        (
+            "/health",
+            llama_server.health,
+            "Whether the server can answer",
+            llama.Health,
+        ),
+        ("/props", llama_server.props, "What a page needs to know", llama.Props),
+        ("/slots", llama_server.slots, "What the sequences do", list[llama.SlotState]),
+        ("/metrics", llama_server.metrics, "What was done, as Prometheus reads it", str),
     ]
     found = [
         Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
@@ -139,7 +146,7 @@ class Named:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send its card, or that there is no such model."""
         name = scope["path_params"]["name"]
-        card = info_routes.card(self._service)
+        card = llama_server.card(self._service)
         if name != card.id:
             raise HTTPError(404, f"there is no model '{name}', only '{card.id}'",
                           param="model", code="model_not_found")  # fmt: skip

@@ -19,7 +19,8 @@ from runtime.options.registry import Options
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
 from runtime.server.http.http_error import HTTPError, decoded
-from runtime.server.protocols import llama_server, openai
+from runtime.server.protocols import llama_server_types as llama
+from runtime.server.protocols import openai_types as openai
 from runtime.server.protocols.sampling_fields import shown
 
 MARK = b"x-modelembed-fallback"
@@ -55,7 +56,7 @@ class Remote:
             await self._forward(FORWARDED[path], receive, send)
             return
         known: dict[str, Any] = {
-            "/health": llama_server.Health("ok", self._fallback.base_url),
+            "/health": llama.Health("ok", self._fallback.base_url),
             "/v1/models": openai.ModelList(data=[self._card()]),
             "/props": self._props(),
         }
@@ -116,10 +117,10 @@ class Remote:
             id=self._fallback.model, created=int(time.time()), owned_by=self._fallback.base_url
         )
 
-    def _props(self) -> llama_server.Props:
+    def _props(self) -> llama.Props:
         options = self._options
-        return llama_server.Props(
-            default_generation_settings=llama_server.GenerationDefaults(0, shown(options)),
+        return llama.Props(
+            default_generation_settings=llama.GenerationDefaults(0, shown(options)),
             total_slots=0,
             model_alias=self._fallback.model,
             model_path=self._fallback.base_url,
@@ -128,7 +129,7 @@ class Remote:
             bos_token="",
             eos_token="",
             build_info=f"modelembed {__version__}",
-            modelembed=llama_server.Program(
+            modelembed=llama.Program(
                 name=self._name,
                 greeting=options.greeting,
                 system=options.system,

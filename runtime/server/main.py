@@ -31,8 +31,8 @@ from runtime.server.fallback_proxy import Remote
 from runtime.server.http import assets, listener
 from runtime.server.http.guard import Rules, own_names
 from runtime.server.http.listener import Listener
-from runtime.server.metrics import Metrics
-from runtime.server.service import About, Service
+from runtime.server.service.metrics import Metrics
+from runtime.server.service.service import About, Service
 from runtime.server.supervisor import Supervisor
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import openai
+from runtime.server.protocols import openai_types as openai
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

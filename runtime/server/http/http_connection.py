@@ -12,7 +12,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import openai
+from runtime.server.protocols import openai_types as openai
 
 CONNECTIONS_MAX = 1000
 """Open at once in one process; more are turned away."""

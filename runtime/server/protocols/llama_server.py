@@ -1,191 +1,134 @@
-"""llama-server's own requests and answers, and those of an older server in Go.
-
-https://github.com/ggml-org/llama.cpp/tree/master/tools/server
-"""
+"""What can be asked about the server and its model, beside answers."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from runtime import __version__
+from runtime.dialogue import reasoning
+from runtime.server.http.endpoint import Text
+from runtime.server.http.http_error import HTTPError
+from runtime.server.protocols import llama_server_types as llama
+from runtime.server.protocols import openai_types as openai
+from runtime.server.protocols.messages import openai_tool
+from runtime.server.protocols.sampling_fields import shown
+from runtime.server.service.service import Service
 
-from runtime.server.protocols.openai import ChatMessage, Prompt, PromptProgress, Timings, Tool, Top
-from runtime.server.protocols.sampling_fields import Limit, Sampling
-
-
-class CompletionRequest(Sampling, kw_only=True):
-    """A text to go on with, in llama-server's terms."""
-
-    prompt: Prompt
-    n_predict: Limit | None = None
-    max_tokens: Limit | None = None
-    n_probs: Top | None = None
-    stream: bool | None = None
-    return_tokens: bool | None = None
-    return_progress: bool | None = None
-    timings_per_token: bool | None = None
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class TokenProbability(Struct, kw_only=True):
-    """A token, how likely it was, and what else might have been."""
-
-    id: int
-    token: str
-    bytes: list[int]
-    logprob: float
-    top_logprobs: list[TokenProbability] | UnsetType = UNSET
-
-
-class Completion(Struct, kw_only=True):
-    """A completion, or a part of one."""
-
-    index: int
-    content: str
-    tokens: list[int]
-    id_slot: int = -1
-    stop: bool
-    tokens_predicted: int
-    tokens_evaluated: int
-    completion_probabilities: list[TokenProbability] | UnsetType = UNSET
-    model: str | UnsetType = UNSET
-    generation_settings: dict[str, Any] | UnsetType = UNSET
-    prompt: str | UnsetType = UNSET
-    has_new_line: bool | UnsetType = UNSET
-    truncated: bool | UnsetType = UNSET
-    stop_type: str | UnsetType = UNSET
-    stopping_word: str | UnsetType = UNSET
-    tokens_cached: int | UnsetType = UNSET
-    prompt_progress: PromptProgress | UnsetType = UNSET
-    timings: Timings | UnsetType = UNSET
+def card(service: Service) -> openai.ModelCard:
+    """Return what there is to say about the model."""
+    model = service.model
+    meta = openai.ModelMeta(
+        n_vocab=model.vocab_size,
+        n_ctx=service.engine.context_size,
+        n_ctx_train=model.trained_context,
+        n_params=model.parameters,
+        size=service.session.source.size,
+    )
+    return openai.ModelCard(id=service.name, created=service.created, meta=meta)
 
 
-class TokenizeRequest(Struct, kw_only=True):
-    """A text to be cut into tokens."""
-
-    content: str
-    add_special: bool = False
-    parse_special: bool = True
-    with_pieces: bool = False
+async def models(service: Service) -> openai.ModelList:
+    """Return the models that there are."""
+    return openai.ModelList(data=[card(service)])
 
 
-class TokenPiece(Struct):
-    """A token and its text, or its bytes where they are no text."""
-
-    id: int
-    piece: str | list[int]
-
-
-class Tokens(Struct):
-    """The tokens of a text."""
-
-    tokens: list[int | TokenPiece]
+async def health(service: Service) -> llama.Health:
+    """Return whether the server can answer."""
+    if service.stopping:
+        raise HTTPError(503, "the server is stopping")
+    return llama.Health("ok")
 
 
-class DetokenizeRequest(Struct):
-    """Tokens to be joined."""
-
-    tokens: list[int]
-
-
-class Content(Struct):
-    """The text of tokens."""
-
-    content: str
-
-
-class TemplateRequest(Struct, kw_only=True):
-    """A conversation to be written as the model reads it."""
-
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    tools: list[Tool] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-
-
-class TemplateResponse(Struct):
-    """The conversation as the model reads it."""
-
-    prompt: str
-
-
-class Health(Struct, omit_defaults=True):
-    """Whether the server can answer."""
-
-    status: str
-    fallback: str | None = None
+async def props(service: Service) -> llama.Props:
+    """Return what a page needs to know."""
+    model, options = service.model, service.options
+    about = service.about
+    return llama.Props(
+        default_generation_settings=llama.GenerationDefaults(
+            service.engine.context_size, shown(options)
+        ),
+        total_slots=options.parallel,
+        model_alias=service.name,
+        model_path=service.session.source.label,
+        modalities={"vision": False, "audio": False},
+        chat_template=service.template_text,
+        bos_token=model.bos,
+        eos_token=model.eos,
+        build_info=f"modelembed {__version__}",
+        modelembed=llama.Program(
+            name=about.name,
+            greeting=options.greeting,
+            system=options.system,
+            licence=about.licence,
+            version=__version__,
+            thinking=reasoning.switchable(service.template_text),
+            tools=service.form is not None,
+            embeddings=service.embeds,
+            fallback="",
+        ),
+    )
 
 
-class NextToken(Struct):
-    """How far an answer is."""
-
-    has_next_token: bool
-    n_decoded: int
-
-
-class SlotState(Struct):
-    """What a sequence does."""
-
-    id: int
-    n_ctx: int
-    is_processing: bool
-    n_tokens: int
-    next_token: NextToken
+async def slots(service: Service) -> list[llama.SlotState]:
+    """Return what the sequences do."""
+    return [
+        llama.SlotState(
+            slot.number,
+            service.engine.context_size,
+            slot.busy,
+            slot.held,
+            llama.NextToken(slot.busy, slot.stats.generated_tokens if slot.stats else 0),
+        )
+        for slot in service.engine.status().slots
+    ]
 
 
-class GenerationDefaults(Struct):
-    """How answers are made when a request says nothing."""
-
-    n_ctx: int
-    params: dict[str, Any]
-
-
-class Program(Struct):
-    """What this program says about itself."""
-
-    name: str
-    greeting: str
-    system: str
-    licence: str
-    version: str
-    thinking: bool
-    """Whether the model can be told not to think aloud."""
-    tools: bool
-    """Whether the model can call tools."""
-    embeddings: bool
-    fallback: str
-    """The server that answers instead, empty when this one does."""
+async def metrics(service: Service) -> Text:
+    """Return what was done, as Prometheus reads it."""
+    status = service.engine.status()
+    service.metrics.set("decoded", status.steps)
+    service.metrics.set("busy", status.busy_steps)
+    service.metrics.set("deferred", status.waiting)
+    return Text(service.metrics.text(), PROMETHEUS)
 
 
-class Props(Struct, kw_only=True):
-    """What a page needs to know."""
+async def tokenize(service: Service, request: llama.TokenizeRequest) -> llama.Tokens:
+    """Cut a text into tokens."""
 
-    default_generation_settings: GenerationDefaults
-    total_slots: int
-    model_alias: str
-    model_path: str
-    modalities: dict[str, bool]
-    chat_template: str
-    bos_token: str
-    eos_token: str
-    build_info: str
-    modelembed: Program
+    def cut() -> llama.Tokens:
+        tokens = service.model.tokenize(
+            request.content, beginning=request.add_special, special=request.parse_special
+        )
+        if not request.with_pieces:
+            return llama.Tokens([*tokens])
+        return llama.Tokens([llama.TokenPiece(t, _piece(service, t)) for t in tokens])
 
-
-class OldRequest(Struct, kw_only=True):
-    """A request to the older server; the defaults are its own."""
-
-    prompt: str
-    tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
-    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 40
-    top_p: Annotated[float, Meta(ge=0, le=1)] = 0.9
-    temp: Annotated[float, Meta(ge=0, le=100)] = 0.8
-    repeat_penalty: Annotated[float, Meta(ge=0.01, le=100)] = 1.3
-    repeat_lastn: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 64
+    return await asyncio.to_thread(cut)
 
 
-class OldResponse(Struct):
-    """Its answer."""
+def _piece(service: Service, token: int) -> Any:
+    data = service.model.piece(token, special=True)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return list(data)
 
-    Prompt: str
-    Text: str
-    Tokens: int
-    CompleteReason: str
+
+async def detokenize(service: Service, request: llama.DetokenizeRequest) -> llama.Content:
+    """Join tokens."""
+    tokens = service.prompts([*request.tokens], "tokens")[0] if request.tokens else []
+    data = b"".join(service.model.piece(token, special=True) for token in tokens)
+    return llama.Content(data.decode("utf-8", "replace"))
+
+
+async def apply_template(
+    service: Service, request: llama.TemplateRequest
+) -> llama.TemplateResponse:
+    """Write a conversation as the model reads it."""
+    tools = [openai_tool(tool) for tool in request.tools or ()]
+    variables = request.chat_template_kwargs or {}
+    return llama.TemplateResponse(service.render(request.messages, tools, variables))

@@ -8,7 +8,7 @@ import msgspec
 
 from runtime.dialogue import reasoning
 from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import openai
+from runtime.server.protocols import openai_types as openai
 
 
 def plain(index: int, message: openai.ChatMessage) -> dict[str, Any]:

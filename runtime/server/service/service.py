@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import __version__
+from runtime.dialogue import tool_calls
 from runtime.dialogue.chat_session import Session
 from runtime.dialogue.conversation import OPENING, prompt_tokens
 from runtime.dialogue.reasoning import Markers
@@ -21,13 +22,14 @@ from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Reading, TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
-from runtime.server import tool_calls
-from runtime.server.bridge import Bridge, Reader
-from runtime.server.choice import Choice
 from runtime.server.http.http_error import HTTPError, told
-from runtime.server.metrics import Metrics
-from runtime.server.protocols import llama_server, messages, openai
+from runtime.server.protocols import llama_server_types as llama
+from runtime.server.protocols import messages
+from runtime.server.protocols import openai_types as openai
+from runtime.server.protocols.answer_parts import Choice
 from runtime.server.protocols.sampling_fields import settled
+from runtime.server.service.bridge import Bridge, Reader
+from runtime.server.service.metrics import Metrics
 
 LONG = 4096
 """Characters from which a prompt is worth a thread to be prepared in."""
@@ -189,7 +191,7 @@ class Service:
 
     async def plain(
         self,
-        request: openai.CompletionRequest | llama_server.CompletionRequest,
+        request: openai.CompletionRequest | llama.CompletionRequest,
         alternatives: int | None = None,
     ) -> Ask:
         """Return how to go on with a text, or several."""
@@ -318,7 +320,7 @@ class Service:
             asked = " | ".join(self.text(prompt) for prompt in ask.prompts)
             print(f"asked: {asked}\nanswered: {answer}", file=sys.stderr, flush=True)
 
-    async def old(self, request: llama_server.OldRequest) -> Ask:
+    async def old(self, request: llama.OldRequest) -> Ask:
         """Return what a request in the older server's terms asks."""
         options = dataclasses.replace(
             self.options,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from runtime.dialogue.reasoning import Markers, ReasoningSplitter
+from runtime.dialogue.tool_calls import Arguments, Called, Calls, Form, Said
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
-from runtime.server.protocols.openai import CalledFunction, CalledTool
-from runtime.server.tool_calls import Arguments, Called, Calls, Form, Said
+from runtime.server.protocols.openai_types import CalledFunction, CalledTool
 
 REASONS = {"stop": "stop", "length": "length", "context": "length"}
 

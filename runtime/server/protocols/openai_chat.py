@@ -15,12 +15,13 @@ from msgspec import UNSET, Struct, UnsetType
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece, TokenStream
-from runtime.server.bridge import Reader
-from runtime.server.choice import News
 from runtime.server.http.http_error import HTTPError, told
-from runtime.server.protocols import llama_server, openai
+from runtime.server.protocols import llama_server_types as llama
+from runtime.server.protocols import openai_types as openai
+from runtime.server.protocols.answer_parts import News
 from runtime.server.protocols.sampling_fields import shown
-from runtime.server.service import Ask, Service, finite, new_id, progress, timings
+from runtime.server.service.bridge import Reader
+from runtime.server.service.service import Ask, Service, finite, new_id, progress, timings
 
 Events = AsyncIterator[list[Struct]]
 """What is streamed: what came together goes together."""
@@ -204,7 +205,9 @@ async def _completion_stream(
 ) -> Events:
     counting = _counts(request)
     chunk = partial(
-        openai.CompletionResponse, **_stamp(service, "cmpl"), usage=None if counting else UNSET
+        openai.CompletionResponse,
+        **_stamp(service, "cmpl"),
+        usage=None if counting else UNSET,
     )
 
     with reader, service.track(reader):
@@ -258,8 +261,8 @@ def _ended(stats: Stats) -> str:
 
 
 async def native_completion(
-    service: Service, request: llama_server.CompletionRequest
-) -> llama_server.Completion | list[llama_server.Completion] | Events:
+    service: Service, request: llama.CompletionRequest
+) -> llama.Completion | list[llama.Completion] | Events:
     """Go on with texts, in llama-server's terms."""
     ask = await service.plain(request, request.n_probs or None)
     if request.stream:
@@ -280,7 +283,7 @@ async def native_completion(
 
 
 async def _native_stream(
-    service: Service, request: llama_server.CompletionRequest, ask: Ask, reader: Reader
+    service: Service, request: llama.CompletionRequest, ask: Ask, reader: Reader
 ) -> Events:
     with reader, service.track(reader):
         collected: list[list[Piece]] = [[] for _ in reader.streams]
@@ -291,7 +294,7 @@ async def _native_stream(
             step = prompting.news(stream)
             out: list[Struct] = []
             if pieces or step:
-                part = llama_server.Completion(
+                part = llama.Completion(
                     index=index,
                     content="".join(piece.text for piece in pieces),
                     tokens=[token for piece in pieces for token in piece.tokens],
@@ -312,11 +315,11 @@ async def _native_stream(
 
 def _native_end(
     service: Service, ask: Ask, stream: TokenStream, index: int, pieces: Sequence[Piece]
-) -> llama_server.Completion:
+) -> llama.Completion:
     """Return the last part of an answer; its text has been said."""
     stats = stream.stats
     kinds = {"stop": "word" if stats.stopped_by else "eos", "length": "limit", "context": "limit"}
-    return llama_server.Completion(
+    return llama.Completion(
         index=index,
         content="",
         tokens=[],
@@ -337,15 +340,15 @@ def _native_end(
 
 def _probabilities(
     service: Service, pieces: Sequence[Piece]
-) -> list[llama_server.TokenProbability] | UnsetType:
+) -> list[llama.TokenProbability] | UnsetType:
     chosen = [one for piece in pieces for one in piece.chosen]
     return [_probability(service, one) for one in chosen] or UNSET
 
 
-def _probability(service: Service, chosen: Chosen) -> llama_server.TokenProbability:
-    def one(token: int, logprob: float) -> llama_server.TokenProbability:
+def _probability(service: Service, chosen: Chosen) -> llama.TokenProbability:
+    def one(token: int, logprob: float) -> llama.TokenProbability:
         data = service.model.piece(token, special=True)
-        return llama_server.TokenProbability(
+        return llama.TokenProbability(
             id=token,
             token=data.decode("utf-8", "replace"),
             bytes=list(data),
@@ -357,16 +360,14 @@ def _probability(service: Service, chosen: Chosen) -> llama_server.TokenProbabil
     return found
 
 
-async def old_completion(
-    service: Service, request: llama_server.OldRequest
-) -> llama_server.OldResponse:
+async def old_completion(service: Service, request: llama.OldRequest) -> llama.OldResponse:
     """Go on with a text, as an older server did."""
     ask = await service.old(request)
     reader, collected = await _whole(service, ask)
     text = "".join(piece.text for piece in collected[0])
     stats = reader.streams[0].stats
     service.note(ask, text)
-    return llama_server.OldResponse(request.prompt, text, stats.generated_tokens, _ended(stats))
+    return llama.OldResponse(request.prompt, text, stats.generated_tokens, _ended(stats))
 
 
 async def embeddings(
