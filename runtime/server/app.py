@@ -27,7 +27,7 @@ from runtime.server.http.guard import (
     refuse,
     respond,
 )
-from runtime.server.http.http_error import HTTPError
+from runtime.server.http.http_error import HTTPError, encode
 from runtime.server.protocols import llama_server, openai_chat
 from runtime.server.protocols import llama_server_types as llama
 from runtime.server.protocols import openai_types as openai
@@ -150,7 +150,7 @@ class Named:
         if name != card.id:
             raise HTTPError(404, f"there is no model '{name}', only '{card.id}'",
                           param="model", code="model_not_found")  # fmt: skip
-        await respond(send, 200, openai.encode(card), [])
+        await respond(send, 200, encode(card), [])
 
 
 class Counted:

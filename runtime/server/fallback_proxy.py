@@ -18,7 +18,7 @@ from runtime.dialogue.remote_client import Fallback, refusal, timeout, unreachab
 from runtime.options.registry import Options
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
-from runtime.server.http.http_error import HTTPError, decoded
+from runtime.server.http.http_error import HTTPError, decode, encode
 from runtime.server.protocols import llama_server_types as llama
 from runtime.server.protocols import openai_types as openai
 from runtime.server.protocols.sampling_fields import shown
@@ -50,7 +50,7 @@ class Remote:
             task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raise Problem where only the model itself could."""
+        """Answer one request; raise HTTPError where only the model itself could."""
         path = scope["path"]
         if path in FORWARDED:
             await self._forward(FORWARDED[path], receive, send)
@@ -64,11 +64,11 @@ class Remote:
             raise HTTPError(
                 501, f"the model is not loaded; {self._fallback.base_url} answers, but not this"
             )
-        await respond(send, 200, openai.encode(known[path]), [*NO_STORE, *self._mark])
+        await respond(send, 200, encode(known[path]), [*NO_STORE, *self._mark])
 
     async def _forward(self, path: str, receive: Receive, send: Send) -> None:
         """Let the other server answer, as it comes."""
-        body = decoded(msgspec.json.decode, await read_body(receive, self._body_max))
+        body = decode(msgspec.json.decode, await read_body(receive, self._body_max))
         if not isinstance(body, dict):
             raise HTTPError(400, "expected a JSON object")
         body["model"] = self._fallback.model
@@ -90,7 +90,7 @@ class Remote:
     async def _asked(
         self, path: str, body: Mapping[str, Any]
     ) -> AsyncIterator[tuple[list[tuple[bytes, bytes]], bytes]]:
-        """Yield the answer's headers with each part of it; raise Problem where there is none."""
+        """Yield the answer's headers with each part of it; raise HTTPError where there is none."""
         fallback = self._fallback
         try:
             async with (

@@ -59,6 +59,7 @@ def run(
     """
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
+    listener.silence_loggers()
     elsewhere = remote_client.of(options)
     if elsewhere and (obstacle := elsewhere.obstacle):
         notify(f"the fallback will not be available: {obstacle.problem} ({obstacle.hint})")

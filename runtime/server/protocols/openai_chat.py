@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece, TokenStream
-from runtime.server.http.http_error import HTTPError, told
+from runtime.server.http.http_error import HTTPError, http_error_of
 from runtime.server.protocols import llama_server_types as llama
 from runtime.server.protocols import openai_types as openai
 from runtime.server.protocols.answer_parts import News
@@ -50,7 +50,7 @@ async def _whole(service: Service, ask: Ask) -> tuple[Reader, list[list[Piece]]]
             async for index, pieces in reader.news():
                 collected[index] += pieces
         except AppError as exc:
-            raise told(exc) from exc
+            raise http_error_of(exc) from exc
     _complete(service, reader.streams)
     return reader, collected
 
@@ -159,7 +159,7 @@ async def _news(reader: Reader) -> AsyncIterator[tuple[int, list[Piece]]]:
         async for item in reader.news():
             yield item
     except AppError as exc:
-        raise told(exc) from exc
+        raise http_error_of(exc) from exc
 
 
 def _delta(news: News) -> openai.Delta:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime.server.protocols.sampling_fields import Count, Limit, Sampling
@@ -380,8 +379,3 @@ class ModelList(Struct, kw_only=True):
 
     object: str = "list"
     data: list[ModelCard]
-
-
-def encode(value: Any) -> bytes:
-    """Return JSON."""
-    return msgspec.json.encode(value)

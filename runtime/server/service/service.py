@@ -22,7 +22,7 @@ from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Reading, TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
-from runtime.server.http.http_error import HTTPError, told
+from runtime.server.http.http_error import HTTPError, encode, http_error_of
 from runtime.server.protocols import llama_server_types as llama
 from runtime.server.protocols import messages
 from runtime.server.protocols import openai_types as openai
@@ -158,7 +158,7 @@ class Service:
         try:
             text = tool_calls.grammar(self.form, forced)
         except AppError as exc:
-            raise told(exc, param="tools") from exc
+            raise http_error_of(exc, param="tools") from exc
         return tools, self.form, dataclasses.replace(options, grammar=text)
 
     def render(
@@ -284,7 +284,7 @@ class Service:
         except AppError as exc:
             for stream in streams:
                 stream.cancel()
-            problem = told(exc)
+            problem = http_error_of(exc)
             if problem.status == 503:
                 self.metrics.add("rejected", 1)
                 problem.headers["Retry-After"] = str(self.patience())
@@ -416,7 +416,7 @@ def _formed(form: openai.ResponseFormat | None, options: Options) -> Options:
     document = {} if isinstance(schema, bool) or schema is None else schema
     if not document:
         document = {"type": "object"}
-    return dataclasses.replace(options, json_schema=openai.encode(document).decode(), grammar="")
+    return dataclasses.replace(options, json_schema=encode(document).decode(), grammar="")
 
 
 def _shown(data: bytes) -> str:
