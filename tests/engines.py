@@ -59,10 +59,10 @@ def _started() -> None:
 @functools.cache
 def demo(path: Path = DEMO) -> Model:
     """Return the demo model, loaded, or another."""
-    from runtime.model import model
+    from runtime.model import model_file
 
     _started()
-    source = model.open_source(path)
+    source = model_file.open_file(path)
     with RangeFile(source.fd, source.offset) as file:
         return Model(source, file, Options())
 

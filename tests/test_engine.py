@@ -445,18 +445,18 @@ from pathlib import Path
 from runtime.host import library_paths
 from runtime.model import llama_api
 from runtime.model import cpu_variants as cpu
-from runtime.model import model
+from runtime.model import model, model_file
 from runtime.weights.stdio_file import RangeFile
-from runtime.inference.scheduler import Engine
+from runtime.inference.scheduler import Scheduler
 from runtime.options.registry import Options
 
 folder = library_paths.library_folder()
 llama_api.load_variant(folder / f"{cpu.PREFIX}{cpu.BASELINE}{cpu.SUFFIX}")
 llama_api.start()
-source = model.open_source(Path(sys.argv[1]))
+source = model_file.open_file(Path(sys.argv[1]))
 with RangeFile(source.fd, source.offset) as file:
     loaded = model.Model(source, file, Options())
-engine = Engine(loaded, Options(temp=0.0, n_predict=30), 256)
+engine = Scheduler(loaded, Options(temp=0.0, n_predict=30), 256)
 stream = engine.submit(loaded.tokenize("Tell", beginning=True))
 signal.signal(signal.SIGALRM, lambda *_: stream.cancel())
 for _ in range(20):

@@ -23,7 +23,7 @@ LOAD = """
 import io, os, signal, sys
 from pathlib import Path
 from runtime.host import interrupts
-from runtime.model.model_file import open_source
+from runtime.model.model_file import open_file
 from runtime.options.registry import Options
 from runtime.dialogue.chat_session import Session
 
@@ -39,7 +39,7 @@ class Pressing(io.StringIO):
 interrupts.interrupt_once()
 sys.stderr = Pressing()
 try:
-    Session(open_source(Path(sys.argv[1])), Options(verbose=True), lambda _: None)
+    Session(open_file(Path(sys.argv[1])), Options(verbose=True), lambda _: None)
 except KeyboardInterrupt:
     print("interrupted", sys.stderr.pressed)
 """
