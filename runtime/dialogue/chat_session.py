@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 from runtime.container import prefix_state
 from runtime.dialogue import chat_template, prefix_cache, reasoning
-from runtime.dialogue.conversation import Conversation, tokens_of
+from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.prompt import build_prompt
 from runtime.dialogue.session_store import SessionStore
 from runtime.errors import AppError, ModelError
 from runtime.host import resources
@@ -145,7 +146,7 @@ class Session:
                 bundle,
                 self.engine,
                 self._beginning_key(),
-                tokens_of(talk.template, talk.tokenizer, messages)[1],
+                build_prompt(talk.template, talk.tokenizer, messages).tokens,
                 threads=self.engine.threads,
                 memfd=self.options.memfd,
             )

@@ -7,25 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from runtime.dialogue.chat_template import Message, Template
+from runtime.dialogue.prompt import Tokenizer, build_prompt
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
 
-OPENING = 64
-"""Characters of a prompt's end that may tell how the answer begins."""
 RESERVE = 256
 """Tokens kept free for an answer: at most a quarter of the context, and what it may have."""
-
-
-class Tokenizer(Protocol):
-    """The part of a model that a conversation needs."""
-
-    @property
-    def bos(self) -> str: ...
-    @property
-    def adds_bos(self) -> bool: ...
-    def tokenize(self, text: str, *, beginning: bool) -> list[int]: ...
 
 
 class Generator(Protocol):
@@ -200,27 +189,11 @@ class Conversation(Dialogue):
         return users[1] if len(users) > 1 else 0
 
     def _prompt(self, answer: str) -> list[int]:
-        text, tokens = tokens_of(self.template, self.tokenizer, self.messages(), answer)
-        self.opening = text[-OPENING:]
-        return tokens
+        found = build_prompt(self.template, self.tokenizer, self.messages(), answer=answer)
+        self.opening = found.opening
+        return found.tokens
 
 
 def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
     """Return the messages of a conversation; an empty system prompt is none."""
     return [{"role": "system", "content": system}, *turns] if system else [*turns]
-
-
-def tokens_of(
-    template: Template, tokenizer: Tokenizer, messages: Sequence[Message], answer: str = ""
-) -> tuple[str, list[int]]:
-    """Return text and tokens of a prompt, with the `answer` so far."""
-    text = template.render(messages) + answer
-    return text, prompt_tokens(tokenizer, text)
-
-
-def prompt_tokens(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return the tokens of what a template rendered: the same for whoever asks."""
-    if tokenizer.adds_bos and tokenizer.bos:
-        # Most templates spell out the beginning token that the tokenizer adds as well.
-        text = text.removeprefix(tokenizer.bos)
-    return tokenizer.tokenize(text, beginning=True)

@@ -12,7 +12,8 @@ from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
 from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.conversation import Tokenizer, messages_of, tokens_of
+from runtime.dialogue.conversation import messages_of
+from runtime.dialogue.prompt import Tokenizer, build_prompt
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common
@@ -37,7 +38,7 @@ def shared_tokens(
     shared = 0
     for shaped in map(template, clocks):
         for words in FIRST_WORDS:
-            _, tokens = tokens_of(shaped, tokenizer, opening(system, words))
+            tokens = build_prompt(shaped, tokenizer, opening(system, words)).tokens
             shared = common(first[:shared], tokens) if first else len(tokens)
             first = first or tokens
     return (first or [])[:shared]

@@ -15,9 +15,9 @@ from typing import Any
 from runtime import __version__
 from runtime.dialogue import tool_calls
 from runtime.dialogue.chat_session import Session
-from runtime.dialogue.conversation import OPENING, prompt_tokens
+from runtime.dialogue.prompt import Prompt, build_prompt
 from runtime.dialogue.reasoning import Markers
-from runtime.errors import AppError, ModelError
+from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Reading, TokenStream
 from runtime.model.model import Model
@@ -105,21 +105,22 @@ class Service:
         tools, form, options = self._tools(request, options)
         held = bool(options.grammar or options.json_schema)
         variables = messages.thinking_variables(request, held=held)
-        text = self.render(request.messages, tools, variables)
         markers = self.session.markers
-        if held and markers and text.rstrip().endswith(markers.begin):
-            text += f"{markers.end}\n\n"  # what is held to a form leaves no room for thoughts
+        # What is held to a form leaves no room for thoughts.
+        prompt = self.prompt(
+            request.messages, tools, variables, end_reasoning=markers if held else None
+        )
         if request.reasoning_format == "none":
             markers = None
         wanted = request.top_logprobs
         if wanted is not None and not request.logprobs:
             raise HTTPError(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
         return Ask(
-            [prompt_tokens(self.model, text)],
+            [prompt.tokens],
             options,
             request.n or 1,
             (wanted or 0) if request.logprobs else None,
-            text[-OPENING:],
+            prompt.opening,
             markers,
             form,
         )
@@ -168,14 +169,37 @@ class Service:
         variables: Mapping[str, Any] = {},
     ) -> str:
         """Return a conversation as the model reads it; raise Problem where it cannot be."""
+        try:
+            return self.template.render(self._plain(given), tools=tools, variables=variables)
+        except ModelError as exc:
+            raise HTTPError(400, exc.problem, param="messages") from exc
+
+    def prompt(
+        self,
+        given: Sequence[openai.ChatMessage],
+        tools: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any],
+        *,
+        end_reasoning: Markers | None,
+    ) -> Prompt:
+        """Return the prompt of a conversation; raise HTTPError where it cannot be."""
+        try:
+            return build_prompt(
+                self.template,
+                self.model,
+                self._plain(given),
+                tools=tools,
+                variables=variables,
+                end_reasoning=end_reasoning,
+            )
+        except ModelError as exc:
+            raise HTTPError(400, exc.problem, param="messages") from exc
+
+    def _plain(self, given: Sequence[openai.ChatMessage]) -> list[dict[str, Any]]:
         plain = [messages.plain(index, message) for index, message in enumerate(given)]
         if self.options.system and not any(m["role"] == "system" for m in plain):
             plain.insert(0, {"role": "system", "content": self.options.system})
-        plain = [m for m in plain if m["role"] != "system" or m["content"]]
-        try:
-            return self.template.render(plain, tools=tools, variables=variables)
-        except ModelError as exc:
-            raise HTTPError(400, exc.problem, param="messages") from exc
+        return [m for m in plain if m["role"] != "system" or m["content"]]
 
     async def completion(self, request: openai.CompletionRequest) -> Ask:
         """Return what a completion request asks; raise Problem where it cannot be."""
@@ -252,15 +276,6 @@ class Service:
             raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
         if not self.engine.generates:
             raise HTTPError(501, "this model gives no answers, it only makes embeddings")
-        for prompt in ask.prompts:
-            if len(prompt) >= self.engine.context_size:
-                raise HTTPError(
-                    400,
-                    f"the request has {len(prompt)} tokens, the context has room for "
-                    f"{self.engine.context_size - 1}; shorten it, or start the server with more "
-                    "context (-c)",
-                    code="context_length_exceeded",
-                )
         if ask.options.grammar or ask.options.json_schema:
             streams = await asyncio.to_thread(self._start, ask)
         else:
@@ -272,6 +287,8 @@ class Service:
     def _start(self, ask: Ask) -> list[TokenStream]:
         streams: list[TokenStream] = []
         try:
+            for prompt in ask.prompts:  # before any is started
+                self.engine.require_room(prompt)
             for prompt in ask.prompts:
                 for number in range(ask.count):
                     options = ask.options
@@ -284,6 +301,13 @@ class Service:
         except AppError as exc:
             for stream in streams:
                 stream.cancel()
+            if isinstance(exc, ContextOverflow):
+                raise HTTPError(
+                    400,
+                    f"the request has {exc.tokens} tokens, the context has room for {exc.room}; "
+                    "shorten it, or start the server with more context (-c)",
+                    code="context_length_exceeded",
+                ) from exc
             problem = http_error_of(exc)
             if problem.status == 503:
                 self.metrics.add("rejected", 1)
