@@ -28,9 +28,16 @@ from runtime.server.http.guard import (
     respond,
 )
 from runtime.server.http.http_error import HTTPError, encode
-from runtime.server.protocols import llama_server, openai_chat
-from runtime.server.protocols import llama_server_types as llama
-from runtime.server.protocols import openai_types as openai
+from runtime.server.protocols import (
+    llama_go,
+    llama_server,
+    llama_server_types,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_models,
+    openai_types,
+)
 from runtime.server.service.metrics import Metrics
 from runtime.server.service.service import Service
 
@@ -41,36 +48,36 @@ def endpoints(service: Service, body_max: int) -> list[Endpoint]:
     """Return everything that a program may ask."""
     asking: list[tuple[str, Any, str, Any, Any, Any]] = [
         ("/v1/chat/completions", openai_chat.chat, "Answer a conversation",
-         openai.ChatRequest, openai.ChatResponse, openai.ChatChunk),
-        ("/v1/completions", openai_chat.completion, "Go on with texts",
-         openai.CompletionRequest, openai.CompletionResponse, openai.CompletionResponse),
-        ("/v1/embeddings", openai_chat.embeddings, "Turn texts into vectors",
-         openai.EmbeddingRequest, openai.EmbeddingResponse, None),
-        ("/completion", openai_chat.native_completion, "Go on with texts, as llama-server does",
-         llama.CompletionRequest,
-         llama.Completion | list[llama.Completion], llama.Completion),
+         openai_types.ChatRequest, openai_types.ChatResponse, openai_types.ChatChunk),
+        ("/v1/completions", openai_completions.completion, "Go on with texts",
+         openai_types.CompletionRequest,
+         openai_types.CompletionResponse, openai_types.CompletionResponse),
+        ("/v1/embeddings", openai_embeddings.embeddings, "Turn texts into vectors",
+         openai_embeddings.EmbeddingRequest, openai_embeddings.EmbeddingResponse, None),
+        ("/completion", llama_server.completion, "Go on with texts, as llama-server does",
+         llama_server_types.LlamaServerCompletionRequest,
+         llama_server_types.Completion | list[llama_server_types.Completion],
+         llama_server_types.Completion),
         ("/tokenize", llama_server.tokenize, "Cut a text into tokens",
-         llama.TokenizeRequest, llama.Tokens, None),
+         llama_server_types.TokenizeRequest, llama_server_types.Tokens, None),
         ("/detokenize", llama_server.detokenize, "Join tokens",
-         llama.DetokenizeRequest, llama.Content, None),
+         llama_server_types.DetokenizeRequest, llama_server_types.Content, None),
         ("/apply-template", llama_server.apply_template,
          "Write a conversation as the model reads it",
-         llama.TemplateRequest, llama.TemplateResponse, None),
-        ("/api/completion", openai_chat.old_completion, "Go on with a text, as an older server did",
-         llama.OldRequest, llama.OldResponse, None),
+         llama_server_types.TemplateRequest, llama_server_types.TemplateResponse, None),
+        ("/api/completion", llama_go.completion, "Go on with a text, as an older server did",
+         llama_go.LlamaGoRequest, llama_go.LlamaGoResponse, None),
     ]  # fmt: skip
     looking: list[tuple[str, Any, str, Any]] = [
-        ("/v1/models", llama_server.models, "The models that there are", openai.ModelList),
-        (
-            "/health",
-            llama_server.health,
-            "Whether the server can answer",
-            llama.Health,
-        ),
-        ("/props", llama_server.props, "What a page needs to know", llama.Props),
-        ("/slots", llama_server.slots, "What the sequences do", list[llama.SlotState]),
+        ("/v1/models", openai_models.models, "The models that there are",
+         openai_models.ModelList),
+        ("/health", llama_server.health, "Whether the server can answer",
+         llama_server_types.Health),
+        ("/props", llama_server.props, "What a page needs to know", llama_server_types.Props),
+        ("/slots", llama_server.slots, "What the sequences do",
+         list[llama_server_types.SlotState]),
         ("/metrics", llama_server.metrics, "What was done, as Prometheus reads it", str),
-    ]
+    ]  # fmt: skip
     found = [
         Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
                  response=response, streams=streams, body_max=body_max)
@@ -145,11 +152,7 @@ class Named:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send its card, or that there is no such model."""
-        name = scope["path_params"]["name"]
-        card = llama_server.card(self._service)
-        if name != card.id:
-            raise HTTPError(404, f"there is no model '{name}', only '{card.id}'",
-                          param="model", code="model_not_found")  # fmt: skip
+        card = await openai_models.model(self._service, scope["path_params"]["name"])
         await respond(send, 200, encode(card), [])
 
 

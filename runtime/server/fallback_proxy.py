@@ -19,8 +19,8 @@ from runtime.options.registry import Options
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
 from runtime.server.http.http_error import HTTPError, decode, encode
-from runtime.server.protocols import llama_server_types as llama
-from runtime.server.protocols import openai_types as openai
+from runtime.server.protocols.llama_server_types import GenerationDefaults, Health, Program, Props
+from runtime.server.protocols.openai_models import ModelCard, ModelList
 from runtime.server.protocols.sampling_fields import shown
 
 MARK = b"x-modelembed-fallback"
@@ -56,8 +56,8 @@ class Remote:
             await self._forward(FORWARDED[path], receive, send)
             return
         known: dict[str, Any] = {
-            "/health": llama.Health("ok", self._fallback.base_url),
-            "/v1/models": openai.ModelList(data=[self._card()]),
+            "/health": Health("ok", self._fallback.base_url),
+            "/v1/models": ModelList(data=[self._card()]),
             "/props": self._props(),
         }
         if path not in known:
@@ -112,15 +112,15 @@ class Remote:
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise HTTPError(502, unreachable(fallback, exc)) from exc
 
-    def _card(self) -> openai.ModelCard:
-        return openai.ModelCard(
+    def _card(self) -> ModelCard:
+        return ModelCard(
             id=self._fallback.model, created=int(time.time()), owned_by=self._fallback.base_url
         )
 
-    def _props(self) -> llama.Props:
+    def _props(self) -> Props:
         options = self._options
-        return llama.Props(
-            default_generation_settings=llama.GenerationDefaults(0, shown(options)),
+        return Props(
+            default_generation_settings=GenerationDefaults(0, shown(options)),
             total_slots=0,
             model_alias=self._fallback.model,
             model_path=self._fallback.base_url,
@@ -129,7 +129,7 @@ class Remote:
             bos_token="",
             eos_token="",
             build_info=f"modelembed {__version__}",
-            modelembed=llama.Program(
+            modelembed=Program(
                 name=self._name,
                 greeting=options.greeting,
                 system=options.system,

@@ -32,7 +32,7 @@ from runtime.server.http import assets, listener
 from runtime.server.http.guard import Rules, own_names
 from runtime.server.http.listener import Listener
 from runtime.server.service.metrics import Metrics
-from runtime.server.service.service import About, Service
+from runtime.server.service.service import Identity, Service
 from runtime.server.supervisor import Supervisor
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
@@ -112,7 +112,7 @@ def run(
         try:
             if path is None:  # a state is taken from this very file alone, never from a stranger's
                 session.prewarm()
-            service = Service(session, metrics, about_of(bundle, options, session.source))
+            service = Service(session, metrics, identity_of(bundle, options, session.source))
             application = app.build(service, rules, files)
             Listener(application, options, started=ready, cut=service.stop, idle=idle).serve_on(
                 sock, life
@@ -197,14 +197,14 @@ def keys_of(options: Options) -> tuple[str, ...]:
     return tuple(key.strip() for key in found if key.strip())
 
 
-def about_of(bundle: Bundle | None, options: Options, source: ModelFile) -> About:
+def identity_of(bundle: Bundle | None, options: Options, source: ModelFile) -> Identity:
     """Return what the program says about itself and the model."""
     name = program_name(bundle)
     manifest = source.bundle.manifest if source.bundle else None
     own = str(source.header.metadata.get("general.name") or "")
     alias = options.alias or (manifest.name if manifest else "") or own or "model"
     licence = str(manifest.model.get("license", "")) if manifest else ""
-    return About(name, alias, licence)
+    return Identity(name, alias, licence)
 
 
 def page_folder() -> Path:

@@ -1,4 +1,4 @@
-"""One answer in the making: what of it is thought, what is said, and which tools it calls."""
+"""An answer of a chat in its parts, as it comes: reasoning, content, and calls of tools."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from runtime.dialogue.tool_calls import Arguments, Called, Calls, Form, Said
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
 from runtime.server.protocols.openai_types import CalledFunction, CalledTool
-
-REASONS = {"stop": "stop", "length": "length", "context": "length"}
+from runtime.server.protocols.streaming import finish_reason, text_of
 
 
 @dataclass
-class News:
+class NewParts:
     """What came since the last time."""
 
     content: str = ""
@@ -28,11 +27,11 @@ class News:
         return bool(self.content or self.reasoning or self.calls or self.chosen)
 
 
-class Choice:
-    """One of the answers to a request."""
+class AnswerParts:
+    """One of the answers to a request, so far."""
 
     def __init__(
-        self, *, markers: Markers | None = None, opening: str = "", form: Form | None = None
+        self, *, markers: Markers | None = None, opening: str = "", tool_format: Form | None = None
     ) -> None:
         """Begin behind `opening`, the end of the prompt: a thought may begin there."""
         self.content = ""
@@ -40,37 +39,37 @@ class Choice:
         self.calls: list[CalledTool] = []
         self.chosen: list[Chosen] = []
         self._thoughts = ReasoningSplitter(markers, opening)
-        self._calls = Calls(form) if form else None
+        self._calls = Calls(tool_format) if tool_format else None
         self._fresh = True
 
-    def feed(self, pieces: Sequence[Piece], *, last: bool) -> News:
+    def feed(self, pieces: Sequence[Piece], *, last: bool) -> NewParts:
         """Take in pieces; return what is certain by now."""
-        news = News()
-        text = "".join([piece.text for piece in pieces])
+        new = NewParts()
+        text = text_of(pieces)
         for piece in pieces:
-            news.chosen += piece.chosen
+            new.chosen += piece.chosen
         parts = [*self._thoughts.feed(text)]
         if last:
             parts += self._thoughts.rest()
         for part in parts:
             if part.thought:
-                news.reasoning += part.text
+                new.reasoning += part.text
             elif self._calls:
-                self._sort(self._calls.feed(part.text), news)
+                self._sort(self._calls.feed(part.text), new)
             else:
-                news.content += part.text
+                new.content += part.text
         if last and self._calls:
-            self._sort(self._calls.rest(), news)
-        if (self.reasoning or news.reasoning) and self._fresh:
+            self._sort(self._calls.rest(), new)
+        if (self.reasoning or new.reasoning) and self._fresh:
             # Between thought and answer models leave empty lines.
-            news.content = news.content.lstrip("\n")
-        self._fresh = self._fresh and not news.content
-        self.content += news.content
-        self.reasoning += news.reasoning
-        self.chosen += news.chosen
-        return news
+            new.content = new.content.lstrip("\n")
+        self._fresh = self._fresh and not new.content
+        self.content += new.content
+        self.reasoning += new.reasoning
+        self.chosen += new.chosen
+        return new
 
-    def _sort(self, said: Iterable[Said], news: News) -> None:
+    def _sort(self, said: Iterable[Said], new: NewParts) -> None:
         for item in said:
             if isinstance(item, Called):
                 call = CalledTool(
@@ -80,18 +79,18 @@ class Choice:
                     function=CalledFunction(name=item.name),
                 )
                 # The stream's copy stays as it is, ours collects.
-                news.calls.append(call)
+                new.calls.append(call)
                 whole = CalledFunction(name=item.name)
                 self.calls.append(CalledTool(id=call.id, type="function", function=whole))
             elif isinstance(item, Arguments):
                 self.calls[-1].function.arguments += item.text
                 part = CalledFunction(arguments=item.text)
-                news.calls.append(CalledTool(index=len(self.calls) - 1, function=part))
+                new.calls.append(CalledTool(index=len(self.calls) - 1, function=part))
             else:
-                news.content += item
+                new.content += item
 
-    def finish(self, stats: Stats) -> str:
+    def finish_reason(self, stats: Stats) -> str:
         """Return why the answer ended, in OpenAI's words."""
         if self.calls and stats.reason == "stop":
             return "tool_calls"
-        return REASONS.get(stats.reason, "stop")
+        return finish_reason(stats)

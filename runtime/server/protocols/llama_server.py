@@ -1,87 +1,235 @@
-"""What can be asked about the server and its model, beside answers."""
+"""llama-server's endpoints: its completion, and what can be asked about model and server."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+
+from msgspec import UNSET, Struct, UnsetType
 
 from runtime import __version__
 from runtime.dialogue import reasoning
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Chosen, Piece
+from runtime.options.registry import Options
 from runtime.server.http.endpoint import Text
 from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import llama_server_types as llama
-from runtime.server.protocols import openai_types as openai
-from runtime.server.protocols.messages import openai_tool
+from runtime.server.protocols.llama_server_types import (
+    Completion,
+    Content,
+    DetokenizeRequest,
+    GenerationDefaults,
+    Health,
+    LlamaServerCompletionRequest,
+    NextToken,
+    Program,
+    Props,
+    SlotState,
+    TemplateRequest,
+    TemplateResponse,
+    Timings,
+    TokenizeRequest,
+    TokenPiece,
+    TokenProbability,
+    Tokens,
+    finite,
+)
+from runtime.server.protocols.messages import template_messages, template_tools
 from runtime.server.protocols.sampling_fields import shown
+from runtime.server.protocols.streaming import Events, chosen_in, steps, whole
+from runtime.server.protocols.text_completion import text_request
+from runtime.server.service.bridge import Reader
 from runtime.server.service.service import Service
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def card(service: Service) -> openai.ModelCard:
-    """Return what there is to say about the model."""
-    model = service.model
-    meta = openai.ModelMeta(
-        n_vocab=model.vocab_size,
-        n_ctx=service.engine.context_size,
-        n_ctx_train=model.trained_context,
-        n_params=model.parameters,
-        size=service.session.source.size,
+async def completion(
+    service: Service, request: LlamaServerCompletionRequest
+) -> Completion | list[Completion] | Events:
+    """Go on with texts."""
+    asked, texts = await text_request(service, request, alternatives=request.n_probs or None)
+    if request.stream:
+        reader = await service.submit(asked, pieces=True)
+        return _stream(service, request, asked.options, texts, reader)
+    found = []
+    for index, answer in enumerate(await whole(service, asked)):
+        last = _last(service, asked.options, texts[index], answer.stats, index, answer.pieces)
+        last.content = answer.text
+        if request.return_tokens:
+            last.tokens = _tokens(answer.pieces)
+        last.completion_probabilities = _probabilities(service, answer.pieces)
+        service.log(asked, answer.text)
+        found.append(last)
+    return found[0] if len(found) == 1 else found
+
+
+async def _stream(
+    service: Service,
+    request: LlamaServerCompletionRequest,
+    options: Options,
+    texts: Sequence[str],
+    reader: Reader,
+) -> Events:
+    with reader, service.track(reader):
+        collected: list[list[Piece]] = [[] for _ in reader.streams]
+        async for step in steps(service, reader, progress=request.return_progress):
+            index, stats = step.index, step.stream.stats
+            collected[index] += step.pieces
+            out: list[Struct] = []
+            if step.pieces or step.progress:
+                part = Completion(
+                    index=index,
+                    content=step.text,
+                    tokens=_tokens(step.pieces),
+                    stop=False,
+                    tokens_predicted=stats.generated_tokens,
+                    tokens_evaluated=stats.prompt_tokens,
+                    completion_probabilities=_probabilities(service, step.pieces),
+                    prompt_progress=step.progress or UNSET,
+                    timings=Timings.of(stats) if request.timings_per_token else UNSET,
+                )
+                out.append(part)
+            if step.stream.ended:
+                out.append(_last(service, options, texts[index], stats, index, collected[index]))
+            if out:
+                yield out
+
+
+def _last(
+    service: Service,
+    options: Options,
+    prompt: str,
+    stats: Stats,
+    index: int,
+    pieces: Sequence[Piece],
+) -> Completion:
+    """Return the last part of an answer; its text has been said."""
+    kinds = {"stop": "word" if stats.stopped_by else "eos", "length": "limit", "context": "limit"}
+    return Completion(
+        index=index,
+        content="",
+        tokens=[],
+        stop=True,
+        tokens_predicted=stats.generated_tokens,
+        tokens_evaluated=stats.prompt_tokens,
+        model=service.identity.alias,
+        generation_settings=shown(options),
+        prompt=prompt,
+        has_new_line=any("\n" in piece.text for piece in pieces),
+        truncated=stats.reason == "context",
+        stop_type=kinds.get(stats.reason, "none"),
+        stopping_word=stats.stopped_by,
+        tokens_cached=stats.cached_tokens,
+        timings=Timings.of(stats),
     )
-    return openai.ModelCard(id=service.name, created=service.created, meta=meta)
 
 
-async def models(service: Service) -> openai.ModelList:
-    """Return the models that there are."""
-    return openai.ModelList(data=[card(service)])
+def _tokens(pieces: Sequence[Piece]) -> list[int]:
+    return [token for piece in pieces for token in piece.tokens]
 
 
-async def health(service: Service) -> llama.Health:
+def _probabilities(service: Service, pieces: Sequence[Piece]) -> list[TokenProbability] | UnsetType:
+    return [_probability(service, one) for one in chosen_in(pieces)] or UNSET
+
+
+def _probability(service: Service, chosen: Chosen) -> TokenProbability:
+    def one(token: int, logprob: float) -> TokenProbability:
+        data = service.model.piece(token, special=True)
+        return TokenProbability(
+            id=token,
+            token=data.decode("utf-8", "replace"),
+            bytes=list(data),
+            logprob=finite(logprob),
+        )
+
+    found = one(chosen.token, chosen.logprob)
+    found.top_logprobs = [one(other.token, other.logprob) for other in chosen.alternatives]
+    return found
+
+
+async def tokenize(service: Service, request: TokenizeRequest) -> Tokens:
+    """Cut a text into tokens."""
+
+    def cut() -> Tokens:
+        tokens = service.model.tokenize(
+            request.content, beginning=request.add_special, special=request.parse_special
+        )
+        if not request.with_pieces:
+            return Tokens([*tokens])
+        return Tokens([TokenPiece(token, _piece(service, token)) for token in tokens])
+
+    return await asyncio.to_thread(cut)
+
+
+def _piece(service: Service, token: int) -> str | list[int]:
+    data = service.model.piece(token, special=True)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return list(data)
+
+
+async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
+    """Join tokens."""
+    tokens = service.tokens_of(request.tokens, param="tokens")[0] if request.tokens else []
+    data = b"".join(service.model.piece(token, special=True) for token in tokens)
+    return Content(data.decode("utf-8", "replace"))
+
+
+async def apply_template(service: Service, request: TemplateRequest) -> TemplateResponse:
+    """Write a conversation as the model reads it."""
+    text = service.render(
+        template_messages(request.messages),
+        tools=template_tools(request.tools or ()),
+        variables=request.chat_template_kwargs or {},
+    )
+    return TemplateResponse(text)
+
+
+async def health(service: Service) -> Health:
     """Return whether the server can answer."""
     if service.stopping:
         raise HTTPError(503, "the server is stopping")
-    return llama.Health("ok")
+    return Health("ok")
 
 
-async def props(service: Service) -> llama.Props:
+async def props(service: Service) -> Props:
     """Return what a page needs to know."""
     model, options = service.model, service.options
-    about = service.about
-    return llama.Props(
-        default_generation_settings=llama.GenerationDefaults(
-            service.engine.context_size, shown(options)
-        ),
+    return Props(
+        default_generation_settings=GenerationDefaults(service.engine.context_size, shown(options)),
         total_slots=options.parallel,
-        model_alias=service.name,
-        model_path=service.session.source.label,
+        model_alias=service.identity.alias,
+        model_path=service.source.label,
         modalities={"vision": False, "audio": False},
         chat_template=service.template_text,
         bos_token=model.bos,
         eos_token=model.eos,
         build_info=f"modelembed {__version__}",
-        modelembed=llama.Program(
-            name=about.name,
+        modelembed=Program(
+            name=service.identity.name,
             greeting=options.greeting,
             system=options.system,
-            licence=about.licence,
+            licence=service.identity.licence,
             version=__version__,
             thinking=reasoning.switchable(service.template_text),
-            tools=service.form is not None,
-            embeddings=service.embeds,
+            tools=service.tool_format is not None,
+            embeddings=service.embedder.possible,
             fallback="",
         ),
     )
 
 
-async def slots(service: Service) -> list[llama.SlotState]:
+async def slots(service: Service) -> list[SlotState]:
     """Return what the sequences do."""
     return [
-        llama.SlotState(
+        SlotState(
             slot.number,
             service.engine.context_size,
             slot.busy,
             slot.held,
-            llama.NextToken(slot.busy, slot.stats.generated_tokens if slot.stats else 0),
+            NextToken(slot.busy, slot.stats.generated_tokens if slot.stats else 0),
         )
         for slot in service.engine.status().slots
     ]
@@ -94,41 +242,3 @@ async def metrics(service: Service) -> Text:
     service.metrics.set("busy", status.busy_steps)
     service.metrics.set("deferred", status.waiting)
     return Text(service.metrics.text(), PROMETHEUS)
-
-
-async def tokenize(service: Service, request: llama.TokenizeRequest) -> llama.Tokens:
-    """Cut a text into tokens."""
-
-    def cut() -> llama.Tokens:
-        tokens = service.model.tokenize(
-            request.content, beginning=request.add_special, special=request.parse_special
-        )
-        if not request.with_pieces:
-            return llama.Tokens([*tokens])
-        return llama.Tokens([llama.TokenPiece(t, _piece(service, t)) for t in tokens])
-
-    return await asyncio.to_thread(cut)
-
-
-def _piece(service: Service, token: int) -> Any:
-    data = service.model.piece(token, special=True)
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return list(data)
-
-
-async def detokenize(service: Service, request: llama.DetokenizeRequest) -> llama.Content:
-    """Join tokens."""
-    tokens = service.prompts([*request.tokens], "tokens")[0] if request.tokens else []
-    data = b"".join(service.model.piece(token, special=True) for token in tokens)
-    return llama.Content(data.decode("utf-8", "replace"))
-
-
-async def apply_template(
-    service: Service, request: llama.TemplateRequest
-) -> llama.TemplateResponse:
-    """Write a conversation as the model reads it."""
-    tools = [openai_tool(tool) for tool in request.tools or ()]
-    variables = request.chat_template_kwargs or {}
-    return llama.TemplateResponse(service.render(request.messages, tools, variables))

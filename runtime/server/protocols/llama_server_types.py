@@ -1,4 +1,4 @@
-"""llama-server's own requests and answers, and those of an older server in Go.
+"""llama-server's requests and answers, and what it adds to OpenAI's.
 
 https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 """
@@ -9,18 +9,72 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from runtime.server.protocols.openai_types import (
-    ChatMessage,
-    Prompt,
-    PromptProgress,
-    Timings,
-    Tool,
-    Top,
-)
-from runtime.server.protocols.sampling_fields import Limit, Sampling
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Reading
+from runtime.server.protocols.messages import ChatMessage, Tool
+from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
+
+LEAST_LOGPROB = -9999.0  # JSON has no infinity
 
 
-class CompletionRequest(Sampling, kw_only=True):
+def finite(logprob: float) -> float:
+    """Return what JSON can say of a log-probability."""
+    return max(logprob, LEAST_LOGPROB)
+
+
+class Timings(Struct):
+    """How fast an answer was made, as llama-server tells it; milliseconds."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_token_ms: float
+    prompt_per_second: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_token_ms: float
+    predicted_per_second: float
+
+    @classmethod
+    def of(cls, stats: Stats) -> Timings:
+        """Return how fast an answer was made."""
+        computed = stats.prompt_tokens - stats.cached_tokens
+        prompt_ms, answer_ms = 1000 * stats.prompt_seconds, 1000 * stats.generate_seconds
+        count = stats.generated_tokens
+        return cls(
+            cache_n=stats.cached_tokens,
+            prompt_n=computed,
+            prompt_ms=prompt_ms,
+            prompt_per_token_ms=prompt_ms / computed if computed else 0.0,
+            prompt_per_second=1000 * computed / prompt_ms if prompt_ms else 0.0,
+            predicted_n=count,
+            predicted_ms=answer_ms,
+            predicted_per_token_ms=answer_ms / count if count else 0.0,
+            # The first token came with the prompt.
+            predicted_per_second=1000 * max(0, count - 1) / answer_ms if answer_ms else 0.0,
+        )
+
+
+class PromptProgress(Struct):
+    """How far a prompt has been read, in tokens and milliseconds."""
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+
+    @classmethod
+    def of(cls, reading: Reading) -> PromptProgress:
+        """Return how far a prompt has been read."""
+        return cls(
+            total=reading.total,
+            cache=reading.cached,
+            processed=reading.processed,
+            time_ms=round(1000 * reading.seconds),
+        )
+
+
+class LlamaServerCompletionRequest(Sampling, kw_only=True):
     """A text to go on with, in llama-server's terms."""
 
     prompt: Prompt
@@ -175,24 +229,3 @@ class Props(Struct, kw_only=True):
     eos_token: str
     build_info: str
     modelembed: Program
-
-
-class OldRequest(Struct, kw_only=True):
-    """A request to the older server; the defaults are its own."""
-
-    prompt: str
-    tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
-    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 40
-    top_p: Annotated[float, Meta(ge=0, le=1)] = 0.9
-    temp: Annotated[float, Meta(ge=0, le=100)] = 0.8
-    repeat_penalty: Annotated[float, Meta(ge=0.01, le=100)] = 1.3
-    repeat_lastn: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 64
-
-
-class OldResponse(Struct):
-    """Its answer."""
-
-    Prompt: str
-    Text: str
-    Tokens: int
-    CompleteReason: str

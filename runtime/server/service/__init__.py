@@ -1,5 +1,5 @@
-"""Answers of the loaded model to many clients at once, whatever protocol each of them speaks.
+"""The loaded model, asked by many clients at once, in no protocol's terms.
 
-Gives `service.Service`, which takes an `AnswerRequest` and returns a reader of its answers.
+Gives `service.Service`, which takes an `AnswerRequest` and gives a reader of its answers.
 May import server.http, for the errors that clients are told, dialogue and what stands above it.
 """

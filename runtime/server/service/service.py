@@ -1,240 +1,89 @@
-"""What the endpoints do, over an engine: from requests to answers, and nothing of HTTP."""
+"""The loaded model as all protocols use it: prompts, answers of the engine, what is known of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
-import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from runtime import __version__
 from runtime.dialogue import tool_calls
 from runtime.dialogue.chat_session import Session
+from runtime.dialogue.chat_template import Message
 from runtime.dialogue.prompt import Prompt, build_prompt
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, ContextOverflow, ModelError
-from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Reading, TokenStream
+from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model
-from runtime.options.registry import Options
-from runtime.server.http.http_error import HTTPError, encode, http_error_of
-from runtime.server.protocols import llama_server_types as llama
-from runtime.server.protocols import messages
-from runtime.server.protocols import openai_types as openai
-from runtime.server.protocols.answer_parts import Choice
-from runtime.server.protocols.sampling_fields import settled
+from runtime.server.http.http_error import HTTPError, http_error_of
+from runtime.server.service.answer_request import AnswerRequest, TextOrTokens
 from runtime.server.service.bridge import Bridge, Reader
 from runtime.server.service.metrics import Metrics
 
 LONG = 4096
 """Characters from which a prompt is worth a thread to be prepared in."""
-LEAST_LOGPROB = -9999.0  # JSON has no infinity
+Prepared = TypeVar("Prepared")
 
 
-@dataclass
-class Ask:
-    """What to ask the engine, and how to read its answers."""
-
-    prompts: list[list[int]]
-    options: Options
-    count: int = 1
-    alternatives: int | None = None
-    opening: str = ""
-    markers: Markers | None = None
-    form: tool_calls.Form | None = None
-    texts: list[str] = field(default_factory=list)
-    """The prompts as text, where they are to be repeated."""
-
-    def choice(self) -> Choice:
-        """Return an empty answer."""
-        return Choice(markers=self.markers, opening=self.opening, form=self.form)
-
-
-@dataclass(frozen=True)
-class About:
-    """What the program says about itself."""
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What the program that serves and its model are called."""
 
     name: str
     alias: str
-    """What the model is called."""
+    """The model's name, by which clients ask for it."""
     licence: str = ""
 
 
 class Service:
     """A loaded model, asked by many."""
 
-    def __init__(self, session: Session, metrics: Metrics, about: About) -> None:
-        self.session = session
+    def __init__(self, session: Session, metrics: Metrics, identity: Identity) -> None:
+        self.source = session.source
         self.model: Model = session.model
         self.engine = session.engine
         self.options = session.options
-        self.metrics = metrics
-        self.about = about
-        self.name = about.alias
         self.embedder = session.embedder
-        self.embeds = session.embedder.possible
-        self.created = int(time.time())
-        self.fingerprint = f"modelembed-{__version__}"
         self.template_text = session.template_text
-        self.template = session.conversation.template
-        self.form = tool_calls.form_of(self.template_text)
-        self.running: set[Reader] = set()
+        self.markers = session.markers
+        """What the model's reasoning stands between, if it reasons."""
+        self.tool_format = tool_calls.form_of(self.template_text)
+        """How the model writes calls of tools, if it can."""
+        self.metrics = metrics
+        self.identity = identity
+        self.started = int(time.time())
+        """Seconds since 1970."""
         self.stopping = False
+        self._template = session.conversation.template
+        self._running: set[Reader] = set()
         self._bridge: Bridge | None = None
-        self._seconds = 1.0
+        self._answer_seconds = 1.0
+        """A moving average."""
 
-    # What is asked
+    # Prompts
 
-    async def chat(self, request: openai.ChatRequest) -> Ask:
-        """Return what a chat request asks; raise Problem where it cannot be."""
-        heavy = request.tools or request.response_format or request.grammar or request.json_schema
-        size = sum(len(message.content or "") for message in request.messages)
-        if heavy or size > LONG or any(isinstance(m.content, list) for m in request.messages):
-            return await asyncio.to_thread(self._chat, request)
-        return self._chat(request)
+    async def prepare(
+        self, make: Callable[[], Prepared], *, characters: int, slow: bool = False
+    ) -> Prepared:
+        """Return what `make` makes of a request; in a thread where that takes long.
 
-    def _chat(self, request: openai.ChatRequest) -> Ask:
-        limits = request.max_completion_tokens, request.max_tokens, request.n_predict
-        options = settled(request, self.options, self._plain_tokens, *limits)
-        options = _formed(request.response_format, options)
-        tools, form, options = self._tools(request, options)
-        held = bool(options.grammar or options.json_schema)
-        variables = messages.thinking_variables(request, held=held)
-        markers = self.session.markers
-        # What is held to a form leaves no room for thoughts.
-        prompt = self.prompt(
-            request.messages, tools, variables, end_reasoning=markers if held else None
-        )
-        if request.reasoning_format == "none":
-            markers = None
-        wanted = request.top_logprobs
-        if wanted is not None and not request.logprobs:
-            raise HTTPError(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
-        return Ask(
-            [prompt.tokens],
-            options,
-            request.n or 1,
-            (wanted or 0) if request.logprobs else None,
-            prompt.opening,
-            markers,
-            form,
-        )
+        It does with many `characters` to be tokenized, or where it is `slow` for another reason.
+        """
+        return await asyncio.to_thread(make) if slow or characters > LONG else make()
 
-    def _tools(
-        self, request: openai.ChatRequest, options: Options
-    ) -> tuple[list[dict[str, Any]], tool_calls.Form | None, Options]:
-        """Return the tools to show the model, how it calls them, and the options for that."""
-        choice = request.tool_choice
-        if not request.tools:
-            if choice in (None, "none", "auto"):
-                return [], None, options
-            raise HTTPError(400, "'tool_choice' asks for a tool, 'tools' has none", param="tools")
-        if choice == "none":
-            return [], None, options
-        if self.form is None:
-            raise HTTPError(
-                400,
-                "this model's chat template has no place for tools, or one that is not known here",
-                param="tools",
-            )
-        tools = [messages.openai_tool(tool) for tool in request.tools]
-        options = dataclasses.replace(options, special=True)
-        if choice in (None, "auto"):
-            return tools, self.form, options
-        if options.grammar or options.json_schema:
-            raise HTTPError(400, "a tool that must be used leaves no room for another form",
-                          param="tool_choice")  # fmt: skip
-        forced = tools
-        if isinstance(choice, openai.NamedTool):
-            forced = [t for t in tools if t["function"]["name"] == choice.function.name]
-            if not forced:
-                raise HTTPError(
-                    400, f"there is no tool '{choice.function.name}'", param="tool_choice"
-                )
-        try:
-            text = tool_calls.grammar(self.form, forced)
-        except AppError as exc:
-            raise http_error_of(exc, param="tools") from exc
-        return tools, self.form, dataclasses.replace(options, grammar=text)
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of `text` in the middle of others."""
+        return self.model.tokenize(text, beginning=False)
 
-    def render(
-        self,
-        given: Sequence[openai.ChatMessage],
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-    ) -> str:
-        """Return a conversation as the model reads it; raise Problem where it cannot be."""
-        try:
-            return self.template.render(self._plain(given), tools=tools, variables=variables)
-        except ModelError as exc:
-            raise HTTPError(400, exc.problem, param="messages") from exc
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens; control tokens have none."""
+        return b"".join(self.model.piece(token) for token in tokens).decode("utf-8", "replace")
 
-    def prompt(
-        self,
-        given: Sequence[openai.ChatMessage],
-        tools: Sequence[Mapping[str, Any]],
-        variables: Mapping[str, Any],
-        *,
-        end_reasoning: Markers | None,
-    ) -> Prompt:
-        """Return the prompt of a conversation; raise HTTPError where it cannot be."""
-        try:
-            return build_prompt(
-                self.template,
-                self.model,
-                self._plain(given),
-                tools=tools,
-                variables=variables,
-                end_reasoning=end_reasoning,
-            )
-        except ModelError as exc:
-            raise HTTPError(400, exc.problem, param="messages") from exc
-
-    def _plain(self, given: Sequence[openai.ChatMessage]) -> list[dict[str, Any]]:
-        plain = [messages.plain(index, message) for index, message in enumerate(given)]
-        if self.options.system and not any(m["role"] == "system" for m in plain):
-            plain.insert(0, {"role": "system", "content": self.options.system})
-        return [m for m in plain if m["role"] != "system" or m["content"]]
-
-    async def completion(self, request: openai.CompletionRequest) -> Ask:
-        """Return what a completion request asks; raise Problem where it cannot be."""
-        if request.suffix:
-            raise HTTPError(400, "this model cannot fill in before a suffix", param="suffix")
-        if request.best_of and request.best_of > (request.n or 1):
-            raise HTTPError(400, "'best_of' beyond 'n' is not supported", param="best_of")
-        likely = request.logprobs
-        alternatives = None if likely is None or likely is False else int(likely)
-        ask = await self.plain(request, alternatives)
-        ask.count = request.n or 1
-        return ask
-
-    async def plain(
-        self,
-        request: openai.CompletionRequest | llama.CompletionRequest,
-        alternatives: int | None = None,
-    ) -> Ask:
-        """Return how to go on with a text, or several."""
-        prompt = request.prompt
-
-        def prepare() -> Ask:
-            limits = request.max_tokens, request.n_predict
-            options = settled(request, self.options, self._plain_tokens, *limits)
-            prompts = self.prompts(prompt)
-            given = isinstance(prompt, str)
-            texts = [str(prompt)] if given else [self.text(tokens) for tokens in prompts]
-            return Ask(prompts, options, 1, alternatives, texts=texts)
-
-        if request.grammar or request.json_schema or not isinstance(prompt, str):
-            return await asyncio.to_thread(prepare)
-        return await asyncio.to_thread(prepare) if len(prompt) > LONG else prepare()
-
-    def prompts(self, given: openai.Prompt, param: str = "prompt") -> list[list[int]]:
-        """Return the tokens of each prompt; raise Problem where there are none."""
+    def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
+        """Return the tokens of each prompt; raise HTTPError, naming the field, if one is wrong."""
         if isinstance(given, str):
             return [self.model.tokenize(given, beginning=True)]
         if given and all(isinstance(item, int) for item in given):
@@ -245,7 +94,7 @@ class Service:
         for item in given:
             if isinstance(item, str):
                 found.append(self.model.tokenize(item, beginning=True))
-            elif isinstance(item, list):
+            elif isinstance(item, Sequence):
                 found.append(self._known(item, param))
             else:
                 raise HTTPError(400, f"'{param}' mixes tokens and texts", param=param)
@@ -261,187 +110,142 @@ class Service:
                 )
         return list(tokens)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens."""
-        return b"".join(self.model.piece(token) for token in tokens).decode("utf-8", "replace")
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+        end_reasoning: Markers | None = None,
+    ) -> Prompt:
+        """Return the prompt of a conversation; see build_prompt. Raise HTTPError if there is none.
 
-    def _plain_tokens(self, text: str) -> list[int]:
-        return self.model.tokenize(text, beginning=False)
+        The server's own system prompt applies where `messages` have none; an empty one is none.
+        """
+        with _template_errors():
+            return build_prompt(
+                self._template,
+                self.model,
+                self._with_system(messages),
+                tools=tools,
+                variables=variables,
+                end_reasoning=end_reasoning,
+            )
 
-    # What is answered
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+    ) -> str:
+        """Return the text of a conversation's prompt alone; raise HTTPError if there is none."""
+        with _template_errors():
+            return self._template.render(
+                self._with_system(messages), tools=tools, variables=variables
+            )
 
-    async def submit(self, ask: Ask, *, pieces: bool) -> Reader:
-        """Start all answers; raise Problem where the engine does not take them."""
+    def _with_system(self, messages: Sequence[Message]) -> list[Message]:
+        found = [*messages]
+        if self.options.system and not any(m["role"] == "system" for m in found):
+            found.insert(0, {"role": "system", "content": self.options.system})
+        return [m for m in found if m["role"] != "system" or m["content"]]
+
+    # Answers
+
+    async def submit(self, request: AnswerRequest, *, pieces: bool) -> Reader:
+        """Start all answers; with `pieces` the reader wakes for each, otherwise at the ends alone.
+
+        Raise HTTPError where the engine does not take them; then none is started.
+        """
         if self.stopping:
             raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
         if not self.engine.generates:
             raise HTTPError(501, "this model gives no answers, it only makes embeddings")
-        if ask.options.grammar or ask.options.json_schema:
-            streams = await asyncio.to_thread(self._start, ask)
+        if request.options.grammar or request.options.json_schema:
+            streams = await asyncio.to_thread(self._start, request)
         else:
-            streams = self._start(ask)
+            streams = self._start(request)
         if self._bridge is None:
             self._bridge = Bridge(asyncio.get_running_loop())
         return Reader(self._bridge, streams, pieces=pieces)
 
-    def _start(self, ask: Ask) -> list[TokenStream]:
+    def _start(self, request: AnswerRequest) -> list[TokenStream]:
         streams: list[TokenStream] = []
         try:
-            for prompt in ask.prompts:  # before any is started
+            for prompt in request.prompts:  # before any is started
                 self.engine.require_room(prompt)
-            for prompt in ask.prompts:
-                for number in range(ask.count):
-                    options = ask.options
+            for prompt in request.prompts:
+                for number in range(request.count):
+                    options = request.options
                     if number and options.seed >= 0:
                         seed = (options.seed + number) % 2**32
                         options = dataclasses.replace(options, seed=seed)
                     streams.append(
-                        self.engine.submit(prompt, options, alternatives=ask.alternatives)
+                        self.engine.submit(prompt, options, alternatives=request.alternatives)
                     )
         except AppError as exc:
             for stream in streams:
                 stream.cancel()
-            if isinstance(exc, ContextOverflow):
-                raise HTTPError(
-                    400,
-                    f"the request has {exc.tokens} tokens, the context has room for {exc.room}; "
-                    "shorten it, or start the server with more context (-c)",
-                    code="context_length_exceeded",
-                ) from exc
-            problem = http_error_of(exc)
-            if problem.status == 503:
-                self.metrics.add("rejected", 1)
-                problem.headers["Retry-After"] = str(self.patience())
-            elif isinstance(exc, ModelError):
-                problem.status = 400
-            raise problem from exc
+            raise self._refusal(exc) from exc
         return streams
 
-    def patience(self) -> int:
+    def _refusal(self, exc: AppError) -> HTTPError:
+        """Return how to tell a client that the engine does not take its request."""
+        if isinstance(exc, ContextOverflow):
+            return HTTPError(
+                400,
+                f"the request has {exc.tokens} tokens, the context has room for {exc.room}; "
+                "shorten it, or start the server with more context (-c)",
+                code="context_length_exceeded",
+            )
+        error = http_error_of(exc)
+        if error.status == 503:
+            self.metrics.add("rejected", 1)
+            error.headers["Retry-After"] = str(self.retry_seconds())
+        elif isinstance(exc, ModelError):
+            error.status = 400
+        return error
+
+    def retry_seconds(self) -> int:
         """Return after how many seconds a request that found the queue full may come again."""
         waiting = self.engine.status().waiting
-        return max(1, min(60, round(self._seconds * waiting / max(1, self.options.parallel))))
+        expected = self._answer_seconds * waiting / max(1, self.options.parallel)
+        return max(1, min(60, round(expected)))
 
     @contextlib.contextmanager
     def track(self, reader: Reader) -> Iterator[None]:
         """Know of a request while it is answered, and count what it cost."""
-        self.running.add(reader)
+        self._running.add(reader)
         self.metrics.add("processing", 1)
         try:
             yield
         finally:
-            self.running.discard(reader)
+            self._running.discard(reader)
             self.metrics.add("processing", -1)
             for stream in reader.streams:
                 stats = stream.stats
                 self.metrics.answered(stats)
                 took = stats.prompt_seconds + stats.generate_seconds
-                self._seconds += (took - self._seconds) / 10
+                self._answer_seconds += (took - self._answer_seconds) / 10
 
-    def note(self, ask: Ask, answer: str) -> None:
+    def log(self, request: AnswerRequest, answer: str) -> None:
         """Print what was asked and answered, if the user wants that."""
         if self.options.log_text:
-            asked = " | ".join(self.text(prompt) for prompt in ask.prompts)
+            asked = " | ".join(self.text(prompt) for prompt in request.prompts)
             print(f"asked: {asked}\nanswered: {answer}", file=sys.stderr, flush=True)
-
-    async def old(self, request: llama.OldRequest) -> Ask:
-        """Return what a request in the older server's terms asks."""
-        options = dataclasses.replace(
-            self.options,
-            n_predict=request.tokens,
-            top_k=request.top_k,
-            top_p=request.top_p,
-            temp=request.temp,
-            repeat_penalty=request.repeat_penalty,
-            repeat_last_n=request.repeat_lastn,
-        )
-        prompts = self.prompts(request.prompt)
-        return Ask(prompts, options, texts=[request.prompt])
 
     def stop(self) -> None:
         """Cut all answers."""
         self.stopping = True
-        for reader in list(self.running):
+        for reader in list(self._running):
             reader.cancel()
 
-    def usage(self, streams: Sequence[TokenStream]) -> openai.Usage:
-        """Return what answers to one request cost."""
-        prompt = max(stream.stats.prompt_tokens for stream in streams)
-        cached = max(stream.stats.cached_tokens for stream in streams)
-        answer = sum(stream.stats.generated_tokens for stream in streams)
-        details = openai.PromptDetails(cached)
-        return openai.Usage(answer, prompt, prompt + answer, details)
 
-    def logprob(self, chosen: Chosen) -> openai.TokenLogprob:
-        """Return how likely a token was, as OpenAI's chats have it."""
-        data = self.model.piece(chosen.token, special=True)
-        others = []
-        for other in chosen.alternatives:
-            piece = self.model.piece(other.token, special=True)
-            others.append(openai.TopLogprob(_shown(piece), finite(other.logprob), list(piece)))
-        return openai.TokenLogprob(_shown(data), finite(chosen.logprob), list(data), others)
-
-    def logprobs(self, chosen: Sequence[Chosen]) -> openai.Logprobs | None:
-        """Return how likely tokens were, None where nobody asked."""
-        return openai.Logprobs([self.logprob(one) for one in chosen]) if chosen else None
-
-
-def timings(stats: Stats) -> openai.Timings:
-    """Return how fast an answer was made."""
-    computed = stats.prompt_tokens - stats.cached_tokens
-    prompt_ms, answer_ms = 1000 * stats.prompt_seconds, 1000 * stats.generate_seconds
-    count = stats.generated_tokens
-    return openai.Timings(
-        stats.cached_tokens,
-        computed,
-        prompt_ms,
-        prompt_ms / computed if computed else 0.0,
-        1000 * computed / prompt_ms if prompt_ms else 0.0,
-        count,
-        answer_ms,
-        answer_ms / count if count else 0.0,
-        # The first token came with the prompt.
-        1000 * max(0, count - 1) / answer_ms if answer_ms else 0.0,
-    )
-
-
-def progress(reading: Reading) -> openai.PromptProgress:
-    """Return how far a prompt has been read."""
-    return openai.PromptProgress(
-        reading.total, reading.cached, reading.processed, round(1000 * reading.seconds)
-    )
-
-
-def finite(logprob: float) -> float:
-    """Return what JSON can say."""
-    return max(logprob, LEAST_LOGPROB)
-
-
-def new_id(kind: str) -> str:
-    """Return a name for an answer."""
-    return f"{kind}-{secrets.token_urlsafe(18)}"
-
-
-def _formed(form: openai.ResponseFormat | None, options: Options) -> Options:
-    """Return the options that hold an answer to a form."""
-    if form is None or form.type == "text":
-        return options
-    schema: dict[str, Any] | bool | None = form.schema
-    if form.type == "json_schema":
-        if form.json_schema is None or form.json_schema.schema is None:
-            raise HTTPError(
-                400, "'response_format.json_schema.schema' is missing", param="response_format"
-            )
-        schema = form.json_schema.schema
-    if options.grammar:
-        raise HTTPError(
-            400, "give a grammar or a response format, not both", param="response_format"
-        )
-    document = {} if isinstance(schema, bool) or schema is None else schema
-    if not document:
-        document = {"type": "object"}
-    return dataclasses.replace(options, json_schema=encode(document).decode(), grammar="")
-
-
-def _shown(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+@contextlib.contextmanager
+def _template_errors() -> Iterator[None]:
+    """Tell the client where the chat template refuses its messages."""
+    try:
+        yield
+    except ModelError as exc:
+        raise HTTPError(400, exc.problem, param="messages") from exc
