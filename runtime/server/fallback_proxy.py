@@ -21,7 +21,7 @@ from runtime.server.http.guard import Receive, Scope, Send, respond
 from runtime.server.http.http_error import HTTPError, decode, encode
 from runtime.server.protocols.llama_server_types import GenerationDefaults, Health, Program, Props
 from runtime.server.protocols.openai_models import ModelCard, ModelList
-from runtime.server.protocols.sampling_fields import shown
+from runtime.server.protocols.sampling_fields import option_fields
 
 MARK = b"x-modelembed-fallback"
 FORWARDED = {
@@ -120,7 +120,7 @@ class Remote:
     def _props(self) -> Props:
         options = self._options
         return Props(
-            default_generation_settings=GenerationDefaults(0, shown(options)),
+            default_generation_settings=GenerationDefaults(0, option_fields(options)),
             total_slots=0,
             model_alias=self._fallback.model,
             model_path=self._fallback.base_url,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from runtime.dialogue.reasoning import Markers, ReasoningSplitter
-from runtime.dialogue.tool_calls import Arguments, Called, Calls, Form, Said
+from runtime.dialogue.tool_calls import CallArguments, CallFormat, CallParser, CallStart, Parsed
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
 from runtime.server.protocols.openai_types import CalledFunction, CalledTool
@@ -31,7 +31,11 @@ class AnswerParts:
     """One of the answers to a request, so far."""
 
     def __init__(
-        self, *, markers: Markers | None = None, opening: str = "", tool_format: Form | None = None
+        self,
+        *,
+        markers: Markers | None = None,
+        opening: str = "",
+        call_format: CallFormat | None = None,
     ) -> None:
         """Begin behind `opening`, the end of the prompt: a thought may begin there."""
         self.content = ""
@@ -39,7 +43,7 @@ class AnswerParts:
         self.calls: list[CalledTool] = []
         self.chosen: list[Chosen] = []
         self._thoughts = ReasoningSplitter(markers, opening)
-        self._calls = Calls(tool_format) if tool_format else None
+        self._calls = CallParser(call_format) if call_format else None
         self._fresh = True
 
     def feed(self, pieces: Sequence[Piece], *, last: bool) -> NewParts:
@@ -69,9 +73,9 @@ class AnswerParts:
         self.chosen += new.chosen
         return new
 
-    def _sort(self, said: Iterable[Said], new: NewParts) -> None:
+    def _sort(self, said: Iterable[Parsed], new: NewParts) -> None:
         for item in said:
-            if isinstance(item, Called):
+            if isinstance(item, CallStart):
                 call = CalledTool(
                     index=len(self.calls),
                     id=f"call_{secrets.token_hex(12)}",
@@ -82,7 +86,7 @@ class AnswerParts:
                 new.calls.append(call)
                 whole = CalledFunction(name=item.name)
                 self.calls.append(CalledTool(id=call.id, type="function", function=whole))
-            elif isinstance(item, Arguments):
+            elif isinstance(item, CallArguments):
                 self.calls[-1].function.arguments += item.text
                 part = CalledFunction(arguments=item.text)
                 new.calls.append(CalledTool(index=len(self.calls) - 1, function=part))

@@ -35,7 +35,7 @@ from runtime.server.protocols.llama_server_types import (
     finite,
 )
 from runtime.server.protocols.messages import template_messages, template_tools
-from runtime.server.protocols.sampling_fields import shown
+from runtime.server.protocols.sampling_fields import option_fields
 from runtime.server.protocols.streaming import Events, chosen_in, steps, whole
 from runtime.server.protocols.text_completion import text_request
 from runtime.server.service.bridge import Reader
@@ -114,7 +114,7 @@ def _last(
         tokens_predicted=stats.generated_tokens,
         tokens_evaluated=stats.prompt_tokens,
         model=service.identity.alias,
-        generation_settings=shown(options),
+        generation_settings=option_fields(options),
         prompt=prompt,
         has_new_line=any("\n" in piece.text for piece in pieces),
         truncated=stats.reason == "context",
@@ -198,7 +198,9 @@ async def props(service: Service) -> Props:
     """Return what a page needs to know."""
     model, options = service.model, service.options
     return Props(
-        default_generation_settings=GenerationDefaults(service.engine.context_size, shown(options)),
+        default_generation_settings=GenerationDefaults(
+            service.engine.context_size, option_fields(options)
+        ),
         total_slots=options.parallel,
         model_alias=service.identity.alias,
         model_path=service.source.label,
@@ -214,7 +216,7 @@ async def props(service: Service) -> Props:
             licence=service.identity.licence,
             version=__version__,
             thinking=reasoning.switchable(service.template_text),
-            tools=service.tool_format is not None,
+            tools=service.call_format is not None,
             embeddings=service.embedder.possible,
             fallback="",
         ),

@@ -30,7 +30,7 @@ from runtime.server.protocols.openai_types import (
     Usage,
     stamp,
 )
-from runtime.server.protocols.sampling_fields import settled
+from runtime.server.protocols.sampling_fields import merged_options
 from runtime.server.protocols.streaming import Events, steps, whole
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
@@ -143,9 +143,9 @@ def _delta(new: NewParts) -> Delta:
 def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAnswer]:
     """Return what a request asks, and how answers to it begin; raise HTTPError if it cannot be."""
     limits = request.max_completion_tokens, request.max_tokens, request.n_predict
-    options = settled(request, service.options, service.tokenize, *limits)
+    options = merged_options(request, service.options, service.tokenize, *limits)
     options = _formatted(request.response_format, options)
-    tools, tool_format, options = _tools(service, request, options)
+    tools, call_format, options = _tools(service, request, options)
     # What is held to a grammar leaves no room for reasoning.
     held = bool(options.grammar or options.json_schema)
     prompt = service.prompt(
@@ -166,13 +166,13 @@ def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAn
         AnswerParts,
         markers=None if request.reasoning_format == "none" else service.markers,
         opening=prompt.opening,
-        tool_format=tool_format,
+        call_format=call_format,
     )
 
 
 def _tools(
     service: Service, request: ChatRequest, options: Options
-) -> tuple[list[dict[str, Any]], tool_calls.Form | None, Options]:
+) -> tuple[list[dict[str, Any]], tool_calls.CallFormat | None, Options]:
     """Return the tools to show the model, how it calls them, and the options for that."""
     choice = request.tool_choice
     if not request.tools:
@@ -181,7 +181,7 @@ def _tools(
         raise HTTPError(400, "'tool_choice' asks for a tool, 'tools' has none", param="tools")
     if choice == "none":
         return [], None, options
-    if service.tool_format is None:
+    if service.call_format is None:
         raise HTTPError(
             400,
             "this model's chat template has no place for tools, or one that is not known here",
@@ -190,7 +190,7 @@ def _tools(
     tools = template_tools(request.tools)
     options = dataclasses.replace(options, special=True)
     if choice in (None, "auto"):
-        return tools, service.tool_format, options
+        return tools, service.call_format, options
     if options.grammar or options.json_schema:
         raise HTTPError(
             400, "a tool that must be used leaves no room for another form", param="tool_choice"
@@ -201,10 +201,10 @@ def _tools(
         if not forced:
             raise HTTPError(400, f"there is no tool '{choice.function.name}'", param="tool_choice")
     try:
-        grammar = tool_calls.grammar(service.tool_format, forced)
+        grammar = tool_calls.grammar(service.call_format, forced)
     except AppError as exc:
         raise http_error_of(exc, param="tools") from exc
-    return tools, service.tool_format, dataclasses.replace(options, grammar=grammar)
+    return tools, service.call_format, dataclasses.replace(options, grammar=grammar)
 
 
 def _formatted(wanted: ResponseFormat | None, options: Options) -> Options:

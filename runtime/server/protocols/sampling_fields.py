@@ -86,7 +86,7 @@ class Sampling(msgspec.Struct, kw_only=True):
     stop: str | Stops | None = None
 
 
-def settled(
+def merged_options(
     request: Sampling,
     options: Options,
     tokenize: Callable[[str], list[int]],
@@ -121,8 +121,8 @@ def settled(
     return dataclasses.replace(options, **changes) if changes else options
 
 
-def shown(options: Options) -> dict[str, Any]:
-    """Return the options in the names of requests, as llama-server shows them."""
+def option_fields(options: Options) -> dict[str, Any]:
+    """Return the options by the names of request fields, as llama-server shows them."""
     found = {name: getattr(options, option) for name, option in NAMES.items()}
     return found | {
         "dry_sequence_breakers": list(options.dry_sequence_breaker),

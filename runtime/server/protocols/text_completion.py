@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.server.protocols.llama_server_types import LlamaServerCompletionRequest
 from runtime.server.protocols.openai_types import CompletionRequest
-from runtime.server.protocols.sampling_fields import settled
+from runtime.server.protocols.sampling_fields import merged_options
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.service import Service
 
@@ -20,7 +20,7 @@ async def text_request(
     prompt = request.prompt
 
     def make() -> tuple[AnswerRequest, list[str]]:
-        options = settled(
+        options = merged_options(
             request, service.options, service.tokenize, request.max_tokens, request.n_predict
         )
         prompts = service.tokens_of(prompt)

@@ -50,7 +50,7 @@ class Service:
         self.template_text = session.template_text
         self.markers = session.markers
         """What the model's reasoning stands between, if it reasons."""
-        self.tool_format = tool_calls.form_of(self.template_text)
+        self.call_format = tool_calls.format_of(self.template_text)
         """How the model writes calls of tools, if it can."""
         self.metrics = metrics
         self.identity = identity
