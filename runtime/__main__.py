@@ -16,9 +16,8 @@ def main() -> int:
 
         print(version_line())
         return 0
-    from runtime.commands.exit_status import INTERRUPTED
     from runtime.commands.main import run
-    from runtime.host.interrupts import ignore_interrupts
+    from runtime.host.interrupts import INTERRUPTED, ignore_interrupts
 
     try:
         return run(sys.argv[1:])

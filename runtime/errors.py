@@ -7,6 +7,7 @@ AppError                 anything we can explain; exit code 1
 ├── CacheError           a restored model cannot be kept on disk
 ├── GGUFError            a file is not a model that can be read
 ├── ModelError           the engine cannot open or use the model
+│   ├── ContextOverflow  a prompt has more tokens than fit into the context
 │   └── RemoteError      a remote server cannot be reached, or refuses
 ├── PortError            the port to serve at is taken, or not to be had
 ├── Busy                 too many questions are waiting
@@ -72,6 +73,19 @@ class RemoteError(ModelError):
         """`status` is the HTTP status of a refusal, None where there was no response."""
         super().__init__(problem, hint=hint)
         self.status = status
+
+
+class ContextOverflow(ModelError):
+    """A prompt has `tokens`, the context room for `room` of them, and for one of the answer."""
+
+    def __init__(self, tokens: int, room: int) -> None:
+        """Keep the counts: who asked over a network is told in other words."""
+        super().__init__(
+            f"the prompt has {tokens} tokens, the context has room for {room}",
+            hint="shorten it, or give more context with -c",
+        )
+        self.tokens = tokens
+        self.room = room
 
 
 class PortError(AppError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from runtime.dialogue.chat_template import Message
 from runtime.errors import ModelError
@@ -96,7 +97,13 @@ class FakeTemplate:
     def __init__(self, begin: str = "") -> None:
         self.begin = begin
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+    ) -> str:
         roles = [message["role"] for message in messages if message["role"] != "system"]
         if any(role != ("user", "assistant")[i % 2] for i, role in enumerate(roles)):
             raise ModelError("conversation roles must alternate user/assistant/user/assistant/...")

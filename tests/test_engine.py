@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from engines import DEMO, ENDLESS, GREEDY, demo, engine, facts, in_child, question
 
-from runtime.errors import Busy, ModelError
+from runtime.errors import Busy, ContextOverflow, ModelError
 from runtime.inference.token_stream import TokenStream
 
 STORY = "Tell me a story."
@@ -264,8 +264,9 @@ def test_a_full_context_ends_the_answer_and_says_so() -> None:
         list(stream)
         assert "context" == stream.stats.reason
         assert 256 == stream.stats.context_used == stream.stats.context_size
-        with pytest.raises(ModelError, match="the prompt has 256 tokens"):
+        with pytest.raises(ContextOverflow, match="the prompt has 256 tokens") as caught:
             one.submit([1] * 256)
+        assert (256, 255) == (caught.value.tokens, caught.value.room)
         with pytest.raises(ModelError, match="the prompt is empty"):
             one.submit([])
 

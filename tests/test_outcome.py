@@ -13,7 +13,8 @@ from conftest import Program
 
 import bundler.commands.main
 import runtime.commands.main
-from runtime.commands.exit_status import INTERRUPTED, exit_status_of
+from runtime.commands.exit_status import exit_status_of
+from runtime.host.interrupts import INTERRUPTED
 
 WRONG = {
     "unknown option": (

@@ -146,7 +146,7 @@ def test_the_older_interface(server: Served) -> None:
     refused = post(server, "/api/completion", {"tokens": 7}, 400)
     assert "prompt" in refused["error"]["message"]
     schemas = get(server, "/openapi.json")["components"]["schemas"]
-    fields = schemas["OldRequest"]["properties"]
+    fields = schemas["LlamaGoRequest"]["properties"]
     assert {"top_k": 40, "top_p": 0.9, "temp": 0.8, "repeat_penalty": 1.3, "repeat_lastn": 64} == {
         name: field["default"] for name, field in fields.items() if name not in ("prompt", "tokens")
     }

@@ -9,9 +9,17 @@ from engines import in_child
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.server.tool_calls import FORMS, Arguments, Called, Calls, Form, form_of, grammar
+from runtime.dialogue.tool_calls import (
+    FORMATS,
+    CallArguments,
+    CallFormat,
+    CallParser,
+    CallStart,
+    format_of,
+    grammar,
+)
 
-BY_NAME = {form.name: form for form in FORMS}
+BY_NAME = {form.name: form for form in FORMATS}
 HERMES, LLAMA = BY_NAME["hermes"], BY_NAME["llama"]
 MISTRAL, MISTRAL11 = BY_NAME["mistral"], BY_NAME["mistral11"]
 ROME = '{"city": "Rome", "say": "} ] \\" <tool_call>", "n": [1, {"a": {}}]}'
@@ -48,14 +56,14 @@ CASES = [
 ]  # fmt: skip
 
 
-def read(form: Form, parts: list[str]) -> tuple[str, list[tuple[str, str]]]:
-    calls = Calls(form)
+def read(form: CallFormat, parts: list[str]) -> tuple[str, list[tuple[str, str]]]:
+    calls = CallParser(form)
     said = [item for part in parts for item in calls.feed(part)] + [*calls.rest()]
     text, found = "", []
     for item in said:
-        if isinstance(item, Called):
+        if isinstance(item, CallStart):
             found.append((item.name, ""))
-        elif isinstance(item, Arguments):
+        elif isinstance(item, CallArguments):
             found[-1] = (found[-1][0], found[-1][1] + item.text)
         else:
             text += item
@@ -65,7 +73,7 @@ def read(form: Form, parts: list[str]) -> tuple[str, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize(("form", "text", "content", "calls"), CASES)
 def test_text_and_calls_are_told_apart(
-    form: Form, text: str, content: str, calls: list[tuple[str, str]]
+    form: CallFormat, text: str, content: str, calls: list[tuple[str, str]]
 ) -> None:
     assert (content, calls) == read(form, [text])
     assert (content, calls) == read(form, list(text))
@@ -73,7 +81,7 @@ def test_text_and_calls_are_told_apart(
 
 @given(st.sampled_from(CASES), st.lists(st.integers(1, 9), max_size=60))
 def test_however_it_comes(
-    case: tuple[Form, str, str, list[tuple[str, str]]], lengths: list[int]
+    case: tuple[CallFormat, str, str, list[tuple[str, str]]], lengths: list[int]
 ) -> None:
     form, text, content, calls = case
     parts, begin = [], 0
@@ -83,8 +91,8 @@ def test_however_it_comes(
     assert (content, calls) == read(form, [*parts, text[begin:]])
 
 
-@given(st.sampled_from(FORMS), st.text(max_size=60), st.integers(0, 60))
-def test_nothing_breaks_it(form: Form, text: str, cut: int) -> None:
+@given(st.sampled_from(FORMATS), st.text(max_size=60), st.integers(0, 60))
+def test_nothing_breaks_it(form: CallFormat, text: str, cut: int) -> None:
     marked = text[:cut] + form.begin + text[cut:]
     read(form, [marked[:cut], marked[cut:]])
     read(form, [*marked])
@@ -103,8 +111,8 @@ def test_nothing_breaks_it(form: Form, text: str, cut: int) -> None:
         ("{{ tools }} in a way of its own", None),
     ],
 )
-def test_the_form_is_known_by_the_template(template: str, name: str | None) -> None:
-    found = form_of(template)
+def test_the_format_is_known_by_the_template(template: str, name: str | None) -> None:
+    found = format_of(template)
     assert (found.name if found else None) == name
 
 
@@ -123,7 +131,7 @@ def test_a_forced_call_is_one() -> None:
     city = {"enum": ["Rome", "Paris"]}
     tools = [tool("weather", city=city), tool("news", city=city, root={"type": "boolean"})]
     with engine() as one:
-        for form in FORMS:
+        for form in FORMATS:
             text = grammar(form, tools)
             options = dataclasses.replace(GREEDY, grammar=text, n_predict=200)
             said = "".join(piece.text for piece in one.submit(question("Hello"), options))

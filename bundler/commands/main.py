@@ -19,11 +19,12 @@ from bundler.model import lint
 from bundler.packing import bundle as bundling
 from runtime import __version__
 from runtime.commands import bundle_commands, click_base
-from runtime.commands.exit_status import INTERRUPTED, exit_status_of
+from runtime.commands.exit_status import exit_status_of
 from runtime.container import bundle_file
 from runtime.container import lora_sections as lora
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
+from runtime.host.interrupts import INTERRUPTED
 from runtime.host.std_streams import open_streams, use_utf8
 from runtime.options import builtin_templates
 from runtime.options.registry import from_file, from_pairs

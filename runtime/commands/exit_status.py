@@ -11,10 +11,8 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from runtime.errors import AppError, UsageError
+from runtime.host.interrupts import INTERRUPTED
 from runtime.host.std_streams import write_nowhere
-
-INTERRUPTED = 130
-"""What shells report for a program that Ctrl-C has ended."""
 
 
 class Failed(Exception):

@@ -1,4 +1,4 @@
-"""Conversations: chat templates, reasoning, turns, saved sessions, prompt state kept for reuse.
+"""Conversations: chat templates, prompts, reasoning, tool calls, turns, sessions, kept prefixes.
 
 Gives a loaded model ready to chat, or a remote one in its place, and a conversation over either.
 May import inference and what stands above it.

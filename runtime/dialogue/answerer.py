@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.prompt import Tokenizer, tokens_of
+from runtime.dialogue.prompt import Prompt, Tokenizer, build_prompt
 from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A conversation as it is given to an answerer."""
-
-    messages: Sequence[Message]
-    text: str = ""
-    """As the chat template renders it; empty for a remote server, which does that itself."""
-    tokens: Sequence[int] = ()
-    """Of `text`."""
 
 
 class Answerer(Protocol):
@@ -58,8 +46,7 @@ class LocalAnswerer:
         return self._scheduler.context_size
 
     def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
-        text, tokens = tokens_of(self._template, self._tokenizer, messages, answer)
-        return Prompt(messages, text, tokens)
+        return build_prompt(self._template, self._tokenizer, messages, answer=answer)
 
     def submit(self, prompt: Prompt, options: Options) -> Answer:
         return self._scheduler.submit(prompt.tokens, options)

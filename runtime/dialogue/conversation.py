@@ -8,16 +8,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from runtime.dialogue.answerer import Answerer, Prompt
+from runtime.dialogue.answerer import Answerer
 from runtime.dialogue.chat_template import Message
-from runtime.dialogue.prompt import messages_of
+from runtime.dialogue.prompt import Prompt, messages_of
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
 
-PROMPT_END = 64
-"""Characters of a prompt's end that may tell how the answer begins: within a thought, or not."""
 ANSWER_RESERVE = 256
 """Tokens kept free for an answer: at most a quarter of the context, and what it may have."""
 
@@ -172,5 +170,5 @@ class Conversation:
 
     def _prompt(self, answer: str) -> Prompt:
         prompt = self._answerer.prompt(messages_of(self.system, self.turns), answer)
-        self.prompt_end = prompt.text[-PROMPT_END:]
+        self.prompt_end = prompt.end
         return prompt

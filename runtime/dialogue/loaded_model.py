@@ -13,7 +13,7 @@ from runtime.container import prefix_state
 from runtime.container.layout import Section
 from runtime.dialogue import chat_template, prefix_cache, reasoning
 from runtime.dialogue.answerer import LocalAnswerer
-from runtime.dialogue.prompt import tokens_of
+from runtime.dialogue.prompt import build_prompt
 from runtime.errors import AppError, ModelError
 from runtime.host import resources
 from runtime.host.progress_bar import Progress, progress
@@ -169,7 +169,7 @@ class LoadedModel:
             return
         begin = time.perf_counter()
         messages = prefix_cache.first_question(self.options.system, prefix_cache.FIRST_WORDS[0])
-        _, tokens = tokens_of(self.template, self.model, messages)
+        tokens = build_prompt(self.template, self.model, messages).tokens
         try:
             self.prewarmed = prefix_cache.adopt(
                 bundle,

@@ -12,7 +12,7 @@ from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
 from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.prompt import Tokenizer, messages_of, tokens_of
+from runtime.dialogue.prompt import Tokenizer, build_prompt, messages_of
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common
@@ -37,7 +37,7 @@ def shared_tokens(
     shared = 0
     for shaped in map(template, clocks):
         for words in FIRST_WORDS:
-            _, tokens = tokens_of(shaped, tokenizer, first_question(system, words))
+            tokens = list(build_prompt(shaped, tokenizer, first_question(system, words)).tokens)
             shared = common(first[:shared], tokens) if first else len(tokens)
             first = first or tokens
     return (first or [])[:shared]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+INTERRUPTED = 130
+"""The exit status that shells report for a program that Ctrl-C has ended."""
 AGAIN_SECONDS = 0.02
 """Until a Ctrl-C that was lost is raised again."""
 DOUBLE_SECONDS = 0.5

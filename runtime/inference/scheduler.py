@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
-from runtime.errors import AppError, Busy, ModelError
+from runtime.errors import AppError, Busy, ContextOverflow, ModelError
 from runtime.host import resources
 from runtime.inference.context import ABORTED, NO_ROOM, Context
 from runtime.inference.generation import Generation
@@ -66,8 +66,8 @@ class Scheduler:
         """Return the answer to `prompt`, as it comes; safe from any thread.
 
         With `alternatives` every token comes with its log-probability and those of as many
-        likeliest ones. Raise ModelError when the prompt is empty or does not fit into the
-        context, UsageError when an option is wrong, Busy when too many are waiting.
+        likeliest ones. Raise ModelError when the prompt is empty, ContextOverflow when it does not
+        fit, UsageError when an option is wrong, Busy when too many are waiting.
         """
         if not self.generates:
             raise ModelError(
@@ -76,12 +76,7 @@ class Scheduler:
             )
         if not prompt:
             raise ModelError("the prompt is empty", hint="ask something")
-        if len(prompt) >= self.context_size:
-            raise ModelError(
-                f"the prompt has {len(prompt)} tokens, the context has room for "
-                f"{self.context_size - 1}",
-                hint="shorten it, or give more context with -c",
-            )
+        self.require_room(prompt)
         generation = Generation(
             self.model, prompt, options or self.options, self.context_size, alternatives
         )
@@ -101,6 +96,11 @@ class Scheduler:
             generation.close()
             raise
         return TokenStream(generation.feed)
+
+    def require_room(self, prompt: Sequence[int]) -> None:
+        """Raise ContextOverflow unless `prompt` leaves the context room for a token more."""
+        if len(prompt) >= self.context_size:
+            raise ContextOverflow(len(prompt), self.context_size - 1)
 
     def status(self) -> Status:
         """Return what the sequences do at this moment; safe from any thread."""

@@ -27,10 +27,19 @@ from runtime.server.http.guard import (
     refuse,
     respond,
 )
-from runtime.server.http.http_error import HTTPError
-from runtime.server.metrics import Metrics
-from runtime.server.protocols import info_routes, llama_server, openai, responses
-from runtime.server.service import Service
+from runtime.server.http.http_error import HTTPError, encode
+from runtime.server.protocols import (
+    llama_go,
+    llama_server,
+    llama_server_types,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_models,
+    openai_types,
+)
+from runtime.server.service.metrics import Metrics
+from runtime.server.service.service import Service
 
 REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 
@@ -38,32 +47,37 @@ REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 def endpoints(service: Service, body_max: int) -> list[Endpoint]:
     """Return everything that a program may ask."""
     asking: list[tuple[str, Any, str, Any, Any, Any]] = [
-        ("/v1/chat/completions", responses.chat, "Answer a conversation",
-         openai.ChatRequest, openai.ChatResponse, openai.ChatChunk),
-        ("/v1/completions", responses.completion, "Go on with texts",
-         openai.CompletionRequest, openai.CompletionResponse, openai.CompletionResponse),
-        ("/v1/embeddings", responses.embeddings, "Turn texts into vectors",
-         openai.EmbeddingRequest, openai.EmbeddingResponse, None),
-        ("/completion", responses.native_completion, "Go on with texts, as llama-server does",
-         llama_server.CompletionRequest,
-         llama_server.Completion | list[llama_server.Completion], llama_server.Completion),
-        ("/tokenize", info_routes.tokenize, "Cut a text into tokens",
-         llama_server.TokenizeRequest, llama_server.Tokens, None),
-        ("/detokenize", info_routes.detokenize, "Join tokens",
-         llama_server.DetokenizeRequest, llama_server.Content, None),
-        ("/apply-template", info_routes.apply_template,
+        ("/v1/chat/completions", openai_chat.chat, "Answer a conversation",
+         openai_types.ChatRequest, openai_types.ChatResponse, openai_types.ChatChunk),
+        ("/v1/completions", openai_completions.completion, "Go on with texts",
+         openai_types.CompletionRequest,
+         openai_types.CompletionResponse, openai_types.CompletionResponse),
+        ("/v1/embeddings", openai_embeddings.embeddings, "Turn texts into vectors",
+         openai_embeddings.EmbeddingRequest, openai_embeddings.EmbeddingResponse, None),
+        ("/completion", llama_server.completion, "Go on with texts, as llama-server does",
+         llama_server_types.LlamaServerCompletionRequest,
+         llama_server_types.Completion | list[llama_server_types.Completion],
+         llama_server_types.Completion),
+        ("/tokenize", llama_server.tokenize, "Cut a text into tokens",
+         llama_server_types.TokenizeRequest, llama_server_types.Tokens, None),
+        ("/detokenize", llama_server.detokenize, "Join tokens",
+         llama_server_types.DetokenizeRequest, llama_server_types.Content, None),
+        ("/apply-template", llama_server.apply_template,
          "Write a conversation as the model reads it",
-         llama_server.TemplateRequest, llama_server.TemplateResponse, None),
-        ("/api/completion", responses.old_completion, "Go on with a text, as an older server did",
-         llama_server.OldRequest, llama_server.OldResponse, None),
+         llama_server_types.TemplateRequest, llama_server_types.TemplateResponse, None),
+        ("/api/completion", llama_go.completion, "Go on with a text, as an older server did",
+         llama_go.LlamaGoRequest, llama_go.LlamaGoResponse, None),
     ]  # fmt: skip
     looking: list[tuple[str, Any, str, Any]] = [
-        ("/v1/models", info_routes.models, "The models that there are", openai.ModelList),
-        ("/health", info_routes.health, "Whether the server can answer", llama_server.Health),
-        ("/props", info_routes.props, "What a page needs to know", llama_server.Props),
-        ("/slots", info_routes.slots, "What the sequences do", list[llama_server.SlotState]),
-        ("/metrics", info_routes.metrics, "What was done, as Prometheus reads it", str),
-    ]
+        ("/v1/models", openai_models.models, "The models that there are",
+         openai_models.ModelList),
+        ("/health", llama_server.health, "Whether the server can answer",
+         llama_server_types.Health),
+        ("/props", llama_server.props, "What a page needs to know", llama_server_types.Props),
+        ("/slots", llama_server.slots, "What the sequences do",
+         list[llama_server_types.SlotState]),
+        ("/metrics", llama_server.metrics, "What was done, as Prometheus reads it", str),
+    ]  # fmt: skip
     found = [
         Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
                  response=response, streams=streams, body_max=body_max)
@@ -140,12 +154,8 @@ class Named:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send its card, or that there is no such model."""
-        name = scope["path_params"]["name"]
-        card = info_routes.card(self._service)
-        if name != card.id:
-            raise HTTPError(404, f"there is no model '{name}', only '{card.id}'",
-                          param="model", code="model_not_found")  # fmt: skip
-        await respond(send, 200, openai.encode(card), [])
+        card = await openai_models.model(self._service, scope["path_params"]["name"])
+        await respond(send, 200, encode(card), [])
 
 
 class Counted:

@@ -19,9 +19,10 @@ from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import RemoteError
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
-from runtime.server.http.http_error import HTTPError, decoded
-from runtime.server.protocols import llama_server, openai
-from runtime.server.protocols.sampling_fields import shown
+from runtime.server.http.http_error import HTTPError, decode, encode
+from runtime.server.protocols.llama_server_types import GenerationDefaults, Health, Program, Props
+from runtime.server.protocols.openai_models import ModelCard, ModelList
+from runtime.server.protocols.sampling_fields import option_fields
 
 MARK = b"x-modelembed-fallback"
 FORWARDED = {
@@ -62,19 +63,19 @@ class FallbackProxy:
             await self._forward(FORWARDED[path], receive, send)
             return
         known: dict[str, Any] = {
-            "/health": llama_server.Health("ok", self._server.base_url),
-            "/v1/models": openai.ModelList(data=[self._card()]),
+            "/health": Health("ok", self._server.base_url),
+            "/v1/models": ModelList(data=[self._card()]),
             "/props": self._props(),
         }
         if path not in known:
             raise HTTPError(
                 501, f"the model is not loaded; {self._server.base_url} answers, but not this"
             )
-        await respond(send, 200, openai.encode(known[path]), [*NO_STORE, *self._mark])
+        await respond(send, 200, encode(known[path]), [*NO_STORE, *self._mark])
 
     async def _forward(self, path: str, receive: Receive, send: Send) -> None:
         """Let the other server answer, as it comes."""
-        body = decoded(msgspec.json.decode, await read_body(receive, self._body_max))
+        body = decode(msgspec.json.decode, await read_body(receive, self._body_max))
         if not isinstance(body, dict):
             raise HTTPError(400, "expected a JSON object")
         body = self._completed(path, body)
@@ -114,15 +115,15 @@ class FallbackProxy:
             completed["messages"] = messages_of(system, messages)
         return completed
 
-    def _card(self) -> openai.ModelCard:
-        return openai.ModelCard(
+    def _card(self) -> ModelCard:
+        return ModelCard(
             id=self._server.model, created=int(time.time()), owned_by=self._server.base_url
         )
 
-    def _props(self) -> llama_server.Props:
+    def _props(self) -> Props:
         options = self._options
-        return llama_server.Props(
-            default_generation_settings=llama_server.GenerationDefaults(0, shown(options)),
+        return Props(
+            default_generation_settings=GenerationDefaults(0, option_fields(options)),
             total_slots=0,
             model_alias=self._server.model,
             model_path=self._server.base_url,
@@ -131,7 +132,7 @@ class FallbackProxy:
             bos_token="",
             eos_token="",
             build_info=f"modelembed {__version__}",
-            modelembed=llama_server.Program(
+            modelembed=Program(
                 name=self._name,
                 greeting=options.greeting,
                 system=options.system,

@@ -29,8 +29,8 @@ from runtime.server.fallback_proxy import FallbackProxy
 from runtime.server.http import assets, listener
 from runtime.server.http.guard import Rules, own_names
 from runtime.server.http.listener import Listener
-from runtime.server.metrics import Metrics
-from runtime.server.service import About, Service
+from runtime.server.service.metrics import Metrics
+from runtime.server.service.service import Identity, Service
 from runtime.server.supervisor import Supervisor
 
 KEY_VARIABLE = "MODELEMBED_API_KEY"
@@ -57,6 +57,7 @@ def run(
     """
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
+    listener.silence_loggers()
     server = remote_client.configured(options)
     if server and (obstacle := server.obstacle):
         notify(f"the fallback will not be available: {obstacle.problem} ({obstacle.hint})")
@@ -105,7 +106,7 @@ def run(
             else:
                 if path is None:  # a state is taken from this very file alone
                     backend.prewarm()
-                service = Service(backend, metrics, about_of(bundle, options, backend.file))
+                service = Service(backend, metrics, identity_of(bundle, options, backend.file))
                 application, cut = app.build(service, rules, files), service.stop
             Listener(application, options, started=ready, cut=cut, idle=idle).serve_on(sock, life)
         finally:
@@ -186,14 +187,14 @@ def keys_of(options: Options) -> tuple[str, ...]:
     return tuple(key.strip() for key in found if key.strip())
 
 
-def about_of(bundle: Bundle | None, options: Options, source: ModelFile) -> About:
+def identity_of(bundle: Bundle | None, options: Options, source: ModelFile) -> Identity:
     """Return what the program says about itself and the model."""
     name = program_name(bundle)
     manifest = source.bundle.manifest if source.bundle else None
     own = str(source.header.metadata.get("general.name") or "")
     alias = options.alias or (manifest.name if manifest else "") or own or "model"
     licence = str(manifest.model.get("license", "")) if manifest else ""
-    return About(name, alias, licence)
+    return Identity(name, alias, licence)
 
 
 def page_folder() -> Path:

@@ -22,7 +22,6 @@ LIVES, WITHIN_SECONDS = 5, 60.0
 """A worker that dies more often than that is not started again."""
 LAST_SECONDS = 5.0
 """How long after its grace a worker may take to end before it is killed."""
-INTERRUPTED = 130
 
 Work = Callable[[int, int, Callable[[], None]], None]
 """Serves as worker number so and so until the pipe that is given closes; calls when it is ready."""
@@ -111,7 +110,7 @@ class Supervisor:
         except AppError as exc:
             print(exc.render(), file=sys.stderr)
         except KeyboardInterrupt:
-            code = INTERRUPTED
+            code = interrupts.INTERRUPTED
         except BaseException as exc:
             print(f"error: worker {number + 1}: {type(exc).__name__}: {exc}", file=sys.stderr)
         finally:

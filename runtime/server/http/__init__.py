@@ -1,5 +1,5 @@
-"""HTTP: the socket, connections, who may ask, routes to handlers, the page's files.
+"""HTTP: the socket, connections, who may ask, typed endpoints, errors in JSON, the page's files.
 
-Gives endpoints that read and write typed JSON; it knows nothing of models.
-May import options, host and what stands above them.
+Gives endpoints that read and write typed JSON, a guard around them, and a listener to serve them.
+May import options, host and what stands above them: it knows nothing of models or protocols.
 """

@@ -13,7 +13,7 @@ import msgspec
 
 from runtime.errors import AppError
 from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
-from runtime.server.http.http_error import HTTPError, decoded, told
+from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -58,19 +58,18 @@ class Endpoint:
         self._handler = handler
         self._body_max = body_max
         self._decoder = msgspec.json.Decoder(request) if request else None
-        self._encoder = msgspec.json.Encoder()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; what goes wrong is raised as Problem, or said in the stream."""
+        """Answer a request; what goes wrong is raised as HTTPError, or said in the stream."""
         arguments = []
         if self._decoder:
             body = await read_body(receive, self._body_max)
-            arguments.append(decoded(self._decoder.decode, body))
+            arguments.append(decode(self._decoder.decode, body))
         try:
             async with while_connected(receive) if arguments else contextlib.nullcontext():
                 await self._answer(arguments, send)
         except AppError as exc:
-            raise told(exc) from exc
+            raise http_error_of(exc) from exc
 
     async def _answer(self, arguments: Sequence[Any], send: Send) -> None:
         answer = await self._handler(*arguments)
@@ -79,7 +78,7 @@ class Endpoint:
         elif isinstance(answer, Text):
             await respond(send, 200, answer.text.encode(), NO_STORE, answer.kind.encode())
         else:
-            await respond(send, 200, self._encoder.encode(answer), NO_STORE)
+            await respond(send, 200, encode(answer), NO_STORE)
 
     async def _stream(self, events: AsyncIterator[list[Any]], send: Send) -> None:
         """Send events as they come; a failure in the middle is the last of them."""
@@ -94,7 +93,6 @@ class Endpoint:
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": text, "more_body": more})
 
-        encode = self._encoder.encode
         try:
             async for items in events:
                 await write(b"".join([b"data: %b\n\n" % encode(item) for item in items]))
@@ -103,7 +101,7 @@ class Endpoint:
                 raise
             await write(b"data: %b\n\n" % encode(problem.body()))
         except AppError as exc:
-            await write(b"data: %b\n\n" % encode(told(exc).body()))
+            await write(b"data: %b\n\n" % encode(http_error_of(exc).body()))
         except asyncio.CancelledError:
             raise
         except Exception as exc:
@@ -142,7 +140,7 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return a request's body; raise Problem beyond `limit` bytes."""
+    """Return a request's body; raise HTTPError beyond `limit` bytes."""
     parts: list[bytes] = []
     size = 0
     while True:

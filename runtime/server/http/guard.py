@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import openai
+from runtime.server.http.http_error import HTTPError, encode
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -112,7 +111,7 @@ class Guard:
                 self._print(scope, status, time.perf_counter() - begin)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes], origin: str) -> None:
-        """Raise Problem unless the request may pass."""
+        """Raise HTTPError unless the request may pass."""
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._called_right(host):
             raise HTTPError(
@@ -224,7 +223,7 @@ async def refuse(send: Send, problem: HTTPError) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     if problem.status in (401, 403, 408, 413):
         headers.append((b"connection", b"close"))  # what else it sends is not read
-    await respond(send, problem.status, openai.encode(problem.body()), headers)
+    await respond(send, problem.status, encode(problem.body()), headers)
 
 
 async def respond(

@@ -11,8 +11,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import openai
+from runtime.server.http.http_error import HTTPError, encode
 
 CONNECTIONS_MAX = 1000
 """Open at once in one process; more are turned away."""
@@ -75,7 +74,7 @@ class Connection(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
-        body = openai.encode(MALFORMED.body())
+        body = encode(MALFORMED.body())
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),

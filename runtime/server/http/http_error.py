@@ -83,8 +83,8 @@ class HTTPError(Exception):
         return ErrorBody(Details(message=self.message, type=kind, param=self.param, code=code))
 
 
-def told(exc: AppError, *, param: str | None = None) -> HTTPError:
-    """Return how to tell a client of one of our own errors."""
+def http_error_of(exc: AppError, *, param: str | None = None) -> HTTPError:
+    """Return the HTTP error by which a client is told of one of our own."""
     text = f"{exc.problem}; {exc.hint}" if exc.hint else exc.problem
     if isinstance(exc, Busy):
         return HTTPError(503, text, code="busy", headers={"Retry-After": str(RETRY_SECONDS)})
@@ -92,10 +92,15 @@ def told(exc: AppError, *, param: str | None = None) -> HTTPError:
     return HTTPError(status, text, param=param)
 
 
-def decoded(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
-    """Return what `decode`, one of msgspec's, makes of a body; raise Problem where it cannot."""
+def encode(value: object) -> bytes:
+    """Return `value` as JSON."""
+    return msgspec.json.encode(value)
+
+
+def decode(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
+    """Return what `decoder`, one of msgspec's, makes of a body; raise HTTPError where it cannot."""
     try:
-        return decode(body)
+        return decoder(body)
     except msgspec.ValidationError as exc:
         raise _misfit(str(exc)) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

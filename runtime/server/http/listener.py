@@ -130,6 +130,12 @@ def check_certificate(options: Options) -> None:
         ) from exc
 
 
+def silence_loggers() -> None:
+    """Let uvicorn and asyncio log nothing: what users need to know, this program says itself."""
+    for name in ("uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 class Listener(uvicorn.Server):
     """Serves until SIGTERM or Ctrl-C, then gives running answers their grace."""
 
@@ -150,9 +156,6 @@ class Listener(uvicorn.Server):
         class Patient(Connection):
             patience = options.timeout
 
-        # What uvicorn has to say is said by us.
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         super().__init__(
             uvicorn.Config(
                 app,

@@ -1,191 +1,246 @@
-"""llama-server's own requests and answers, and those of an older server in Go.
-
-https://github.com/ggml-org/llama.cpp/tree/master/tools/server
-"""
+"""llama-server's endpoints: its completion, and what can be asked about model and server."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Sequence
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from runtime.server.protocols.openai import ChatMessage, Prompt, PromptProgress, Timings, Tool, Top
-from runtime.server.protocols.sampling_fields import Limit, Sampling
+from runtime import __version__
+from runtime.dialogue import reasoning
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Chosen, Piece
+from runtime.options.registry import Options
+from runtime.server.http.endpoint import Text
+from runtime.server.http.http_error import HTTPError
+from runtime.server.protocols.llama_server_types import (
+    Completion,
+    Content,
+    DetokenizeRequest,
+    GenerationDefaults,
+    Health,
+    LlamaServerCompletionRequest,
+    NextToken,
+    Program,
+    Props,
+    SlotState,
+    TemplateRequest,
+    TemplateResponse,
+    Timings,
+    TokenizeRequest,
+    TokenPiece,
+    TokenProbability,
+    Tokens,
+    finite,
+)
+from runtime.server.protocols.messages import template_messages, template_tools
+from runtime.server.protocols.sampling_fields import option_fields
+from runtime.server.protocols.streaming import Events, chosen_in, steps, whole
+from runtime.server.protocols.text_completion import text_request
+from runtime.server.service.bridge import Reader
+from runtime.server.service.service import Service
 
-
-class CompletionRequest(Sampling, kw_only=True):
-    """A text to go on with, in llama-server's terms."""
-
-    prompt: Prompt
-    n_predict: Limit | None = None
-    max_tokens: Limit | None = None
-    n_probs: Top | None = None
-    stream: bool | None = None
-    return_tokens: bool | None = None
-    return_progress: bool | None = None
-    timings_per_token: bool | None = None
-
-
-class TokenProbability(Struct, kw_only=True):
-    """A token, how likely it was, and what else might have been."""
-
-    id: int
-    token: str
-    bytes: list[int]
-    logprob: float
-    top_logprobs: list[TokenProbability] | UnsetType = UNSET
-
-
-class Completion(Struct, kw_only=True):
-    """A completion, or a part of one."""
-
-    index: int
-    content: str
-    tokens: list[int]
-    id_slot: int = -1
-    stop: bool
-    tokens_predicted: int
-    tokens_evaluated: int
-    completion_probabilities: list[TokenProbability] | UnsetType = UNSET
-    model: str | UnsetType = UNSET
-    generation_settings: dict[str, Any] | UnsetType = UNSET
-    prompt: str | UnsetType = UNSET
-    has_new_line: bool | UnsetType = UNSET
-    truncated: bool | UnsetType = UNSET
-    stop_type: str | UnsetType = UNSET
-    stopping_word: str | UnsetType = UNSET
-    tokens_cached: int | UnsetType = UNSET
-    prompt_progress: PromptProgress | UnsetType = UNSET
-    timings: Timings | UnsetType = UNSET
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class TokenizeRequest(Struct, kw_only=True):
-    """A text to be cut into tokens."""
-
-    content: str
-    add_special: bool = False
-    parse_special: bool = True
-    with_pieces: bool = False
-
-
-class TokenPiece(Struct):
-    """A token and its text, or its bytes where they are no text."""
-
-    id: int
-    piece: str | list[int]
-
-
-class Tokens(Struct):
-    """The tokens of a text."""
-
-    tokens: list[int | TokenPiece]
+async def completion(
+    service: Service, request: LlamaServerCompletionRequest
+) -> Completion | list[Completion] | Events:
+    """Go on with texts."""
+    asked, texts = await text_request(service, request, alternatives=request.n_probs or None)
+    if request.stream:
+        reader = await service.submit(asked, pieces=True)
+        return _stream(service, request, asked.options, texts, reader)
+    found = []
+    for index, answer in enumerate(await whole(service, asked)):
+        last = _last(service, asked.options, texts[index], answer.stats, index, answer.pieces)
+        last.content = answer.text
+        if request.return_tokens:
+            last.tokens = _tokens(answer.pieces)
+        last.completion_probabilities = _probabilities(service, answer.pieces)
+        service.log(asked, answer.text)
+        found.append(last)
+    return found[0] if len(found) == 1 else found
 
 
-class DetokenizeRequest(Struct):
-    """Tokens to be joined."""
-
-    tokens: list[int]
-
-
-class Content(Struct):
-    """The text of tokens."""
-
-    content: str
-
-
-class TemplateRequest(Struct, kw_only=True):
-    """A conversation to be written as the model reads it."""
-
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    tools: list[Tool] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-
-
-class TemplateResponse(Struct):
-    """The conversation as the model reads it."""
-
-    prompt: str
-
-
-class Health(Struct, omit_defaults=True):
-    """Whether the server can answer."""
-
-    status: str
-    fallback: str | None = None
-
-
-class NextToken(Struct):
-    """How far an answer is."""
-
-    has_next_token: bool
-    n_decoded: int
+async def _stream(
+    service: Service,
+    request: LlamaServerCompletionRequest,
+    options: Options,
+    texts: Sequence[str],
+    reader: Reader,
+) -> Events:
+    with reader, service.track(reader):
+        collected: list[list[Piece]] = [[] for _ in reader.streams]
+        async for step in steps(service, reader, progress=request.return_progress):
+            index, stats = step.index, step.stream.stats
+            collected[index] += step.pieces
+            out: list[Struct] = []
+            if step.pieces or step.progress:
+                part = Completion(
+                    index=index,
+                    content=step.text,
+                    tokens=_tokens(step.pieces),
+                    stop=False,
+                    tokens_predicted=stats.generated_tokens,
+                    tokens_evaluated=stats.prompt_tokens,
+                    completion_probabilities=_probabilities(service, step.pieces),
+                    prompt_progress=step.progress or UNSET,
+                    timings=Timings.of(stats) if request.timings_per_token else UNSET,
+                )
+                out.append(part)
+            if step.stream.ended:
+                out.append(_last(service, options, texts[index], stats, index, collected[index]))
+            if out:
+                yield out
 
 
-class SlotState(Struct):
-    """What a sequence does."""
-
-    id: int
-    n_ctx: int
-    is_processing: bool
-    n_tokens: int
-    next_token: NextToken
-
-
-class GenerationDefaults(Struct):
-    """How answers are made when a request says nothing."""
-
-    n_ctx: int
-    params: dict[str, Any]
-
-
-class Program(Struct):
-    """What this program says about itself."""
-
-    name: str
-    greeting: str
-    system: str
-    licence: str
-    version: str
-    thinking: bool
-    """Whether the model can be told not to think aloud."""
-    tools: bool
-    """Whether the model can call tools."""
-    embeddings: bool
-    fallback: str
-    """The server that answers instead, empty when this one does."""
+def _last(
+    service: Service,
+    options: Options,
+    prompt: str,
+    stats: Stats,
+    index: int,
+    pieces: Sequence[Piece],
+) -> Completion:
+    """Return the last part of an answer; its text has been said."""
+    kinds = {"stop": "word" if stats.stopped_by else "eos", "length": "limit", "context": "limit"}
+    return Completion(
+        index=index,
+        content="",
+        tokens=[],
+        stop=True,
+        tokens_predicted=stats.generated_tokens,
+        tokens_evaluated=stats.prompt_tokens,
+        model=service.identity.alias,
+        generation_settings=option_fields(options),
+        prompt=prompt,
+        has_new_line=any("\n" in piece.text for piece in pieces),
+        truncated=stats.reason == "context",
+        stop_type=kinds.get(stats.reason, "none"),
+        stopping_word=stats.stopped_by,
+        tokens_cached=stats.cached_tokens,
+        timings=Timings.of(stats),
+    )
 
 
-class Props(Struct, kw_only=True):
-    """What a page needs to know."""
-
-    default_generation_settings: GenerationDefaults
-    total_slots: int
-    model_alias: str
-    model_path: str
-    modalities: dict[str, bool]
-    chat_template: str
-    bos_token: str
-    eos_token: str
-    build_info: str
-    modelembed: Program
+def _tokens(pieces: Sequence[Piece]) -> list[int]:
+    return [token for piece in pieces for token in piece.tokens]
 
 
-class OldRequest(Struct, kw_only=True):
-    """A request to the older server; the defaults are its own."""
-
-    prompt: str
-    tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
-    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 40
-    top_p: Annotated[float, Meta(ge=0, le=1)] = 0.9
-    temp: Annotated[float, Meta(ge=0, le=100)] = 0.8
-    repeat_penalty: Annotated[float, Meta(ge=0.01, le=100)] = 1.3
-    repeat_lastn: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 64
+def _probabilities(service: Service, pieces: Sequence[Piece]) -> list[TokenProbability] | UnsetType:
+    return [_probability(service, one) for one in chosen_in(pieces)] or UNSET
 
 
-class OldResponse(Struct):
-    """Its answer."""
+def _probability(service: Service, chosen: Chosen) -> TokenProbability:
+    def one(token: int, logprob: float) -> TokenProbability:
+        data = service.model.piece(token, special=True)
+        return TokenProbability(
+            id=token,
+            token=data.decode("utf-8", "replace"),
+            bytes=list(data),
+            logprob=finite(logprob),
+        )
 
-    Prompt: str
-    Text: str
-    Tokens: int
-    CompleteReason: str
+    found = one(chosen.token, chosen.logprob)
+    found.top_logprobs = [one(other.token, other.logprob) for other in chosen.alternatives]
+    return found
+
+
+async def tokenize(service: Service, request: TokenizeRequest) -> Tokens:
+    """Cut a text into tokens."""
+
+    def cut() -> Tokens:
+        tokens = service.model.tokenize(
+            request.content, beginning=request.add_special, special=request.parse_special
+        )
+        if not request.with_pieces:
+            return Tokens([*tokens])
+        return Tokens([TokenPiece(token, _piece(service, token)) for token in tokens])
+
+    return await asyncio.to_thread(cut)
+
+
+def _piece(service: Service, token: int) -> str | list[int]:
+    data = service.model.piece(token, special=True)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return list(data)
+
+
+async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
+    """Join tokens."""
+    tokens = service.tokens_of(request.tokens, param="tokens")[0] if request.tokens else []
+    data = b"".join(service.model.piece(token, special=True) for token in tokens)
+    return Content(data.decode("utf-8", "replace"))
+
+
+async def apply_template(service: Service, request: TemplateRequest) -> TemplateResponse:
+    """Write a conversation as the model reads it."""
+    text = service.render(
+        template_messages(request.messages),
+        tools=template_tools(request.tools or ()),
+        variables=request.chat_template_kwargs or {},
+    )
+    return TemplateResponse(text)
+
+
+async def health(service: Service) -> Health:
+    """Return whether the server can answer."""
+    if service.stopping:
+        raise HTTPError(503, "the server is stopping")
+    return Health("ok")
+
+
+async def props(service: Service) -> Props:
+    """Return what a page needs to know."""
+    model, options = service.model, service.options
+    return Props(
+        default_generation_settings=GenerationDefaults(
+            service.scheduler.context_size, option_fields(options)
+        ),
+        total_slots=options.parallel,
+        model_alias=service.identity.alias,
+        model_path=service.source.label,
+        modalities={"vision": False, "audio": False},
+        chat_template=service.template_text,
+        bos_token=model.bos,
+        eos_token=model.eos,
+        build_info=f"modelembed {__version__}",
+        modelembed=Program(
+            name=service.identity.name,
+            greeting=options.greeting,
+            system=options.system,
+            licence=service.identity.licence,
+            version=__version__,
+            thinking=reasoning.switchable(service.template_text),
+            tools=service.call_format is not None,
+            embeddings=service.embedder.possible,
+            fallback="",
+        ),
+    )
+
+
+async def slots(service: Service) -> list[SlotState]:
+    """Return what the sequences do."""
+    return [
+        SlotState(
+            slot.number,
+            service.scheduler.context_size,
+            slot.busy,
+            slot.held,
+            NextToken(slot.busy, slot.stats.generated_tokens if slot.stats else 0),
+        )
+        for slot in service.scheduler.status().slots
+    ]
+
+
+async def metrics(service: Service) -> Text:
+    """Return what was done, as Prometheus reads it."""
+    status = service.scheduler.status()
+    service.metrics.set("decoded", status.steps)
+    service.metrics.set("busy", status.busy_steps)
+    service.metrics.set("deferred", status.waiting)
+    return Text(service.metrics.text(), PROMETHEUS)

@@ -1,30 +1,88 @@
-"""Messages and tools of requests, as chat templates want them."""
+"""Messages and tools of requests, in OpenAI's form, and as chat templates expect them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta, Struct
 
-from runtime.dialogue import reasoning
 from runtime.server.http.http_error import HTTPError
-from runtime.server.protocols import openai
 
 
-def plain(index: int, message: openai.ChatMessage) -> dict[str, Any]:
-    """Return a message as templates expect it."""
+class TextPart(Struct):
+    """A part of a message; only those of text can be read."""
+
+    type: str
+    text: str | None = None
+
+
+class FunctionCall(Struct):
+    """Which function a model called, with its arguments as JSON."""
+
+    name: str
+    arguments: str | dict[str, Any] = "{}"
+
+
+class ToolCall(Struct):
+    """A call of a tool, in a message of the assistant."""
+
+    function: FunctionCall
+    id: str | None = None
+    type: str = "function"
+
+
+class ChatMessage(Struct, kw_only=True):
+    """A message of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[TextPart] | None = None
+    reasoning_content: str | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class Function(Struct):
+    """A function that the model may call."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct):
+    """A tool that the model may use."""
+
+    function: Function
+    type: Literal["function"] = "function"
+
+
+def template_messages(messages: Iterable[ChatMessage]) -> list[dict[str, Any]]:
+    """Return messages as templates expect them; raise HTTPError where one is more than text."""
+    return [_message(index, message) for index, message in enumerate(messages)]
+
+
+def template_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
+    """Return tools as templates expect them."""
+    return [_tool(tool) for tool in tools]
+
+
+def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     role = "system" if message.role == "developer" else message.role
     role = "tool" if role == "function" else role
-    plain: dict[str, Any] = {"role": role, "content": _content(index, message)}
+    found: dict[str, Any] = {"role": role, "content": _content(index, message)}
     for key in ("name", "reasoning_content", "tool_call_id"):
         if value := getattr(message, key):
-            plain[key] = value
+            found[key] = value
     if message.tool_calls:
-        plain["tool_calls"] = [_called(call) for call in message.tool_calls]
-    return plain
+        found["tool_calls"] = [_call(call) for call in message.tool_calls]
+    return found
 
 
-def _content(index: int, message: openai.ChatMessage) -> str:
+def _content(index: int, message: ChatMessage) -> str:
     if not isinstance(message.content, list):
         return message.content or ""
     texts = []
@@ -38,7 +96,7 @@ def _content(index: int, message: openai.ChatMessage) -> str:
     return "\n".join(texts)
 
 
-def _called(call: openai.ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall) -> dict[str, Any]:
     """Return an earlier call; templates want its arguments as an object."""
     arguments: Any = call.function.arguments
     if isinstance(arguments, str):
@@ -50,26 +108,10 @@ def _called(call: openai.ToolCall) -> dict[str, Any]:
     return {"id": call.id or "", "type": "function", "function": function}
 
 
-def openai_tool(tool: openai.Tool) -> dict[str, Any]:
-    """Return a tool as templates expect it."""
+def _tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.function.name}
     if tool.function.description is not None:
         function["description"] = tool.function.description
     parameters = tool.function.parameters
     function["parameters"] = parameters or {"type": "object", "properties": {}}
     return {"type": "function", "function": function}
-
-
-def thinking_variables(request: Any, *, held: bool = False) -> dict[str, Any]:
-    """Return the variables of the chat template that a request sets.
-
-    An answer that is held to a form leaves no room for thoughts.
-    """
-    variables: dict[str, Any] = {}
-    effort = request.reasoning_effort
-    if effort is not None:
-        variables["reasoning_effort"] = effort
-    silent = effort == "none" or request.reasoning_budget == 0
-    if silent or held or request.thinking_budget_tokens == 0:
-        variables |= dict.fromkeys(reasoning.SWITCHES, False)
-    return variables | (request.chat_template_kwargs or {})

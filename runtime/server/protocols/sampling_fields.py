@@ -14,7 +14,7 @@ from runtime.errors import UsageError
 from runtime.options.registry import Options, check
 from runtime.server.http.http_error import HTTPError
 
-STOPS_MAX = 64
+STOPS_MAX, TOP_MAX = 64, 20
 GRAMMAR_MAX, NESTING_MAX = 1 << 16, 100  # the engine's parser of grammars descends by recursion
 
 NAMES = {
@@ -48,6 +48,9 @@ Stops = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=S
 Count = Annotated[int, Meta(ge=1, le=128)]
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Top = Annotated[int, Meta(ge=0, le=TOP_MAX)]
+Prompt = str | list[str | int | list[int]]
+"""A text, texts, tokens, or several lists of tokens."""
 
 
 class Sampling(msgspec.Struct, kw_only=True):
@@ -83,13 +86,13 @@ class Sampling(msgspec.Struct, kw_only=True):
     stop: str | Stops | None = None
 
 
-def settled(
+def merged_options(
     request: Sampling,
     options: Options,
     tokenize: Callable[[str], list[int]],
     *limits: int | None,
 ) -> Options:
-    """Return `options` with what the request says over them; raise Problem naming the field.
+    """Return `options` with what the request says over them; raise HTTPError naming the field.
 
     The first of `limits` that is given is the most tokens that the answer may have.
     """
@@ -118,8 +121,8 @@ def settled(
     return dataclasses.replace(options, **changes) if changes else options
 
 
-def shown(options: Options) -> dict[str, Any]:
-    """Return the options in the names of requests, as llama-server shows them."""
+def option_fields(options: Options) -> dict[str, Any]:
+    """Return the options by the names of request fields, as llama-server shows them."""
     found = {name: getattr(options, option) for name, option in NAMES.items()}
     return found | {
         "dry_sequence_breakers": list(options.dry_sequence_breaker),

@@ -6,65 +6,24 @@ https://github.com/ggml-org/llama.cpp/tree/master/tools/server.
 
 from __future__ import annotations
 
+import secrets
+import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from runtime.server.protocols.sampling_fields import Count, Limit, Sampling
+from runtime import __version__
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Chosen
+from runtime.model.model import Model
+from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
+from runtime.server.protocols.messages import ChatMessage, Tool
+from runtime.server.protocols.sampling_fields import Count, Limit, Prompt, Sampling, Top
 
-TOP_MAX = 20
-Top = Annotated[int, Meta(ge=0, le=TOP_MAX)]
+FINGERPRINT = f"modelembed-{__version__}"
+"""What answers depend on beside the request."""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
-
-
-class TextPart(Struct):
-    """A part of a message; only those of text can be read."""
-
-    type: str
-    text: str | None = None
-
-
-class FunctionCall(Struct):
-    """Which function a model called, with its arguments as JSON."""
-
-    name: str
-    arguments: str | dict[str, Any] = "{}"
-
-
-class ToolCall(Struct):
-    """A call of a tool, in a message of the assistant."""
-
-    function: FunctionCall
-    id: str | None = None
-    type: str = "function"
-
-
-class ChatMessage(Struct, kw_only=True):
-    """A message of a conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
-    reasoning_content: str | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-
-
-class Function(Struct):
-    """A function that the model may call."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Tool(Struct):
-    """A tool that the model may use."""
-
-    function: Function
-    type: Literal["function"] = "function"
 
 
 class Named(Struct):
@@ -116,6 +75,11 @@ class Generation(Sampling, kw_only=True):
     timings_per_token: bool | None = None
     user: str | None = None
 
+    @property
+    def include_usage(self) -> bool:
+        """Tell whether a stream is to end with what it cost."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
 
 class ChatRequest(Generation, kw_only=True):
     """A conversation to go on with."""
@@ -135,10 +99,6 @@ class ChatRequest(Generation, kw_only=True):
     chat_template_kwargs: dict[str, Any] | None = None
 
 
-Prompt = str | list[str | int | list[int]]
-"""A text, texts, tokens, or several lists of tokens."""
-
-
 class CompletionRequest(Generation, kw_only=True):
     """A text to go on with."""
 
@@ -147,15 +107,6 @@ class CompletionRequest(Generation, kw_only=True):
     echo: bool | None = None
     best_of: Count | None = None
     logprobs: Top | bool | None = None
-
-
-class EmbeddingRequest(Struct, kw_only=True):
-    """Texts to turn into vectors."""
-
-    input: str | list[str | int | list[int]]
-    model: str | None = None
-    encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Meta(ge=1)] | None = None
 
 
 class PromptDetails(Struct):
@@ -172,28 +123,13 @@ class Usage(Struct):
     total_tokens: int
     prompt_tokens_details: PromptDetails
 
-
-class Timings(Struct):
-    """How fast an answer was made, as llama-server tells it; milliseconds."""
-
-    cache_n: int
-    prompt_n: int
-    prompt_ms: float
-    prompt_per_token_ms: float
-    prompt_per_second: float
-    predicted_n: int
-    predicted_ms: float
-    predicted_per_token_ms: float
-    predicted_per_second: float
-
-
-class PromptProgress(Struct):
-    """How far a prompt has been read, in tokens and milliseconds."""
-
-    total: int
-    cache: int
-    processed: int
-    time_ms: int
+    @classmethod
+    def of(cls, answers: Sequence[Stats]) -> Usage:
+        """Return what the answers to one request cost."""
+        prompt = max(stats.prompt_tokens for stats in answers)
+        cached = max(stats.cached_tokens for stats in answers)
+        answer = sum(stats.generated_tokens for stats in answers)
+        return cls(answer, prompt, prompt + answer, PromptDetails(cached))
 
 
 class TopLogprob(Struct):
@@ -212,12 +148,27 @@ class TokenLogprob(Struct):
     bytes: list[int]
     top_logprobs: list[TopLogprob]
 
+    @classmethod
+    def of(cls, model: Model, chosen: Chosen) -> TokenLogprob:
+        """Return how likely a token was."""
+        others = []
+        for other in chosen.alternatives:
+            piece = model.piece(other.token, special=True)
+            others.append(TopLogprob(_text(piece), finite(other.logprob), list(piece)))
+        piece = model.piece(chosen.token, special=True)
+        return cls(_text(piece), finite(chosen.logprob), list(piece), others)
+
 
 class Logprobs(Struct):
     """How likely the tokens of a chat's answer were."""
 
     content: list[TokenLogprob]
     refusal: None = None
+
+    @classmethod
+    def of(cls, model: Model, chosen: Sequence[Chosen]) -> Logprobs | None:
+        """Return how likely tokens were, None where nobody asked."""
+        return cls([TokenLogprob.of(model, one) for one in chosen]) if chosen else None
 
 
 class CalledFunction(Struct, omit_defaults=True):
@@ -331,57 +282,15 @@ class CompletionResponse(Struct, kw_only=True):
     timings: Timings | UnsetType = UNSET
 
 
-class Embedding(Struct, kw_only=True):
-    """A vector, as numbers or as base64 of little-endian 32-bit floats."""
-
-    object: str = "embedding"
-    index: int
-    embedding: list[float] | str
-
-
-class EmbeddingUsage(Struct):
-    """What embeddings cost, in tokens."""
-
-    prompt_tokens: int
-    total_tokens: int
+def stamp(kind: str, model: str) -> dict[str, Any]:
+    """Return what all parts of an answer say alike; `kind` begins its id."""
+    return {
+        "id": f"{kind}-{secrets.token_urlsafe(18)}",
+        "created": int(time.time()),
+        "model": model,
+        "system_fingerprint": FINGERPRINT,
+    }
 
 
-class EmbeddingResponse(Struct, kw_only=True):
-    """Vectors, in the order of the texts."""
-
-    object: str = "list"
-    data: list[Embedding]
-    model: str
-    usage: EmbeddingUsage
-
-
-class ModelMeta(Struct, kw_only=True):
-    """What llama-server says of a model."""
-
-    n_vocab: int
-    n_ctx: int
-    n_ctx_train: int
-    n_params: int
-    size: int
-
-
-class ModelCard(Struct, kw_only=True):
-    """A model."""
-
-    id: str
-    object: str = "model"
-    created: int
-    owned_by: str = "modelembed"
-    meta: ModelMeta | UnsetType = UNSET
-
-
-class ModelList(Struct, kw_only=True):
-    """The models that there are: one."""
-
-    object: str = "list"
-    data: list[ModelCard]
-
-
-def encode(value: Any) -> bytes:
-    """Return JSON."""
-    return msgspec.json.encode(value)
+def _text(piece: bytes) -> str:
+    return piece.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The forms in which models call tools: told to them, forced on them, and read back as it comes.
+"""The formats in which models call tools: told to them, forced on them, and read back as it comes.
 
 hermes    <tool_call>{"name": …, "arguments": {…}}</tool_call>   Hermes, Qwen
 mistral   [TOOL_CALLS][{"name": …, "arguments": {…}}, …]         Mistral up to 3
@@ -19,7 +19,7 @@ from runtime.inference.detokenizer import overlap
 
 
 @dataclass(frozen=True)
-class Form:
+class CallFormat:
     """How a model writes a call."""
 
     name: str
@@ -36,57 +36,61 @@ class Form:
     """What stands between name and arguments, where they are no object together."""
 
 
-FORMS = (
-    Form("mistral11", "[TOOL_CALLS]", "", named="[ARGS]"),
-    Form("mistral", "[TOOL_CALLS]", "", listed=True),
-    Form("hermes", "<tool_call>", "</tool_call>"),
-    Form("llama", "<|python_tag|>", "", "parameters", bare=True),
+FORMATS = (
+    CallFormat("mistral11", "[TOOL_CALLS]", "", named="[ARGS]"),
+    CallFormat("mistral", "[TOOL_CALLS]", "", listed=True),
+    CallFormat("hermes", "<tool_call>", "</tool_call>"),
+    CallFormat("llama", "<|python_tag|>", "", "parameters", bare=True),
 )
 OTHERS = ("<function=", "<arg_key>")
-"""Marks of forms that look like Hermes' but are none."""
+"""Marks of formats that look like Hermes' but are none."""
 
 
-def form_of(template: str) -> Form | None:
-    """Return the form that a chat template asks for, None where it has no place for tools."""
+def format_of(template: str) -> CallFormat | None:
+    """Return the format that a chat template asks for, None where it has no place for tools."""
     if "tools" not in template or any(mark in template for mark in OTHERS):
         return None
-    for form in FORMS:
-        marks = [mark for mark in (form.begin, form.named) if mark]
-        if form.bare:
-            if form.begin in template or ("ipython" in template and "parameters" in template):
-                return form
+    for call_format in FORMATS:
+        marks = [mark for mark in (call_format.begin, call_format.named) if mark]
+        if call_format.bare:
+            if call_format.begin in template or (
+                "ipython" in template and "parameters" in template
+            ):
+                return call_format
         elif all(mark in template for mark in marks):
-            return form
+            return call_format
     return None
 
 
-def grammar(form: Form, tools: Sequence[Mapping[str, Any]]) -> str:
+def grammar(call_format: CallFormat, tools: Sequence[Mapping[str, Any]]) -> str:
     """Return the grammar of one call of one of `tools`; raise UsageError where there is none."""
-    if form.named:
+    if call_format.named:
         rules, choices = [], []
         for number, tool in enumerate(tools):
             function = tool["function"]
             rule = f"arguments{number}"
             rules.append(_renamed(function.get("parameters") or {}, rule))
-            choices.append(f"{json.dumps(form.begin + function['name'] + form.named)} {rule}")
+            choices.append(
+                f"{json.dumps(call_format.begin + function['name'] + call_format.named)} {rule}"
+            )
         return "\n".join([f"root ::= {' | '.join(choices)}", *rules])
     calls = [
         {
             "type": "object",
             "properties": {
                 "name": {"const": tool["function"]["name"]},
-                form.arguments: tool["function"].get("parameters") or {"type": "object"},
+                call_format.arguments: tool["function"].get("parameters") or {"type": "object"},
             },
-            "required": ["name", form.arguments],
+            "required": ["name", call_format.arguments],
             "additionalProperties": False,
         }
         for tool in tools
     ]
     document = calls[0] if len(calls) == 1 else {"anyOf": calls}
-    before, after = "" if form.bare else form.begin, form.end
-    if form.listed:
+    before, after = "" if call_format.bare else call_format.begin, call_format.end
+    if call_format.listed:
         before, after = before + "[", "]" + after
-    if form.name == "hermes":
+    if call_format.name == "hermes":
         before, after = before + "\n", "\n" + after
     parts = [json.dumps(part) if part else "" for part in (before, after)]
     return f"root ::= {parts[0]} call {parts[1]}\n{_renamed(document, 'call')}"
@@ -113,20 +117,20 @@ def _renamed(document: Mapping[str, Any], rule: str) -> str:
 
 
 @dataclass(frozen=True)
-class Called:
+class CallStart:
     """The beginning of a call."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Arguments:
+class CallArguments:
     """Some more of a call's arguments, as JSON."""
 
     text: str
 
 
-Said = str | Called | Arguments
+Parsed = str | CallStart | CallArguments
 
 HEAD = re.compile(
     r'\s*\{\s*(?:"(?:type|id)"\s*:\s*"[^"]*"\s*,\s*)*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*'
@@ -134,24 +138,26 @@ HEAD = re.compile(
 )
 
 
-class Calls:
+class CallParser:
     """Divides what a model says into text and calls; what may become either is held back."""
 
-    def __init__(self, form: Form) -> None:
-        self._form = form
+    def __init__(self, call_format: CallFormat) -> None:
+        self._format = call_format
         self._held = ""
-        self._state: Callable[[], Iterator[Said]] = self._start if form.bare else self._text
+        self._state: Callable[[], Iterator[Parsed]] = (
+            self._start if call_format.bare else self._text
+        )
         self._final = False
-        self._value = Value()
+        self._value = ValueScanner()
         self.count = 0
         """Calls so far."""
 
-    def feed(self, text: str) -> Iterator[Said]:
+    def feed(self, text: str) -> Iterator[Parsed]:
         """Yield what is certain by now."""
         self._held += text
         yield from self._advance()
 
-    def rest(self) -> Iterator[Said]:
+    def rest(self) -> Iterator[Parsed]:
         """Yield what was held back; there will be no more."""
         self._final = True
         yield from self._advance()
@@ -159,33 +165,33 @@ class Calls:
         if held.strip() and self._state in (self._text, self._call, self._start):
             yield held
 
-    def _advance(self) -> Iterator[Said]:
+    def _advance(self) -> Iterator[Parsed]:
         while self._held:
             before = self._held, self._state
             yield from self._state()
             if (self._held, self._state) == before:
                 return
 
-    def _start(self) -> Iterator[Said]:
+    def _start(self) -> Iterator[Parsed]:
         """See whether the whole answer is a call."""
-        stripped, begin = self._held.lstrip(), self._form.begin
+        stripped, begin = self._held.lstrip(), self._format.begin
         if stripped.startswith("{"):
             self._state = self._call
         elif stripped and (stripped.startswith(begin) or not begin.startswith(stripped)):
             self._state = self._text
         yield from ()
 
-    def _text(self) -> Iterator[Said]:
-        before, found, after = self._held.partition(self._form.begin)
+    def _text(self) -> Iterator[Parsed]:
+        before, found, after = self._held.partition(self._format.begin)
         if found:
             self._held = after
-            self._state = self._list if self._form.listed else self._call
-            if self._form.named:
+            self._state = self._list if self._format.listed else self._call
+            if self._format.named:
                 self._state = self._name
             if before.strip():
                 yield before.rstrip()
             return
-        keep = overlap(before, self._form.begin)
+        keep = overlap(before, self._format.begin)
         # Space before a call is none of the answer.
         keep = max(keep, len(before) - len(before[: len(before) - keep].rstrip()))
         if self._final:
@@ -194,7 +200,7 @@ class Calls:
         if text:
             yield text
 
-    def _list(self) -> Iterator[Said]:
+    def _list(self) -> Iterator[Parsed]:
         self._held = self._held.lstrip()
         if self._held.startswith("["):
             self._held = self._held[1:]
@@ -202,20 +208,20 @@ class Calls:
             self._state = self._call
         yield from ()
 
-    def _name(self) -> Iterator[Said]:
-        name, found, after = self._held.partition(self._form.named)
+    def _name(self) -> Iterator[Parsed]:
+        name, found, after = self._held.partition(self._format.named)
         if found:
             self._held, self._state = after, self._arguments
             yield self._begin(name.strip())
 
-    def _call(self) -> Iterator[Said]:
+    def _call(self) -> Iterator[Parsed]:
         if match := HEAD.match(self._held):
             self._held = self._held[match.end() :]
             self._state = self._arguments
             yield self._begin(json.loads(f'"{match[1]}"'))
             return
         # Another order of the keys, or no arguments at all: wait for the whole.
-        value = Value()
+        value = ValueScanner()
         stripped = self._held.lstrip()
         used = value.feed(stripped)
         if not value.complete:
@@ -231,50 +237,50 @@ class Calls:
             return
         self._held, self._state = "}" + stripped[used:], self._after
         yield self._begin(name)
-        yield Arguments(_text_of(document.get("arguments", document.get("parameters", {}))))
+        yield CallArguments(_text_of(document.get("arguments", document.get("parameters", {}))))
 
-    def _begin(self, name: str) -> Called:
+    def _begin(self, name: str) -> CallStart:
         self.count += 1
-        self._value = Value()
-        return Called(name)
+        self._value = ValueScanner()
+        return CallStart(name)
 
-    def _arguments(self) -> Iterator[Said]:
+    def _arguments(self) -> Iterator[Parsed]:
         if self._value.untouched and self._held.startswith('"'):  # JSON inside a string
-            value = Value()
+            value = ValueScanner()
             used = value.feed(self._held)
             if value.complete:
                 text, self._held = self._held[:used], self._held[used:]
                 self._state = self._after
-                yield Arguments(_text_of(json.loads(text)))
+                yield CallArguments(_text_of(json.loads(text)))
             return
         used = self._value.feed(self._held)
         text, self._held = self._held[:used], self._held[used:]
         if self._value.complete:
             self._state = self._after
         if text:
-            yield Arguments(text)
+            yield CallArguments(text)
 
-    def _after(self) -> Iterator[Said]:
+    def _after(self) -> Iterator[Parsed]:
         """Find what follows a call: its end, another one, or text."""
         self._held = self._held.lstrip()
-        form = self._form
-        if self._held.startswith("}") and not form.named:
+        call_format = self._format
+        if self._held.startswith("}") and not call_format.named:
             self._held = self._held[1:]
-        elif form.end and self._held.startswith(form.end):
-            self._held = self._held[len(form.end) :].lstrip()
+        elif call_format.end and self._held.startswith(call_format.end):
+            self._held = self._held[len(call_format.end) :].lstrip()
             self._state = self._text
         elif self._held.startswith((",", ";")):
             self._held, self._state = self._held[1:], self._call
-        elif form.bare and self._held.startswith("{"):
+        elif call_format.bare and self._held.startswith("{"):
             self._state = self._call
-        elif self._held.startswith("]") and form.listed:
+        elif self._held.startswith("]") and call_format.listed:
             self._held, self._state = self._held[1:], self._text
-        elif self._held and not (form.end and form.end.startswith(self._held)):
+        elif self._held and not (call_format.end and call_format.end.startswith(self._held)):
             self._state = self._text
         yield from ()
 
 
-class Value:
+class ValueScanner:
     """Finds the end of a JSON value in text that comes bit by bit."""
 
     def __init__(self) -> None:

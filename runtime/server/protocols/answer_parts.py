@@ -1,4 +1,4 @@
-"""One answer in the making: what of it is thought, what is said, and which tools it calls."""
+"""An answer of a chat in its parts, as it comes: reasoning, content, and calls of tools."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from runtime.dialogue.reasoning import Markers, ReasoningSplitter
+from runtime.dialogue.tool_calls import CallArguments, CallFormat, CallParser, CallStart, Parsed
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
-from runtime.server.protocols.openai import CalledFunction, CalledTool
-from runtime.server.tool_calls import Arguments, Called, Calls, Form, Said
-
-REASONS = {"stop": "stop", "length": "length", "context": "length"}
+from runtime.server.protocols.openai_types import CalledFunction, CalledTool
+from runtime.server.protocols.streaming import finish_reason, text_of
 
 
 @dataclass
-class News:
+class NewParts:
     """What came since the last time."""
 
     content: str = ""
@@ -28,51 +27,55 @@ class News:
         return bool(self.content or self.reasoning or self.calls or self.chosen)
 
 
-class Choice:
-    """One of the answers to a request."""
+class AnswerParts:
+    """One of the answers to a request, so far."""
 
     def __init__(
-        self, *, markers: Markers | None = None, opening: str = "", form: Form | None = None
+        self,
+        *,
+        markers: Markers | None = None,
+        prompt_end: str = "",
+        call_format: CallFormat | None = None,
     ) -> None:
-        """Begin behind `opening`, the end of the prompt: a thought may begin there."""
+        """`prompt_end` is where the answer begins: the template may have begun reasoning there."""
         self.content = ""
         self.reasoning = ""
         self.calls: list[CalledTool] = []
         self.chosen: list[Chosen] = []
-        self._thoughts = ReasoningSplitter(markers, opening)
-        self._calls = Calls(form) if form else None
+        self._thoughts = ReasoningSplitter(markers, prompt_end)
+        self._calls = CallParser(call_format) if call_format else None
         self._fresh = True
 
-    def feed(self, pieces: Sequence[Piece], *, last: bool) -> News:
+    def feed(self, pieces: Sequence[Piece], *, last: bool) -> NewParts:
         """Take in pieces; return what is certain by now."""
-        news = News()
-        text = "".join([piece.text for piece in pieces])
+        new = NewParts()
+        text = text_of(pieces)
         for piece in pieces:
-            news.chosen += piece.chosen
+            new.chosen += piece.chosen
         parts = [*self._thoughts.feed(text)]
         if last:
             parts += self._thoughts.rest()
         for part in parts:
             if part.thought:
-                news.reasoning += part.text
+                new.reasoning += part.text
             elif self._calls:
-                self._sort(self._calls.feed(part.text), news)
+                self._sort(self._calls.feed(part.text), new)
             else:
-                news.content += part.text
+                new.content += part.text
         if last and self._calls:
-            self._sort(self._calls.rest(), news)
-        if (self.reasoning or news.reasoning) and self._fresh:
+            self._sort(self._calls.rest(), new)
+        if (self.reasoning or new.reasoning) and self._fresh:
             # Between thought and answer models leave empty lines.
-            news.content = news.content.lstrip("\n")
-        self._fresh = self._fresh and not news.content
-        self.content += news.content
-        self.reasoning += news.reasoning
-        self.chosen += news.chosen
-        return news
+            new.content = new.content.lstrip("\n")
+        self._fresh = self._fresh and not new.content
+        self.content += new.content
+        self.reasoning += new.reasoning
+        self.chosen += new.chosen
+        return new
 
-    def _sort(self, said: Iterable[Said], news: News) -> None:
+    def _sort(self, said: Iterable[Parsed], new: NewParts) -> None:
         for item in said:
-            if isinstance(item, Called):
+            if isinstance(item, CallStart):
                 call = CalledTool(
                     index=len(self.calls),
                     id=f"call_{secrets.token_hex(12)}",
@@ -80,18 +83,18 @@ class Choice:
                     function=CalledFunction(name=item.name),
                 )
                 # The stream's copy stays as it is, ours collects.
-                news.calls.append(call)
+                new.calls.append(call)
                 whole = CalledFunction(name=item.name)
                 self.calls.append(CalledTool(id=call.id, type="function", function=whole))
-            elif isinstance(item, Arguments):
+            elif isinstance(item, CallArguments):
                 self.calls[-1].function.arguments += item.text
                 part = CalledFunction(arguments=item.text)
-                news.calls.append(CalledTool(index=len(self.calls) - 1, function=part))
+                new.calls.append(CalledTool(index=len(self.calls) - 1, function=part))
             else:
-                news.content += item
+                new.content += item
 
-    def finish(self, stats: Stats) -> str:
+    def finish_reason(self, stats: Stats) -> str:
         """Return why the answer ended, in OpenAI's words."""
         if self.calls and stats.reason == "stop":
             return "tool_calls"
-        return REASONS.get(stats.reason, "stop")
+        return finish_reason(stats)

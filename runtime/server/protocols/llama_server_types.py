@@ -1,0 +1,231 @@
+"""llama-server's requests and answers, and what it adds to OpenAI's.
+
+https://github.com/ggml-org/llama.cpp/tree/master/tools/server
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from runtime.inference.stats import Stats
+from runtime.inference.token_stream import Reading
+from runtime.server.protocols.messages import ChatMessage, Tool
+from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
+
+LEAST_LOGPROB = -9999.0  # JSON has no infinity
+
+
+def finite(logprob: float) -> float:
+    """Return what JSON can say of a log-probability."""
+    return max(logprob, LEAST_LOGPROB)
+
+
+class Timings(Struct):
+    """How fast an answer was made, as llama-server tells it; milliseconds."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_token_ms: float
+    prompt_per_second: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_token_ms: float
+    predicted_per_second: float
+
+    @classmethod
+    def of(cls, stats: Stats) -> Timings:
+        """Return how fast an answer was made."""
+        computed = stats.prompt_tokens - stats.cached_tokens
+        prompt_ms, answer_ms = 1000 * stats.prompt_seconds, 1000 * stats.generate_seconds
+        count = stats.generated_tokens
+        return cls(
+            cache_n=stats.cached_tokens,
+            prompt_n=computed,
+            prompt_ms=prompt_ms,
+            prompt_per_token_ms=prompt_ms / computed if computed else 0.0,
+            prompt_per_second=1000 * computed / prompt_ms if prompt_ms else 0.0,
+            predicted_n=count,
+            predicted_ms=answer_ms,
+            predicted_per_token_ms=answer_ms / count if count else 0.0,
+            # The first token came with the prompt.
+            predicted_per_second=1000 * max(0, count - 1) / answer_ms if answer_ms else 0.0,
+        )
+
+
+class PromptProgress(Struct):
+    """How far a prompt has been read, in tokens and milliseconds."""
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+
+    @classmethod
+    def of(cls, reading: Reading) -> PromptProgress:
+        """Return how far a prompt has been read."""
+        return cls(
+            total=reading.total,
+            cache=reading.cached,
+            processed=reading.processed,
+            time_ms=round(1000 * reading.seconds),
+        )
+
+
+class LlamaServerCompletionRequest(Sampling, kw_only=True):
+    """A text to go on with, in llama-server's terms."""
+
+    prompt: Prompt
+    n_predict: Limit | None = None
+    max_tokens: Limit | None = None
+    n_probs: Top | None = None
+    stream: bool | None = None
+    return_tokens: bool | None = None
+    return_progress: bool | None = None
+    timings_per_token: bool | None = None
+
+
+class TokenProbability(Struct, kw_only=True):
+    """A token, how likely it was, and what else might have been."""
+
+    id: int
+    token: str
+    bytes: list[int]
+    logprob: float
+    top_logprobs: list[TokenProbability] | UnsetType = UNSET
+
+
+class Completion(Struct, kw_only=True):
+    """A completion, or a part of one."""
+
+    index: int
+    content: str
+    tokens: list[int]
+    id_slot: int = -1
+    stop: bool
+    tokens_predicted: int
+    tokens_evaluated: int
+    completion_probabilities: list[TokenProbability] | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    generation_settings: dict[str, Any] | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    has_new_line: bool | UnsetType = UNSET
+    truncated: bool | UnsetType = UNSET
+    stop_type: str | UnsetType = UNSET
+    stopping_word: str | UnsetType = UNSET
+    tokens_cached: int | UnsetType = UNSET
+    prompt_progress: PromptProgress | UnsetType = UNSET
+    timings: Timings | UnsetType = UNSET
+
+
+class TokenizeRequest(Struct, kw_only=True):
+    """A text to be cut into tokens."""
+
+    content: str
+    add_special: bool = False
+    parse_special: bool = True
+    with_pieces: bool = False
+
+
+class TokenPiece(Struct):
+    """A token and its text, or its bytes where they are no text."""
+
+    id: int
+    piece: str | list[int]
+
+
+class Tokens(Struct):
+    """The tokens of a text."""
+
+    tokens: list[int | TokenPiece]
+
+
+class DetokenizeRequest(Struct):
+    """Tokens to be joined."""
+
+    tokens: list[int]
+
+
+class Content(Struct):
+    """The text of tokens."""
+
+    content: str
+
+
+class TemplateRequest(Struct, kw_only=True):
+    """A conversation to be written as the model reads it."""
+
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    tools: list[Tool] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
+class TemplateResponse(Struct):
+    """The conversation as the model reads it."""
+
+    prompt: str
+
+
+class Health(Struct, omit_defaults=True):
+    """Whether the server can answer."""
+
+    status: str
+    fallback: str | None = None
+
+
+class NextToken(Struct):
+    """How far an answer is."""
+
+    has_next_token: bool
+    n_decoded: int
+
+
+class SlotState(Struct):
+    """What a sequence does."""
+
+    id: int
+    n_ctx: int
+    is_processing: bool
+    n_tokens: int
+    next_token: NextToken
+
+
+class GenerationDefaults(Struct):
+    """How answers are made when a request says nothing."""
+
+    n_ctx: int
+    params: dict[str, Any]
+
+
+class Program(Struct):
+    """What this program says about itself."""
+
+    name: str
+    greeting: str
+    system: str
+    licence: str
+    version: str
+    thinking: bool
+    """Whether the model can be told not to think aloud."""
+    tools: bool
+    """Whether the model can call tools."""
+    embeddings: bool
+    fallback: str
+    """The server that answers instead, empty when this one does."""
+
+
+class Props(Struct, kw_only=True):
+    """What a page needs to know."""
+
+    default_generation_settings: GenerationDefaults
+    total_slots: int
+    model_alias: str
+    model_path: str
+    modalities: dict[str, bool]
+    chat_template: str
+    bos_token: str
+    eos_token: str
+    build_info: str
+    modelembed: Program

@@ -1,0 +1,108 @@
+"""OpenAI's completions: texts gone on with, whole or as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec import UNSET
+
+from runtime.inference.token_stream import Piece
+from runtime.server.http.http_error import HTTPError
+from runtime.server.protocols.llama_server_types import Timings
+from runtime.server.protocols.openai_types import (
+    CompletionChoice,
+    CompletionLogprobs,
+    CompletionRequest,
+    CompletionResponse,
+    TokenLogprob,
+    Usage,
+    stamp,
+)
+from runtime.server.protocols.streaming import Events, chosen_in, finish_reason, steps, whole
+from runtime.server.protocols.text_completion import text_request
+from runtime.server.service.bridge import Reader
+from runtime.server.service.service import Service
+
+
+async def completion(service: Service, request: CompletionRequest) -> CompletionResponse | Events:
+    """Go on with texts."""
+    count = request.n or 1
+    if request.suffix:
+        raise HTTPError(400, "this model cannot fill in before a suffix", param="suffix")
+    if request.best_of and request.best_of > count:
+        raise HTTPError(400, "'best_of' beyond 'n' is not supported", param="best_of")
+    wanted = request.logprobs
+    alternatives = None if wanted is None or wanted is False else int(wanted)
+    asked, texts = await text_request(service, request, count=count, alternatives=alternatives)
+    echoes = [text if request.echo else "" for text in texts for _ in range(count)]
+    if request.stream:
+        reader = await service.submit(asked, pieces=True)
+        return _stream(service, request, echoes, reader)
+    answers = await whole(service, asked)
+    choices = []
+    for index, (echo, answer) in enumerate(zip(echoes, answers, strict=True)):
+        service.log(asked, answer.text)
+        choices.append(
+            CompletionChoice(
+                index=index,
+                text=echo + answer.text,
+                logprobs=_logprobs(service, answer.pieces, len(echo)),
+                finish_reason=finish_reason(answer.stats),
+            )
+        )
+    return CompletionResponse(
+        **stamp("cmpl", service.identity.alias),
+        choices=choices,
+        usage=Usage.of([answer.stats for answer in answers]),
+        timings=Timings.of(answers[0].stats),
+    )
+
+
+async def _stream(
+    service: Service, request: CompletionRequest, echoes: Sequence[str], reader: Reader
+) -> Events:
+    chunk = partial(
+        CompletionResponse,
+        **stamp("cmpl", service.identity.alias),
+        usage=None if request.include_usage else UNSET,
+    )
+    with reader, service.track(reader):
+        lengths = [0] * len(reader.streams)
+        begun = [False] * len(reader.streams)
+        async for step in steps(service, reader, progress=request.return_progress):
+            index, stream = step.index, step.stream
+            if step.progress:
+                yield [chunk(choices=[], prompt_progress=step.progress)]
+            if not step.pieces and not stream.ended:
+                continue
+            text = step.text if begun[index] else echoes[index] + step.text
+            begun[index] = True
+            choice = CompletionChoice(
+                index=index,
+                text=text,
+                logprobs=_logprobs(service, step.pieces, lengths[index]),
+                finish_reason=finish_reason(stream.stats) if stream.ended else None,
+            )
+            lengths[index] += len(text)
+            timings = Timings.of(stream.stats) if stream.ended else UNSET
+            yield [chunk(choices=[choice], timings=timings)]
+    if request.include_usage:
+        yield [chunk(choices=[], usage=Usage.of([stream.stats for stream in reader.streams]))]
+
+
+def _logprobs(service: Service, pieces: Sequence[Piece], begin: int) -> CompletionLogprobs | None:
+    """Return how likely the tokens were of which the first stands at character `begin`."""
+    found = [TokenLogprob.of(service.model, one) for one in chosen_in(pieces)]
+    if not found:
+        return None
+    offsets = []
+    for one in found:
+        offsets.append(begin)
+        begin += len(one.token)
+    return CompletionLogprobs(
+        tokens=[one.token for one in found],
+        token_logprobs=[one.logprob for one in found],
+        top_logprobs=[{other.token: other.logprob for other in one.top_logprobs} for one in found],
+        text_offset=offsets,
+    )

@@ -1,0 +1,79 @@
+"""OpenAI's embeddings: texts turned into vectors."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from runtime.errors import ModelError
+from runtime.server.http.http_error import HTTPError
+from runtime.server.protocols.sampling_fields import Prompt
+from runtime.server.service.service import Service
+
+
+class EmbeddingRequest(Struct, kw_only=True):
+    """Texts to turn into vectors."""
+
+    input: Prompt
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Embedding(Struct, kw_only=True):
+    """A vector, as numbers or as base64 of little-endian 32-bit floats."""
+
+    object: str = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(Struct):
+    """What embeddings cost, in tokens."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(Struct, kw_only=True):
+    """Vectors, in the order of the texts."""
+
+    object: str = "list"
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
+
+
+async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingResponse:
+    """Turn texts into vectors."""
+    if not service.embedder.possible:
+        raise HTTPError(
+            501,
+            "this model was not made for embeddings; --pooling mean makes some of any model",
+        )
+    return await asyncio.to_thread(_computed, service, request)
+
+
+def _computed(service: Service, request: EmbeddingRequest) -> EmbeddingResponse:
+    prompts = service.tokens_of(request.input, param="input")
+    data = []
+    for index, prompt in enumerate(prompts):
+        try:
+            vector = service.embedder.embed(prompt)
+        except ModelError as exc:
+            raise HTTPError(400, exc.problem, param="input") from exc
+        if request.dimensions not in (None, len(vector)):
+            raise HTTPError(
+                400, f"this model's vectors have {len(vector)} numbers", param="dimensions"
+            )
+        shown: list[float] | str = vector
+        if request.encoding_format == "base64":
+            shown = base64.b64encode(array.array("f", vector).tobytes()).decode()
+        data.append(Embedding(index=index, embedding=shown))
+    count = sum(map(len, prompts))
+    usage = EmbeddingUsage(count, count)
+    return EmbeddingResponse(data=data, model=service.identity.alias, usage=usage)

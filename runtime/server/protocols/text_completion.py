@@ -1,0 +1,34 @@
+"""Texts to go on with, as the completions of OpenAI and of llama-server ask for it."""
+
+from __future__ import annotations
+
+from runtime.server.protocols.llama_server_types import LlamaServerCompletionRequest
+from runtime.server.protocols.openai_types import CompletionRequest
+from runtime.server.protocols.sampling_fields import merged_options
+from runtime.server.service.answer_request import AnswerRequest
+from runtime.server.service.service import Service
+
+
+async def text_request(
+    service: Service,
+    request: CompletionRequest | LlamaServerCompletionRequest,
+    *,
+    count: int = 1,
+    alternatives: int | None = None,
+) -> tuple[AnswerRequest, list[str]]:
+    """Return what is asked, and the prompts as text; raise HTTPError where it cannot be."""
+    prompt = request.prompt
+
+    def make() -> tuple[AnswerRequest, list[str]]:
+        options = merged_options(
+            request, service.options, service.tokenize, request.max_tokens, request.n_predict
+        )
+        prompts = service.tokens_of(prompt)
+        texts = [prompt] if isinstance(prompt, str) else [service.text(one) for one in prompts]
+        asked = AnswerRequest(
+            prompts=prompts, options=options, count=count, alternatives=alternatives
+        )
+        return asked, texts
+
+    slow = bool(request.grammar or request.json_schema or not isinstance(prompt, str))
+    return await service.prepare(make, characters=len(prompt), slow=slow)

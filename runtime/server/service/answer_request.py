@@ -1,0 +1,25 @@
+"""What clients ask for, in the service's own terms: every protocol is translated into these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtime.options.registry import Options
+
+TextOrTokens = str | Sequence[str | int | Sequence[int]]
+"""A text, several texts, the tokens of one, or lists of tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRequest:
+    """Prompts to be answered, all with the same options."""
+
+    prompts: Sequence[Sequence[int]]
+    """The tokens of each."""
+    options: Options
+    """How to choose the tokens of the answers, how many there may be, and where to stop."""
+    count: int = 1
+    """Answers to each prompt; those to the first come first."""
+    alternatives: int | None = None
+    """How many likeliest tokens to tell beside each one chosen; None for no log-probabilities."""

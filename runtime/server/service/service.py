@@ -1,0 +1,251 @@
+"""The loaded model as all protocols use it: prompts, answers of the engine, what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from runtime.dialogue import tool_calls
+from runtime.dialogue.chat_template import Message
+from runtime.dialogue.loaded_model import LoadedModel
+from runtime.dialogue.prompt import Prompt, build_prompt
+from runtime.dialogue.reasoning import Markers
+from runtime.errors import AppError, ContextOverflow, ModelError
+from runtime.inference.token_stream import TokenStream
+from runtime.model.model import Model
+from runtime.server.http.http_error import HTTPError, http_error_of
+from runtime.server.service.answer_request import AnswerRequest, TextOrTokens
+from runtime.server.service.bridge import Bridge, Reader
+from runtime.server.service.metrics import Metrics
+
+LONG = 4096
+"""Characters from which a prompt is worth a thread to be prepared in."""
+Prepared = TypeVar("Prepared")
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What the program that serves and its model are called."""
+
+    name: str
+    alias: str
+    """The model's name, by which clients ask for it."""
+    licence: str = ""
+
+
+class Service:
+    """A loaded model, asked by many."""
+
+    def __init__(self, loaded: LoadedModel, metrics: Metrics, identity: Identity) -> None:
+        self.source = loaded.file
+        self.model: Model = loaded.model
+        self.scheduler = loaded.scheduler
+        self.options = loaded.options
+        self.embedder = loaded.embedder
+        self.template_text = loaded.template_text
+        self.markers = loaded.markers
+        """What the model's reasoning stands between, if it reasons."""
+        self.call_format = tool_calls.format_of(self.template_text)
+        """How the model writes calls of tools, if it can."""
+        self.metrics = metrics
+        self.identity = identity
+        self.started = int(time.time())
+        """Seconds since 1970."""
+        self.stopping = False
+        self._template = loaded.template
+        self._running: set[Reader] = set()
+        self._bridge: Bridge | None = None
+        self._answer_seconds = 1.0
+        """A moving average."""
+
+    # Prompts
+
+    async def prepare(
+        self, make: Callable[[], Prepared], *, characters: int, slow: bool = False
+    ) -> Prepared:
+        """Return what `make` makes of a request; in a thread where that takes long.
+
+        It does with many `characters` to be tokenized, or where it is `slow` for another reason.
+        """
+        return await asyncio.to_thread(make) if slow or characters > LONG else make()
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of `text` in the middle of others."""
+        return self.model.tokenize(text, beginning=False)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens; control tokens have none."""
+        return b"".join(self.model.piece(token) for token in tokens).decode("utf-8", "replace")
+
+    def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
+        """Return the tokens of each prompt; raise HTTPError, naming the field, if one is wrong."""
+        if isinstance(given, str):
+            return [self.model.tokenize(given, beginning=True)]
+        if given and all(isinstance(item, int) for item in given):
+            return [self._known(given, param)]
+        if not given:
+            raise HTTPError(400, f"'{param}' is empty", param=param)
+        found = []
+        for item in given:
+            if isinstance(item, str):
+                found.append(self.model.tokenize(item, beginning=True))
+            elif isinstance(item, Sequence):
+                found.append(self._known(item, param))
+            else:
+                raise HTTPError(400, f"'{param}' mixes tokens and texts", param=param)
+        return found
+
+    def _known(self, tokens: Sequence[Any], param: str) -> list[int]:
+        for token in tokens:
+            if not 0 <= token < self.model.vocab_size:
+                raise HTTPError(
+                    400,
+                    f"'{param}': {token} is no token: there are {self.model.vocab_size}",
+                    param=param,
+                )
+        return list(tokens)
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+        end_reasoning: Markers | None = None,
+    ) -> Prompt:
+        """Return the prompt of a conversation; see build_prompt. Raise HTTPError if there is none.
+
+        The server's own system prompt applies where `messages` have none; an empty one is none.
+        """
+        with _template_errors():
+            return build_prompt(
+                self._template,
+                self.model,
+                self._with_system(messages),
+                tools=tools,
+                variables=variables,
+                end_reasoning=end_reasoning,
+            )
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] = {},
+    ) -> str:
+        """Return the text of a conversation's prompt alone; raise HTTPError if there is none."""
+        with _template_errors():
+            return self._template.render(
+                self._with_system(messages), tools=tools, variables=variables
+            )
+
+    def _with_system(self, messages: Sequence[Message]) -> list[Message]:
+        found = [*messages]
+        if self.options.system and not any(m["role"] == "system" for m in found):
+            found.insert(0, {"role": "system", "content": self.options.system})
+        return [m for m in found if m["role"] != "system" or m["content"]]
+
+    # Answers
+
+    async def submit(self, request: AnswerRequest, *, pieces: bool) -> Reader:
+        """Start all answers; with `pieces` the reader wakes for each, otherwise at the ends alone.
+
+        Raise HTTPError where the engine does not take them; then none is started.
+        """
+        if self.stopping:
+            raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
+        if not self.scheduler.generates:
+            raise HTTPError(501, "this model gives no answers, it only makes embeddings")
+        if request.options.grammar or request.options.json_schema:
+            streams = await asyncio.to_thread(self._start, request)
+        else:
+            streams = self._start(request)
+        if self._bridge is None:
+            self._bridge = Bridge(asyncio.get_running_loop())
+        return Reader(self._bridge, streams, pieces=pieces)
+
+    def _start(self, request: AnswerRequest) -> list[TokenStream]:
+        streams: list[TokenStream] = []
+        try:
+            for prompt in request.prompts:  # before any is started
+                self.scheduler.require_room(prompt)
+            for prompt in request.prompts:
+                for number in range(request.count):
+                    options = request.options
+                    if number and options.seed >= 0:
+                        seed = (options.seed + number) % 2**32
+                        options = dataclasses.replace(options, seed=seed)
+                    streams.append(
+                        self.scheduler.submit(prompt, options, alternatives=request.alternatives)
+                    )
+        except AppError as exc:
+            for stream in streams:
+                stream.cancel()
+            raise self._refusal(exc) from exc
+        return streams
+
+    def _refusal(self, exc: AppError) -> HTTPError:
+        """Return how to tell a client that the engine does not take its request."""
+        if isinstance(exc, ContextOverflow):
+            return HTTPError(
+                400,
+                f"the request has {exc.tokens} tokens, the context has room for {exc.room}; "
+                "shorten it, or start the server with more context (-c)",
+                code="context_length_exceeded",
+            )
+        error = http_error_of(exc)
+        if error.status == 503:
+            self.metrics.add("rejected", 1)
+            error.headers["Retry-After"] = str(self.retry_seconds())
+        elif isinstance(exc, ModelError):
+            error.status = 400
+        return error
+
+    def retry_seconds(self) -> int:
+        """Return after how many seconds a request that found the queue full may come again."""
+        waiting = self.scheduler.status().waiting
+        expected = self._answer_seconds * waiting / max(1, self.options.parallel)
+        return max(1, min(60, round(expected)))
+
+    @contextlib.contextmanager
+    def track(self, reader: Reader) -> Iterator[None]:
+        """Know of a request while it is answered, and count what it cost."""
+        self._running.add(reader)
+        self.metrics.add("processing", 1)
+        try:
+            yield
+        finally:
+            self._running.discard(reader)
+            self.metrics.add("processing", -1)
+            for stream in reader.streams:
+                stats = stream.stats
+                self.metrics.answered(stats)
+                took = stats.prompt_seconds + stats.generate_seconds
+                self._answer_seconds += (took - self._answer_seconds) / 10
+
+    def log(self, request: AnswerRequest, answer: str) -> None:
+        """Print what was asked and answered, if the user wants that."""
+        if self.options.log_text:
+            asked = " | ".join(self.text(prompt) for prompt in request.prompts)
+            print(f"asked: {asked}\nanswered: {answer}", file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """Cut all answers."""
+        self.stopping = True
+        for reader in list(self._running):
+            reader.cancel()
+
+
+@contextlib.contextmanager
+def _template_errors() -> Iterator[None]:
+    """Tell the client where the chat template refuses its messages."""
+    try:
+        yield
+    except ModelError as exc:
+        raise HTTPError(400, exc.problem, param="messages") from exc
