@@ -81,7 +81,7 @@ def engine(
 
 def question(text: str, *more: str) -> list[int]:
     """Return the tokens of a chat: questions and answers in turn, the last one a question."""
-    from runtime.dialogue import chat_template
+    from runtime.chat_format import chat_template
 
     model = demo()
     shaped = chat_template.from_text(model.chat_template, bos=model.bos, eos=model.eos)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runtime.dialogue.chat_template import Message
+from runtime.chat_format.chat_template import Message
 from runtime.errors import ModelError
 from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import Piece

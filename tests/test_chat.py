@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
 
+from runtime.chat_format.reasoning import Markers
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
-from runtime.dialogue.reasoning import Markers
 from runtime.errors import ModelError
 from runtime.host.interrupts import DOUBLE_SECONDS
 from runtime.options.registry import Options

@@ -345,7 +345,8 @@ DATED = (
 
 @in_child
 def test_what_all_conversations_begin_with() -> None:
-    from runtime.dialogue import chat_template, prefix_cache
+    from runtime.chat_format import chat_template
+    from runtime.dialogue import prefix_cache
 
     model = demo()
 

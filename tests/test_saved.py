@@ -197,7 +197,7 @@ def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @in_child
 def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path) -> None:
-    from runtime.dialogue import chat_template
+    from runtime.chat_format import chat_template
 
     model = demo()
     shaped = chat_template.from_text(model.chat_template, bos=model.bos, eos=model.eos)

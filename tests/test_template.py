@@ -8,7 +8,7 @@ from datetime import datetime
 import ggufs
 import pytest
 
-from runtime.dialogue import chat_template
+from runtime.chat_format import chat_template
 from runtime.errors import ModelError, UsageError
 
 SYSTEM = {"role": "system", "content": "Be brief."}

@@ -9,7 +9,7 @@ from engines import in_child
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.dialogue.tool_calls import (
+from runtime.chat_format.tool_calls import (
     FORMATS,
     CallArguments,
     CallFormat,

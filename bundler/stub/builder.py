@@ -272,7 +272,7 @@ def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
 def _chat_templates() -> list[str]:
     """Return the names of the templates in the engine, which only a runtime's process loads."""
     code = (
-        "import json; from runtime.dialogue.chat_template import builtin_names; "
+        "import json; from runtime.chat_format.chat_template import builtin_names; "
         "print(json.dumps(builtin_names()))"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.chat_format import chat_template
 from runtime.commands import verify_extract
 from runtime.container import lora_sections, prefix_state
 from runtime.container.bundle_file import Bundle
-from runtime.dialogue import chat_template, prefix_cache
+from runtime.dialogue import prefix_cache
 from runtime.errors import AppError
 from runtime.gguf import header as gguf
 from runtime.host import library_paths, resources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runtime.dialogue import chat_template
+from runtime.chat_format import chat_template
 from runtime.errors import AppError
 from runtime.model import engine_build, llama_api
 from runtime.model.llama_api import api

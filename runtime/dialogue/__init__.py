@@ -1,5 +1,5 @@
-"""Conversations: chat templates, prompts, reasoning, tool calls, turns, sessions, kept prefixes.
+"""Conversations: turns, saved sessions, prompt state kept for reuse, the fallback to a server.
 
 Gives a loaded model ready to chat, or a remote one in its place, and a conversation over either.
-May import inference and what stands above it.
+May import chat_format and what stands above it.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.prompt import Prompt, Tokenizer, build_prompt
+from runtime.chat_format.chat_template import Message, Template
+from runtime.chat_format.prompt import Prompt, Tokenizer, build_prompt
 from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
 

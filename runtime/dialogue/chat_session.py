@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from runtime.chat_format.reasoning import Markers
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.dialogue.reasoning import Markers
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.dialogue.session_store import SessionStore
 from runtime.inference.lora import Lora

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from runtime.chat_format.chat_template import Message
+from runtime.chat_format.prompt import Prompt, messages_of
 from runtime.dialogue.answerer import Answerer
-from runtime.dialogue.chat_template import Message
-from runtime.dialogue.prompt import Prompt, messages_of
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import Answer

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
+from runtime.chat_format import chat_template, reasoning
+from runtime.chat_format.prompt import build_prompt
 from runtime.container import prefix_state
 from runtime.container.layout import Section
-from runtime.dialogue import chat_template, prefix_cache, reasoning
+from runtime.dialogue import prefix_cache
 from runtime.dialogue.answerer import LocalAnswerer
-from runtime.dialogue.prompt import build_prompt
 from runtime.errors import AppError, ModelError
 from runtime.host import resources
 from runtime.host.progress_bar import Progress, progress

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
+from runtime.chat_format.chat_template import Message, Template
+from runtime.chat_format.prompt import Tokenizer, build_prompt, messages_of
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
-from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.prompt import Tokenizer, build_prompt, messages_of
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common

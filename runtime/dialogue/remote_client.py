@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.dialogue.chat_template import Message
-from runtime.dialogue.prompt import Prompt
+from runtime.chat_format.chat_template import Message
+from runtime.chat_format.prompt import Prompt
 from runtime.errors import AppError, ModelError, RemoteError, UsageError
 from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import POLL_SECONDS, Piece

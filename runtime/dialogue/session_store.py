@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from runtime.chat_format.chat_template import Message
 from runtime.container.prefix_state import difference
 from runtime.dialogue import session_file
-from runtime.dialogue.chat_template import Message
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.session_file import SessionFile
 from runtime.errors import ModelError, SessionError

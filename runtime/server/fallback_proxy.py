@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from runtime import __version__
+from runtime.chat_format.prompt import messages_of
 from runtime.dialogue import remote_client
-from runtime.dialogue.prompt import messages_of
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import RemoteError
 from runtime.server.http.endpoint import NO_STORE, read_body, while_connected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
-from runtime.dialogue.reasoning import Markers, ReasoningSplitter
+from runtime.chat_format.reasoning import Markers, ReasoningSplitter
 
 
 class Style:

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TextIO
 
+from runtime.chat_format.reasoning import Markers
 from runtime.dialogue.conversation import Conversation
-from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import on_interrupt
 from runtime.inference.stats import FinishReason

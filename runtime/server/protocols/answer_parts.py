@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from runtime.dialogue.reasoning import Markers, ReasoningSplitter
-from runtime.dialogue.tool_calls import CallArguments, CallFormat, CallParser, CallStart, Parsed
+from runtime.chat_format.reasoning import Markers, ReasoningSplitter
+from runtime.chat_format.tool_calls import CallArguments, CallFormat, CallParser, CallStart, Parsed
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
 from runtime.server.protocols.openai_types import CalledFunction, CalledTool

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import UNSET, Struct, UnsetType
 
 from runtime import __version__
-from runtime.dialogue import reasoning
+from runtime.chat_format import reasoning
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Chosen, Piece
 from runtime.options.registry import Options

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from runtime.dialogue import reasoning, tool_calls
+from runtime.chat_format import reasoning, tool_calls
 from runtime.errors import AppError
 from runtime.options.registry import Options
 from runtime.server.http.http_error import HTTPError, encode, http_error_of

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from runtime.dialogue import tool_calls
-from runtime.dialogue.chat_template import Message
+from runtime.chat_format import tool_calls
+from runtime.chat_format.chat_template import Message
+from runtime.chat_format.prompt import Prompt, build_prompt
+from runtime.chat_format.reasoning import Markers
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.dialogue.prompt import Prompt, build_prompt
-from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model

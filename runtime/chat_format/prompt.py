@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runtime.dialogue.chat_template import Message, Template
-from runtime.dialogue.reasoning import Markers
+from runtime.chat_format.chat_template import Message, Template
+from runtime.chat_format.reasoning import Markers
 
 END = 64
 """Characters of a prompt's end that may tell how the answer begins: within reasoning, or not."""

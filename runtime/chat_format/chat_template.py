@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from runtime.dialogue import reasoning
+from runtime.chat_format import reasoning
 from runtime.errors import ModelError
 from runtime.model.llama_api import api
 from runtime.options import builtin_templates
@@ -117,7 +117,7 @@ class JinjaTemplate:
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        from runtime.dialogue.generation_tag import GenerationTag
+        from runtime.chat_format.generation_tag import GenerationTag
 
         # The settings are those of Hugging Face's apply_chat_template, for which they are written.
         environment = ImmutableSandboxedEnvironment(
