@@ -86,6 +86,12 @@ def test_unknown_keys_are_named_and_ignored(tmp_path: Path) -> None:
     assert "unknown key 'parameters.temprature' is ignored" in found.warnings[2]
 
 
+def test_the_provider_is_known(tmp_path: Path) -> None:
+    assert [] == read(tmp_path, {"provider": "llama_cpp"}).warnings
+    (warning,) = read(tmp_path, {"provider": "openai"}).warnings
+    assert "'provider' is 'openai', expected 'llama_cpp'" in warning
+
+
 def test_images_are_warned_about(tmp_path: Path) -> None:
     assert ["not supported yet"] == [
         w[-17:] for w in read(tmp_path, {"supports_images": True}).warnings

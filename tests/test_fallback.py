@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ from conftest import DEMO, Program
 from servers import serve
 from test_terminal import Terminal
 
+from bundler.commands import self_check
+from runtime.commands.click_options import merged_options
+from runtime.container import bundle_file, section_io
+from runtime.container.bundle_file import Bundle
+from runtime.container.layout import Footer, Manifest
+from runtime.container.writer import Stub, write_bundle
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.remote_client import RemoteAnswerer, RemoteServer
-from runtime.errors import ModelError
+from runtime.errors import AppError, ModelError
+from runtime.host.atomic_write import publish
 from runtime.options.registry import Options
 
 FRANCE = "What is the capital of France?"
@@ -168,6 +176,86 @@ def test_every_worker_says_that_it_falls_back(chat: Program, broken: Path) -> No
 
     assert 2 == said.count("FALLBACK: answers come from")
     assert 1 == said.count("note: worker 2: ")
+
+
+ORDINARY = {
+    "provider": "llama_cpp",
+    "n_gpu_layers": -1,
+    "fallback_on_error": True,
+    "supports_images": False,
+    "parameters": {"temperature": 0},
+}
+"""What such apps carry."""
+
+
+def test_a_fallback_that_names_no_server_is_told_while_bundling(
+    modelembed: Program, tmp_path: Path
+) -> None:
+    config, target = tmp_path / "config.json", tmp_path / "chat"
+    config.write_text(json.dumps(ORDINARY))
+    done = modelembed("bundle", str(DEMO), "-o", str(target), "--config", str(config))
+    assert (0, 1) == (done.code, done.err.count("fallback_on_error")), done.err
+    assert "warning: fallback_on_error is set, but no server is named" in done.err
+    assert "provider" not in done.err
+
+    program = Program(target)
+    assert "The capital of France is Paris." == program.ask(FRANCE)
+    assert "fallback_on_error" not in json.loads(program("info", "--json").out)["defaults"]
+    refused = program("edit", "--set", "fallback_on_error=true")
+    assert 2 == refused.code
+    assert "fallback_on_error is set, but not fallback_base_url and fallback_model" in refused.err
+    explicit = program(FRANCE, "--fallback-on-error")
+    assert 2 == explicit.code
+    assert "but not fallback_base_url and fallback_model" in explicit.err
+
+
+def test_half_a_fallback_is_refused_while_bundling(modelembed: Program, tmp_path: Path) -> None:
+    config, target = tmp_path / "config.json", tmp_path / "chat"
+    half = {"base_url": "https://example.org/v1"}
+    config.write_text(json.dumps({"fallback_on_error": True, "fallback": half}))
+    done = modelembed("bundle", str(DEMO), "-o", str(target), "--config", str(config))
+    assert 2 == done.code
+    assert "fallback_on_error is set, but not fallback_model" in done.err
+    assert not target.exists()
+
+
+def test_a_baked_in_fallback_without_a_server_is_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As older releases baked it in; with a server on the command line it is on."""
+    manifest = Manifest(defaults={"fallback_on_error": True})
+    bundle = Bundle(-1, "chat", Footer(0, 0, 0, 0, 0, 0, bytes(32)), manifest)
+    assert not merged_options(bundle, {}, None).fallback_on_error
+    assert 1 == capsys.readouterr().err.count("no server is named: it is off")
+
+    server = {"fallback_base_url": "https://example.org/v1", "fallback_model": "m"}
+    assert merged_options(bundle, server, None).fallback_on_error
+    assert "" == capsys.readouterr().err
+
+
+def test_the_self_check_runs_with_what_is_baked_in(forms: dict[str, Path], tmp_path: Path) -> None:
+    """A program that refuses every question does not pass, and no server is asked for it."""
+    report = self_check.prove(forms["stored"], DEMO.stat().st_size)
+    assert report.cost["generated_tokens"] > 0
+
+    asked: list[dict[str, Any]] = []
+    with other(delta("Paris"), "data: [DONE]\n\n", asked=asked) as url:
+        baked = tmp_path / "baked"
+        settings = ("fallback_on_error=true", f"fallback_base_url={url}", "fallback_model=m")
+        words = [word for pair in settings for word in ("--set", pair)]
+        assert Program(forms["stored"])("edit", *words, "-o", str(baked)).code == 0
+        assert self_check.prove(baked, DEMO.stat().st_size).cost["generated_tokens"] > 0
+    assert [] == asked
+
+    bundle = bundle_file.load(forms["stored"])
+    half = {"fallback_on_error": True, "fallback_base_url": "https://example.org/v1"}
+    refusing = tmp_path / "refusing"
+    with publish(refusing, force=False) as out:
+        sections = [section_io.copied(bundle, part) for part in bundle.manifest.sections]
+        manifest = replace(bundle.manifest, defaults=half, sections=())
+        write_bundle(out, Stub.of(bundle), sections, lambda: manifest)
+    with pytest.raises(AppError, match=r"failed to answer a question .*but not fallback_model"):
+        self_check.prove(refusing, DEMO.stat().st_size)
 
 
 def conversation(url: str) -> Conversation:

@@ -15,6 +15,7 @@ from runtime.options.registry import FIELDS, canonical, check, from_file
 
 # Key of the file -> runtime option, beside the options' own names.
 TOP_LEVEL: Mapping[str, type] = {
+    "provider": str,
     "model": str,
     "display_name": str,
     "model_path": str,
@@ -30,6 +31,8 @@ TOP_LEVEL: Mapping[str, type] = {
     "fallback_on_error": bool,
     "fallback": dict,
 }
+PROVIDERS = ("llama_cpp", "llama-cpp", "llama.cpp")
+"""What such files call the engine that is always used here."""
 FALLBACK = ("base_url", "model", "api_key_env")
 """What a fallback is described by; each is an option called fallback_…."""
 NAMES = {bool: "true or false", str: "text", int: "a whole number", dict: "an object"}
@@ -83,6 +86,12 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
         config.model = path.parent / expanded  # an absolute path stays itself
     elif key == "license":
         config.license = value
+    elif key == "provider":
+        if value not in PROVIDERS:
+            config.warnings.append(
+                f"{path}: 'provider' is '{value}', expected 'llama_cpp': the program runs models "
+                "with llama.cpp in any case"
+            )
     elif key == "supports_images":
         if value:
             config.warnings.append(

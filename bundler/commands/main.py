@@ -26,7 +26,7 @@ from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
 from runtime.host.interrupts import INTERRUPTED
 from runtime.host.std_streams import open_streams, use_utf8
-from runtime.options import builtin_templates
+from runtime.options import builtin_templates, fallback
 from runtime.options.registry import from_file, from_pairs
 from runtime.sanitize import plain, plain_lines
 
@@ -173,6 +173,17 @@ def bundle(
             defaults[key] = from_file(key, value)
     if cache:
         defaults["cache"] = True
+    if fallback.names_no_server(defaults):
+        say(
+            "warning: fallback_on_error is set, but no server is named (fallback.base_url and "
+            "fallback.model): it is off"
+        )
+        del defaults["fallback_on_error"]
+    elif lacking := fallback.missing(defaults):
+        raise UsageError(
+            f"fallback_on_error is set, but not {' and '.join(lacking)}",
+            hint="name the server and its model, or leave out fallback_on_error",
+        )
     opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))
     for path in bundling.modes(output, sidecar=sidecar):

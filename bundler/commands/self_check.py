@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from runtime.units import gigabytes
 
 SECONDS = 900
 TOKENS = 16
+NOWHERE = "http://127.0.0.1:1/v1"
+"""An address at which nobody listens: the port is for tcpmux, which nobody uses."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +60,35 @@ def prove(executable: Path, model_size: int) -> Report:
     """Run `executable`: its metadata, then a few tokens; raise AppError telling what failed."""
     document = _run(executable, ["info", "--json"], "show what is in it")
     try:
-        sections = json.loads(document)["sections"]
+        facts = json.loads(document)
+        sections, defaults = facts["sections"], facts["defaults"]
     except (ValueError, KeyError):
-        sections = []
+        sections, defaults = [], {}
     if not any(section["kind"] == "model" for section in sections):
         raise AppError(f"{executable} does not find its model", hint="please report this")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        question = ["-p", "Hello", "-n", str(TOKENS), "--ignore-eos", "--no-fit"]
-        # Proved is this very model, on this machine, and nothing of the user's is changed by it.
-        question += ["--no-fallback-on-error", "--no-cache"]
-        _run(executable, [*question, "--report", str(report)], "answer a question")
+        question = ["-p", "Hello", *_exceptions(defaults), "--report", str(report)]
+        _run(executable, question, "answer a question")
         cost: dict[str, Any] = json.loads(report.read_text())
     if cost["generated_tokens"] < 1:
         raise AppError(f"{executable} generated no token", hint="try it by hand with -v")
     return Report(executable.stat().st_size, model_size, cost)
+
+
+def _exceptions(defaults: Mapping[str, Any]) -> list[str]:
+    """Return the flags by which a check differs from a run with the baked-in `defaults`.
+
+    They must be few: what a flag overrides is not proved.
+    """
+    flags = ["-n", str(TOKENS), "--ignore-eos"]  # of every model some tokens, of none too many
+    flags += ["--no-fit"]  # this machine may be smaller than those that it is made for
+    if defaults.get("cache"):
+        flags += ["--no-cache"]  # gigabytes in the user's cache prove nothing
+    if defaults.get("fallback_on_error"):
+        # The model itself must answer, and nothing may leave this machine.
+        flags += ["--fallback-base-url", NOWHERE]
+    return flags
 
 
 def _run(executable: Path, arguments: list[str], purpose: str) -> str:

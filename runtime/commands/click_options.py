@@ -14,6 +14,8 @@ import click
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import AppError, UsageError
+from runtime.host.std_streams import notify
+from runtime.options import fallback
 from runtime.options.registry import FALSE, FIELDS, TRUE, Options, from_file, kind
 from runtime.options.serving import USUAL, ServeOptions
 
@@ -150,7 +152,12 @@ def merged_options(
         baked = {**others, **_of_the_model(model)}
     options = Options(**usual).merged(baked, "baked-in ")
     chosen = {key: from_file(key, value) for key, value in given.items() if value not in (None, ())}
-    return options.merged(chosen, "")
+    options = options.merged(chosen, "")
+    if "fallback_on_error" not in chosen and fallback.names_no_server(vars(options)):
+        # Older releases baked it in by itself, and whoever got that file cannot mend it.
+        notify("fallback_on_error is baked in, but no server is named: it is off")
+        return dataclasses.replace(options, fallback_on_error=False)
+    return options
 
 
 def _of_the_model(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from runtime.container.layout import Manifest, Section
 from runtime.container.writer import Last, Part, Stub, write_bundle
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import publish
-from runtime.options import builtin_templates
+from runtime.options import builtin_templates, fallback
 from runtime.options.registry import Options
 
 Prewarmer = Callable[[Path, Callable[[], Manifest], Callable[[str], None]], Last]
@@ -222,6 +222,11 @@ def _changed(bundle: Bundle, change: Change, tool: str) -> Manifest:
         del defaults[key]
     _adapt(bundle, change, defaults)
     Options().merged(defaults, "default ")
+    if change.defaults.get("fallback_on_error") and (lacking := fallback.missing(defaults)):
+        raise UsageError(
+            f"fallback_on_error is set, but not {' and '.join(lacking)}",
+            hint="set them as well: --set fallback_base_url=URL --set fallback_model=NAME",
+        )
     model = dict(manifest.model)
     if change.license is not None:
         model["license"] = change.license

@@ -20,6 +20,7 @@ from runtime.chat_format.prompt import Prompt
 from runtime.errors import AppError, ModelError, RemoteError, UsageError
 from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import POLL_SECONDS, Piece
+from runtime.options import fallback
 from runtime.options.registry import Options
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
@@ -85,10 +86,7 @@ def configured(options: Options) -> RemoteServer | None:
     """
     if not options.fallback_on_error:
         return None
-    missing = [
-        name for name in ("fallback_base_url", "fallback_model") if not getattr(options, name)
-    ]
-    if missing:
+    if missing := fallback.missing(vars(options)):
         raise UsageError(
             f"fallback_on_error is set, but not {' and '.join(missing)}",
             hint="give all, or leave out fallback_on_error",
