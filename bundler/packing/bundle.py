@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -90,66 +89,104 @@ def make(
     The engine's `verdict` may still be awaited: it is needed only when the weights are written,
     and a refusal stops the writing at once.
     """
-    source = model.source
     files = modes(target, sidecar=recipe.sidecar)
     with contextlib.ExitStack() as stack:
         *beside, out = stack.enter_context(publish_all(files, force=recipe.force))
         originals = [
             (name, stack.enter_context(hashing(original))) for name, original in model.originals
         ]
-        digest = stack.enter_context(hashing(source))
-
-        @functools.cache
-        def describe() -> Manifest:
-            for warning in verdict.result().warnings:
-                say(f"warning: {warning}")
-            defaults = dict(recipe.defaults)
-            if template := verdict.result().chat_template:
-                defaults.setdefault("chat_template", template)
-            facts = dict(model.facts)
-            if recipe.license:
-                facts["license"] = recipe.license
-            if originals:
-                facts["originals"] = [f"{name} sha256:{result()}" for name, result in originals]
-            return Manifest(recipe.name, (), defaults, facts, tool=f"modelembed {__version__}")
+        digest = stack.enter_context(hashing(model.source))
 
         def write(fd: int) -> Written:
-            def step(done: int, total: int) -> None:
-                if verdict.done():
-                    verdict.result()
-                show(done, total)
+            written = _write_model(model, fd, recipe.threshold, verdict, say)
+            for warning in verdict.result().warnings:
+                say(f"warning: {warning}")
+            return written
 
-            if recipe.threshold is not None:
-                with progress(f"compressing {gigabytes(source.size)}") as show:
-                    written, remark = _compressed(model, fd, recipe.threshold, step)
-                say(remark)  # now that no bar is in the way
-                if written:
-                    return written
-            else:
-                say(f"{_storing(source.size)}; what compression would save was not looked at")
-            with progress(f"writing {gigabytes(source.size)}") as show:
-                source.copy_to(fd, lambda done: step(done, source.size))
-            os.fsync(fd)  # now, while the hash is still being taken
-            return Written(source.size, "stored", "")
+        def describe() -> Manifest:
+            return _manifest(
+                recipe, model, verdict.result(), [(name, result()) for name, result in originals]
+            )
 
-        section = Section(SECTION, "model", 0, 0, source.size, "stored", "")
-        parts = [Part(section, write, digest)]
+        section = Section(SECTION, "model", 0, 0, model.source.size, "stored", "")
+        parts = [Part(section, write, digest), *_adapters(recipe, model)]
+        _require_distinct_names(parts, recipe)
         sign = signer(recipe.key) if recipe.key else None
         last = prewarmer(Path(stub.path), describe, say) if recipe.prewarm else None
-        if recipe.adapters:
-            from runtime.container.section_io import adapter
-
-            parts += [adapter(path, model.header.architecture) for path in recipe.adapters]
-        names = [part.section.name for part in parts] + [prefix_state.NAME] * recipe.prewarm
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise UsageError(
-                f"two parts would be called '{min(doubled)}'", hint="give the adapter another name"
-            )
         if beside:
             name = next(iter(files)).name
             write_with_sidecar(out, beside[0], name, Stub.of(stub), parts, describe, sign, last)
         else:
             write_bundle(out, Stub.of(stub), parts, describe, sign, last)
+
+
+def _manifest(
+    recipe: Recipe, model: Model, verdict: Verdict, originals: Sequence[tuple[str, str]]
+) -> Manifest:
+    """Return the manifest without sections; `originals` are names and SHA-256 of merged files."""
+    defaults = dict(recipe.defaults)
+    if verdict.chat_template:
+        defaults.setdefault("chat_template", verdict.chat_template)
+    facts = dict(model.facts)
+    if recipe.license:
+        facts["license"] = recipe.license
+    if originals:
+        facts["originals"] = [f"{name} sha256:{digest}" for name, digest in originals]
+    return Manifest(recipe.name, (), defaults, facts, tool=f"modelembed {__version__}")
+
+
+def _write_model(
+    model: Model,
+    fd: int,
+    threshold: float | None,
+    verdict: Future[Verdict],
+    say: Callable[[str], None],
+) -> Written:
+    """Append the model, compressed where that saves the share `threshold`, else as it is.
+
+    Raise GGUFError as soon as the engine refuses the model.
+    """
+    source = model.source
+    if threshold is None:
+        say(f"{_storing(source.size)}; what compression would save was not looked at")
+    else:
+        with progress(f"compressing {gigabytes(source.size)}") as show:
+            written, remark = _compressed(model, fd, threshold, _until_refused(verdict, show))
+        say(remark)  # now that no bar is in the way
+        if written:
+            return written
+    with progress(f"writing {gigabytes(source.size)}") as show:
+        step = _until_refused(verdict, show)
+        source.copy_to(fd, lambda done: step(done, source.size))
+    os.fsync(fd)  # now, while the hash is still being taken
+    return Written(source.size, "stored", "")
+
+
+def _until_refused(verdict: Future[Verdict], show: Progress) -> Progress:
+    """Return `show`, raising the engine's refusal as soon as there is one."""
+
+    def step(done: int, total: int) -> None:
+        if verdict.done():
+            verdict.result()
+        show(done, total)
+
+    return step
+
+
+def _adapters(recipe: Recipe, model: Model) -> list[Part]:
+    """Return the LoRA adapters of a recipe, to be written."""
+    from runtime.container.section_io import adapter  # few bundles have any
+
+    return [adapter(path, model.header.architecture) for path in recipe.adapters]
+
+
+def _require_distinct_names(parts: Sequence[Part], recipe: Recipe) -> None:
+    """Raise UsageError where two sections would have the same name."""
+    names = [part.section.name for part in parts] + [prefix_state.NAME] * recipe.prewarm
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise UsageError(
+            f"two parts would be called '{min(doubled)}'", hint="give the adapter another name"
+        )
 
 
 def prewarmer(runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]) -> Last:
