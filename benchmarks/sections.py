@@ -15,11 +15,11 @@ from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.container.extents import Extent, Extents
 from runtime.container.layout import Section
-from runtime.gguf import header as gguf
+from runtime.gguf.header import read_header
 from runtime.weights import chunk_table
 from runtime.weights.byte_planes import streams_of
 from runtime.weights.chunk_table import Chunk
-from runtime.weights.decompress import table_of
+from runtime.weights.decompress import chunk_table_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def code(model: Path, target: Path, threads: int) -> Coded:
     """Write `model`, coded, to the new file `target`, and nothing else; no fsync."""
     with open(model, "rb") as file, open(target, "xb", buffering=0) as out:
         size = os.fstat(file.fileno()).st_size
-        header = gguf.read(file.fileno(), size, label=str(model))
+        header = read_header(file.fileno(), size, label=str(model))
         source = Extents([Extent(file.fileno(), 0, size)])
         pieces = compress.cut(header, size)
         written = compress.compress(source, pieces, out.fileno(), lambda *_: None, threads)
@@ -70,7 +70,7 @@ def cut_frames(bundle: Bundle, section: Section, target: Path) -> int:
     """
     content = 0
     with open(target, "wb") as out:
-        for chunk in table_of(bundle, section):
+        for chunk in chunk_table_of(bundle, section):
             place = section.offset + chunk.offset
             for coded, stream in zip(
                 chunk.streams, streams_of(chunk.kind, chunk.size), strict=True

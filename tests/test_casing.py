@@ -14,7 +14,7 @@ from pathlib import Path
 import bundles
 import pytest
 
-from runtime.container import bundle_file, elf, integrity
+from runtime.container import bundle_file, elf, integrity, layout
 from runtime.container.layout import COOKIE, COOKIE_MAGIC, FOOTER_SIZE, Manifest, Section, sha256
 from runtime.container.writer import Part, Stub, Written, write_bundle, write_with_sidecar
 from runtime.errors import AppError, FormatError, PayloadError
@@ -39,7 +39,7 @@ def welded(tmp_path: Path) -> Path:
     launcher = next(iter(sorted(folder.glob("Linux-64bit-*/run"))), None)
     if launcher is None:
         pytest.skip("PyInstaller has no launcher for Linux here")
-    stub = Stub(*elf.program(launcher.read_bytes()), ARCHIVE, {}).hashed()
+    stub = Stub(*elf.split_program(launcher.read_bytes()), ARCHIVE, {}).hashed()
     written = Written(len(MODEL), "stored", "")
     part = Part(
         Section("model", "model", 0, 0, len(MODEL), "stored", ""),
@@ -103,7 +103,7 @@ def test_another_cookie_is_seen_even_in_a_table_that_is_one(welded: Path) -> Non
     with open(welded, "r+b") as file:
         prefix = file.read(64)
         stub = Stub.of(bundle_file.load(welded))
-        facts = {key: value for key, value in stub.facts.items() if key != integrity.TABLE}
+        facts = {key: value for key, value in stub.facts.items() if key != layout.TABLE_SHA256}
         foreign = replace(stub.headers[1], name=COOKIE_MAGIC.decode())
         assert elf.is_elf(prefix)
     path = welded.with_name("foreign")

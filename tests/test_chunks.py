@@ -302,7 +302,7 @@ def test_claim_of_gigabytes_is_refused_where_there_are_none(tmp_path: Path) -> N
         "import sys; from runtime.container import bundle_file\n"
         "from runtime.weights import decompress\n"
         "bundle = bundle_file.load(sys.argv[1])\n"
-        "try: decompress.table_of(bundle, bundle.model)\n"
+        "try: decompress.chunk_table_of(bundle, bundle.model)\n"
         "except decompress.PayloadError as exc: print(exc.render())"
     )
     limit = 1 << 30

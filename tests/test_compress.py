@@ -21,8 +21,7 @@ from bundler.packing import compress
 from bundler.packing.compress import HUFFMAN, PIECE, Estimate, Piece
 from runtime.container import bundle_file
 from runtime.container.extents import Extents
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header, Tensor
+from runtime.gguf.header import Header, Tensor, read_header
 from runtime.gguf.tensor_types import TYPES
 from runtime.weights import chunk_table, decompress
 from runtime.weights.byte_planes import LAYOUTS, PLAIN
@@ -366,7 +365,7 @@ def test_real_header_is_split_by_its_types(tmp_path: Path, weights: str) -> None
     path = Path(ggufs.write_model(tmp_path / "m.gguf", weight_type=weights))
     data = path.read_bytes()
     with open(path, "rb") as file:
-        found = gguf.read(file.fileno(), len(data), label="it")
+        found = read_header(file.fileno(), len(data), label="it")
     section = compressed(data, compress.cut(found, len(data)))
 
     kinds = {TYPES[chunk.kind].name for chunk in table_of(section, len(data))

@@ -187,7 +187,7 @@ def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
     def rename(name: str, meanwhile: Callable[[], object] = lambda: None) -> None:
         bundle = bundle_file.load(made)
         try:
-            edit.apply(
+            edit.write_edited(
                 bundle, made, edit.Change(name=name), tool="test",
                 sign=lambda _: str(meanwhile() or ""),
             )  # fmt: skip
@@ -212,7 +212,7 @@ def test_of_two_edits_at_once_none_is_lost(tmp_path: Path) -> None:
     late = bundle_file.load(made)
     rename("fourth")
     with pytest.raises(AppError, match="was changed meanwhile"):
-        edit.apply(late, made, edit.Change(name="fifth"), tool="test")
+        edit.write_edited(late, made, edit.Change(name="fifth"), tool="test")
     late.close()
     assert "fourth" == json.loads(bundle_file.load(made).encoded_manifest)["name"]
     assert {"made"} == set(os.listdir(tmp_path))

@@ -35,12 +35,12 @@ def image(*headers: SectionHeader) -> bytes:
         b"\x7fELF\x02\x01\x01".ljust(16, b"\0"), 2, 62, 1, 0x400040, 0, 0, 0, 64, 56, 0, 64, 0, 0
     )
     content += b"\x90" * 16 + b"launcher" + bytes(24)
-    data, start = elf.table([NULL, *headers], len(content))
-    return elf.patched(content, start, len(headers) + 2) + data
+    data, start = elf.encode_table([NULL, *headers], len(content))
+    return elf.with_table_at(content, start, len(headers) + 2) + data
 
 
 def test_table_is_golden() -> None:
-    data, start = elf.table([NULL, elf.blob("pydata", 0x200000, 0x123, 16)], 101)
+    data, start = elf.encode_table([NULL, elf.data_section("pydata", 0x200000, 0x123, 16)], 101)
 
     assert 120 == start
     assert b"\0pydata\0.shstrtab\0".ljust(19, b"\0") == data[:19]
@@ -58,7 +58,7 @@ def test_table_is_read_back() -> None:
 
 
 def test_program_is_what_is_loaded_and_its_comment() -> None:
-    prefix, headers = elf.program(image(TEXT, SYMBOLS, BSS, COMMENT))
+    prefix, headers = elf.split_program(image(TEXT, SYMBOLS, BSS, COMMENT))
 
     assert [NULL, TEXT, BSS, COMMENT] == headers
     assert image()[:40] == prefix[:40]
@@ -68,7 +68,7 @@ def test_program_is_what_is_loaded_and_its_comment() -> None:
 def test_numbers_of_linked_sections_follow() -> None:
     strings = SectionHeader(".dynstr", 3, 0x2, 0, 64, 8, 0, 0, 1, 0)
     dynamic = SectionHeader(".rela", 4, 0x42, 0, 72, 8, 3, 4, 8, 24)
-    _, headers = elf.program(image(SYMBOLS, SYMBOLS, strings, dynamic))
+    _, headers = elf.split_program(image(SYMBOLS, SYMBOLS, strings, dynamic))
 
     assert [("", 0, 0), (".dynstr", 0, 0), (".rela", 1, 2)] == [
         (header.name, header.link, header.info) for header in headers
@@ -88,7 +88,7 @@ def test_any_header_is_read_or_refused(position: int, change: bytes) -> None:
     data = bytearray(image(TEXT, BSS, COMMENT))
     data[position : position + len(change)] = change
     try:
-        elf.program(bytes(data))
+        elf.split_program(bytes(data))
     except FormatError as exc:
         assert exc.hint
 
@@ -105,7 +105,7 @@ def welded(tmp_path: Path) -> Iterator[Path]:
     launcher = next(iter(sorted(folder.glob("Linux-64bit-*/run"))), None)
     if launcher is None:
         pytest.skip("PyInstaller has no launcher for Linux here")
-    prefix, headers = elf.program(launcher.read_bytes())
+    prefix, headers = elf.split_program(launcher.read_bytes())
     section = Section("model", "model", 0, 0, len(MODEL), "stored", "")
     written = Written(len(MODEL), "stored", "")
     part = Part(section, lambda fd: os.write(fd, MODEL) and written, lambda: sha256(MODEL).hex())
@@ -124,7 +124,7 @@ def welded(tmp_path: Path) -> Iterator[Path]:
 def model_of(path: Path) -> bytes:
     bundle = bundle_file.load(path)
     section = bundle.section("model")
-    data = b"".join(bundle_file.chunks(bundle.fd, section.offset, section.length))
+    data = b"".join(bundle_file.read_chunks(bundle.fd, section.offset, section.length))
     bundle.close()
     return data
 

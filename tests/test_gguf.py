@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from runtime.errors import GGUFError
 from runtime.gguf import file_type
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header, Tensor
+from runtime.gguf.header import KEEP_MAX, Header, Tensor, read_header
 from runtime.model.memory_plan import kv_bytes_per_token
 
 U32, I32, F32, BOOL, TEXT, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
@@ -71,7 +70,7 @@ def read(data: bytes, **options: Any) -> Header:
     fd = os.memfd_create("test")
     try:
         os.write(fd, data)
-        return gguf.read(fd, len(data), label="model.gguf", **options)
+        return read_header(fd, len(data), label="model.gguf", **options)
     finally:
         os.close(fd)
 
@@ -126,7 +125,7 @@ def test_hyperparameters_behind_the_tokenizer_are_found() -> None:
 
 
 def test_long_arrays_are_walked_over_not_kept() -> None:
-    count = gguf.KEEP_MAX + 1
+    count = KEEP_MAX + 1
     words = pair("tokenizer.ggml.tokens", ARRAY, array(TEXT, count, text("ab") * count))
     numbers = pair("tokenizer.ggml.scores", ARRAY, array(F32, count, bytes(4 * count)))
     header = read(image([*PAIRS[:-1], words, numbers], TENSORS))
@@ -142,7 +141,7 @@ def test_header_has_a_bound(tmp_path: Path) -> None:
     path.write_bytes(image([pair("a", ARRAY, array(F32, 1 << 28, b""))], []))
     os.truncate(path, 2 << 30)  # a hole: no byte of it is read
     with open(path, "rb") as file, pytest.raises(GGUFError, match="more than 134,217,728 bytes"):
-        gguf.read(file.fileno(), 2 << 30, label="model.gguf")
+        read_header(file.fileno(), 2 << 30, label="model.gguf")
 
 
 def test_missing_facts_are_empty() -> None:
@@ -218,7 +217,7 @@ def read_sparse(head: bytes, size: int) -> Header:
     try:
         os.write(fd, head)
         os.ftruncate(fd, size)
-        return gguf.read(fd, size, label="model.gguf")
+        return read_header(fd, size, label="model.gguf")
     finally:
         os.close(fd)
 
@@ -253,10 +252,10 @@ def test_a_hole_full_of_words_is_not_counted(tmp_path: Path) -> None:
     path.write_bytes(image([pair("tokenizer.ggml.tokens", ARRAY, array(TEXT, 1 << 27, b""))], []))
     os.truncate(path, (1 << 30) + 1000)
     code = (
-        "import os, sys; from runtime.gguf import header as gguf\n"
+        "import os, sys; from runtime.gguf.header import GGUFError, read_header\n"
         "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
-        "try: gguf.read(fd, os.fstat(fd).st_size, label='hole.gguf')\n"
-        "except gguf.GGUFError as exc: print(exc.problem)"
+        "try: read_header(fd, os.fstat(fd).st_size, label='hole.gguf')\n"
+        "except GGUFError as exc: print(exc.problem)"
     )
     # In a process of its own, since counting them would take minutes.
     done = subprocess.run(
@@ -296,7 +295,7 @@ def test_unsound_header_is_refused(data: bytes, message: str) -> None:
 def test_file_that_becomes_shorter_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(SMALL[:-50])
     with open(tmp_path / "m", "rb") as file, pytest.raises(GGUFError, match="shorter while"):
-        gguf.read(file.fileno(), len(SMALL), label="m")
+        read_header(file.fileno(), len(SMALL), label="m")
 
 
 NAMES = {

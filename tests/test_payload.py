@@ -30,7 +30,7 @@ def test_bundle_is_found_and_read(bundle: Path) -> None:
 
     assert ("Test", "model") == (found.manifest.name, section.name)
     assert section is found.model
-    assert MODEL == b"".join(bundle_file.chunks(found.fd, section.offset, section.length))
+    assert MODEL == b"".join(bundle_file.read_chunks(found.fd, section.offset, section.length))
     found.close()
 
 
@@ -135,7 +135,7 @@ def test_file_that_becomes_shorter_is_noticed(bundle: Path) -> None:
     with open(bundle, "rb") as file:
         size = bundle.stat().st_size
         with pytest.raises(PayloadError, match=f"5 bytes are missing at {size}"):
-            list(bundle_file.chunks(file.fileno(), size - 10, 15))
+            list(bundle_file.read_chunks(file.fileno(), size - 10, 15))
 
 
 @pytest.mark.parametrize("length", [0, 1, CHUNK, CHUNK + 1])
@@ -143,7 +143,7 @@ def test_range_is_read_in_chunks(tmp_path: Path, length: int) -> None:
     data = bytes(7) + b"x" * length + b"behind"
     (tmp_path / "file").write_bytes(data)
     with open(tmp_path / "file", "rb") as file:
-        found = list(bundle_file.chunks(file.fileno(), 7, length))
+        found = list(bundle_file.read_chunks(file.fileno(), 7, length))
 
     assert b"x" * length == b"".join(found)
     assert all(0 < len(piece) <= CHUNK for piece in found)

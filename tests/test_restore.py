@@ -56,7 +56,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bundle]:
 def content(bundle: Bundle, **options: Any) -> bytes:
     """Return what a bundle's model restores to."""
     options = {"threads": 3, **options}
-    fd = decompress.restore(bundle, bundle.section("model"), **options)
+    fd = decompress.to_fd(bundle, bundle.section("model"), **options)
     try:
         return os.pread(fd, os.fstat(fd).st_size + 1, 0)
     finally:
@@ -137,7 +137,7 @@ def test_chunk_may_be_as_large_as_the_specification_says(tmp_path: Path) -> None
     zeros = bytes(64 << 20)
     part = bundles.planes(bundles.chunk(zeros))
     bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
-    fd = decompress.restore(bundle, bundle.section("model"), threads=1)
+    fd = decompress.to_fd(bundle, bundle.section("model"), threads=1)
 
     assert len(zeros) == os.fstat(fd).st_size
     assert os.pread(fd, len(zeros), 0) == zeros
@@ -146,7 +146,7 @@ def test_chunk_may_be_as_large_as_the_specification_says(tmp_path: Path) -> None
 
 
 def test_memory_is_sealed(bundle: Bundle) -> None:
-    fd = decompress.restore(bundle, bundle.section("model"), threads=2)
+    fd = decompress.to_fd(bundle, bundle.section("model"), threads=2)
 
     assert 0b1111 == fcntl.fcntl(fd, F_GET_SEALS)
     with pytest.raises(PermissionError):
@@ -160,7 +160,7 @@ def test_file_has_no_name(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    fd = decompress.restore(bundle, bundle.section("model"), threads=2, memfd=False)
+    fd = decompress.to_fd(bundle, bundle.section("model"), threads=2, memfd=False)
 
     assert [] == os.listdir(folder)
     assert os.fstat(fd).st_dev == folder.stat().st_dev
@@ -173,7 +173,9 @@ def test_pieces_are_the_original(bundle: Bundle) -> None:
 
     assert b"".join(found) == MODEL
     assert MODEL[:FRAME] == found[0]
-    assert [chunk.size for chunk in decompress.table_of(bundle, section)] == list(map(len, found))
+    assert [chunk.size for chunk in decompress.chunk_table_of(bundle, section)] == list(
+        map(len, found)
+    )
 
 
 def flipped(part: bundles.Part, bit: int) -> bundles.Part:
@@ -244,8 +246,8 @@ def test_section_that_ends_early_is_noticed(tmp_path: Path, form: str) -> None:
     path = bundles.write(tmp_path / "chat", [part])
     bundle = bundle_file.load(path)
     section = bundle.section("model")
-    table = decompress.table_of(bundle, section)
-    decoder = decompress.Decoder(decompress.mapped(bundle, section), table, "model")
+    table = decompress.chunk_table_of(bundle, section)
+    decoder = decompress.Decoder(decompress.map_section(bundle, section), table, "model")
     os.truncate(path, section.offset + table[-1].offset + table[-1].length - 1)
     for chunk in table[:-1]:
         decoder.decode(chunk)
@@ -401,7 +403,7 @@ def refusal(folder: Path, trouble: str, *, memfd: bool) -> str:
         "from runtime.weights import decompress\n"
         f"{trouble}\n"
         "bundle = bundle_file.load(sys.argv[1])\n"
-        f"try: decompress.restore(bundle, bundle.model, threads=2, memfd={memfd})\n"
+        f"try: decompress.to_fd(bundle, bundle.model, threads=2, memfd={memfd})\n"
         "except decompress.PayloadError as exc: print(exc.render())"
     )
     done = subprocess.run(
@@ -441,10 +443,10 @@ def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path:
     "starve",
     [
         "def starved(*_): raise MemoryError\nrestore.Buffer = starved",
-        "decode, calls = restore.Decoder.decode, []\n"
+        "decode, calls = decompress.Decoder.decode, []\n"
         "def starved(self, chunk):\n    calls.append(chunk)\n"
         "    if len(calls) == 50: raise MemoryError\n    return decode(self, chunk)\n"
-        "restore.Decoder.decode = starved",
+        "decompress.Decoder.decode = starved",
         "sound = zstandard.ZstdDecompressor\n"
         "def starved():\n    if threading.current_thread() is threading.main_thread():\n"
         "        return sound()\n    raise MemoryError\n"
@@ -470,7 +472,7 @@ def test_thread_that_fails_for_any_reason_fails_the_restore(
         "threading.excepthook = lambda *_: None\n"
         f"{starve}\n"
         "bundle = bundle_file.load(sys.argv[1])\n"
-        "try: decompress.restore(bundle, bundle.model, threads=2)\n"
+        "try: decompress.to_fd(bundle, bundle.model, threads=2)\n"
         "except decompress.PayloadError as exc: sys.exit(not exc.hint)\n"
         "sys.exit('the restore claims to have succeeded')"
     )

@@ -13,8 +13,7 @@ import pytest
 
 from bundler.model import split_files
 from runtime.errors import GGUFError
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header
+from runtime.gguf.header import Header, read_header
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def header(data: bytes) -> Header:
     fd = os.memfd_create("test")
     try:
         os.write(fd, data)
-        return gguf.read(fd, len(data), label="merged")
+        return read_header(fd, len(data), label="merged")
     finally:
         os.close(fd)
 

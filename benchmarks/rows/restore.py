@@ -83,7 +83,7 @@ def compare(lab: Lab, name: str, target: float) -> list[Row]:
 def ours(bundle: Bundle, section: Section, threads: int) -> float:
     """Restore the section as a start does; return the seconds it took."""
     begin = time.perf_counter()
-    memory = decompress.restore(bundle, section, threads=threads)
+    memory = decompress.to_fd(bundle, section, threads=threads)
     seconds = time.perf_counter() - begin
     os.close(memory)
     return seconds

@@ -19,8 +19,7 @@ from bundler.model.split_files import Opened
 from bundler.temp_files import in_temporary_folder
 from runtime.container.extents import Extent, Extents
 from runtime.errors import AppError, GGUFError
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header
+from runtime.gguf.header import Header, parse_header
 from runtime.gguf.tensor_types import TYPES
 
 PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
@@ -80,7 +79,7 @@ def examine(opened: list[Opened]) -> Model:
     head = source.parts[0]
     assert isinstance(head, bytes)
     originals = [(part.path.name, Extents([Extent(part.fd, 0, part.size)])) for part in opened]
-    header = gguf.parse(head, label="the merged model")
+    header = parse_header(head, label="the merged model")
     return Model(source, header, facts, warnings, originals)
 
 

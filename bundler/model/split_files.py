@@ -12,8 +12,7 @@ from pathlib import Path
 from runtime.container import bundle_file
 from runtime.container.extents import Extent, Extents
 from runtime.errors import GGUFError
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header, Tensor
+from runtime.gguf.header import MAGIC, Header, Tensor, read_header
 from runtime.gguf.tensor_types import TYPES
 from runtime.host import files
 
@@ -44,7 +43,7 @@ def open_file(path: Path) -> Opened:
             f"{path} cannot be read: {exc.strerror}", hint="check the name and its permissions"
         ) from exc
     _require_no_bundle(fd, path)
-    return Opened(path, fd, size, gguf.read(fd, size, label=str(path)))
+    return Opened(path, fd, size, read_header(fd, size, label=str(path)))
 
 
 def _require_no_bundle(fd: int, path: Path) -> None:
@@ -125,7 +124,7 @@ def merged(opened: Sequence[Opened]) -> Extents:
             )
     alignment = first.header.alignment
     keys = {key: span for key, span in first.header.spans.items() if key not in KEYS}
-    head = struct.pack("<4sIQQ", gguf.MAGIC, 3, len(tensors), len(keys))
+    head = struct.pack("<4sIQQ", MAGIC, 3, len(tensors), len(keys))
     head += b"".join(os.pread(first.fd, end - begin, begin) for begin, end in keys.values())
     offset = 0
     body: list[Extent | bytes] = []

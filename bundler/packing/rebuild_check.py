@@ -18,7 +18,7 @@ from runtime.container.layout import Section
 from runtime.container.section_io import copied
 from runtime.container.writer import Part, Stub, Written, write_bundle
 from runtime.errors import AppError, UsageError
-from runtime.gguf import header as gguf
+from runtime.gguf.header import read_header_from
 from runtime.host.progress_bar import progress
 from runtime.host.resources import physical_cores
 from runtime.weights import decompress
@@ -89,7 +89,7 @@ def _original(bundle: Bundle, model: Path | None) -> Extents:
     if section.codec == "stored":
         return Extents([Extent(bundle.fd, section.offset, section.size)])
     with progress("unpacking the model") as update:
-        fd = decompress.restore(bundle, section, threads=physical_cores(), progress=update)
+        fd = decompress.to_fd(bundle, section, threads=physical_cores(), progress=update)
     return Extents([Extent(fd, 0, section.size)])
 
 
@@ -112,7 +112,7 @@ def _coded_again(section: Section, source: Extents, label: str) -> Part:
             if section.codec == "stored":
                 source.copy_to(fd, lambda done: update(done, source.size))
                 return Written(source.size, "stored", "")
-            header = gguf.parse_source(source.read, source.size, label="the model")
+            header = read_header_from(source.read, source.size, label="the model")
             return compress.compress(source, compress.cut(header, source.size), fd, update)
 
     def digest() -> str:

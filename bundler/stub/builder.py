@@ -251,7 +251,7 @@ def _taken_apart(image: bytes, facts: dict[str, Any]) -> Stub:
         raise AppError("PyInstaller's executable has no archive", hint="modelembed stub --force")
     length = COOKIE.unpack_from(image, place)[1]
     end = place + COOKIE.size
-    prefix, headers = elf.program(image)
+    prefix, headers = elf.split_program(image)
     return Stub(prefix, headers, image[end - length : end], facts)
 
 

@@ -52,18 +52,14 @@ def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
         from runtime.weights import decompress
 
         try:
-            return {
-                "types": {},
-                "tokens": len(
-                    prefix_state.read(decompress.pieces(bundle, section), section.name).tokens
-                ),
-            }
+            found = prefix_state.read(decompress.pieces(bundle, section), section.name)
+            return {"types": {}, "tokens": len(found.tokens)}
         except AppError:  # it is damaged: verify says so
             return {"types": {}}
     from runtime.weights import type_stats
 
-    found = type_stats.by_type(bundle, section)
-    types = {name: {"size": size, "length": coded} for name, (size, coded) in found.items()}
+    sizes = type_stats.bytes_by_type(bundle, section)
+    types = {name: {"size": size, "length": coded} for name, (size, coded) in sizes.items()}
     return {"types": types}
 
 

@@ -219,7 +219,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
     target = output or Path(bundle.path).resolve()
     if output:
         require_new(output, force=False, hint=atomic_write.ELSEWHERE)
-    edit.apply(
+    edit.write_edited(
         bundle,
         target,
         change,

@@ -16,7 +16,7 @@ from runtime.container import lora_sections, prefix_state
 from runtime.container.bundle_file import Bundle
 from runtime.dialogue import prefix_cache
 from runtime.errors import AppError
-from runtime.gguf import header as gguf
+from runtime.gguf.header import read_header
 from runtime.host import library_paths, resources
 from runtime.model import cpu_variants, engine_build
 from runtime.model.model_file import ModelFile
@@ -187,7 +187,7 @@ def _template(source: ModelFile, options: Options) -> Finding:
         return Finding(OK, what, "the model's own, if it has one (it is compressed)")
     try:
         if not text:
-            header = gguf.read(source.fd, source.size, label=source.label, offset=source.offset)
+            header = read_header(source.fd, source.size, label=source.label, offset=source.offset)
             text = header.text("tokenizer.chat_template")
         if not text:
             return Finding(

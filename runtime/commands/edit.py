@@ -45,7 +45,7 @@ class Change:
     """The runtime to use instead."""
 
 
-def apply(
+def write_edited(
     bundle: Bundle,
     target: Path,
     change: Change,
@@ -186,7 +186,8 @@ def _fits(
 
     try:
         why = prefix_state.difference(
-            prefix_state.read(decompress.pieces(bundle, section), section.name).key, expected
+            prefix_state.read(decompress.pieces(bundle, section), section.name).key,
+            expected,
         )
     except AppError as exc:
         why = exc.problem

@@ -37,7 +37,7 @@ def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
         with progress(f"checking {section.name}") as update:
             _verify_section(bundle, section, update)
     for section in bundle.manifest.sections:
-        if entry := restored_cache.kept(section):
+        if entry := restored_cache.find(section):
             with progress("checking the unpacked copy") as update:
                 _verify_copy(entry, update)
 
@@ -51,16 +51,16 @@ def _verify_copy(entry: restored_cache.Entry, update: progress_bar.Progress) -> 
 def _verify_section(bundle: Bundle, section: Section, update: progress_bar.Progress) -> None:
     """Compare the original with its hash, and what lies in the file with its own."""
     if section.codec == "stored" or not section.coded_sha256:
-        found = hash_of(original(bundle, section), section.size, update)
+        found = hash_of(original_bytes(bundle, section), section.size, update)
         bundle_file.require_hash(bundle, section, found, section.sha256)
         return
     # Side by side, as the two have about the same length: hashing is what takes the time.
-    coded = bundle_file.chunks(bundle.fd, section.offset, section.length)
+    coded = bundle_file.read_chunks(bundle.fd, section.offset, section.length)
     failure: PayloadError | None = None
     done = 0
     with Hasher() as of_coded, Hasher() as of_original:
         try:
-            for piece, part in zip_longest(original(bundle, section), coded, fillvalue=b""):
+            for piece, part in zip_longest(original_bytes(bundle, section), coded, fillvalue=b""):
                 of_original.update(bytes(piece))
                 of_coded.update(bytes(part))
                 done += len(piece)
@@ -139,10 +139,10 @@ def _extract_manifest(bundle: Bundle, target: Path) -> str:
     return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
 
 
-def original(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+def original_bytes(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
     """Yield a part's original bytes, piece by piece; each is good until the next."""
     if section.codec == "stored":
-        yield from bundle_file.chunks(bundle.fd, section.offset, section.size)
+        yield from bundle_file.read_chunks(bundle.fd, section.offset, section.size)
     else:
         yield from pieces(bundle, section)
 
@@ -150,7 +150,7 @@ def original(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
 def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
     """Yield the original, and raise PayloadError at its end if it is not what was bundled."""
     digest = hashlib.sha256()
-    for piece in original(bundle, section):
+    for piece in original_bytes(bundle, section):
         digest.update(piece)
         yield piece
     bundle_file.require_hash(bundle, section, digest.hexdigest(), section.sha256)

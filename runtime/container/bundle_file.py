@@ -243,7 +243,7 @@ def require_hash(bundle: Bundle, section: Section, found: str, expected: str) ->
         )
 
 
-def chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
+def read_chunks(fd: int, offset: int, length: int) -> Iterator[bytes]:
     """Yield the `length` bytes at `offset`; raise PayloadError when the file is shorter."""
     end = offset + length
     while offset < end:

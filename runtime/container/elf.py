@@ -91,7 +91,7 @@ def sections_at(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHea
         ) from exc
 
 
-def sections_alone(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHeader]:
+def sections_of_tail(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHeader]:
     """Return the section headers in `tail`, the end of a file, which holds nothing else.
 
     That is as `table` and binutils write it: the names, zeros up to a multiple of 8, and the
@@ -115,12 +115,12 @@ def sections_alone(prefix: bytes, tail: bytes, tail_offset: int) -> list[Section
     return found
 
 
-def described(headers: Sequence[SectionHeader]) -> bytes:
+def encode_headers(headers: Sequence[SectionHeader]) -> bytes:
     """Return what `headers` say, wherever their names lie; it is hashed into the manifest."""
     return b"".join(header.name.encode() + b"\0" + header.pack(0) for header in headers)
 
 
-def program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
+def split_program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
     """Return the part of `image` that is the program, and the sections that describe it."""
     found = sections(image)
     kept = [
@@ -140,12 +140,12 @@ def program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
     return image[: max(section.end for section in headers)], headers
 
 
-def blob(name: str, offset: int, size: int, alignment: int) -> SectionHeader:
+def data_section(name: str, offset: int, size: int, alignment: int) -> SectionHeader:
     """Return the header of a section that is only carried, not loaded."""
     return SectionHeader(name, SHT_PROGBITS, 0, 0, offset, size, 0, 0, alignment, 0)
 
 
-def table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
+def encode_table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
     """Return names and section headers, to be put at `offset`, and where the headers start."""
     names = b"\0"
     places = []
@@ -166,7 +166,7 @@ def _aligned(offset: int) -> int:
     return -(-offset // 8) * 8
 
 
-def neutral(prefix: bytes) -> bytes:
+def without_table_position(prefix: bytes) -> bytes:
     """Return `prefix` without what tools such as strip move: where its section table lies."""
     if not is_elf(prefix) or len(prefix) < EHDR.size:
         return prefix
@@ -175,7 +175,7 @@ def neutral(prefix: bytes) -> bytes:
     return EHDR.pack(*fields) + prefix[EHDR.size :]
 
 
-def patched(prefix: bytes, start: int, count: int) -> bytes:
+def with_table_at(prefix: bytes, start: int, count: int) -> bytes:
     """Return `prefix` with its ELF header pointing at a table of `count` headers at `start`."""
     fields = list(EHDR.unpack_from(prefix))
     fields[6], fields[11], fields[12], fields[13] = start, SHDR.size, count, count - 1

@@ -16,8 +16,7 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.hashing import hash_of
 from runtime.errors import AGAIN, FormatError, PayloadError
 
-LAUNCHER, ARCHIVE, TABLE = "launcher_sha256", "archive_sha256", "table_sha256"
-SIGNED = (LAUNCHER, ARCHIVE)
+SIGNED = (layout.LAUNCHER_SHA256, layout.ARCHIVE_SHA256)
 """Without these in its manifest a signature does not cover what runs."""
 
 
@@ -37,9 +36,9 @@ def _verify_file(bundle: Bundle) -> None:
     footer = bundle.footer
     launcher = os.pread(bundle.fd, footer.prefix_length, 0)
     _verify_gaps(bundle)
-    _verify_hash(bundle, LAUNCHER, [elf.neutral(launcher)])
-    archive = bundle_file.chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
-    _verify_hash(bundle, ARCHIVE, archive)
+    _verify_hash(bundle, layout.LAUNCHER_SHA256, [elf.without_table_position(launcher)])
+    archive = bundle_file.read_chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
+    _verify_hash(bundle, layout.ARCHIVE_SHA256, archive)
     behind = os.pread(bundle.fd, bundle_file.TAIL, footer.offset + layout.FOOTER_SIZE)
     _verify_cookie(bundle)
     try:
@@ -57,7 +56,7 @@ def _verify_hash(bundle: Bundle, name: str, data: Iterable[bytes]) -> None:
     if (expected := bundle.manifest.stub.get(name)) is None:
         return
     if hash_of(data, 0) != expected:
-        what = "section table" if name == TABLE else name.partition("_")[0]
+        what = "section table" if name == layout.TABLE_SHA256 else name.partition("_")[0]
         raise PayloadError(f"the {what} of {bundle.path} is damaged", hint=AGAIN)
 
 
@@ -100,13 +99,13 @@ def _verify_cookie(bundle: Bundle) -> None:
 
 def _verify_table(bundle: Bundle, launcher: bytes, behind: bytes) -> None:
     """Compare what is behind the footer with the section table that belongs there."""
-    if not behind and bundle.manifest.stub.get(TABLE) is None:
+    if not behind and bundle.manifest.stub.get(layout.TABLE_SHA256) is None:
         return
     if not elf.is_elf(launcher):
         raise FormatError("this file has none")
     footer = bundle.footer
-    found = elf.sections_alone(launcher, behind, footer.offset + layout.FOOTER_SIZE)
+    found = elf.sections_of_tail(launcher, behind, footer.offset + layout.FOOTER_SIZE)
     own = [section for section in found if section.end <= footer.prefix_length]
-    _verify_hash(bundle, TABLE, [elf.described(own)])
-    if found[:-1] != writer.headers(own, bundle.manifest.sections, footer):
+    _verify_hash(bundle, layout.TABLE_SHA256, [elf.encode_headers(own)])
+    if found[:-1] != writer.section_headers(own, bundle.manifest.sections, footer):
         raise FormatError("it does not name the parts as they lie in the file")

@@ -33,6 +33,9 @@ COOKIE_MAGIC = b"MEI\014\013\012\013\016"
 """Ends the archive. Source: PyInstaller/archive/writers.py, CArchiveWriter._COOKIE_FORMAT."""
 
 
+LAUNCHER_SHA256, ARCHIVE_SHA256, TABLE_SHA256 = "launcher_sha256", "archive_sha256", "table_sha256"
+"""Keys among the facts of a stub: hashes of its launcher, archive and section table."""
+
 CODECS = ("stored", "zstd", "planes")
 KINDS = ("model", "adapter", "state")
 

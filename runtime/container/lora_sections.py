@@ -11,8 +11,7 @@ from pathlib import Path
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section, is_plain_name
 from runtime.errors import GGUFError, UsageError
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header
+from runtime.gguf.header import Header, read_header
 from runtime.host import files
 
 NONE = "none"
@@ -126,7 +125,7 @@ def check_default(text: str, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def located(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
+def open_adapter(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
     """Give file descriptor and offset of the adapter `name`: a part of `bundle`, else a file."""
     sections = bundle.manifest.sections if bundle else ()
     for section in sections:
@@ -145,5 +144,5 @@ def located(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
         ) from exc
     with file:
         size = path.stat().st_size
-        check(gguf.read(file.fileno(), size, label=name), "", name)
+        check(read_header(file.fileno(), size, label=name), "", name)
         yield file.fileno(), 0

@@ -12,7 +12,7 @@ from runtime.container.hashing import hash_of
 from runtime.container.layout import Section
 from runtime.container.writer import Part, Written
 from runtime.errors import UsageError
-from runtime.gguf import header as gguf
+from runtime.gguf.header import read_header
 from runtime.host import files
 from runtime.host.progress_bar import progress
 
@@ -41,11 +41,11 @@ def adapter(path: Path, architecture: str) -> Part:
             f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
         ) from exc
     size = os.fstat(fd).st_size
-    lora_sections.check(gguf.read(fd, size, label=str(path)), architecture, str(path))
+    lora_sections.check(read_header(fd, size, label=str(path)), architecture, str(path))
     section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
 
     def write(out: int) -> Written:
         Extents([Extent(fd, 0, size)]).copy_to(out)
         return Written(size, "stored", "")
 
-    return Part(section, write, lambda: hash_of(bundle_file.chunks(fd, 0, size), size))
+    return Part(section, write, lambda: hash_of(bundle_file.read_chunks(fd, 0, size), size))

@@ -30,12 +30,13 @@ class Stub:
 
     def hashed(self) -> Stub:
         """Return the same with the hashes of launcher, its sections and archive in its facts."""
-        hashes = {
-            "launcher_sha256": hashlib.sha256(elf.neutral(self.prefix)).hexdigest(),
-            "archive_sha256": hashlib.sha256(self.archive).hexdigest(),
+        hashed = {
+            layout.LAUNCHER_SHA256: elf.without_table_position(self.prefix),
+            layout.ARCHIVE_SHA256: self.archive,
         }
         if self.headers:
-            hashes["table_sha256"] = hashlib.sha256(elf.described(self.headers)).hexdigest()
+            hashed[layout.TABLE_SHA256] = elf.encode_headers(self.headers)
+        hashes = {key: hashlib.sha256(data).hexdigest() for key, data in hashed.items()}
         return replace(self, facts={**self.facts, **hashes})
 
     @classmethod
@@ -175,7 +176,7 @@ def write_with_sidecar(
     return write_bundle(out, stub, [], lambda: replace(describe(), sidecar=sidecar), sign)
 
 
-def headers(
+def section_headers(
     own: Sequence[SectionHeader], placed: Sequence[Section], footer: Footer
 ) -> list[SectionHeader]:
     """Return the launcher's section headers and those that describe payload and archive."""
@@ -183,18 +184,18 @@ def headers(
     if placed:
         begin, last = placed[0].offset, placed[-1]
         size = last.offset + last.length - begin
-        carried.append(elf.blob("modelembed", begin, size, layout.SECTION_ALIGNMENT))
+        carried.append(elf.data_section("modelembed", begin, size, layout.SECTION_ALIGNMENT))
     begin = footer.manifest_offset
     size = footer.offset + layout.FOOTER_SIZE - begin
-    return [*own, *carried, elf.blob("pydata", begin, size, layout.PKG_ALIGNMENT)]
+    return [*own, *carried, elf.data_section("pydata", begin, size, layout.PKG_ALIGNMENT)]
 
 
 def _append_table(out: int, stub: Stub, placed: Sequence[Section], footer: Footer) -> None:
     """Describe the payload and the archive as ELF sections."""
-    described = headers(stub.headers, placed, footer)
-    data, start = elf.table(described, footer.offset + layout.FOOTER_SIZE)
+    described = section_headers(stub.headers, placed, footer)
+    data, start = elf.encode_table(described, footer.offset + layout.FOOTER_SIZE)
     write_all(out, data)
-    os.pwrite(out, elf.patched(stub.prefix, start, len(described) + 1), 0)
+    os.pwrite(out, elf.with_table_at(stub.prefix, start, len(described) + 1), 0)
 
 
 def _pad(out: int, alignment: int) -> int:

@@ -116,7 +116,7 @@ def adopt(
     count = len(found.tokens)
     if found.tokens != list(tokens[:count]):
         raise AppError("conversations begin another way now")
-    fd = decompress.restore(bundle, section, threads=threads, memfd=memfd)
+    fd = decompress.to_fd(bundle, section, threads=threads, memfd=memfd)
     try:
         # A private mapping: what is sealed can be read in place, but ctypes wants to write.
         whole = mmap.mmap(fd, section.size, access=mmap.ACCESS_COPY)

@@ -121,7 +121,7 @@ class Header:
         return self.number(f"{self.architecture}.{key}")
 
 
-def read(
+def read_header(
     fd: int, size: int, *, label: str, offset: int = 0, hyperparameters_only: bool = False
 ) -> Header:
     """Read the header of the GGUF that takes `size` bytes at `offset` of the open file `fd`.
@@ -133,13 +133,13 @@ def read(
     return scanner.header(hyperparameters_only)
 
 
-def parse(start: bytes, *, label: str) -> Header:
+def parse_header(start: bytes, *, label: str) -> Header:
     """Read the header from the first bytes of a GGUF."""
     scanner = _Scanner(lambda count, at: start[at : at + count], len(start), label)
     return scanner.header(hyperparameters_only=False)
 
 
-def parse_source(
+def read_header_from(
     read: Callable[[int, int], bytes], size: int, *, label: str, hyperparameters_only: bool = False
 ) -> Header:
     """Read the header of a GGUF of `size` bytes; `read(offset, length)` gives its bytes."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 
-class Type(NamedTuple):
+class TensorType(NamedTuple):
     """A type of numbers."""
 
     name: str
@@ -19,41 +19,41 @@ class Type(NamedTuple):
     """Bytes of a block."""
 
 
-TYPES: Mapping[int, Type] = {
-    0: Type("F32", 1, 4),
-    1: Type("F16", 1, 2),
-    2: Type("Q4_0", 32, 18),
-    3: Type("Q4_1", 32, 20),
-    6: Type("Q5_0", 32, 22),
-    7: Type("Q5_1", 32, 24),
-    8: Type("Q8_0", 32, 34),
-    9: Type("Q8_1", 32, 36),
-    10: Type("Q2_K", 256, 84),
-    11: Type("Q3_K", 256, 110),
-    12: Type("Q4_K", 256, 144),
-    13: Type("Q5_K", 256, 176),
-    14: Type("Q6_K", 256, 210),
-    15: Type("Q8_K", 256, 292),
-    16: Type("IQ2_XXS", 256, 66),
-    17: Type("IQ2_XS", 256, 74),
-    18: Type("IQ3_XXS", 256, 98),
-    19: Type("IQ1_S", 256, 50),
-    20: Type("IQ4_NL", 32, 18),
-    21: Type("IQ3_S", 256, 110),
-    22: Type("IQ2_S", 256, 82),
-    23: Type("IQ4_XS", 256, 136),
-    24: Type("I8", 1, 1),
-    25: Type("I16", 1, 2),
-    26: Type("I32", 1, 4),
-    27: Type("I64", 1, 8),
-    28: Type("F64", 1, 8),
-    29: Type("IQ1_M", 256, 56),
-    30: Type("BF16", 1, 2),
-    34: Type("TQ1_0", 256, 54),
-    35: Type("TQ2_0", 256, 66),
-    39: Type("MXFP4", 32, 17),
-    40: Type("NVFP4", 64, 36),
-    41: Type("Q1_0", 128, 18),
-    42: Type("Q2_0", 64, 18),
+TYPES: Mapping[int, TensorType] = {
+    0: TensorType("F32", 1, 4),
+    1: TensorType("F16", 1, 2),
+    2: TensorType("Q4_0", 32, 18),
+    3: TensorType("Q4_1", 32, 20),
+    6: TensorType("Q5_0", 32, 22),
+    7: TensorType("Q5_1", 32, 24),
+    8: TensorType("Q8_0", 32, 34),
+    9: TensorType("Q8_1", 32, 36),
+    10: TensorType("Q2_K", 256, 84),
+    11: TensorType("Q3_K", 256, 110),
+    12: TensorType("Q4_K", 256, 144),
+    13: TensorType("Q5_K", 256, 176),
+    14: TensorType("Q6_K", 256, 210),
+    15: TensorType("Q8_K", 256, 292),
+    16: TensorType("IQ2_XXS", 256, 66),
+    17: TensorType("IQ2_XS", 256, 74),
+    18: TensorType("IQ3_XXS", 256, 98),
+    19: TensorType("IQ1_S", 256, 50),
+    20: TensorType("IQ4_NL", 32, 18),
+    21: TensorType("IQ3_S", 256, 110),
+    22: TensorType("IQ2_S", 256, 82),
+    23: TensorType("IQ4_XS", 256, 136),
+    24: TensorType("I8", 1, 1),
+    25: TensorType("I16", 1, 2),
+    26: TensorType("I32", 1, 4),
+    27: TensorType("I64", 1, 8),
+    28: TensorType("F64", 1, 8),
+    29: TensorType("IQ1_M", 256, 56),
+    30: TensorType("BF16", 1, 2),
+    34: TensorType("TQ1_0", 256, 54),
+    35: TensorType("TQ2_0", 256, 66),
+    39: TensorType("MXFP4", 32, 17),
+    40: TensorType("NVFP4", 64, 36),
+    41: TensorType("Q1_0", 128, 18),
+    42: TensorType("Q2_0", 64, 18),
 }
 """By the numbers that files give them."""

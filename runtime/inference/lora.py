@@ -48,7 +48,7 @@ class Lora:
     def _handle(self, name: str) -> Any:
         if name not in self._handles:
             with (
-                lora_sections.located(self._bundle, name) as (fd, offset),
+                lora_sections.open_adapter(self._bundle, name) as (fd, offset),
                 RangeFile(fd, offset) as file,
                 native_call() as call,
             ):

@@ -42,7 +42,7 @@ def open_model(
     rearranged = options.repack and source.quantization not in NUMBERS
     if options.memfd and (rearranged or not options.mmap):
         return DecodingFile(bundle, section, threads=threads, progress=update)
-    fd = decompress.restore(bundle, section, threads=threads, memfd=options.memfd, progress=update)
+    fd = decompress.to_fd(bundle, section, threads=threads, memfd=options.memfd, progress=update)
     return _opened(fd)
 
 
@@ -56,7 +56,7 @@ def restored(source: ModelFile, options: Options, notify: Callable[[str], None])
     with progress(f"unpacking {gigabytes(source.size)}") as update:
         fd = _kept(bundle, section, options, threads, update, notify)
         if fd is None:
-            fd = decompress.restore(
+            fd = decompress.to_fd(
                 bundle, section, threads=threads, memfd=options.memfd, progress=update
             )
     return dataclasses.replace(source, restored=fd)
@@ -78,7 +78,7 @@ def _kept(
         return None
     limit = options.cache_size
     try:
-        return restored_cache.open_model(
+        return restored_cache.open_or_restore(
             bundle, section, limit=limit, threads=threads, progress=update
         )
     except CacheError as exc:

@@ -11,7 +11,7 @@ from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import GGUFError, ModelError, UsageError
 from runtime.gguf import file_type
-from runtime.gguf import header as gguf
+from runtime.gguf.header import MAGIC, Header, read_header
 from runtime.host import files, resources
 from runtime.model import memory_plan
 from runtime.options.registry import Options
@@ -30,7 +30,7 @@ class ModelFile:
     offset: int
     size: int
     """Bytes of the GGUF, restored."""
-    header: gguf.Header
+    header: Header
     """Its hyperparameters; no tensors."""
     bundle: Bundle | None = None
     restored: int | None = None
@@ -93,11 +93,11 @@ def from_bundle(bundle: Bundle) -> ModelFile:
         )
     label = f"the model in {bundle.path}"
     if section.codec == "stored":
-        header = gguf.read(
+        header = read_header(
             bundle.fd, section.size, label=label, offset=section.offset, hyperparameters_only=True
         )
     else:
-        header = decompress.read_header(bundle, section, label=label)
+        header = decompress.read_gguf_header(bundle, section, label=label)
     return ModelFile(label, bundle.fd, section.offset, section.size, header, bundle)
 
 
@@ -115,9 +115,9 @@ def open_file(path: Path) -> ModelFile:
             source = from_bundle(bundle)
             os.close(fd)
             return source
-        if os.pread(fd, 4, 0) == gguf.MAGIC:
+        if os.pread(fd, 4, 0) == MAGIC:
             size = os.fstat(fd).st_size
-            header = gguf.read(fd, size, label=str(path), hyperparameters_only=True)
+            header = read_header(fd, size, label=str(path), hyperparameters_only=True)
             return ModelFile(str(path), fd, 0, size, header)
         what, cure = file_type.identify(os.pread(fd, file_type.FIRST_BYTES, 0))
         raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import DAMAGED, PayloadError
-from runtime.gguf import header as gguf
+from runtime.gguf.header import Header, read_header_from
 from runtime.host.mmap_file import MappedRange
 from runtime.host.progress_bar import Progress
 from runtime.weights import chunk_table, zstd_seekable
@@ -32,7 +32,7 @@ SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL | SHRINK | GROW | WRITE
 TICK = 0.05  # seconds between two looks at the progress, and at Ctrl-C
 
 
-def restore(
+def to_fd(
     bundle: Bundle,
     section: Section,
     *,
@@ -45,10 +45,10 @@ def restore(
     `memfd=False` forces the temporary file. Raise PayloadError when the section is damaged
     or there is no room for it.
     """
-    table = table_of(bundle, section)  # first: no room is taken for what is damaged
+    table = chunk_table_of(bundle, section)  # first: no room is taken for what is damaged
     fd, sealable = _target(section.size, memfd)
     try:
-        fill(bundle, section, fd, threads=threads, progress=progress, table=table)
+        into_fd(bundle, section, fd, threads=threads, progress=progress, table=table)
         if sealable:
             _seal(fd)
     except BaseException:
@@ -62,19 +62,19 @@ def pieces(bundle: Bundle, section: Section) -> Iterator[memoryview]:
 
     A piece is good until the next is asked for. Raise PayloadError on damage.
     """
-    table = table_of(bundle, section)
-    decoder = Decoder(mapped(bundle, section), table, section.name)
+    table = chunk_table_of(bundle, section)
+    decoder = Decoder(map_section(bundle, section), table, section.name)
     for chunk in table:
         yield decoder.decode(chunk)
 
 
-def read_header(
+def read_gguf_header(
     bundle: Bundle, section: Section, *, label: str, hyperparameters_only: bool = True
-) -> gguf.Header:
+) -> Header:
     """Read the GGUF header in a compressed section; only the chunks that hold it are decoded."""
-    table = table_of(bundle, section)
+    table = chunk_table_of(bundle, section)
     starts = [chunk.target for chunk in table]
-    decoder = Decoder(mapped(bundle, section), table, section.name)
+    decoder = Decoder(map_section(bundle, section), table, section.name)
     decoded: tuple[int, memoryview] = -1, memoryview(b"")  # the last one: most reads go on in it
 
     def read(offset: int, length: int) -> bytes:
@@ -89,12 +89,12 @@ def read_header(
             found += decoded[1][begin : begin + length - len(found)]
         return found
 
-    return gguf.parse_source(
+    return read_header_from(
         read, section.size, label=label, hyperparameters_only=hyperparameters_only
     )
 
 
-def table_of(bundle: Bundle, section: Section) -> list[Chunk]:
+def chunk_table_of(bundle: Bundle, section: Section) -> list[Chunk]:
     """Return the chunks of a compressed section, whatever its codec."""
     module = chunk_table if section.codec == "planes" else zstd_seekable
     end = section.offset + section.length
@@ -112,7 +112,7 @@ def table_of(bundle: Bundle, section: Section) -> list[Chunk]:
     ]
 
 
-def mapped(bundle: Bundle, section: Section) -> MappedRange:
+def map_section(bundle: Bundle, section: Section) -> MappedRange:
     """Map what lies in the file of a section; raise PayloadError where that cannot be done."""
     try:
         return MappedRange(bundle.fd, section.offset, section.length)
@@ -226,7 +226,7 @@ def _target(size: int, memfd: bool) -> tuple[int, bool]:
     return fd, False
 
 
-def fill(
+def into_fd(
     bundle: Bundle,
     section: Section,
     fd: int,
@@ -240,7 +240,7 @@ def fill(
     `table` is the section's, if it has been read already. Raise PayloadError when the section is
     damaged or there is no room for it.
     """
-    job = _Job(bundle, section, table_of(bundle, section) if table is None else table, fd)
+    job = _Job(bundle, section, chunk_table_of(bundle, section) if table is None else table, fd)
     job.sizes = [0] * min(threads, len(job.table))
     workers = [
         threading.Thread(target=job.run, args=(slot,), daemon=True)
@@ -276,7 +276,7 @@ class _Job:
     def __init__(
         self, bundle: Bundle, section: Section, table: Sequence[Chunk], target: int
     ) -> None:
-        self.file = mapped(bundle, section)
+        self.file = map_section(bundle, section)
         self.section = section
         self.table = table
         self.target = target

@@ -106,7 +106,7 @@ def clear() -> list[Entry]:
     return gone
 
 
-def kept(section: Section) -> Entry | None:
+def find(section: Section) -> Entry | None:
     """Return the restored copy of a section, if one is kept."""
     same = (section.sha256, section.size)
     return next((entry for entry in entries() if same == (entry.name, entry.size)), None)
@@ -119,12 +119,14 @@ def is_intact(entry: Entry, progress: Progress = lambda *_: None) -> bool:
     except OSError as exc:
         raise CacheError(f"{entry.path} cannot be read: {exc.strerror}", hint=CLEAR) from exc
     try:
-        return hash_of(bundle_file.chunks(fd, 0, entry.size), entry.size, progress) == entry.name
+        return (
+            hash_of(bundle_file.read_chunks(fd, 0, entry.size), entry.size, progress) == entry.name
+        )
     finally:
         os.close(fd)
 
 
-def open_model(
+def open_or_restore(
     bundle: Bundle, section: Section, *, limit: float, threads: int, progress: Progress
 ) -> int:
     """Return a file descriptor of the restored section, restoring it now unless it is kept.
@@ -175,12 +177,14 @@ def _opened(path: Path, size: int) -> int | None:
 
 
 def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress: Progress) -> None:
-    table = decompress.table_of(bundle, section)  # first: no room is taken for what is damaged
+    table = decompress.chunk_table_of(
+        bundle, section
+    )  # first: no room is taken for what is damaged
     temporary = path.with_suffix(f".{os.getpid()}{UNFINISHED}")
     with terminable(), _created(temporary) as fd:
         os.posix_fallocate(fd, 0, section.size)
-        decompress.fill(bundle, section, fd, threads=threads, progress=progress, table=table)
-        found = hash_of(bundle_file.chunks(fd, 0, section.size), section.size)
+        decompress.into_fd(bundle, section, fd, threads=threads, progress=progress, table=table)
+        found = hash_of(bundle_file.read_chunks(fd, 0, section.size), section.size)
         bundle_file.require_hash(bundle, section, found, section.sha256)
         os.fchmod(fd, 0o400)
         os.fsync(fd)

@@ -23,7 +23,7 @@ from runtime.errors import ModelError
 from runtime.host.progress_bar import Progress
 from runtime.weights.byte_planes import Buffer
 from runtime.weights.chunk_table import Chunk
-from runtime.weights.decompress import Decoder, mapped, table_of
+from runtime.weights.decompress import Decoder, chunk_table_of, map_section
 
 AHEAD = 4
 """Chunks per thread that are decoded before they are read."""
@@ -106,7 +106,7 @@ class DecodingFile:
         progress: Progress = lambda *_: None,
     ) -> None:
         self._size = section.size
-        self._chunks = table_of(bundle, section)
+        self._chunks = chunk_table_of(bundle, section)
         self._starts = [chunk.target for chunk in self._chunks]
         self._position = 0
         self._furthest = 0
@@ -119,7 +119,7 @@ class DecodingFile:
         self._free = [Buffer(largest) for _ in range(self._ahead + BEHIND + threads)]
         self._pool = ThreadPoolExecutor(threads)
         self._local = threading.local()
-        self._where = mapped(bundle, section), self._chunks, section.name
+        self._where = map_section(bundle, section), self._chunks, section.name
         # Kept, since the file calls them as long as it is open.
         self._functions = _Functions(read=_READ(self._guarded_read), seek=_SEEK(self._seek))
         self._libc = _libc()

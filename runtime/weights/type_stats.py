@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import GGUFError
-from runtime.gguf import header as gguf
-from runtime.gguf.header import Header
-from runtime.weights.decompress import read_header, table_of
+from runtime.gguf.header import Header, read_header
+from runtime.weights.decompress import chunk_table_of, read_gguf_header
 
 HEADER = "header"
 
 
-def by_type(bundle: Bundle, section: Section) -> Mapping[str, tuple[int, int]]:
+def bytes_by_type(bundle: Bundle, section: Section) -> Mapping[str, tuple[int, int]]:
     """Return (original, coded) bytes for each type of weights, most first.
 
     A type's name is ggml's; header, vocabulary and padding count as "header". Empty where the
@@ -36,7 +35,7 @@ def by_type(bundle: Bundle, section: Section) -> Mapping[str, tuple[int, int]]:
         rest = section.size - sum(tensor.size for tensor in tensors)
         sums[HEADER] = [rest, rest]
     else:
-        for chunk in table_of(bundle, section):
+        for chunk in chunk_table_of(bundle, section):
             index = bisect_right(starts, chunk.target) - 1
             name = tensors[index].type_name if index >= 0 else HEADER
             sums[name][0] += chunk.size
@@ -47,5 +46,5 @@ def by_type(bundle: Bundle, section: Section) -> Mapping[str, tuple[int, int]]:
 
 def _header(bundle: Bundle, section: Section) -> Header:
     if section.codec == "stored":
-        return gguf.read(bundle.fd, section.size, label=section.name, offset=section.offset)
-    return read_header(bundle, section, label=section.name, hyperparameters_only=False)
+        return read_header(bundle.fd, section.size, label=section.name, offset=section.offset)
+    return read_gguf_header(bundle, section, label=section.name, hyperparameters_only=False)

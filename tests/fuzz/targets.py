@@ -18,7 +18,7 @@ from runtime.container import bundle_file, minisign
 from runtime.container.layout import Footer, Manifest
 from runtime.dialogue import session_file
 from runtime.errors import AppError
-from runtime.gguf import header as gguf
+from runtime.gguf.header import parse_header
 from runtime.weights import chunk_table, zstd_seekable
 from runtime.weights.byte_planes import LAYOUTS, Buffer, streams_of
 
@@ -85,7 +85,7 @@ def bundle(data: bytes) -> None:
             list(verify_extract.verify(opened))
             for section in opened.manifest.sections:
                 digest = hashlib.sha256()
-                for piece in verify_extract.original(opened, section):
+                for piece in verify_extract.original_bytes(opened, section):
                     digest.update(piece)
                 assert digest.hexdigest() == section.sha256
         finally:
@@ -97,7 +97,7 @@ def bundle(data: bytes) -> None:
 
 def model_header(data: bytes) -> None:
     """A header is read within its file, in bounded memory."""
-    header = gguf.parse(data, label="it")
+    header = parse_header(data, label="it")
     assert header.data_offset >= 0
 
 
