@@ -61,9 +61,9 @@ def test_the_changelog_has_this_version() -> None:
 def test_the_size_of_a_step_is_stated_as_it_is() -> None:
     """What the README says of a prompt beside a running answer, and of two."""
     from runtime.inference.scheduler import CHUNK
-    from runtime.options.registry import FIELDS
+    from runtime.options.registry import SPECS
 
-    assert f"{CHUNK} tokens a step are read for each" in FIELDS["parallel"].metadata["help"]
+    assert f"{CHUNK} tokens a step are read for each" in SPECS["parallel"].help
     assert f"up to {CHUNK} tokens for each one that waits" in README.read_text()
     assert f"prompts are read {Options().batch_size} at a time" in README.read_text()
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.commands import click_options
+from runtime.commands import arguments
 from runtime.errors import UsageError
-from runtime.options.registry import FIELDS, Options, canonical, check, kind, parse
+from runtime.options.registry import SPECS, Options, canonical, check, parse
 
 
 def test_last_source_wins() -> None:
@@ -22,21 +22,21 @@ def test_last_source_wins() -> None:
     assert (0.8, 40) == (Options().temp, Options().top_k)
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", SPECS)
 def test_every_option_describes_itself(name: str) -> None:
-    item = FIELDS[name]
+    item = SPECS[name]
 
-    assert item.metadata["help"]
-    assert not item.metadata["help"].endswith(".")
-    assert [flag for flag in item.metadata["flags"] if flag.startswith("--")]
+    assert item.help
+    assert not item.help.endswith(".")
+    assert [flag for flag in item.flags if flag.startswith("--")]
     assert item.default == check(name, item.default, name)
-    if kind(item) not in (bool, str):
-        assert item.metadata["metavar"]
+    if item.type not in (bool, str):
+        assert item.metavar
 
 
 def test_no_name_means_two_options() -> None:
-    names = [name for item in FIELDS.values() for name in (item.name, *item.metadata["aliases"])]
-    flags = [flag for item in FIELDS.values() for flag in item.metadata["flags"]]
+    names = [name for item in SPECS.values() for name in (item.name, *item.aliases)]
+    flags = [flag for item in SPECS.values() for flag in item.flags]
 
     assert len(set(names)) == len(names)
     assert len(set(flags)) == len(flags)
@@ -98,7 +98,7 @@ def test_wrong_value_is_named(key: str, value: Any, expected: str) -> None:
     assert caught.value.hint.startswith("it is: ")
 
 
-INTEGERS = [name for name, item in FIELDS.items() if kind(item) is int]
+INTEGERS = [name for name, item in SPECS.items() if item.type is int]
 
 
 @pytest.mark.parametrize("key", INTEGERS)
@@ -159,15 +159,13 @@ def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     ],
 )
 def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: list[str]) -> None:
-    assert expected == click_options.normalized(typed)
+    assert expected == arguments.normalized(typed)
 
 
 def test_flags_take_what_options_take() -> None:
-    assert ["--no-interactive", "--embedded"] == click_options.normalized(
-        ["-i=No", "--embedded=on"]
-    )
+    assert ["--no-interactive", "--embedded"] == arguments.normalized(["-i=No", "--embedded=on"])
     with pytest.raises(UsageError, match="'-i=maybe' is neither true nor false"):
-        click_options.normalized(["-i=maybe"])
+        arguments.normalized(["-i=maybe"])
 
 
 def test_lists() -> None:
@@ -178,7 +176,7 @@ def test_lists() -> None:
             check("stop", wrong, "stop")
 
 
-@given(st.sampled_from(sorted(FIELDS)), st.text() | st.integers() | st.floats() | st.booleans())
+@given(st.sampled_from(sorted(SPECS)), st.text() | st.integers() | st.floats() | st.booleans())
 def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
     try:
         found = check(key, value, key)
@@ -186,5 +184,5 @@ def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
         return
 
     assert value == found
-    assert kind(FIELDS[key]) is type(found)
+    assert SPECS[key].type is type(found)
     assert found == getattr(dataclasses.replace(Options(), **{key: found}), key)

@@ -442,7 +442,7 @@ def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path:
 @pytest.mark.parametrize(
     "starve",
     [
-        "def starved(*_): raise MemoryError\nrestore.Buffer = starved",
+        "def starved(*_): raise MemoryError\ndecompress.Buffer = starved",
         "decode, calls = decompress.Decoder.decode, []\n"
         "def starved(self, chunk):\n    calls.append(chunk)\n"
         "    if len(calls) == 50: raise MemoryError\n    return decode(self, chunk)\n"
@@ -451,8 +451,8 @@ def test_disk_that_cannot_be_read_is_not_mistaken_for_one_that_is_full(tmp_path:
         "def starved():\n    if threading.current_thread() is threading.main_thread():\n"
         "        return sound()\n    raise MemoryError\n"
         "zstandard.ZstdDecompressor = starved",
-        "def starved(size): raise MemoryError\nrestore.Buffer = starved",
-        "def full(*_): raise OSError(28, 'No space left on device')\nrestore.os.pwrite = full",
+        "def starved(size): raise MemoryError\ndecompress.Buffer = starved",
+        "def full(*_): raise OSError(28, 'No space left on device')\ndecompress.os.pwrite = full",
     ],
     ids=["at the start", "at work", "no decompressor", "no buffer", "no room"],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
-from runtime.options.registry import FIELDS, canonical, check, from_file
+from runtime.options.registry import SPECS, canonical, check, from_file
 
 # Key of the file -> runtime option, beside the options' own names.
 TOP_LEVEL: Mapping[str, type] = {
@@ -103,7 +103,7 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
             try:
                 option = canonical(name)
             except UsageError:
-                options = [n for n, item in FIELDS.items() if item.metadata["baked"]]
+                options = [n for n, item in SPECS.items() if item.baked]
                 config.warnings.append(_unknown(path, where, options))
                 continue
             parameter = from_file(option, parameter, path.parent)

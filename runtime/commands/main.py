@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from runtime.commands import about, bundle_commands, click_base
+from runtime.commands.arguments import normalized
 from runtime.commands.click_options import (
+    chat_options,
     merged_options,
     model_options,
-    normalized,
-    runtime_options,
-    serving_options,
+    server_options,
     some_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
@@ -27,7 +27,7 @@ from runtime.errors import CacheError, UsageError
 from runtime.host.desktop import double_clicked
 from runtime.host.interrupts import interrupt_once
 from runtime.host.std_streams import notify, open_streams, piped_text, use_utf8
-from runtime.options.serving import USUAL
+from runtime.options.serving import server_defaults
 
 HELP_FLAGS = ("-h", "--help")
 ALIKE = 0.75
@@ -111,7 +111,7 @@ def main() -> None:
     help="chat, also after a question (default: without a question on a terminal)",
 )  # fmt: skip
 @model_options
-@runtime_options
+@chat_options
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -134,7 +134,7 @@ def chat(
     if not question and prompt is None and interactive is None and double_clicked():
         from runtime.server import main as serving
 
-        options = merged_options(bundle, given, model, **USUAL)
+        options = merged_options(bundle, given, model, server_defaults)
         serving.run(bundle, options, model, embedded, on_desktop=True)
         return
     options = merged_options(bundle, given, model)
@@ -159,7 +159,7 @@ def chat(
 @click.option("--no-api-key", "unguarded", is_flag=True,
               help="let everybody in who can reach the address")  # fmt: skip
 @model_options
-@serving_options
+@server_options
 @click.pass_obj
 def serve(
     bundle: Bundle | None,
@@ -171,10 +171,7 @@ def serve(
     **given: Any,
 ) -> None:
     """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
-    options = merged_options(bundle, given, model, **USUAL)
-    if options.workers > 1:
-        # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
-        options = merged_options(bundle, given, model, **USUAL, repack=False)
+    options = merged_options(bundle, given, model, server_defaults)
     from runtime.server import main as serving
 
     serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)

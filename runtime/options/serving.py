@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from runtime.options.spec import option
-
-USUAL = {"parallel": 4}
-"""What a server goes by, unless told otherwise, where a chat goes by something else."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +124,14 @@ class ServeOptions:
         choices=("auto", "mean", "cls", "last"),
         help="how to make embeddings; all but auto do also with a model that was not made for it",
     )
+
+
+def server_defaults(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of `serve` where they differ from a chat's.
+
+    `overrides` are the values that are baked in or given. Repacked weights would be each worker's
+    own, so with several workers they stay as they are, shared between all.
+    """
+    workers = overrides.get("workers", 1)
+    several = isinstance(workers, int) and workers > 1
+    return {"parallel": 4, **({"repack": False} if several else {})}
