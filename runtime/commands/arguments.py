@@ -96,7 +96,7 @@ def _color(argument: Argument) -> list[str] | None:
 
 
 def _color_value(argument: Argument) -> list[str] | None:
-    """The value of --color, in another argument."""
+    """--color always, its value an argument of its own."""
     if argument.before in COLOR_FLAGS:
         return [COLOR_VALUES.get(argument.text, argument.text)]
     return None
