@@ -78,7 +78,7 @@ PATH = click.Path(path_type=Path)
     "-o",
     type=PATH,
     metavar="PATH",
-    help="write the executable to PATH (default: the model's name)",
+    help="write the executable to PATH (default: the model's file name)",
 )
 @click.option("--force", is_flag=True, help="replace PATH if it exists")
 @click.option(
@@ -86,13 +86,18 @@ PATH = click.Path(path_type=Path)
     metavar="auto|max|none|N%",
     default="auto",
     show_default=True,
-    help="auto compresses where that saves a tenth or more, N% where it saves that share, max "
-    "always",
+    help="auto: if that saves 10% or more; N%: if it saves N% or more; max: always; none: never",
 )
 @click.option("--system", metavar="TEXT|@FILE", help="bake in a system prompt")
-@click.option("--name", metavar="NAME", help="what the program calls itself (default: the model)")
-@click.option("--greeting", metavar="TEXT|@FILE", help="bake in what the chat says first")
-@click.option("--chat-template", metavar="FILE|NAME", help="use this instead of the model's own")
+@click.option("--name", metavar="NAME", help="name of the program (default: the model's name)")
+@click.option(
+    "--greeting", metavar="TEXT|@FILE", help="bake in a greeting, shown when a chat starts"
+)
+@click.option(
+    "--chat-template",
+    metavar="FILE|NAME",
+    help="bake in a chat template instead of the model's own",
+)
 @click.option(
     "--set",
     "pairs",
@@ -101,13 +106,13 @@ PATH = click.Path(path_type=Path)
     help="bake in any runtime option, e.g. temp=0.2; repeatable",
 )
 @click.option(
-    "--config", "config_path", type=PATH, metavar="FILE", help="take defaults from a JSON file"
+    "--config", "config_path", type=PATH, metavar="FILE", help="read defaults from a JSON file"
 )
 @click.option(
     "--license",
     "license_name",
     metavar="TEXT",
-    help="the model's licence, if the file does not say",
+    help="the model's licence, if the GGUF does not state it",
 )
 @click.option(
     "--lora",
@@ -116,15 +121,19 @@ PATH = click.Path(path_type=Path)
     metavar="FILE[=SCALE]",
     help="add a LoRA adapter; repeatable",
 )
-@click.option("--sidecar", is_flag=True, help="put the model into PATH.payload beside the program")
+@click.option("--sidecar", is_flag=True, help="put the model into a second file, PATH.payload")
 @click.option(
     "--prewarm",
     is_flag=True,
-    help="compute the system prompt now, so that no start has to; takes as long as reading it",
+    help="compute the system prompt now, so that chats start faster",
 )
-@click.option("--cache", is_flag=True, help="let the program keep its model unpacked on disk")
+@click.option("--cache", is_flag=True, help="let the program keep its model decompressed on disk")
 @click.option(
-    "--sign", "key_path", type=PATH, metavar="KEY", help="sign it with a secret key of minisign"
+    "--sign",
+    "key_path",
+    type=PATH,
+    metavar="KEY",
+    help="sign the executable with a minisign secret key",
 )
 @click.option(
     "--stub",
@@ -137,7 +146,7 @@ PATH = click.Path(path_type=Path)
     "--check/--no-check",
     default=True,
     show_default=True,
-    help="run the result and report what it costs",
+    help="run the result once, and report its time and memory",
 )
 def bundle(
     model: Path | None,
@@ -159,7 +168,7 @@ def bundle(
     stub_path: Path | None,
     check: bool,
 ) -> None:
-    """Make an executable out of MODEL, a GGUF file."""
+    """Make an executable from MODEL, a GGUF file."""
     given = config_file.read(config_path) if config_path else config_file.Config()
     for warning in given.warnings:
         say(f"warning: {warning}")
@@ -285,11 +294,14 @@ def _key(path: Path) -> SecretKey:
 @click.option(
     "--force",
     is_flag=True,
-    help="build it anew, which takes a minute, even if the cache has it; replace PATH if it exists",
+    help="rebuild it (1 minute) even if it is cached, and replace PATH if it exists",
 )
 @click.option("--variants", type=PATH, hidden=True)
 def stub(output: Path | None, force: bool, variants: Path | None) -> None:
-    """Build the runtime without a model: a program that runs with -m FILE.gguf."""
+    """Build the runtime without a model.
+
+    The result is an executable that runs with -m FILE.gguf.
+    """
     from bundler.stub import builder as stubs
     from runtime.container.extents import Extent, Extents
     from runtime.host.atomic_write import publish
@@ -307,9 +319,14 @@ def stub(output: Path | None, force: bool, variants: Path | None) -> None:
 @main.command(name="rebuild-check")
 @click.argument("file", type=PATH)
 @click.argument("model", type=PATH, required=False)
-@click.option("--stub", "stub_path", type=PATH, metavar="PATH", help="the runtime it was made of")
+@click.option(
+    "--stub", "stub_path", type=PATH, metavar="PATH", help="the runtime that FILE was made with"
+)
 def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> None:
-    """Make FILE again, from MODEL or the model inside, and say whether each byte is the same."""
+    """Rebuild FILE and compare every byte.
+
+    The model is MODEL, or the one inside FILE.
+    """
     from bundler.packing import rebuild_check
     from bundler.stub import builder as stubs
 

@@ -67,16 +67,16 @@ def add(
     as_json = click.option("--json", "as_json", is_flag=True, help="print JSON")
     sign = click.option("--sign", "key", type=PATH, metavar="KEY", help="sign the result")
     prewarm = click.option(
-        "--prewarm", is_flag=True, help="compute the system prompt anew, as `bundle --prewarm`"
+        "--prewarm", is_flag=True, help="compute the system prompt again, as bundle --prewarm does"
     )
     further = [*([sign] if signer else []), *([prewarm] if prewarmer else [])]
 
     register("inspect", inspect, as_json)
     register("verify", verify, click.option(
-        "--key", metavar="PUBKEY", help="whose signature it must bear: a file, or the key itself"
+        "--key", metavar="PUBKEY", help="require this signer: a public key file, or the key itself"
     ))  # fmt: skip
     register("extract", extract, click.argument("part", default="model"), click.option(
-        "--output", "-o", type=PATH, metavar="FILE", help="where to write it (default: its name)"
+        "--output", "-o", type=PATH, metavar="FILE", help="write to FILE (default: the part's name)"
     ))  # fmt: skip
 
     def means(key: Path | None, prewarm: bool) -> Means:
@@ -85,7 +85,7 @@ def add(
     def edit_it(
         bundle: Bundle, key: Path | None = None, prewarm: bool = False, **given: Any
     ) -> None:
-        """Change defaults, name, licence or parts; the weights are only moved."""
+        """Change defaults, name, licence or parts."""
         edit(bundle, given, means(key, prewarm))
 
     def upgrade_it(
@@ -95,7 +95,7 @@ def add(
         key: Path | None = None,
         prewarm: bool = False,
     ) -> None:
-        """Put the same model under a newer runtime."""
+        """Replace the runtime, and keep model and defaults."""
         upgrade(bundle, stub, output, means(key, prewarm))
 
     register("edit", edit_it, *EDIT_OPTIONS, output, *further)
@@ -104,7 +104,7 @@ def add(
         type=PATH,
         required=True,
         metavar="NEW",
-        help="made by `modelembed stub -o NEW`",
+        help="a runtime made by modelembed stub -o NEW",
     )
     register("upgrade", upgrade_it, stub, output, *further)
 
@@ -134,7 +134,7 @@ def required(bundle: Bundle | None) -> Bundle:
 
 
 def inspect(bundle: Bundle, as_json: bool) -> None:
-    """Show what is inside: parts, sizes by type of weights, hashes, defaults, versions."""
+    """Show parts, sizes, hashes, defaults and versions."""
     document = about.facts(bundle)
     if as_json:
         click.echo(json.dumps(document, indent=1))
@@ -144,7 +144,7 @@ def inspect(bundle: Bundle, as_json: bool) -> None:
 
 
 def verify(bundle: Bundle, key: str | None) -> None:
-    """Check every byte against what was bundled, and who signed it."""
+    """Check every byte and the signature."""
     from runtime.commands import verify_extract
 
     for line in verify_extract.verify(bundle, key):
@@ -153,24 +153,36 @@ def verify(bundle: Bundle, key: str | None) -> None:
 
 
 def extract(bundle: Bundle, part: str, output: Path | None) -> None:
-    """Write a PART (default: the model) as it was before bundling, or the manifest."""
+    """Write the original model, or another PART, to a file.
+
+    PART is the name of a part, as inspect lists it, or manifest.
+    """
     from runtime.commands import verify_extract
 
     click.echo(verify_extract.extract(bundle, part, output))
 
 
 EDIT_OPTIONS = (
-    click.option("--name", metavar="NAME", help="what the program calls itself"),
-    click.option("--system", metavar="TEXT|@FILE", help="another system prompt"),
-    click.option("--greeting", metavar="TEXT|@FILE", help="another greeting"),
+    click.option("--name", metavar="NAME", help="name of the program"),
+    click.option("--system", metavar="TEXT|@FILE", help="replace the system prompt"),
+    click.option("--greeting", metavar="TEXT|@FILE", help="replace the greeting"),
     click.option(
         "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="bake in a default; repeatable"
     ),
-    click.option("--unset", multiple=True, metavar="KEY", help="forget a default; repeatable"),
-    click.option("--license", "license_name", metavar="TEXT", help="the model's licence"),
-    click.option("--lora", "add", multiple=True, metavar="FILE[=SCALE]", help="add a LoRA adapter"),
+    click.option("--unset", multiple=True, metavar="KEY", help="remove a default; repeatable"),
+    click.option("--license", "license_name", metavar="TEXT", help="replace the model's licence"),
     click.option(
-        "--remove", multiple=True, metavar="PART", help="leave out a part other than the model"
+        "--lora",
+        "add",
+        multiple=True,
+        metavar="FILE[=SCALE]",
+        help="add a LoRA adapter; repeatable",
+    ),
+    click.option(
+        "--remove",
+        multiple=True,
+        metavar="PART",
+        help="remove a part other than the model; repeatable",
     ),
 )
 

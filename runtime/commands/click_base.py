@@ -13,7 +13,7 @@ verbose = click.option(
     *FLAGS,
     is_flag=True,
     expose_value=False,
-    help="show where something failed that nobody foresaw",
+    help="show a traceback after an unexpected failure",
 )
 
 
