@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runtime.inference.detokenizer import overlap
+from runtime.inference.stop_strings import partial_match
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ReasoningSplitter:
                 yield from self._part(before)
                 self.thinking = not self.thinking
             else:
-                keep = overlap(before, marker)
+                keep = partial_match(before, marker)
                 self._held = before[len(before) - keep :]
                 yield from self._part(before[: len(before) - keep])
 

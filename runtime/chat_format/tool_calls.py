@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.inference import json_schema
-from runtime.inference.detokenizer import overlap
+from runtime.inference.stop_strings import partial_match
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class CallParser:
             if before.strip():
                 yield before.rstrip()
             return
-        keep = overlap(before, self._format.begin)
+        keep = partial_match(before, self._format.begin)
         # Space before a call is none of the answer.
         keep = max(keep, len(before) - len(before[: len(before) - keep].rstrip()))
         if self._final:
