@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import GGUFError
-from runtime.gguf import file_type
+from runtime.gguf import file_magic
 from runtime.gguf.header import KEEP_MAX, Header, Tensor, read_header
 from runtime.model.memory_plan import kv_bytes_per_token
 
@@ -332,7 +332,7 @@ def test_every_stranger_is_named(kind: str) -> None:
     ],
 )
 def test_some_more_strangers(start: bytes, what: str) -> None:
-    assert what == file_type.identify(start)[0]
+    assert what == file_magic.identify(start)[0]
 
 
 @pytest.mark.parametrize("kind", misfits.HOSTILE)

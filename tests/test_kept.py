@@ -108,12 +108,12 @@ def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signa
     code = (
         "import sys, time; from pathlib import Path\n"
         "from runtime.container import bundle_file\n"
-        "from runtime.weights import decompress, restored_cache\n"
+        "from runtime.weights import decompress, model_cache\n"
         "def slow(*_, **__): print('writing', flush=True); time.sleep(60)\n"
         "decompress.into_fd = slow\n"
         "bundle = bundle_file.load(sys.argv[1])\n"
         "model, no = bundle.model, lambda *_: None\n"
-        "restored_cache.open_or_restore(bundle, model, limit=1, threads=1, progress=no)"
+        "model_cache.open_or_restore(bundle, model, limit=1, threads=1, progress=no)"
     )
     golden = Path(__file__).parent / "golden" / "bundle-v1-planes.bin"
     with subprocess.Popen(

@@ -14,7 +14,7 @@ import pytest
 
 from bundler import file_cache
 from bundler.model import lint
-from bundler.packing import background_hash
+from bundler.packing import source_hash
 from runtime.container.extents import Extent, Extents
 from runtime.errors import GGUFError
 
@@ -31,7 +31,7 @@ def model(tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def hashed(path: Path, **extent: int) -> str:
     with open(path, "rb") as file:
         part = Extent(file.fileno(), extent.get("offset", 0), extent.get("length", 7000))
-        with background_hash.hashing(Extents([part])) as result:
+        with source_hash.hashing(Extents([part])) as result:
             return result()
 
 

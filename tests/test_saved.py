@@ -16,7 +16,7 @@ from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.session_file import SessionFile
 from runtime.errors import ModelError, SessionError
-from runtime.host import user_key
+from runtime.host import hmac_key
 
 FULL = SessionFile(
     "Be brief.",
@@ -41,8 +41,8 @@ def test_a_state_of_somebody_elses_is_left_out(
     FULL.write(tmp_path / "x")
     content = (tmp_path / "x").read_bytes()
 
-    (tmp_path / "old").write_bytes(content[: -user_key.MARK_SIZE])
-    (tmp_path / "forged").write_bytes(content[: -user_key.MARK_SIZE] + bytes(user_key.MARK_SIZE))
+    (tmp_path / "old").write_bytes(content[: -hmac_key.MARK_SIZE])
+    (tmp_path / "forged").write_bytes(content[: -hmac_key.MARK_SIZE] + bytes(hmac_key.MARK_SIZE))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "yours"))
     for name in ("x", "old", "forged"):
         found = session_file.read(tmp_path / name)
@@ -59,22 +59,22 @@ def test_a_secret_that_others_know_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    place = tmp_path / "modelembed" / user_key.NAME
+    place = tmp_path / "modelembed" / hmac_key.NAME
     digest = bytes(32)
-    first = user_key.mark(digest)
-    assert first == user_key.mark(digest) and user_key.is_own(digest, first)
-    assert not user_key.is_own(digest, b"")
-    assert (0o600, user_key.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
+    first = hmac_key.mark(digest)
+    assert first == hmac_key.mark(digest) and hmac_key.is_own(digest, first)
+    assert not hmac_key.is_own(digest, b"")
+    assert (0o600, hmac_key.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
 
     place.chmod(0o644)
-    assert not user_key.is_own(digest, first)
-    second = user_key.mark(digest)
-    assert second not in (first, b"") and user_key.is_own(digest, second)
+    assert not hmac_key.is_own(digest, first)
+    second = hmac_key.mark(digest)
+    assert second not in (first, b"") and hmac_key.is_own(digest, second)
     place.chmod(0o600)
     place.write_bytes(b"")
-    assert not user_key.is_own(digest, second)
-    assert second != user_key.mark(digest)
-    assert [user_key.NAME] == [path.name for path in place.parent.iterdir()]
+    assert not hmac_key.is_own(digest, second)
+    assert second != hmac_key.mark(digest)
+    assert [hmac_key.NAME] == [path.name for path in place.parent.iterdir()]
 
 
 def test_without_a_data_folder_all_but_the_state_is_kept(

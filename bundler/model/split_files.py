@@ -14,7 +14,7 @@ from runtime.container.extents import Extent, Extents
 from runtime.errors import GGUFError
 from runtime.gguf.header import MAGIC, Header, Tensor, read_header
 from runtime.gguf.tensor_types import TYPES
-from runtime.host import files
+from runtime.host import user_files
 
 NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 KEYS = ("split.no", "split.count", "split.tensors.count")
@@ -33,7 +33,7 @@ class Opened:
 def open_file(path: Path) -> Opened:
     """Open `path` and read its header; raise GGUFError on anything unsound."""
     try:
-        fd = files.open_seekable(path)
+        fd = user_files.open_seekable(path)
         size = os.fstat(fd).st_size
         os.pread(fd, 1, 0)  # a folder opens, but cannot be read
     except IsADirectoryError as exc:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.model.lint import Model, Verdict
-from bundler.packing.background_hash import hashing
+from bundler.packing.source_hash import hashing
 from runtime import __version__
 from runtime.container import prefix_state
 from runtime.container.bundle_file import SIDECAR_SUFFIX, Bundle

@@ -28,7 +28,7 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.layout import COOKIE, COOKIE_MAGIC, Manifest
 from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
-from runtime.host import app_dirs, frozen_dir, library_paths
+from runtime.host import app_dirs, library_paths, unpack_dir
 from runtime.host.atomic_write import publish
 from runtime.model import cpu_variants
 from runtime.options import builtin_templates
@@ -82,7 +82,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         (data / "licenses.json").write_text(
             json.dumps(list(third_party.licenses(_root())), indent=1)
         )
-        (data / frozen_dir.MARK).write_text("held while the program runs\n")
+        (data / unpack_dir.MARK).write_text("held while the program runs\n")
         frozen = _freeze(work, chosen, data, say)
         for entry in third_party.unlicensed(frozen, _root()):
             say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")

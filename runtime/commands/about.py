@@ -56,9 +56,9 @@ def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
             return {"types": {}, "tokens": len(found.tokens)}
         except AppError:  # it is damaged: verify says so
             return {"types": {}}
-    from runtime.weights import type_stats
+    from runtime.weights import size_by_type
 
-    sizes = type_stats.bytes_by_type(bundle, section)
+    sizes = size_by_type.bytes_by_type(bundle, section)
     types = {name: {"size": size, "length": coded} for name, (size, coded) in sizes.items()}
     return {"types": types}
 

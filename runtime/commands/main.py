@@ -132,10 +132,10 @@ def chat(
 ) -> None:
     """Chat, or answer one question (the default command)."""
     if not question and prompt is None and interactive is None and double_clicked():
-        from runtime.server import main as serving
+        from runtime.server import main as server
 
         options = merged_options(bundle, given, model, server_defaults)
-        serving.run(bundle, options, model, embedded, on_desktop=True)
+        server.run(bundle, options, model, embedded, on_desktop=True)
         return
     options = merged_options(bundle, given, model)
     parts = [part for part in (" ".join(question), prompt or "") if part]
@@ -149,9 +149,9 @@ def chat(
             "there is no question",
             hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
         )
-    from runtime.terminal import run
+    from runtime.terminal import main
 
-    run.run(bundle, options, ask_first, interactive, model, embedded, report)
+    main.run(bundle, options, ask_first, interactive, model, embedded, report)
 
 
 @main.command()
@@ -172,9 +172,9 @@ def serve(
 ) -> None:
     """Serve an OpenAI-compatible API and a chat page."""
     options = merged_options(bundle, given, model, server_defaults)
-    from runtime.server import main as serving
+    from runtime.server import main as server
 
-    serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
+    server.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
 
 
 @main.command()
@@ -205,16 +205,16 @@ def cache_list(check: bool) -> None:
 
     from runtime.host.progress_bar import progress
     from runtime.units import counted, gigabytes
-    from runtime.weights import restored_cache
+    from runtime.weights import model_cache
 
-    kept, leftovers = restored_cache.entries(), restored_cache.leftovers()
+    kept, leftovers = model_cache.entries(), model_cache.leftovers()
     damaged = False
     for entry in [*kept, *leftovers]:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         state = "" if entry.finished else "  unfinished, of no use"
         if check and entry.finished:
             with progress(f"checking {gigabytes(entry.size)}") as update:
-                intact = restored_cache.is_intact(entry, update)
+                intact = model_cache.is_intact(entry, update)
             state = "  intact" if intact else "  DAMAGED"
             damaged |= not intact
         click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}{state}")
@@ -230,9 +230,9 @@ def cache_list(check: bool) -> None:
 def cache_clear() -> None:
     """Delete the cached models, and leftovers of killed runs."""
     from runtime.units import counted, gigabytes
-    from runtime.weights import restored_cache
+    from runtime.weights import model_cache
 
-    gone = restored_cache.clear()
+    gone = model_cache.clear()
     size = gigabytes(sum(entry.size for entry in gone))
     models = sum(entry.finished for entry in gone)
     rest = f" and {counted(len(gone) - models, 'leftover')}" if models < len(gone) else ""

@@ -17,7 +17,7 @@ from runtime.host.atomic_write import require_new
 from runtime.host.progress_bar import progress
 from runtime.sanitize import plain
 from runtime.units import gigabytes
-from runtime.weights import restored_cache
+from runtime.weights import model_cache
 from runtime.weights.decompress import pieces
 
 MANIFEST = "manifest"
@@ -37,15 +37,15 @@ def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
         with progress(f"checking {section.name}") as update:
             _verify_section(bundle, section, update)
     for section in bundle.manifest.sections:
-        if entry := restored_cache.find(section):
+        if entry := model_cache.find(section):
             with progress("checking the unpacked copy") as update:
                 _verify_copy(entry, update)
 
 
-def _verify_copy(entry: restored_cache.Entry, update: progress_bar.Progress) -> None:
+def _verify_copy(entry: model_cache.Entry, update: progress_bar.Progress) -> None:
     """Check what --cache keeps of a section: the program takes it for the original."""
-    if not restored_cache.is_intact(entry, update):
-        raise CacheError(f"the unpacked copy {entry.path} is damaged", hint=restored_cache.CLEAR)
+    if not model_cache.is_intact(entry, update):
+        raise CacheError(f"the unpacked copy {entry.path} is damaged", hint=model_cache.CLEAR)
 
 
 def _verify_section(bundle: Bundle, section: Section, update: progress_bar.Progress) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.container import elf, layout
 from runtime.container.layout import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
 from runtime.errors import AGAIN, DAMAGED, AppError, FormatError, PayloadError
-from runtime.host import files
+from runtime.host import user_files
 from runtime.units import gigabytes, part_of
 
 TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
@@ -71,7 +71,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
     Raise FormatError when there is a footer and it, or the manifest, is damaged, and OSError
     when the file cannot be opened.
     """
-    fd = files.open_seekable(path)
+    fd = user_files.open_seekable(path)
     try:
         bundle = read(fd, label or os.fspath(path))
         if bundle is not None and bundle.manifest.sidecar is not None:
@@ -215,7 +215,7 @@ def _with_sidecar(bundle: Bundle, sidecar: Sidecar) -> Bundle:
 
 def _joined(bundle: Bundle, sidecar: Sidecar, path: Path) -> Bundle | None:
     """Return `bundle` with the sections of the file `path`; None where it is another one."""
-    fd = files.open_seekable(path)
+    fd = user_files.open_seekable(path)
     found = None
     try:
         beside = read(fd, str(path))

@@ -12,7 +12,7 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section, is_plain_name
 from runtime.errors import GGUFError, UsageError
 from runtime.gguf.header import Header, read_header
-from runtime.host import files
+from runtime.host import user_files
 
 NONE = "none"
 RESERVED = (NONE, "manifest")  # what `--lora` and `extract` mean by it is something else
@@ -136,7 +136,7 @@ def open_adapter(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
     path = Path(name)
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
     try:
-        file = os.fdopen(files.open_seekable(path), "rb")
+        file = os.fdopen(user_files.open_seekable(path), "rb")
     except OSError as exc:
         raise UsageError(
             f"there is no adapter '{name}': {exc.strerror}",

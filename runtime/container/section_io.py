@@ -13,7 +13,7 @@ from runtime.container.layout import Section
 from runtime.container.writer import Part, Written
 from runtime.errors import UsageError
 from runtime.gguf.header import read_header
-from runtime.host import files
+from runtime.host import user_files
 from runtime.host.progress_bar import progress
 
 
@@ -35,7 +35,7 @@ def adapter(path: Path, architecture: str) -> Part:
     Raise UsageError where it cannot be read, and GGUFError where it is none.
     """
     try:
-        fd = files.open_seekable(path)
+        fd = user_files.open_seekable(path)
     except OSError as exc:
         raise UsageError(
             f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"

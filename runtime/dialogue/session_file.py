@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import SessionError
-from runtime.host import atomic_write, user_key
+from runtime.host import atomic_write, hmac_key
 
 KIND, VERSION = "modelembed conversation", 1
 DIGEST_SIZE = 32
@@ -64,8 +64,8 @@ class SessionFile:
         try:
             _require_free(path, replace)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "xb", opener=user_key.private) as file:
-                for part in (line, self.state, digest.digest(), user_key.mark(digest.digest())):
+            with open(draft, "xb", opener=hmac_key.private) as file:
+                for part in (line, self.state, digest.digest(), hmac_key.mark(digest.digest())):
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
@@ -120,12 +120,12 @@ def _read_state(
     rest = os.fstat(file.fileno()).st_size - len(line) - size - DIGEST_SIZE
     state = bytearray(size if size >= 0 <= rest else 0)  # what may be written to is not copied
     file.readinto(state)
-    digest, mark = file.read(DIGEST_SIZE), file.read(user_key.MARK_SIZE + 1)
+    digest, mark = file.read(DIGEST_SIZE), file.read(hmac_key.MARK_SIZE + 1)
     found = hashlib.sha256(line)
     found.update(state)
-    if rest < 0 or rest not in (0, user_key.MARK_SIZE) or found.digest() != digest:
+    if rest < 0 or rest not in (0, hmac_key.MARK_SIZE) or found.digest() != digest:
         saved.flaw = DAMAGED
-    elif not user_key.is_own(digest, mark):
+    elif not hmac_key.is_own(digest, mark):
         saved.flaw = FOREIGN
     else:
         saved.tokens, saved.state = header["tokens"], state

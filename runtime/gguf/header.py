@@ -15,7 +15,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 from runtime.errors import GGUFError
-from runtime.gguf import file_type
+from runtime.gguf import file_magic
 from runtime.gguf.tensor_types import TYPES
 
 MAGIC = b"GGUF"
@@ -161,9 +161,9 @@ class _Scanner:
         self._buffer = b""
 
     def header(self, hyperparameters_only: bool) -> Header:
-        start = self.read_at(min(self.size, file_type.FIRST_BYTES), 0)
+        start = self.read_at(min(self.size, file_magic.FIRST_BYTES), 0)
         if start[:4] != MAGIC:
-            what, cure = file_type.identify(start)
+            what, cure = file_magic.identify(start)
             raise GGUFError(f"{self.label} is not a GGUF: it is {what}", hint=cure)
         self.position = 4
         version = self._version()

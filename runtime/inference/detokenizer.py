@@ -1,4 +1,4 @@
-"""Detokenizer: the bytes of tokens become UTF-8 text, whole characters only, up to a stop string."""
+"""Detokenizer: the bytes of tokens become UTF-8 text, whole characters, up to a stop string."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from runtime.container import prefix_state
 from runtime.errors import ModelError
 from runtime.gguf.header import Header
 from runtime.host import library_paths
-from runtime.host.frozen_dir import frozen_folder
+from runtime.host.unpack_dir import frozen_folder
 from runtime.model import cpu_variants, llama_api
 from runtime.options.registry import Options
 

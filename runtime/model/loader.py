@@ -14,7 +14,7 @@ from runtime.host.progress_bar import Progress, progress
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.units import gigabytes
-from runtime.weights import decompress, restored_cache
+from runtime.weights import decompress, model_cache
 from runtime.weights.stdio_file import DecodingFile, File, RangeFile
 
 NUMBERS = ("", "F32", "F16", "BF16")
@@ -78,7 +78,7 @@ def _kept(
         return None
     limit = options.cache_size
     try:
-        return restored_cache.open_or_restore(
+        return model_cache.open_or_restore(
             bundle, section, limit=limit, threads=threads, progress=update
         )
     except CacheError as exc:

@@ -10,9 +10,9 @@ from pathlib import Path
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import GGUFError, ModelError, UsageError
-from runtime.gguf import file_type
+from runtime.gguf import file_magic
 from runtime.gguf.header import MAGIC, Header, read_header
-from runtime.host import files, resources
+from runtime.host import resources, user_files
 from runtime.model import memory_plan
 from runtime.options.registry import Options
 from runtime.weights import decompress
@@ -104,7 +104,7 @@ def from_bundle(bundle: Bundle) -> ModelFile:
 def open_file(path: Path) -> ModelFile:
     """Return the model in the file `path`: a GGUF, or another bundle's."""
     try:
-        fd = files.open_seekable(path)
+        fd = user_files.open_seekable(path)
     except OSError as exc:
         raise ModelError(
             f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"
@@ -119,7 +119,7 @@ def open_file(path: Path) -> ModelFile:
             size = os.fstat(fd).st_size
             header = read_header(fd, size, label=str(path), hyperparameters_only=True)
             return ModelFile(str(path), fd, 0, size, header)
-        what, cure = file_type.identify(os.pread(fd, file_type.FIRST_BYTES, 0))
+        what, cure = file_magic.identify(os.pread(fd, file_magic.FIRST_BYTES, 0))
         raise GGUFError(f"{path} is not a model: it is {what}", hint=cure)
     except IsADirectoryError:
         os.close(fd)

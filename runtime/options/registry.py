@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
-from runtime.host.files import exists, read_text
+from runtime.host.user_files import exists, read_text
 from runtime.options.conversation import ConversationOptions
 from runtime.options.display import DisplayOptions
 from runtime.options.fallback import FallbackOptions

@@ -19,9 +19,9 @@ from runtime.dialogue.open_backend import decompressed, locate, open_backend
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import PortError, UsageError
 from runtime.host import desktop, resources
-from runtime.host.files import read_text
-from runtime.host.frozen_dir import frozen_folder
 from runtime.host.std_streams import notify
+from runtime.host.unpack_dir import frozen_folder
+from runtime.host.user_files import read_text
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.server import app

@@ -17,9 +17,9 @@ from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.open_backend import locate, open_backend
 from runtime.dialogue.remote_model import RemoteModel
-from runtime.host.files import exists
 from runtime.host.interrupts import on_interrupt
 from runtime.host.std_streams import colourful, notify
+from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
 from runtime.sanitize import plain
