@@ -149,9 +149,9 @@ def chat(
             "there is no question",
             hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
         )
-    from runtime.terminal import main
+    from runtime.terminal import main as terminal
 
-    main.run(bundle, options, ask_first, interactive, model, embedded, report)
+    terminal.run(bundle, options, ask_first, interactive, model, embedded, report)
 
 
 @main.command()
