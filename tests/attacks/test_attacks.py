@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bundles
 import pytest
+
 from attacks import ALL
 
 SECONDS = 10

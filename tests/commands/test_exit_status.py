@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 import pytest
-from conftest import Program
+from program import Program
 
 import bundler.commands.main
 import runtime.commands.main

@@ -1,6 +1,8 @@
 """Verifying the parts of a bundle, and taking them back out.
 
-python tests/test_parts.py    writes the golden bundles, those that are missing
+    PYTHONPATH=tests/support python tests/commands/test_verify_extract.py
+
+writes the golden bundles, those that are missing.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import bundles
 import pytest
+from paths import TESTS
 
 from runtime.commands import verify_extract
 from runtime.container import bundle_file
@@ -31,7 +34,7 @@ FORMS = {
 }
 
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 
 
 def golden_bundles() -> dict[str, bundles.Part]:

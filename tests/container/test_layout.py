@@ -6,13 +6,13 @@ import dataclasses
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import bundles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import ROOT, TESTS
 
 from runtime.container.layout import (
     ARCHIVE_MAX,
@@ -26,11 +26,10 @@ from runtime.container.layout import (
 )
 from runtime.errors import FormatError
 
-HERE = Path(__file__).parent
-GOLDEN_FOOTER = (HERE / "golden" / "footer-v1.bin").read_bytes()
-GOLDEN_MANIFEST = (HERE / "golden" / "manifest-v1-planes.json").read_bytes()
-OLDER_MANIFEST = (HERE / "golden" / "manifest-v1.json").read_bytes()
-SPECIFICATION = (HERE.parent / "FORMAT.md").read_text(encoding="utf-8")
+GOLDEN_FOOTER = (TESTS / "golden" / "footer-v1.bin").read_bytes()
+GOLDEN_MANIFEST = (TESTS / "golden" / "manifest-v1-planes.json").read_bytes()
+OLDER_MANIFEST = (TESTS / "golden" / "manifest-v1.json").read_bytes()
+SPECIFICATION = (ROOT / "FORMAT.md").read_text(encoding="utf-8")
 
 MIB2 = 2 << 20
 FOOTER = Footer(

@@ -17,6 +17,7 @@ import pexpect
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import TESTS
 
 from bundler.packing import signing
 from bundler.packing.signing import LOCKED, MEMORY_MAX, OPERATIONS_MAX, SECRET, SecretKey
@@ -29,7 +30,7 @@ from runtime.errors import AppError, PayloadError, UsageError
 #   minisign -S -s throwaway.key -m message -x prehashed.minisig -c … -t 'release 1, für alle'
 #   minisign -S -l -s throwaway.key -m message -x legacy.minisig
 #   minisign -S -s encrypted.key -m message -x encrypted.minisig
-GOLDEN = Path(__file__).parent / "golden" / "minisign"
+GOLDEN = TESTS / "golden" / "minisign"
 MESSAGE = (GOLDEN / "message").read_bytes()
 PASSWORD = "throw-away"
 TEXT = (GOLDEN / "prehashed.minisig").read_text(encoding="utf-8")

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 from servers import serve
-from test_terminal import Terminal
+from terminals import Terminal
 
 from bundler.commands import self_check
 from runtime.commands.click_options import merged_options

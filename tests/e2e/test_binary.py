@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 
 PARIS = "The capital of France is Paris."
 FRANCE = "What is the capital of France?"

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 
 from bundler import run_program
 from bundler.model import lint

@@ -7,7 +7,8 @@ import os
 import re
 from pathlib import Path
 
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 
 from bundler.engine import toolchain
 

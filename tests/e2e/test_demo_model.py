@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 
 REQUIRED = 0.99
 ANEW = "the conversation starts anew"

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO, TESTS
+from program import Program
 
 from bundler.packing import rebuild_check
 from runtime.commands import edit
@@ -25,7 +26,7 @@ from runtime.container import bundle_file
 from runtime.container.layout import COOKIE, COOKIE_MAGIC
 from runtime.errors import AppError
 
-GOLDEN = Path(__file__).parent / "golden" / "minisign"
+GOLDEN = TESTS / "golden" / "minisign"
 KEY, PUBLIC, FOREIGN = (
     GOLDEN / name for name in ("throwaway.key", "throwaway.pub", "encrypted.pub")
 )

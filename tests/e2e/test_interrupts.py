@@ -13,7 +13,7 @@ from pathlib import Path
 import ggufs
 import pexpect
 import pytest
-from conftest import Program, is_writing
+from program import Program, is_writing
 from servers import serve
 
 from runtime.host.interrupts import DOUBLE_SECONDS, interrupts_deferred, on_interrupt

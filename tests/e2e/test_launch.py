@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO, ROOT
+from program import Program
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris.\n"
@@ -200,7 +201,7 @@ def test_on_a_temporary_folder_that_forbids_execution(chat: Program, tmp_path: P
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     assert done.code != 0
     assert "failed to map segment from shared object" in done.err
     assert "failed to map segment from shared object" in readme
@@ -223,7 +224,7 @@ def test_on_a_full_temporary_folder(chat: Program, tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     assert done.code != 0
     assert "No space left on device" in done.err
     assert "No space left on device" in readme

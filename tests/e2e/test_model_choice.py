@@ -8,8 +8,9 @@ from pathlib import Path
 
 import ggufs
 import pytest
-from conftest import DEMO, Program
-from test_terminal import Terminal
+from paths import DEMO
+from program import Program
+from terminals import Terminal
 
 FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import FRANCE, JAPAN, PARIS, TOKYO, ask, asked, dialogue, imported, opened
-from conftest import Program
+from paths import ROOT, TESTS
 from playwright.sync_api import Browser, Page, expect
+from program import Program
 from servers import Served
 
-SAMPLE = (Path(__file__).parent / "texts" / "sample.md").read_text(encoding="utf-8")
+SAMPLE = (TESTS / "texts" / "sample.md").read_text(encoding="utf-8")
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "is_mobile": True,
@@ -357,7 +358,7 @@ def test_two_windows_show_the_same(page: Page, site: Served) -> None:
 
 
 def test_the_libraries_have_their_licences(chat: Program) -> None:
-    vendor = Path(__file__).parent.parent / "runtime" / "page" / "vendor"
+    vendor = ROOT / "runtime" / "page" / "vendor"
     packages = json.loads((vendor / "packages.json").read_text())
     shown = chat("licenses").out
 

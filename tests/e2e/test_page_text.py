@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 from browsers import ask, dialogue, imported, opened
-from conftest import Program
+from paths import TESTS
 from playwright.sync_api import Browser, Page, expect
+from program import Program
 from servers import serve
 
-TEXTS = Path(__file__).parent / "texts"
+TEXTS = TESTS / "texts"
 HOSTILE = (TEXTS / "hostile.md").read_text(encoding="utf-8")
 SAMPLE = (TEXTS / "sample.md").read_text(encoding="utf-8")
 CUT = """async ({text, cuts}) => {

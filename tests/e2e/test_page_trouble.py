@@ -20,8 +20,8 @@ from browsers import (
     slowly,
     until,
 )
-from conftest import Program
 from playwright.sync_api import Browser, expect
+from program import Program
 from servers import Served, serve
 
 KEPT = """async () => {

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, Done, Program
+from adapters import write_adapter
 from engines import demo, engine, facts, in_child
+from paths import DEMO, ROOT, TESTS
+from program import Done, Program
 from recurrent import write as write_recurrent
+from server_client import post
 from servers import serve
-from test_lora import write_adapter
-from test_server_api import post
 
 from runtime.container import bundle_file, prefix_state
 from runtime.container.layout import Manifest
@@ -271,7 +272,7 @@ def test_a_model_that_cannot_take_back_what_it_has_read(
 
 
 def test_signed(modelembed: Program, tmp_path: Path) -> None:
-    golden = Path(__file__).parent / "golden" / "minisign"
+    golden = TESTS / "golden" / "minisign"
     key = str(golden / "throwaway.key")
     program = Program(bundled(modelembed, tmp_path / "chat", "--sign", key))
 
@@ -307,7 +308,7 @@ def test_every_part_of_a_key_counts(name: str) -> None:
 
 
 def test_specification_lists_the_key() -> None:
-    text = (Path(__file__).parent.parent / "FORMAT.md").read_text(encoding="utf-8")
+    text = (ROOT / "FORMAT.md").read_text(encoding="utf-8")
     _, _, text = text.partition("| string of `key` |")
     table, _, _ = text.partition("\n\n")
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO, TESTS
+from program import Program
 
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 
@@ -115,7 +116,7 @@ def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signa
         "model, no = bundle.model, lambda *_: None\n"
         "restored_cache.open_model(bundle, model, limit=1, threads=1, progress=no)"
     )
-    golden = Path(__file__).parent / "golden" / "bundle-v1-planes.bin"
+    golden = TESTS / "golden" / "bundle-v1-planes.bin"
     with subprocess.Popen(
         [sys.executable, "-c", code, golden], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},

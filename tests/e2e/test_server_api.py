@@ -14,11 +14,11 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from conftest import Program
 from ggufs import add_bpe
+from program import Program
+from server_client import FRANCE, asked, call, events, get, post, said, until
 from servers import Served, serve
 
-FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."
 LONG = "word " * 800
 
@@ -28,45 +28,6 @@ def server(chat: Program) -> Iterator[Served]:
     flags = ("-t", "1", "-np", "2", "--queue", "2", "-b", "64", "--greeting", "Hello.")
     with serve(chat, *flags) as running:
         yield running
-
-
-def call(server: Served, method: str, path: str, body: Any = None, **headers: str) -> Any:
-    """Return status, headers and body of one request; JSON is read."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    try:
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
-        response = connection.getresponse()
-        content = response.read()
-    finally:
-        connection.close()
-    kind = response.headers.get("content-type", "")
-    found = json.loads(content) if kind.startswith("application/json") else content.decode()
-    return response.status, response.headers, found
-
-
-def get(server: Served, path: str) -> Any:
-    status, _, found = call(server, "GET", path)
-    assert status == 200, found
-    return found
-
-
-def post(server: Served, path: str, body: Any, status: int = 200) -> Any:
-    code, _, found = call(server, "POST", path, body)
-    assert code == status, found
-    return found
-
-
-def events(server: Served, path: str, body: dict[str, Any]) -> list[Any]:
-    """Return the parts of a stream."""
-    text = post(server, path, {**body, "stream": True})
-    lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
-    assert lines.pop() == "[DONE]"
-    return [json.loads(line) for line in lines]
-
-
-def asked(**more: Any) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": FRANCE}], **more}
 
 
 def test_health_and_props(server: Served) -> None:
@@ -186,18 +147,6 @@ def test_what_is_too_much_is_told_to_come_later(chat: Program) -> None:
             connection.close()
         until(lambda: not get(server, "/slots")[0]["is_processing"])
         assert PARIS == said(post(server, "/v1/chat/completions", asked()))
-
-
-def said(answer: Any) -> str:
-    return str(answer["choices"][0]["message"]["content"])
-
-
-def until(condition: Any, seconds: float = 10) -> None:
-    """Wait for `condition`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Program
+from program import Program
+from server_client import asked, call, get, post, until
 from servers import Served, serve
-from test_server_api import asked, call, get, post, until
 
 HTML = "text/html"
 

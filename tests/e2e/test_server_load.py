@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
+from server_client import asked, call, events, get, post, said, until
 from servers import Served, serve
-from test_server_api import asked, call, events, get, post, said, until
 
 from benchmarks.load import load
 

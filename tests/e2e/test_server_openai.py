@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import Program
+from program import Program
 from servers import Served, serve
 
 FRANCE = "What is the capital of France?"

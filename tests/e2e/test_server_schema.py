@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import schemathesis
-from conftest import Program
 from hypothesis import HealthCheck, Phase, given, settings, strategies
+from program import Program
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from servers import Served, serve
 

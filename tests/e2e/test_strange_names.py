@@ -6,8 +6,8 @@ from pathlib import Path
 
 import ggufs
 import pytest
-from conftest import Program
-from test_terminal import Terminal
+from program import Program
+from terminals import Terminal
 
 NAME = "Evil\x1b[31m\x1b]0;owned\x07\nerror: \u202eeman"
 PLAIN = "Evil [31m ]0;owned  error:  eman"

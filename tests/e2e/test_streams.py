@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Program
+from program import Program
 
 FRANCE = "What is the capital of France?"
 NOBODY = 65534

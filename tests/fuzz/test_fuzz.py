@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+
 from fuzz.corpus import kept, mutated, search
 from fuzz.targets import GOLDEN, TARGETS, survives
-
 from runtime.commands import verify_extract
 from runtime.container import bundle_file
 from runtime.errors import AppError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Program
+from program import Program
 
 from runtime.host import app_dirs
 

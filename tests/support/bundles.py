@@ -22,8 +22,9 @@ from typing import Any
 
 import xxhash
 import zstandard
+from paths import ROOT
 
-SPECIFICATION = (Path(__file__).parent.parent / "FORMAT.md").read_text(encoding="utf-8")
+SPECIFICATION = (ROOT / "FORMAT.md").read_text(encoding="utf-8")
 LAUNCHER = b"#!/bin/false launcher\n"
 ARCHIVE = b"archive and its cookie"
 

@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from paths import DEMO, ROOT
+
 from runtime.inference.scheduler import Scheduler
 from runtime.model.model import Model
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import RangeFile
 
-ROOT = Path(__file__).parent.parent
-DEMO = ROOT / "models" / "demo.gguf"
 GREEDY = Options(temp=0.0, n_predict=60)
 ENDLESS = dataclasses.replace(GREEDY, n_predict=-1, ignore_eos=True)
 SECONDS = 120

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from conftest import Program
+from program import Program
 
 SECONDS = 60
 

@@ -1,8 +1,9 @@
 """Splitting weights: undone by joining, as FORMAT.md words it, and never again otherwise.
 
-    python tests/test_weights.py    writes the golden files, those that are missing
+    PYTHONPATH=tests/support python tests/weights/test_byte_planes.py
 
-They hold three records of a type, and below them the streams, a line each, in hexadecimal.
+writes the golden files, those that are missing. They hold three records of a
+type, and below them the streams, a line each, in hexadecimal.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import bundles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import TESTS
 
 from runtime.errors import ModelError
 from runtime.gguf.tensor_types import TYPES
@@ -23,7 +25,7 @@ from runtime.host import library_paths
 from runtime.weights import byte_planes
 from runtime.weights.byte_planes import LAYOUTS, PLAIN, Buffer, Stream, streams_of
 
-GOLDEN = Path(__file__).parent / "golden" / "weights"
+GOLDEN = TESTS / "golden" / "weights"
 UNSPLIT = {"I8"}
 """Types without a layout: their bytes are of one kind already."""
 

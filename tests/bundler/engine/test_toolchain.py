@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from paths import ROOT
 
 from bundler.engine import toolchain, wheels
 from bundler.stub import third_party

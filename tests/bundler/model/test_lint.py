@@ -7,7 +7,8 @@ from pathlib import Path
 import ggufs
 import misfits
 import pytest
-from conftest import DEMO, Program
+from paths import DEMO
+from program import Program
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pathlib import Path
 import bundles
 import ggufs
 import pytest
-from conftest import DEMO, Program, is_writing
+from paths import DEMO
+from program import Program, is_writing
 
 from bundler.model import lint
 from bundler.packing import bundle as bundling

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Program
+from paths import ROOT
+from program import Program
 
 from bundler.stub import third_party
 
