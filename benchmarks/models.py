@@ -23,7 +23,7 @@ import gguf
 import numpy as np
 
 from benchmarks import cache
-from tests.ggufs import Shape, add_spm, describe, random_tensor, tensor_shapes
+from tests.support.ggufs import Shape, add_spm, describe, random_tensor, tensor_shapes
 
 VERBATIM = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 PIECE = 4 << 20  # weights made at a time; bounds the memory that making a model takes

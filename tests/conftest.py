@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from paths import DEMO, FACTS
+from program import Program
 
 from bundler.stub import builder as stubs
 
@@ -24,11 +22,6 @@ if TYPE_CHECKING:  # what drives a browser is loaded where one is wanted
 
 # A shell's background jobs ignore Ctrl-C, and so would all that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-ROOT = Path(__file__).parent.parent
-DEMO = ROOT / "models" / "demo.gguf"
-FACTS = ROOT / "models" / "demo.facts.json"
-SECONDS = 120
 
 MODES = {
     "stored": ("stored", ()),
@@ -41,63 +34,10 @@ MODES = {
 """Every way a model gets into the engine: which executable, with which flags."""
 
 
-@dataclass(frozen=True)
-class Done:
-    """A finished run: its exit code and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
-class Program:
-    """An executable under test, with flags that are always given."""
-
-    path: Path
-    flags: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __call__(
-        self, *arguments: str, stdin: str | None = None, seconds: float = SECONDS, **variables: str
-    ) -> Done:
-        """Run it to its end. Without `stdin` nothing is piped in."""
-        done = subprocess.run(
-            [str(self.path), *self.flags, *arguments],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=seconds,
-            env={**os.environ, **self.environment, **variables},
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def ask(self, question: str, *flags: str) -> str:
-        """Return its answer to one question; anything else on the way is a failure."""
-        done = self("-p", question, *flags)
-        assert done.code == 0, done.err
-        assert done.err == ""
-        return done.out.removesuffix("\n")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what programs keep for their user out of the folder of whoever tests."""
     os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
-
-
-def is_writing(process: subprocess.Popen[bytes], folder: Path) -> bool:
-    """Wait until `process` holds a file open in `folder`, named or not; tell if it ever did."""
-    descriptors = Path(f"/proc/{process.pid}/fd")
-    while process.poll() is None:
-        for descriptor in os.listdir(descriptors):
-            with contextlib.suppress(FileNotFoundError):  # closed since
-                if os.readlink(descriptors / descriptor).startswith(str(folder)):
-                    return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import ROOT, Program
 from engines import ENDLESS, GREEDY, demo, engine, in_child, question
+from paths import ROOT
+from program import Program
 
 from runtime.options.registry import Options
 

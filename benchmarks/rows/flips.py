@@ -21,7 +21,7 @@ from runtime.container.layout import FOOTER_SIZE, Manifest
 from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
 from runtime.weights import decompress
-from tests.ggufs import Shape, write_model
+from tests.support.ggufs import Shape, write_model
 
 SHAPE = Shape(feed_forward=1024, layers=2, vocabulary=1024)  # 1.4 MB of 2
 SECONDS = 60.0  # for the bits of each payload; all 16 million would take a day

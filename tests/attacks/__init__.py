@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+# pytest has it there already; `python -m attacks` has not.
+sys.path.append(str(Path(__file__).parent.parent / "support"))
 
 from attacks import chunk_tables, facts, footers, headers, manifests, sections, seek_tables
 

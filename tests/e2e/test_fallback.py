@@ -1,0 +1,282 @@
+"""The fallback, against a server that behaves as badly as others' may."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paths import DEMO
+from program import Program
+from servers import serve
+from terminals import Terminal
+
+from bundler.commands import self_check
+from runtime.commands.click_options import merged_options
+from runtime.container import bundle_file, section_io
+from runtime.container.bundle_file import Bundle
+from runtime.container.layout import Footer, Manifest
+from runtime.container.writer import Stub, write_bundle
+from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.remote_client import RemoteAnswerer, RemoteServer
+from runtime.errors import AppError, ModelError
+from runtime.host.atomic_write import publish
+from runtime.options.registry import Options
+
+FRANCE = "What is the capital of France?"
+
+
+def delta(content: object) -> str:
+    """Return a line of a stream."""
+    return f"data: {json.dumps({'choices': [{'delta': {'content': content}}]})}\n\n"
+
+
+@contextmanager
+def other(
+    *lines: str | threading.Event, asked: list[dict[str, Any]] | None = None
+) -> Iterator[str]:
+    """Give the address of a server that answers `lines`; an event is waited for between them.
+
+    What it is asked is appended to `asked`.
+    """
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if asked is not None:
+                asked.append(body)
+            self.send_response(200)
+            self.end_headers()
+            for line in lines:
+                if isinstance(line, threading.Event):
+                    line.wait(60)
+                else:
+                    self.wfile.write(line.encode())
+                    self.wfile.flush()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            for line in lines:
+                if isinstance(line, threading.Event):
+                    line.set()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(DEMO.read_bytes()[:100_000])
+    return path
+
+
+def told(url: str) -> tuple[str, ...]:
+    return ("--fallback-on-error", "--fallback-base-url", url, "--fallback-model", "spare")
+
+
+def test_a_report_tells_what_the_other_server_cost(
+    chat: Program, broken: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    with other(delta("Pa"), delta("ris"), "data: [DONE]\n\n") as url:
+        done = chat(FRANCE, "-m", str(broken), *told(url), "--report", str(report))
+    assert (0, "Paris\n") == (done.code, done.out)
+    facts = json.loads(report.read_text())
+    assert (url, 2, "stop") == (facts["fallback"], facts["generated_tokens"], facts["reason"])
+    assert facts["memory"]["anonymous"] > 0
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("-j", "{}"), ("--grammar", 'root ::= "yes"'), ("--session", "talk.session")],
+    ids=lambda flags: flags[0],
+)
+def test_what_the_other_server_cannot_do_is_refused(
+    chat: Program, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with other(delta("Paris"), "data: [DONE]\n\n") as url:
+        done = chat(FRANCE, "-m", str(broken), *told(url), *flags)
+    assert (2, "") == (done.code, done.out)
+    assert "the fallback cannot answer instead" in done.err
+    assert "is cut short" in done.err or "broken.gguf" in done.err
+    assert flags[0] in done.err
+    assert "FALLBACK" not in done.err
+    assert not (tmp_path / "talk.session").exists()
+
+
+def test_a_key_is_asked_for_when_it_is_needed(chat: Program, broken: Path) -> None:
+    flags = (*told("http://127.0.0.1:9/v1"), "--fallback-api-key-env", "NO_SUCH_KEY")
+    assert "The capital of France is Paris." == chat.ask(FRANCE, *flags)
+
+    missing = chat(FRANCE, "-m", str(broken), *flags)
+    assert (2, "") == (missing.code, missing.out)
+    assert "NO_SUCH_KEY, which is not set" in missing.err
+    assert "broken.gguf" in missing.err
+
+
+def test_ctrl_c_is_heard_while_the_other_server_is_silent(chat: Program, broken: Path) -> None:
+    wait = threading.Event()
+    with other(delta("Well"), wait) as url:
+        terminal = Terminal(chat.path, "-m", str(broken), *told(url))
+        terminal.shows("FALLBACK")
+        terminal.shows("\n>")  # what is typed before would be lost
+        terminal.type("hello")
+        terminal.shows("Well")
+        begin = time.monotonic()
+        terminal.child.sendintr()
+        terminal.shows("stopped")
+        assert time.monotonic() - begin < 5
+        terminal.child.sendeof()
+        terminal.child.close(force=True)
+
+
+def test_the_other_server_is_told_what_is_baked_in(chat: Program, broken: Path) -> None:
+    """By the server as by the terminal: system prompt and sampling, where a request has none."""
+    asked: list[dict[str, Any]] = []
+    flags = ("--system", "Be brief.", "--temp", "0.3", "--seed", "7", "-n", "20")
+    own = {"messages": [{"role": "user", "content": FRANCE}]}
+    with other(delta("Paris"), "data: [DONE]\n\n", asked=asked) as url:
+        chat(FRANCE, "-m", str(broken), *told(url), *flags)
+        with serve(chat, "-m", str(broken), *told(url), *flags) as server:
+            server.post("/v1/chat/completions", own)
+            system = {"role": "system", "content": "Be long."}
+            more = {"temperature": 1.5, "max_completion_tokens": 5}
+            server.post("/v1/chat/completions", {"messages": [system, *own["messages"]], **more})
+            server.post("/v1/embeddings", {"input": "x"})
+
+    terminal, plain, given, embedding = asked
+    terminal.pop("stream")
+    assert terminal == plain
+    assert [{"role": "system", "content": "Be brief."}, *own["messages"]] == plain["messages"]
+    assert (0.3, 7, 20) == (plain["temperature"], plain["seed"], plain["max_tokens"])
+    assert [system, *own["messages"]] == given["messages"]
+    assert (1.5, 7, 5) == (given["temperature"], given["seed"], given["max_completion_tokens"])
+    assert "max_tokens" not in given
+    assert {"input": "x", "model": "spare"} == embedding
+
+
+def test_every_worker_says_that_it_falls_back(chat: Program, broken: Path) -> None:
+    with other(delta("Paris")) as url:
+        flags = (*told(url), "--workers", "2")
+        with serve(chat, "-m", str(broken), *flags) as server:
+            said = "".join(server.said)
+
+    assert 2 == said.count("FALLBACK: answers come from")
+    assert 1 == said.count("note: worker 2: ")
+
+
+ORDINARY = {
+    "provider": "llama_cpp",
+    "n_gpu_layers": -1,
+    "fallback_on_error": True,
+    "supports_images": False,
+    "parameters": {"temperature": 0},
+}
+"""What such apps carry."""
+
+
+def test_a_fallback_that_names_no_server_is_told_while_bundling(
+    modelembed: Program, tmp_path: Path
+) -> None:
+    config, target = tmp_path / "config.json", tmp_path / "chat"
+    config.write_text(json.dumps(ORDINARY))
+    done = modelembed("bundle", str(DEMO), "-o", str(target), "--config", str(config))
+    assert (0, 1) == (done.code, done.err.count("fallback_on_error")), done.err
+    assert "warning: fallback_on_error is set, but no server is named" in done.err
+    assert "provider" not in done.err
+
+    program = Program(target)
+    assert "The capital of France is Paris." == program.ask(FRANCE)
+    assert "fallback_on_error" not in json.loads(program("info", "--json").out)["defaults"]
+    refused = program("edit", "--set", "fallback_on_error=true")
+    assert 2 == refused.code
+    assert "fallback_on_error is set, but not fallback_base_url and fallback_model" in refused.err
+    explicit = program(FRANCE, "--fallback-on-error")
+    assert 2 == explicit.code
+    assert "but not fallback_base_url and fallback_model" in explicit.err
+
+
+def test_half_a_fallback_is_refused_while_bundling(modelembed: Program, tmp_path: Path) -> None:
+    config, target = tmp_path / "config.json", tmp_path / "chat"
+    half = {"base_url": "https://example.org/v1"}
+    config.write_text(json.dumps({"fallback_on_error": True, "fallback": half}))
+    done = modelembed("bundle", str(DEMO), "-o", str(target), "--config", str(config))
+    assert 2 == done.code
+    assert "fallback_on_error is set, but not fallback_model" in done.err
+    assert not target.exists()
+
+
+def test_a_baked_in_fallback_without_a_server_is_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As older releases baked it in; with a server on the command line it is on."""
+    manifest = Manifest(defaults={"fallback_on_error": True})
+    bundle = Bundle(-1, "chat", Footer(0, 0, 0, 0, 0, 0, bytes(32)), manifest)
+    assert not merged_options(bundle, {}, None).fallback_on_error
+    assert 1 == capsys.readouterr().err.count("no server is named: it is off")
+
+    server = {"fallback_base_url": "https://example.org/v1", "fallback_model": "m"}
+    assert merged_options(bundle, server, None).fallback_on_error
+    assert "" == capsys.readouterr().err
+
+
+def test_the_self_check_runs_with_what_is_baked_in(forms: dict[str, Path], tmp_path: Path) -> None:
+    """A program that refuses every question does not pass, and no server is asked for it."""
+    report = self_check.prove(forms["stored"], DEMO.stat().st_size)
+    assert report.cost["generated_tokens"] > 0
+
+    asked: list[dict[str, Any]] = []
+    with other(delta("Paris"), "data: [DONE]\n\n", asked=asked) as url:
+        baked = tmp_path / "baked"
+        settings = ("fallback_on_error=true", f"fallback_base_url={url}", "fallback_model=m")
+        words = [word for pair in settings for word in ("--set", pair)]
+        assert Program(forms["stored"])("edit", *words, "-o", str(baked)).code == 0
+        assert self_check.prove(baked, DEMO.stat().st_size).cost["generated_tokens"] > 0
+    assert [] == asked
+
+    bundle = bundle_file.load(forms["stored"])
+    half = {"fallback_on_error": True, "fallback_base_url": "https://example.org/v1"}
+    refusing = tmp_path / "refusing"
+    with publish(refusing, force=False) as out:
+        sections = [section_io.copied(bundle, part) for part in bundle.manifest.sections]
+        manifest = replace(bundle.manifest, defaults=half, sections=())
+        write_bundle(out, Stub.of(bundle), sections, lambda: manifest)
+    with pytest.raises(AppError, match=r"failed to answer a question .*but not fallback_model"):
+        self_check.prove(refusing, DEMO.stat().st_size)
+
+
+def conversation(url: str) -> Conversation:
+    return Conversation(RemoteAnswerer(RemoteServer(url, "spare")), Options())
+
+
+def test_an_answer_that_is_cancelled_before_it_begins() -> None:
+    with other(threading.Event()) as url:
+        talk = conversation(url)
+        threading.Timer(0.3, talk.cancel).start()
+        begin = time.monotonic()
+        assert [] == list(talk.ask("hello"))
+        assert time.monotonic() - begin < 5
+        assert "cancelled" == talk.stats.reason
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "Paris"}], 7, {"a": 1}])
+def test_an_answer_that_is_no_text_is_refused(content: object) -> None:
+    with other(delta("Well, "), delta(content)) as url:
+        talk = conversation(url)
+        with pytest.raises(ModelError, match="no text"):
+            list(talk.ask("hello"))
+        assert [] == talk.turns
