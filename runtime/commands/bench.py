@@ -57,7 +57,9 @@ def reading(engine: Scheduler, count: int) -> float:
     """Return the tokens per second of reading a prompt that was never seen before."""
     dice = random.Random()
     tokens = [dice.randrange(engine.model.vocab_size) for _ in range(count)]
-    stream = engine.submit(tokens, dataclasses.replace(engine.options.unheld(), n_predict=0))
+    stream = engine.submit(
+        tokens, dataclasses.replace(engine.options.without_constraints(), n_predict=0)
+    )
     for _ in stream:
         pass
     stats = stream.stats
@@ -67,7 +69,7 @@ def reading(engine: Scheduler, count: int) -> float:
 def writing(engine: Scheduler, count: int) -> float:
     """Return the tokens per second of an answer."""
     options = dataclasses.replace(
-        engine.options.unheld(), n_predict=count + 1, ignore_eos=True, stop=()
+        engine.options.without_constraints(), n_predict=count + 1, ignore_eos=True, stop=()
     )
     stream = engine.submit([random.Random().randrange(engine.model.vocab_size)], options)
     for _ in stream:

@@ -12,22 +12,22 @@ from typing import Any
 import click
 
 from runtime.commands import about, bundle_commands, click_base
+from runtime.commands.argument_rewrites import normalized
 from runtime.commands.click_options import (
-    merged_options,
+    chat_options,
     model_options,
-    normalized,
-    runtime_options,
-    serving_options,
-    some_options,
+    options_named,
+    server_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
+from runtime.commands.option_precedence import merged_options
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import CacheError, UsageError
 from runtime.host.desktop import double_clicked
 from runtime.host.interrupts import interrupt_once
 from runtime.host.std_streams import notify, open_streams, piped_text, use_utf8
-from runtime.options.serving import USUAL
+from runtime.options.serving import server_defaults
 
 HELP_FLAGS = ("-h", "--help")
 ALIKE = 0.75
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
             obj=bundle_file.own(),
             standalone_mode=False,
         ),
-        verbose=any(flag in arguments for flag in click_base.FLAGS),
+        verbose=any(flag in arguments for flag in click_base.VERBOSE_FLAGS),
     )
 
 
@@ -111,7 +111,7 @@ def main() -> None:
     help="chat, also after a question (default: without a question on a terminal)",
 )  # fmt: skip
 @model_options
-@runtime_options
+@chat_options
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -134,7 +134,7 @@ def chat(
     if not question and prompt is None and interactive is None and double_clicked():
         from runtime.server import main as serving
 
-        options = merged_options(bundle, given, model, **USUAL)
+        options = merged_options(bundle, given, model, server_defaults)
         serving.run(bundle, options, model, embedded, on_desktop=True)
         return
     options = merged_options(bundle, given, model)
@@ -159,7 +159,7 @@ def chat(
 @click.option("--no-api-key", "unguarded", is_flag=True,
               help="let everybody in who can reach the address")  # fmt: skip
 @model_options
-@serving_options
+@server_options
 @click.pass_obj
 def serve(
     bundle: Bundle | None,
@@ -171,10 +171,7 @@ def serve(
     **given: Any,
 ) -> None:
     """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
-    options = merged_options(bundle, given, model, **USUAL)
-    if options.workers > 1:
-        # Rearranged weights would be each worker's own; these are shared, unless told otherwise.
-        options = merged_options(bundle, given, model, **USUAL, repack=False)
+    options = merged_options(bundle, given, model, server_defaults)
     from runtime.server import main as serving
 
     serving.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
@@ -268,7 +265,7 @@ def cache_clear() -> None:
     type=click.IntRange(1, 1000),
     help="how often to measure each (default: 5)",
 )
-@some_options(
+@options_named(
     "threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="print JSON, in llama-bench's terms")
@@ -302,7 +299,7 @@ def bench(
 @main.command()
 @model_options
 @click.option("--verify/--no-verify", default=True, help="check every byte of the payload, too")
-@some_options(
+@options_named(
     "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
 @click.pass_context

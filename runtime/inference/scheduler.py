@@ -114,7 +114,9 @@ class Scheduler:
 
     def compute(self, tokens: Sequence[int]) -> None:
         """Compute the state of `tokens` where it is not there yet, and keep it."""
-        for _ in self.submit(tokens, dataclasses.replace(self.options.unheld(), n_predict=0)):
+        for _ in self.submit(
+            tokens, dataclasses.replace(self.options.without_constraints(), n_predict=0)
+        ):
             pass
 
     def state_of(self, tokens: Sequence[int]) -> bytes:

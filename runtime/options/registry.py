@@ -1,7 +1,7 @@
-"""Every option of a produced executable: its name, flags, default, bounds and help.
+"""All options of a produced executable: the class `Options`, its checks, and its parsers.
 
-One table serves the command line, the baked-in defaults (`bundle --set`, `--config`) and the
-checks on both. Names of flags are llama.cpp's.
+The same options come from the command line, from baked-in defaults and from config files
+(`bundle --set`, `--config`). Flags are llama.cpp's, where it has them.
 """
 
 from __future__ import annotations
@@ -18,368 +18,179 @@ from typing import Any
 
 from runtime.errors import UsageError
 from runtime.host.files import exists, read_text
+from runtime.options.conversation import ConversationOptions
+from runtime.options.fallback import FallbackOptions
+from runtime.options.loading import LoadingOptions
 from runtime.options.sampling import SamplingOptions
-from runtime.options.serving import ServeOptions
-from runtime.options.spec import option
+from runtime.options.serving import ServingOptions
+from runtime.options.spec import Spec, specs
+from runtime.options.terminal import TerminalOptions
 
-INT_MAX = 2**31 - 1  # the engine's integers
+INT_MAX = 2**31 - 1
+"""The greatest of the engine's integers, which have 32 bits."""
 TRUE, FALSE = ("true", "yes", "on", "1", "t"), ("false", "no", "off", "0", "f")
 
 
+# Fields come in the reverse order of the bases; the help shows them in the order of the fields.
 @dataclass(frozen=True)
-class Options(SamplingOptions, ServeOptions):
-    """What a run of the executable goes by. The last source wins: built in, baked in, flags."""
+class Options(
+    SamplingOptions,
+    FallbackOptions,
+    LoadingOptions,
+    TerminalOptions,
+    ConversationOptions,
+    ServingOptions,
+):
+    """The options of one run. By rising precedence: defaults, baked-in defaults, flags."""
 
-    system: str = option(
-        "",
-        "--system",
-        "-sys",
-        "--system-prompt",
-        metavar="TEXT",
-        help="system prompt, given to the model before the conversation",
-        aliases=("system_prompt",),
-        file="@FILE",
-    )
-    greeting: str = option(
-        "",
-        "--greeting",
-        metavar="TEXT",
-        help="what the chat says first",
-        file="@FILE",
-    )
-    chat_template: str = option(
-        "",
-        "--chat-template",
-        metavar="NAME|JINJA",
-        help="chat template: a name the engine knows (chatml, llama3 …) or Jinja text "
-        "(default: the model's own)",
-        file="FILE",
-    )
-    session: str = option(
-        "",
-        "--session",
-        baked=False,
-        metavar="FILE",
-        help="go on with the conversation in FILE, if it exists, and save it there at the end",
-    )
-    think: bool = option(
-        True, "--think", help="let reasoning models think aloud, where their template has a switch"
-    )
-    n_predict: int = option(
-        -1,
-        "--predict",
-        "-n",
-        "--n-predict",
-        low=-1,
-        metavar="N",
-        help="most tokens an answer may have, -1 for no limit",
-        aliases=("max_tokens", "predict"),
-    )
-    ctx_size: int = option(
-        0,
-        "--ctx-size",
-        "-c",
-        low=0,
-        metavar="N",
-        help="tokens of context, 0 for the model's own, up to 4096, or less where memory is short",
-        aliases=("context_length", "n_ctx", "num_ctx"),
-    )
-    batch_size: int = option(
-        512,
-        "--batch-size",
-        "-b",
-        low=1,
-        high=1 << 16,
-        metavar="N",
-        help="prompt tokens computed at once",
-        aliases=("n_batch",),
-    )
-    threads: int = option(
-        0,
-        "--threads",
-        "-t",
-        low=0,
-        high=1024,
-        metavar="N",
-        help="threads to compute with, 0 for the physical cores this process may use",
-        aliases=("n_threads",),
-    )
-    threads_batch: int = option(
-        0,
-        "--threads-batch",
-        "-tb",
-        low=0,
-        high=1024,
-        metavar="N",
-        help="threads for the prompt, 0 for the same as -t",
-    )
-    parallel: int = option(
-        1,
-        "--parallel",
-        "-np",
-        low=1,
-        high=256,
-        metavar="N",
-        help="answers computed at once, sharing the context; beside running ones 64 tokens a step "
-        "are read for each new prompt",
-        aliases=("n_parallel",),
-    )
-    gpu_layers: int = option(
-        0,
-        "--gpu-layers",
-        "-ngl",
-        "--n-gpu-layers",
-        low=-1,
-        metavar="N",
-        help="layers to put on a GPU, where this build has support for one",
-        aliases=("n_gpu_layers",),
-    )
-    cache_prompt: bool = option(
-        True, "--cache-prompt", help="keep what was computed, and compute no beginning twice"
-    )
-    special: bool = option(False, "--special", help="show control tokens in answers")
-    ignore_eos: bool = option(False, "--ignore-eos", help="go on when the model wants to stop")
-    fit: bool = option(True, "--fit", help="check memory first, and shrink the context to fit")
-    repack: bool = option(True, "--repack", help="rearrange weights for faster prompts")
-    mmap: bool = option(True, "--mmap", help="map the weights instead of reading them")
-    memfd: bool = option(
-        True, "--memfd", help="restore a compressed model in memory, not in a temporary file"
-    )
-    lora: str = option(
-        "",
-        "--lora",
-        metavar="NAME[=SCALE],…",
-        help="adapters to use: parts of this file or GGUF files, each with its strength "
-        "(default: all parts, at 1); none for none",
-    )
-    cache: bool = option(
-        False, "--cache", help="keep a compressed model unpacked on disk, for the next start"
-    )
-    cache_size: float = option(
-        20.0,
-        "--cache-size",
-        low=0,
-        metavar="GB",
-        help="most that all models kept by --cache may take",
-    )
-    cpu: str = option(
-        "",
-        "--cpu",
-        metavar="NAME",
-        help="use this CPU variant instead of the best that works (see info)",
-    )
-    fallback_on_error: bool = option(
-        False,
-        "--fallback-on-error",
-        help="when the model cannot be loaded, send questions to another server: they leave this "
-        "machine",
-    )
-    fallback_base_url: str = option(
-        "",
-        "--fallback-base-url",
-        metavar="URL",
-        help="that server, OpenAI-compatible: https://example.org/v1",
-    )
-    fallback_model: str = option(
-        "", "--fallback-model", metavar="NAME", help="the model to ask for there"
-    )
-    fallback_api_key_env: str = option(
-        "",
-        "--fallback-api-key-env",
-        metavar="NAME",
-        help="the environment variable that holds the key for it",
-    )
-    color: str = option(
-        "auto", "--color", "-co", choices=("auto", "on", "off"), help="colour in the chat"
-    )
-    markdown: bool = option(
-        True,
-        "--markdown",
-        help="show bold, lists and code in colours in the chat, where colour is on",
-    )
-    stats: bool = option(False, "--stats", help="print tokens, speed and context after answers")
-    verbose: bool = option(False, "--verbose", "-v", baked=False, help="show the engine's log")
-
-    def unheld(self) -> Options:
-        """Return the same without what holds an answer to a form: for what nobody reads."""
+    def without_constraints(self) -> Options:
+        """Return a copy without grammar and JSON schema, for answers that nobody reads."""
         return dataclasses.replace(self, grammar="", json_schema="")
 
-    def merged(self, values: Mapping[str, Any], origin: str) -> Options:
-        """Return these options with `values` over them, checked; `origin` names their source.
+    def merged(self, values: Mapping[str, Any], source: str) -> Options:
+        """Return a copy overridden by `values`; raise UsageError where one is wrong.
 
-        It is put before an option's name; empty, the values are from flags, and so are the names.
+        `source` is where they come from, for messages; see checked().
         """
-        return dataclasses.replace(
-            self,
-            **{
-                key: check(key, value, f"{origin}{key}" if origin else flag(key))
-                for key, value in values.items()
-            },
-        )
+        return dataclasses.replace(self, **checked(values, source))
 
 
-# In the order of the help: how tokens are chosen comes last.
-FIELDS = {
-    item.name: item
-    for item in sorted(
-        dataclasses.fields(Options),
-        key=lambda item: item.name in SamplingOptions.__dataclass_fields__,
-    )
-}
-KINDS: Mapping[str, type[Any]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "tuple[str, ...]": tuple,
-}
+SPECS: Mapping[str, Spec] = specs(Options)
+"""Every option by name, in the order of the help."""
+BAKEABLE = tuple(name for name, spec in SPECS.items() if spec.baked)
+"""The options that a program can have baked in."""
 
 
-def kind(item: dataclasses.Field[Any]) -> type[Any]:
-    """Return the Python type of an option."""
-    return KINDS[str(item.type)]
+def long_flag(key: str) -> str:
+    """Return the long flag of option `key`, which need not exist."""
+    return SPECS[key].long_flag if key in SPECS else f"--{key}"
 
 
-def flag(key: str) -> str:
-    """Return the long flag of option `key`."""
-    flags: tuple[str, ...] = FIELDS[key].metadata["flags"] if key in FIELDS else ()
-    return next((name for name in flags if name.startswith("--")), f"--{key}")
+def resolve_name(key: str, path: str = "") -> str:
+    """Return the name of the bakeable option that `key` is a name or an alias of.
 
-
-def canonical(key: str, path: str = "") -> str:
-    """Return the option that `key` names, by any of its names; raise UsageError otherwise."""
+    Raise UsageError, which calls it `path`, where there is none.
+    """
     wanted = key.strip().lstrip("-").replace("-", "_")
-    for item in FIELDS.values():
-        if item.metadata["baked"] and (wanted == item.name or wanted in item.metadata["aliases"]):
-            return item.name
-    known = [name for name, item in FIELDS.items() if item.metadata["baked"]]
-    aliases = [alias for name in known for alias in FIELDS[name].metadata["aliases"]]
-    close = difflib.get_close_matches(wanted, [*known, *aliases], 1)
+    for name in BAKEABLE:
+        if wanted == name or wanted in SPECS[name].aliases:
+            return name
+    aliases = [alias for name in BAKEABLE for alias in SPECS[name].aliases]
+    close = difflib.get_close_matches(wanted, [*BAKEABLE, *aliases], 1)
     raise UsageError(
         f"there is no option '{path or key}'",
-        hint=f"did you mean '{close[0]}'?" if close else "the options: " + ", ".join(known),
+        hint=f"did you mean '{close[0]}'?" if close else "the options: " + ", ".join(BAKEABLE),
     )
+
+
+def checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return option `values` by name, each as check() returns it.
+
+    In messages `source` stands before an option's name; empty, the values are from the command
+    line, and options are called by their flags.
+    """
+    return {
+        key: check(key, value, f"{source}{key}" if source else long_flag(key))
+        for key, value in values.items()
+    }
 
 
 def check(key: str, value: Any, path: str) -> Any:
-    """Return `value` as option `key` takes it; raise UsageError naming `path` otherwise."""
-    item = FIELDS.get(key)
-    if item is None:
+    """Return `value` in the Python type of option `key`; raise UsageError naming `path`."""
+    spec = SPECS.get(key)
+    if spec is None:
         raise UsageError(f"there is no option '{path}'", hint="this bundle needs a newer runtime")
-    wanted = kind(item)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+    if spec.python_type is float and isinstance(value, int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # left as it is, and refused below
             value = float(value)
-    if wanted is tuple and isinstance(value, list):  # as JSON has it
+    if spec.python_type is tuple and isinstance(value, list):  # as JSON has it
         value = tuple(value)
-    if (
-        not isinstance(value, wanted)
-        or (wanted is int and isinstance(value, bool))
-        or (wanted is tuple and not all(isinstance(part, str) for part in value))
-    ):
-        raise UsageError(
-            f"'{path}' is {_shown(value)}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
-        )
-    low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
-    if wanted is int and high is None:
-        high = INT_MAX
-    if (
-        (isinstance(value, float) and not math.isfinite(value))
-        or (low is not None and value < low)
-        or (high is not None and value > high)
-        or (choices and value not in choices)
-    ):
-        raise UsageError(
-            f"'{path}' is {_shown(value)}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
-        )
+    if not _has_type(spec, value) or not _is_allowed(spec, value):
+        raise _wrong(spec, _as_typed(value), path)
     return value
 
 
 def parse(key: str, text: str, path: str = "") -> Any:
-    """Return the value of option `key` that `text` spells."""
-    item = FIELDS[key]
-    wanted = kind(item)
+    """Return the value of option `key` that `text` spells; raise UsageError naming `path`."""
+    spec = SPECS[key]
     path = path or key
     value: Any = text
     try:
-        if wanted is bool:
+        if spec.python_type is bool:
             if text.lower() not in TRUE + FALSE:
                 raise ValueError
             value = text.lower() in TRUE
-        elif wanted is tuple:
+        elif spec.python_type is tuple:
             value = (text,)
-        elif wanted is not str:
-            value = wanted(text)
+        elif spec.python_type is not str:
+            value = spec.python_type(text)
     except ValueError:
-        raise UsageError(
-            f"'{path}' is {text!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
-        ) from None
+        raise _wrong(spec, repr(text), path) from None
     return check(key, value, path)
 
 
 def from_file(key: str, value: Any, folder: Path = Path()) -> Any:
-    """Return what option `key` is to be: `value`, or the text of the file that it names.
+    """Return `value`, or the text of the file if it names one in the way option `key` allows.
 
     A relative name is one below `folder`. Raise UsageError where the file cannot be read.
     """
-    how = FIELDS[key].metadata["file"]
-    if not how or not isinstance(value, str):
+    syntax = SPECS[key].file
+    if not syntax or not isinstance(value, str):
         return value
     if value.startswith("@"):
         return read_text(folder / os.path.expanduser(value[1:]))
     path = folder / value
-    # A template's text has braces, and is no file's name.
-    if how == "FILE" and "{" not in value and exists(path) and path.is_file():
+    # Jinja text has braces, and is no file's name.
+    if syntax == "FILE|@FILE" and "{" not in value and exists(path) and path.is_file():
         return read_text(path)
     return value
 
 
 def from_pairs(pairs: Iterable[str]) -> dict[str, Any]:
-    """Return the options that KEY=VALUE words set; raise UsageError for what does not exist.
+    """Return the options set by KEY=VALUE arguments; raise UsageError where one is wrong.
 
-    An option that takes many values takes them from as many words.
+    An option that is a list gets one more value from every argument that names it.
     """
     result: dict[str, Any] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
             raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
-        option = canonical(key)
+        option = resolve_name(key)
         parsed = parse(option, from_file(option, value), f"--set {key}")
-        if kind(FIELDS[option]) is tuple:
+        if SPECS[option].python_type is tuple:
             parsed = result.get(option, ()) + parsed
         result[option] = parsed
     return result
 
 
-def _describe(item: dataclasses.Field[Any]) -> str:
-    """Return what an option takes, for a message."""
-    low, high, choices = (item.metadata[name] for name in ("low", "high", "choices"))
-    if choices:
-        return " or ".join(choices)
-    names = {
-        str: "text",
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        tuple: "a list of texts",
-    }
-    text = names[kind(item)]
-    if low is not None and high is not None:
-        return f"{text} from {_number(low)} to {_number(high)}"
-    return f"{text} of at least {_number(low)}" if low is not None else text
+def _has_type(spec: Spec, value: Any) -> bool:
+    if spec.python_type is int and isinstance(value, bool):  # which Python takes for an int
+        return False
+    if not isinstance(value, spec.python_type):
+        return False
+    return spec.python_type is not tuple or all(isinstance(part, str) for part in value)
 
 
-def _number(value: float) -> str:
-    return f"{int(value)}" if value == int(value) else f"{value:g}"
+def _is_allowed(spec: Spec, value: Any) -> bool:
+    """Tell whether a value of the right type is within bounds and among the choices."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    high = INT_MAX if spec.high is None and spec.python_type is int else spec.high
+    return (
+        (spec.low is None or value >= spec.low)
+        and (high is None or value <= high)
+        and (not spec.choices or value in spec.choices)
+    )
 
 
-def _shown(value: Any) -> str:
-    """Return a wrong value as the file or the command line had it."""
+def _wrong(spec: Spec, shown: str, path: str) -> UsageError:
+    return UsageError(
+        f"'{path}' is {shown}, expected {spec.expected}", hint=f"{spec.long_flag}: {spec.help}"
+    )
+
+
+def _as_typed(value: Any) -> str:
+    """Return a wrong value as the config file or the command line spells it."""
     words = {None: "null", True: "true", False: "false"}
-    plain = value is None or isinstance(value, bool)
-    return words[value] if plain else repr(value)
-
-
-def _help(item: dataclasses.Field[Any]) -> str:
-    return str(item.metadata["help"])
+    return words[value] if value is None or isinstance(value, bool) else repr(value)

@@ -1,13 +1,70 @@
-"""One option of a produced executable, described where it is declared."""
+"""The description of one option: its default, flags, bounds and help text."""
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+Value = TypeVar("Value")
+FileSyntax = Literal["", "@FILE", "FILE|@FILE"]
+"""How a value names a file to read the text from: not at all, after an `@`, or also without."""
+
+TYPE_NAMES: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list of texts",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known about an option beside its name."""
+
+    default: Any
+    flags: tuple[str, ...]
+    """Command-line flags; at least one is long (`--temp`)."""
+    help: str
+    low: float | None = None
+    """The least value, itself allowed; None for no bound."""
+    high: float | None = None
+    """The greatest value, itself allowed; None for no bound."""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    """The only values allowed; empty for any."""
+    aliases: tuple[str, ...] = ()
+    """Other names that `--set` and config files accept."""
+    baked: bool = True
+    """Whether it can be baked in as a default, rather than given as a flag only."""
+    file: FileSyntax = ""
+
+    @property
+    def python_type(self) -> type[Any]:
+        """Return str, int, float, bool, or tuple for a list of texts."""
+        return type(self.default)
+
+    @property
+    def long_flag(self) -> str:
+        """Return the first long flag."""
+        return next(flag for flag in self.flags if flag.startswith("--"))
+
+    @property
+    def expected(self) -> str:
+        """Return which values the option takes, in words."""
+        if self.choices:
+            return " or ".join(self.choices)
+        name = TYPE_NAMES[self.python_type]
+        if self.low is None:
+            return name
+        if self.high is None:
+            return f"{name} of at least {_number(self.low)}"
+        return f"{name} from {_number(self.low)} to {_number(self.high)}"
 
 
 def option(
-    default: Any,
+    default: Value,
     *flags: str,
     help: str,
     low: float | None = None,
@@ -16,23 +73,23 @@ def option(
     choices: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     baked: bool = True,
-    file: str = "",
-) -> Any:
-    """Return a dataclass field that also describes a command-line option.
+    file: FileSyntax = "",
+) -> Value:
+    """Declare a dataclass field that carries a Spec."""
+    spec = Spec(default, flags, help, low, high, metavar, choices, aliases, baked, file)
+    declared: Value = field(default=default, metadata={Spec: spec})
+    return declared
 
-    `file` says how a file's name is told from a text: "@FILE", "FILE" for either; empty for never.
-    """
-    return field(
-        default=default,
-        metadata={
-            "flags": flags,
-            "help": help,
-            "low": low,
-            "high": high,
-            "metavar": metavar,
-            "choices": choices,
-            "aliases": aliases,
-            "baked": baked,
-            "file": file,
-        },
-    )
+
+def specs(group: type[Any]) -> dict[str, Spec]:
+    """Return the options that the dataclass `group` declares, by name and in their order."""
+    return {item.name: _spec(item) for item in fields(group)}
+
+
+def _spec(item: Field[Any]) -> Spec:
+    spec: Spec = item.metadata[Spec]
+    return spec
+
+
+def _number(value: float) -> str:
+    return f"{int(value)}" if value == int(value) else f"{value:g}"

@@ -1,0 +1,108 @@
+"""The options of the engine: how it loads the model, and what it computes with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.options.spec import option
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """How to load the model; flags and defaults are llama.cpp's, where it has them."""
+
+    ctx_size: int = option(
+        0,
+        "--ctx-size",
+        "-c",
+        low=0,
+        metavar="N",
+        help="context size in tokens, 0 for automatic: the model's own, at most 4096, less if "
+        "memory is short",
+        aliases=("context_length", "n_ctx", "num_ctx"),
+    )
+    batch_size: int = option(
+        512,
+        "--batch-size",
+        "-b",
+        low=1,
+        high=1 << 16,
+        metavar="N",
+        help="batch size: number of prompt tokens processed at once",
+        aliases=("n_batch",),
+    )
+    threads: int = option(
+        0,
+        "--threads",
+        "-t",
+        low=0,
+        high=1024,
+        metavar="N",
+        help="number of CPU threads, 0 for one per physical core available to this process",
+        aliases=("n_threads",),
+    )
+    threads_batch: int = option(
+        0,
+        "--threads-batch",
+        "-tb",
+        low=0,
+        high=1024,
+        metavar="N",
+        help="number of threads for prompt processing, 0 for the same as --threads",
+    )
+    parallel: int = option(
+        1,
+        "--parallel",
+        "-np",
+        low=1,
+        high=256,
+        metavar="N",
+        help="number of answers generated in parallel; they share the context, and each new "
+        "prompt is read 64 tokens per step while others are being generated",
+        aliases=("n_parallel",),
+    )
+    gpu_layers: int = option(
+        0,
+        "--gpu-layers",
+        "-ngl",
+        "--n-gpu-layers",
+        low=-1,
+        metavar="N",
+        help="number of layers to offload to a GPU, if this build supports one",
+        aliases=("n_gpu_layers",),
+    )
+    cache_prompt: bool = option(
+        True, "--cache-prompt", help="reuse the KV cache for prompts that start the same way"
+    )
+    fit: bool = option(
+        True, "--fit", help="check the available memory first, and reduce the context to fit"
+    )
+    repack: bool = option(True, "--repack", help="repack weights for faster prompt processing")
+    mmap: bool = option(True, "--mmap", help="memory-map the model instead of reading it")
+    memfd: bool = option(
+        True, "--memfd", help="decompress a compressed model in memory, not in a temporary file"
+    )
+    lora: str = option(
+        "",
+        "--lora",
+        metavar="NAME[=SCALE],…",
+        help="LoRA adapters to apply: names of embedded ones, or GGUF files (default: all "
+        "embedded ones, with scale 1); 'none' for none",
+    )
+    cache: bool = option(
+        False, "--cache", help="keep a compressed model decompressed on disk, for faster starts"
+    )
+    cache_size: float = option(
+        20.0,
+        "--cache-size",
+        low=0,
+        metavar="GB",
+        help="maximum total size of the models kept by --cache",
+    )
+    cpu: str = option(
+        "",
+        "--cpu",
+        metavar="NAME",
+        help="CPU variant of the engine, listed by info (default: the best that works here)",
+    )
+    verbose: bool = option(False, "--verbose", "-v", baked=False, help="print the engine's log")
