@@ -64,7 +64,7 @@ def test_the_size_of_a_step_is_stated_as_it_is() -> None:
     from runtime.inference.scheduler import CHUNK
     from runtime.options.registry import SPECS
 
-    assert f"{CHUNK} tokens a step are read for each" in SPECS["parallel"].help
+    assert f"{CHUNK} tokens per step" in SPECS["parallel"].help
     assert f"up to {CHUNK} tokens for each one that waits" in README.read_text()
     assert f"prompts are read {Options().batch_size} at a time" in README.read_text()
 
@@ -101,8 +101,8 @@ def test_the_help_of_a_server_tells_its_own_defaults(chat: Program) -> None:
     served = " ".join(chat("serve", "--help").out.split())
     chatting = " ".join(chat("chat", "--help").out.split())
 
-    assert "for each new prompt (default: 4)" in served
-    assert "for each new prompt (default: 1)" in chatting
+    assert "while others are being generated (default: 4)" in served
+    assert "while others are being generated (default: 1)" in chatting
     assert "computed together (4, if you do not say)" in README.read_text()
 
 

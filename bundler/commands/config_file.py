@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
-from runtime.options.registry import SPECS, canonical, check, from_file
+from runtime.options.registry import BAKEABLE, check, from_file, resolve_name
 
 # Key of the file -> runtime option, beside the options' own names.
 TOP_LEVEL: Mapping[str, type] = {
@@ -101,10 +101,9 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
         for name, parameter in value.items():
             where = f"parameters.{name}"
             try:
-                option = canonical(name)
+                option = resolve_name(name)
             except UsageError:
-                options = [n for n, item in SPECS.items() if item.baked]
-                config.warnings.append(_unknown(path, where, options))
+                config.warnings.append(_unknown(path, where, BAKEABLE))
                 continue
             parameter = from_file(option, parameter, path.parent)
             config.defaults[option] = check(option, parameter, f"{path}: {where}")
@@ -114,10 +113,10 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
             if name not in FALLBACK:
                 config.warnings.append(_unknown(path, where, FALLBACK))
                 continue
-            option = canonical(f"fallback_{name}")
+            option = resolve_name(f"fallback_{name}")
             config.defaults[option] = check(option, part, f"{path}: {where}")
     else:
-        option = canonical(key)
+        option = resolve_name(key)
         value = from_file(option, value, path.parent)
         config.defaults[option] = check(option, value, f"{path}: {key}")
 

@@ -41,7 +41,7 @@ def run() -> int:
     use_utf8()
     return exit_status_of(
         lambda: main.main(standalone_mode=False),
-        verbose=any(flag in sys.argv for flag in click_base.FLAGS),
+        verbose=any(flag in sys.argv for flag in click_base.VERBOSE_FLAGS),
         interrupted="interrupted; nothing was left behind",
     )
 
@@ -63,7 +63,7 @@ def say(text: str) -> None:
 
 @click.group(cls=click_base.Group, context_settings={"help_option_names": ("-h", "--help")})
 @click.version_option(__version__, prog_name="modelembed")
-@click_base.verbose
+@click_base.verbose_option
 def main() -> None:
     """Turn a GGUF language model into one executable file."""
 

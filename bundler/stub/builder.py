@@ -265,7 +265,7 @@ def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
         "platform": _platform(),
         "glibc": _glibc_floor(image),
         "variants": sorted(cpu_variants.variants(chosen)),
-        builtin_templates.FACT: _chat_templates(),
+        builtin_templates.STUB_KEY: _chat_templates(),
     }
 
 

@@ -191,7 +191,7 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     """Write `bundle` with the changes of the options in `given`."""
     from runtime.commands.edit import Change
     from runtime.container import lora_sections
-    from runtime.options.registry import canonical, from_file, from_pairs
+    from runtime.options.registry import from_file, from_pairs, resolve_name
 
     defaults = from_pairs(given["pairs"])
     for key in ("system", "greeting"):
@@ -200,7 +200,7 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
     change = Change(
         name=given["name"],
         defaults=defaults,
-        unset=tuple(canonical(key) for key in given["unset"]),
+        unset=tuple(resolve_name(key) for key in given["unset"]),
         license=given["license_name"],
         add=lora_sections.from_words(given["add"]),
         remove=given["remove"],

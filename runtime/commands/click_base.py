@@ -1,4 +1,4 @@
-"""A command of either program: with -v it shows where something failed that nobody foresaw."""
+"""Base classes of the commands of both programs: each takes -v, for a traceback of a bug."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import Any
 
 import click
 
-FLAGS = ("--verbose", "-v")
-"""Looked for in the arguments, so that they count wherever they stand; see outcome_of."""
+VERBOSE_FLAGS = ("--verbose", "-v")
+"""Looked for among all arguments, so that they count wherever they stand; see exit_status_of."""
 
-verbose = click.option(
-    *FLAGS,
+verbose_option = click.option(
+    *VERBOSE_FLAGS,
     is_flag=True,
     expose_value=False,
-    help="show a traceback after an unexpected failure",
+    help="show a traceback of an unexpected error",
 )
 
 
 class Command(click.Command):
-    """A command that takes -v, if only for that."""
+    """A command with -v, unless it has an option of its own with that flag."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Add the option, unless the command has its own."""
+        """Add the option."""
         super().__init__(*args, **kwargs)
-        if not any(FLAGS[0] in parameter.opts for parameter in self.params):
-            verbose(self)
+        if not any(VERBOSE_FLAGS[0] in parameter.opts for parameter in self.params):
+            verbose_option(self)
 
 
 class Group(click.Group):
-    """A group of such commands."""
+    """A group of such commands, and of groups like itself."""
 
     command_class = Command
 

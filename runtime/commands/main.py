@@ -12,15 +12,15 @@ from typing import Any
 import click
 
 from runtime.commands import about, bundle_commands, click_base
-from runtime.commands.arguments import normalized
+from runtime.commands.argument_rewrites import normalized
 from runtime.commands.click_options import (
     chat_options,
-    merged_options,
     model_options,
+    options_named,
     server_options,
-    some_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
+from runtime.commands.option_precedence import merged_options
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import CacheError, UsageError
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
             obj=bundle_file.own(),
             standalone_mode=False,
         ),
-        verbose=any(flag in arguments for flag in click_base.FLAGS),
+        verbose=any(flag in arguments for flag in click_base.VERBOSE_FLAGS),
     )
 
 
@@ -265,7 +265,7 @@ def cache_clear() -> None:
     type=click.IntRange(1, 1000),
     help="repetitions of each measurement (default: 5)",
 )
-@some_options(
+@options_named(
     "threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="print JSON in llama-bench's format")
@@ -299,7 +299,7 @@ def bench(
 @main.command()
 @model_options
 @click.option("--verify/--no-verify", default=True, help="also check every byte of the payload")
-@some_options(
+@options_named(
     "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
 @click.pass_context

@@ -1,4 +1,4 @@
-"""The name of a chat template that the engine has built in; a wrong one is told before any work."""
+"""The chat templates built into llama.cpp: checks that a name is one of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from runtime.errors import UsageError
 
-FACT = "chat_templates"
-"""What a runtime calls the names among the facts about itself, in every manifest."""
+STUB_KEY = "chat_templates"
+"""Key of the list of names in a manifest's facts about its stub."""
 
 
 def check(text: str, names: Sequence[str]) -> None:
-    """Raise UsageError unless the template `text` is one of `names`, or Jinja."""
+    """Raise UsageError unless `text` is one of the template `names`, or a Jinja template."""
     if "{" in text or text in names:
         return
     guess = "".join(f"did you mean '{n}'? " for n in difflib.get_close_matches(text, names, 1))
@@ -23,8 +23,8 @@ def check(text: str, names: Sequence[str]) -> None:
 
 
 def check_baked(defaults: Mapping[str, Any], stub: Mapping[str, Any]) -> None:
-    """Raise UsageError where a runtime, by its facts, has no template that the defaults name."""
-    names = stub.get(FACT)
+    """Raise UsageError if baked-in `defaults` name a template that the facts of `stub` lack."""
+    names = stub.get(STUB_KEY)
     if isinstance(names, list) and (text := defaults.get("chat_template")):
-        # A manifest may be a stranger's: what would steer the terminal is no name.
+        # A manifest may come from anyone: names with terminal control characters are ignored.
         check(text, [name for name in names if isinstance(name, str) and name.isprintable()])

@@ -1,4 +1,4 @@
-"""Options of a conversation: prompts, template, and how long an answer may be."""
+"""The options of a conversation: its prompts, its template, and where answers end."""
 
 from __future__ import annotations
 
@@ -9,42 +9,37 @@ from runtime.options.spec import option
 
 @dataclass(frozen=True)
 class ConversationOptions:
-    """How a conversation begins, and how answers end."""
+    """What a conversation begins with, and what its answers may be."""
 
     system: str = option(
         "",
         "--system",
         "-sys",
         "--system-prompt",
-        metavar="TEXT",
-        help="system prompt, given to the model before the conversation",
+        metavar="TEXT|@FILE",
+        help="system prompt",
         aliases=("system_prompt",),
         file="@FILE",
     )
     greeting: str = option(
         "",
         "--greeting",
-        metavar="TEXT",
-        help="what the chat says first",
+        metavar="TEXT|@FILE",
+        help="message to show when a chat starts",
         file="@FILE",
     )
     chat_template: str = option(
         "",
         "--chat-template",
-        metavar="NAME|JINJA",
-        help="chat template: a name the engine knows (chatml, llama3 …) or Jinja text "
-        "(default: the model's own)",
-        file="FILE",
-    )
-    session: str = option(
-        "",
-        "--session",
-        baked=False,
-        metavar="FILE",
-        help="go on with the conversation in FILE, if it exists, and save it there at the end",
+        metavar="NAME|JINJA|FILE",
+        help="chat template: a built-in one by name (chatml, llama3 …), Jinja text, or a file "
+        "with it (default: the model's own)",
+        file="FILE|@FILE",
     )
     think: bool = option(
-        True, "--think", help="let reasoning models think aloud, where their template has a switch"
+        True,
+        "--think",
+        help="let reasoning models think before they answer (if their chat template supports it)",
     )
     n_predict: int = option(
         -1,
@@ -53,8 +48,10 @@ class ConversationOptions:
         "--n-predict",
         low=-1,
         metavar="N",
-        help="most tokens an answer may have, -1 for no limit",
+        help="maximum number of tokens to generate, -1 for no limit",
         aliases=("max_tokens", "predict"),
     )
-    special: bool = option(False, "--special", help="show control tokens in answers")
-    ignore_eos: bool = option(False, "--ignore-eos", help="go on when the model wants to stop")
+    special: bool = option(False, "--special", help="print special tokens in answers")
+    ignore_eos: bool = option(
+        False, "--ignore-eos", help="ignore the end-of-sequence token and keep generating"
+    )

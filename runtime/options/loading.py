@@ -1,4 +1,4 @@
-"""Options of loading and running a model: context, threads, memory, adapters."""
+"""The options of the engine: how it loads the model, and what it computes with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.options.spec import option
 
 @dataclass(frozen=True)
 class LoadingOptions:
-    """How the model is loaded and computed."""
+    """How to load the model; flags and defaults are llama.cpp's, where it has them."""
 
     ctx_size: int = option(
         0,
@@ -17,7 +17,8 @@ class LoadingOptions:
         "-c",
         low=0,
         metavar="N",
-        help="tokens of context, 0 for the model's own, up to 4096, or less where memory is short",
+        help="context size in tokens, 0 for automatic: the model's own, at most 4096, less if "
+        "memory is short",
         aliases=("context_length", "n_ctx", "num_ctx"),
     )
     batch_size: int = option(
@@ -27,7 +28,7 @@ class LoadingOptions:
         low=1,
         high=1 << 16,
         metavar="N",
-        help="prompt tokens computed at once",
+        help="batch size: number of prompt tokens processed at once",
         aliases=("n_batch",),
     )
     threads: int = option(
@@ -37,7 +38,7 @@ class LoadingOptions:
         low=0,
         high=1024,
         metavar="N",
-        help="threads to compute with, 0 for the physical cores this process may use",
+        help="number of CPU threads, 0 for one per physical core available to this process",
         aliases=("n_threads",),
     )
     threads_batch: int = option(
@@ -47,7 +48,7 @@ class LoadingOptions:
         low=0,
         high=1024,
         metavar="N",
-        help="threads for the prompt, 0 for the same as -t",
+        help="number of threads for prompt processing, 0 for the same as --threads",
     )
     parallel: int = option(
         1,
@@ -56,8 +57,8 @@ class LoadingOptions:
         low=1,
         high=256,
         metavar="N",
-        help="answers computed at once, sharing the context; beside running ones 64 tokens a step "
-        "are read for each new prompt",
+        help="number of answers generated in parallel; they share the context, and each new "
+        "prompt is read 64 tokens per step while others are being generated",
         aliases=("n_parallel",),
     )
     gpu_layers: int = option(
@@ -67,38 +68,41 @@ class LoadingOptions:
         "--n-gpu-layers",
         low=-1,
         metavar="N",
-        help="layers to put on a GPU, where this build has support for one",
+        help="number of layers to offload to a GPU, if this build supports one",
         aliases=("n_gpu_layers",),
     )
     cache_prompt: bool = option(
-        True, "--cache-prompt", help="keep what was computed, and compute no beginning twice"
+        True, "--cache-prompt", help="reuse the KV cache for prompts that start the same way"
     )
-    fit: bool = option(True, "--fit", help="check memory first, and shrink the context to fit")
-    repack: bool = option(True, "--repack", help="rearrange weights for faster prompts")
-    mmap: bool = option(True, "--mmap", help="map the weights instead of reading them")
+    fit: bool = option(
+        True, "--fit", help="check the available memory first, and reduce the context to fit"
+    )
+    repack: bool = option(True, "--repack", help="repack weights for faster prompt processing")
+    mmap: bool = option(True, "--mmap", help="memory-map the model instead of reading it")
     memfd: bool = option(
-        True, "--memfd", help="restore a compressed model in memory, not in a temporary file"
+        True, "--memfd", help="decompress a compressed model in memory, not in a temporary file"
     )
     lora: str = option(
         "",
         "--lora",
         metavar="NAME[=SCALE],…",
-        help="adapters to use: parts of this file or GGUF files, each with its strength "
-        "(default: all parts, at 1); none for none",
+        help="LoRA adapters to apply: names of embedded ones, or GGUF files (default: all "
+        "embedded ones, with scale 1); 'none' for none",
     )
     cache: bool = option(
-        False, "--cache", help="keep a compressed model unpacked on disk, for the next start"
+        False, "--cache", help="keep a compressed model decompressed on disk, for faster starts"
     )
     cache_size: float = option(
         20.0,
         "--cache-size",
         low=0,
         metavar="GB",
-        help="most that all models kept by --cache may take",
+        help="maximum total size of the models kept by --cache",
     )
     cpu: str = option(
         "",
         "--cpu",
         metavar="NAME",
-        help="use this CPU variant instead of the best that works (see info)",
+        help="CPU variant of the engine, listed by info (default: the best that works here)",
     )
+    verbose: bool = option(False, "--verbose", "-v", baked=False, help="print the engine's log")

@@ -1,7 +1,7 @@
-"""All options of a produced executable, and the checks on their values.
+"""All options of a produced executable: the class `Options`, its checks, and its parsers.
 
-One registry serves the command line, the baked-in defaults (`bundle --set`, `--config`) and the
-checks on both. Flags have llama.cpp's names.
+The same options come from the command line, from baked-in defaults and from config files
+(`bundle --set`, `--config`). Flags are llama.cpp's, where it has them.
 """
 
 from __future__ import annotations
@@ -19,200 +19,178 @@ from typing import Any
 from runtime.errors import UsageError
 from runtime.host.user_files import exists, read_text
 from runtime.options.conversation import ConversationOptions
-from runtime.options.display import DisplayOptions
 from runtime.options.fallback import FallbackOptions
 from runtime.options.loading import LoadingOptions
 from runtime.options.sampling import SamplingOptions
-from runtime.options.serving import ServeOptions
-from runtime.options.spec import Spec, specs_of
+from runtime.options.serving import ServingOptions
+from runtime.options.spec import Spec, specs
+from runtime.options.terminal import TerminalOptions
 
-INT_MAX = 2**31 - 1  # the engine's integers
+INT_MAX = 2**31 - 1
+"""The greatest of the engine's integers, which have 32 bits."""
 TRUE, FALSE = ("true", "yes", "on", "1", "t"), ("false", "no", "off", "0", "f")
 
 
+# Fields come in the reverse order of the bases; the help shows them in the order of the fields.
 @dataclass(frozen=True)
 class Options(
-    ConversationOptions,
-    LoadingOptions,
-    FallbackOptions,
-    DisplayOptions,
-    ServeOptions,
     SamplingOptions,
+    FallbackOptions,
+    LoadingOptions,
+    TerminalOptions,
+    ConversationOptions,
+    ServingOptions,
 ):
-    """The options of one run; of built-in default, baked-in default and flag the last wins."""
+    """The options of one run. By rising precedence: defaults, baked-in defaults, flags."""
 
     def without_constraints(self) -> Options:
-        """Return the same without grammar and schema: for answers that nobody reads."""
+        """Return a copy without grammar and JSON schema, for answers that nobody reads."""
         return dataclasses.replace(self, grammar="", json_schema="")
 
-    def merged(self, values: Mapping[str, Any], origin: str) -> Options:
-        """Return these options with `values` over them, checked; `origin` names their source.
+    def merged(self, values: Mapping[str, Any], source: str) -> Options:
+        """Return a copy overridden by `values`; raise UsageError where one is wrong.
 
-        It is put before an option's name; empty, the values are from flags, and so are the names.
+        `source` is where they come from, for messages; see checked().
         """
-        return dataclasses.replace(
-            self,
-            **{
-                key: check(key, value, f"{origin}{key}" if origin else flag(key))
-                for key, value in values.items()
-            },
-        )
+        return dataclasses.replace(self, **checked(values, source))
 
 
-SPECS: Mapping[str, Spec] = {
-    name: spec
-    for group in (
-        ConversationOptions,
-        LoadingOptions,
-        FallbackOptions,
-        DisplayOptions,
-        ServeOptions,
-        SamplingOptions,
-    )
-    for name, spec in specs_of(group).items()
-}
-"""All options by name, in the order of the help."""
+SPECS: Mapping[str, Spec] = specs(Options)
+"""Every option by name, in the order of the help."""
+BAKEABLE = tuple(name for name, spec in SPECS.items() if spec.baked)
+"""The options that a program can have baked in."""
 
 
-def flag(key: str) -> str:
-    """Return the long flag of option `key`."""
+def long_flag(key: str) -> str:
+    """Return the long flag of option `key`, which need not exist."""
     return SPECS[key].long_flag if key in SPECS else f"--{key}"
 
 
-def canonical(key: str, path: str = "") -> str:
-    """Return the option that `key` names, by any of its names; raise UsageError otherwise."""
+def resolve_name(key: str, path: str = "") -> str:
+    """Return the name of the bakeable option that `key` is a name or an alias of.
+
+    Raise UsageError, which calls it `path`, where there is none.
+    """
     wanted = key.strip().lstrip("-").replace("-", "_")
-    for item in SPECS.values():
-        if item.baked and (wanted == item.name or wanted in item.aliases):
-            return item.name
-    known = [name for name, item in SPECS.items() if item.baked]
-    aliases = [alias for name in known for alias in SPECS[name].aliases]
-    close = difflib.get_close_matches(wanted, [*known, *aliases], 1)
+    for name in BAKEABLE:
+        if wanted == name or wanted in SPECS[name].aliases:
+            return name
+    aliases = [alias for name in BAKEABLE for alias in SPECS[name].aliases]
+    close = difflib.get_close_matches(wanted, [*BAKEABLE, *aliases], 1)
     raise UsageError(
         f"there is no option '{path or key}'",
-        hint=f"did you mean '{close[0]}'?" if close else "the options: " + ", ".join(known),
+        hint=f"did you mean '{close[0]}'?" if close else "the options: " + ", ".join(BAKEABLE),
     )
 
 
+def checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return option `values` by name, each as check() returns it.
+
+    In messages `source` stands before an option's name; empty, the values are from the command
+    line, and options are called by their flags.
+    """
+    return {
+        key: check(key, value, f"{source}{key}" if source else long_flag(key))
+        for key, value in values.items()
+    }
+
+
 def check(key: str, value: Any, path: str) -> Any:
-    """Return `value` as option `key` takes it; raise UsageError naming `path` otherwise."""
-    item = SPECS.get(key)
-    if item is None:
+    """Return `value` in the Python type of option `key`; raise UsageError naming `path`."""
+    spec = SPECS.get(key)
+    if spec is None:
         raise UsageError(f"there is no option '{path}'", hint="this bundle needs a newer runtime")
-    wanted = item.type
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+    if spec.python_type is float and isinstance(value, int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # left as it is, and refused below
             value = float(value)
-    if wanted is tuple and isinstance(value, list):  # as JSON has it
+    if spec.python_type is tuple and isinstance(value, list):  # as JSON has it
         value = tuple(value)
-    if (
-        not isinstance(value, wanted)
-        or (wanted is int and isinstance(value, bool))
-        or (wanted is tuple and not all(isinstance(part, str) for part in value))
-    ):
-        raise UsageError(
-            f"'{path}' is {_shown(value)}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
-        )
-    low, high, choices = item.low, item.high, item.choices
-    if wanted is int and high is None:
-        high = INT_MAX
-    if (
-        (isinstance(value, float) and not math.isfinite(value))
-        or (low is not None and value < low)
-        or (high is not None and value > high)
-        or (choices and value not in choices)
-    ):
-        raise UsageError(
-            f"'{path}' is {_shown(value)}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
-        )
+    if not _has_type(spec, value) or not _is_allowed(spec, value):
+        raise _wrong(spec, _as_typed(value), path)
     return value
 
 
 def parse(key: str, text: str, path: str = "") -> Any:
-    """Return the value of option `key` that `text` spells."""
-    item = SPECS[key]
-    wanted = item.type
+    """Return the value of option `key` that `text` spells; raise UsageError naming `path`."""
+    spec = SPECS[key]
     path = path or key
     value: Any = text
     try:
-        if wanted is bool:
+        if spec.python_type is bool:
             if text.lower() not in TRUE + FALSE:
                 raise ValueError
             value = text.lower() in TRUE
-        elif wanted is tuple:
+        elif spec.python_type is tuple:
             value = (text,)
-        elif wanted is not str:
-            value = wanted(text)
+        elif spec.python_type is not str:
+            value = spec.python_type(text)
     except ValueError:
-        raise UsageError(
-            f"'{path}' is {text!r}, expected {_describe(item)}", hint=f"it is: {_help(item)}"
-        ) from None
+        raise _wrong(spec, repr(text), path) from None
     return check(key, value, path)
 
 
 def from_file(key: str, value: Any, folder: Path = Path()) -> Any:
-    """Return what option `key` is to be: `value`, or the text of the file that it names.
+    """Return `value`, or the text of the file if it names one in the way option `key` allows.
 
     A relative name is one below `folder`. Raise UsageError where the file cannot be read.
     """
-    how = SPECS[key].file
-    if not how or not isinstance(value, str):
+    syntax = SPECS[key].file
+    if not syntax or not isinstance(value, str):
         return value
     if value.startswith("@"):
         return read_text(folder / os.path.expanduser(value[1:]))
     path = folder / value
-    # A template's text has braces, and is no file's name.
-    if how == "FILE" and "{" not in value and exists(path) and path.is_file():
+    # Jinja text has braces, and is no file's name.
+    if syntax == "FILE|@FILE" and "{" not in value and exists(path) and path.is_file():
         return read_text(path)
     return value
 
 
 def from_pairs(pairs: Iterable[str]) -> dict[str, Any]:
-    """Return the options that KEY=VALUE words set; raise UsageError for what does not exist.
+    """Return the options set by KEY=VALUE arguments; raise UsageError where one is wrong.
 
-    An option that takes many values takes them from as many words.
+    An option that is a list gets one more value from every argument that names it.
     """
     result: dict[str, Any] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
             raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
-        option = canonical(key)
+        option = resolve_name(key)
         parsed = parse(option, from_file(option, value), f"--set {key}")
-        if SPECS[option].type is tuple:
+        if SPECS[option].python_type is tuple:
             parsed = result.get(option, ()) + parsed
         result[option] = parsed
     return result
 
 
-def _describe(item: Spec) -> str:
-    """Return what an option takes, for a message."""
-    low, high, choices = item.low, item.high, item.choices
-    if choices:
-        return " or ".join(choices)
-    names = {
-        str: "text",
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        tuple: "a list of texts",
-    }
-    text = names[item.type]
-    if low is not None and high is not None:
-        return f"{text} from {_number(low)} to {_number(high)}"
-    return f"{text} of at least {_number(low)}" if low is not None else text
+def _has_type(spec: Spec, value: Any) -> bool:
+    if spec.python_type is int and isinstance(value, bool):  # which Python takes for an int
+        return False
+    if not isinstance(value, spec.python_type):
+        return False
+    return spec.python_type is not tuple or all(isinstance(part, str) for part in value)
 
 
-def _number(value: float) -> str:
-    return f"{int(value)}" if value == int(value) else f"{value:g}"
+def _is_allowed(spec: Spec, value: Any) -> bool:
+    """Tell whether a value of the right type is within bounds and among the choices."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    high = INT_MAX if spec.high is None and spec.python_type is int else spec.high
+    return (
+        (spec.low is None or value >= spec.low)
+        and (high is None or value <= high)
+        and (not spec.choices or value in spec.choices)
+    )
 
 
-def _shown(value: Any) -> str:
-    """Return a wrong value as the file or the command line had it."""
+def _wrong(spec: Spec, shown: str, path: str) -> UsageError:
+    return UsageError(
+        f"'{path}' is {shown}, expected {spec.expected}", hint=f"{spec.long_flag}: {spec.help}"
+    )
+
+
+def _as_typed(value: Any) -> str:
+    """Return a wrong value as the config file or the command line spells it."""
     words = {None: "null", True: "true", False: "false"}
-    plain = value is None or isinstance(value, bool)
-    return words[value] if plain else repr(value)
-
-
-def _help(item: Spec) -> str:
-    return item.help
+    return words[value] if value is None or isinstance(value, bool) else repr(value)

@@ -1,4 +1,4 @@
-"""The options that say how an answer's tokens are chosen."""
+"""The options of sampling: how the next token is chosen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.options.spec import option
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How to choose tokens; names and defaults are llama.cpp's, where it has them."""
+    """How to sample; flags and defaults are llama.cpp's, where it has them."""
 
     seed: int = option(
         -1,
@@ -18,7 +18,7 @@ class SamplingOptions:
         low=-1,
         high=0xFFFFFFFF,
         metavar="N",
-        help="random seed, -1 for a new one every time",
+        help="random seed, -1 for a new one each time",
     )
     temp: float = option(
         0.8,
@@ -27,11 +27,15 @@ class SamplingOptions:
         low=0.0,
         high=100.0,
         metavar="T",
-        help="temperature: 0 always takes the likeliest token",
+        help="temperature, 0 for greedy sampling (always the most likely token)",
         aliases=("temperature",),
     )
     top_k: int = option(
-        40, "--top-k", low=0, metavar="N", help="keep the N likeliest tokens, 0 for all"
+        40,
+        "--top-k",
+        low=0,
+        metavar="N",
+        help="top-k sampling: keep the N most likely tokens, 0 to disable",
     )
     top_p: float = option(
         0.95,
@@ -39,7 +43,8 @@ class SamplingOptions:
         low=0.0,
         high=1.0,
         metavar="P",
-        help="keep the likeliest tokens up to this probability, 1 for all",
+        help="top-p sampling: keep the most likely tokens up to a total probability of P, 1 "
+        "to disable",
     )
     min_p: float = option(
         0.05,
@@ -47,7 +52,7 @@ class SamplingOptions:
         low=0.0,
         high=1.0,
         metavar="P",
-        help="drop tokens below this share of the likeliest one's, 0 for none",
+        help="min-p sampling: drop tokens below P times the top probability, 0 to disable",
     )
     typical_p: float = option(
         1.0,
@@ -56,7 +61,8 @@ class SamplingOptions:
         low=0.0,
         high=1.0,
         metavar="P",
-        help="keep tokens about as surprising as the text so far, 1 for all",
+        help="locally typical sampling: keep the most typical tokens up to a total "
+        "probability of P, 1 to disable",
         aliases=("typical",),
     )
     dynatemp_range: float = option(
@@ -65,7 +71,7 @@ class SamplingOptions:
         low=0.0,
         high=100.0,
         metavar="X",
-        help="vary the temperature by up to this, by how sure the model is",
+        help="dynamic temperature: vary the temperature by up to X, 0 to disable",
     )
     dynatemp_exp: float = option(
         1.0,
@@ -73,7 +79,7 @@ class SamplingOptions:
         low=0.0,
         high=100.0,
         metavar="X",
-        help="how the model's doubt becomes temperature",
+        help="dynamic temperature: exponent that maps entropy to temperature",
     )
     xtc_probability: float = option(
         0.0,
@@ -81,7 +87,7 @@ class SamplingOptions:
         low=0.0,
         high=1.0,
         metavar="P",
-        help="how often to drop the likeliest tokens, for variety",
+        help="XTC sampling: probability of dropping the most likely tokens, 0 to disable",
     )
     xtc_threshold: float = option(
         0.1,
@@ -89,7 +95,8 @@ class SamplingOptions:
         low=0.0,
         high=1.0,
         metavar="P",
-        help="drop those above this probability, but the last; over 0.5 for none",
+        help="XTC sampling: drop tokens above this probability, except the least likely of "
+        "them; over 0.5 to disable",
     )
     repeat_penalty: float = option(
         1.0,
@@ -97,14 +104,14 @@ class SamplingOptions:
         low=0.01,
         high=100.0,
         metavar="X",
-        help="make repeated tokens less likely, 1 for no change",
+        help="penalty for repeated tokens, 1 to disable",
     )
     repeat_last_n: int = option(
         64,
         "--repeat-last-n",
         low=-1,
         metavar="N",
-        help="how many last tokens count as repeated, -1 for the whole context",
+        help="number of last tokens to check for repetition, -1 for the whole context",
         aliases=("repeat_lastn",),
     )
     presence_penalty: float = option(
@@ -113,7 +120,7 @@ class SamplingOptions:
         low=-100.0,
         high=100.0,
         metavar="X",
-        help="make tokens that appeared less likely, 0 for no change",
+        help="penalty for tokens that have appeared, 0 to disable",
     )
     frequency_penalty: float = option(
         0.0,
@@ -121,7 +128,7 @@ class SamplingOptions:
         low=-100.0,
         high=100.0,
         metavar="X",
-        help="the same, by how often they appeared, 0 for no change",
+        help="penalty for tokens by how often they have appeared, 0 to disable",
     )
     dry_multiplier: float = option(
         0.0,
@@ -129,7 +136,7 @@ class SamplingOptions:
         low=0.0,
         high=100.0,
         metavar="X",
-        help="make the continuation of a repeated passage less likely, 0 for no change",
+        help="DRY sampling: penalty for continuing a repeated sequence, 0 to disable",
     )
     dry_base: float = option(
         1.75,
@@ -137,27 +144,29 @@ class SamplingOptions:
         low=1.0,
         high=100.0,
         metavar="X",
-        help="how much less with every token of the passage",
+        help="DRY sampling: base of the penalty's growth with the length of the sequence",
     )
     dry_allowed_length: int = option(
         2,
         "--dry-allowed-length",
         low=1,
         metavar="N",
-        help="tokens that may be repeated in a row",
+        help="DRY sampling: longest repeated sequence without a penalty, in tokens",
     )
     dry_penalty_last_n: int = option(
         -1,
         "--dry-penalty-last-n",
         low=-1,
         metavar="N",
-        help="how many last tokens to search for passages, -1 for the whole context",
+        help="DRY sampling: number of last tokens to check for repetition, -1 for the whole "
+        "context",
     )
     dry_sequence_breaker: tuple[str, ...] = option(
         ("\n", ":", '"', "*"),
         "--dry-sequence-breaker",
         metavar="TEXT",
-        help="what ends a passage; repeatable, 'none' for nothing",
+        help="DRY sampling: text that ends a repeated sequence; repeatable, 'none' for no "
+        "such text",
     )
     mirostat: int = option(
         0,
@@ -165,7 +174,7 @@ class SamplingOptions:
         low=0,
         high=2,
         metavar="N",
-        help="steer the surprise instead of cutting the unlikely: 1, 2, or 0 for off",
+        help="Mirostat version, 1 or 2; instead of top-k, top-p and the like; 0 to disable",
     )
     mirostat_ent: float = option(
         5.0,
@@ -173,7 +182,7 @@ class SamplingOptions:
         low=0.0,
         high=100.0,
         metavar="X",
-        help="the surprise that mirostat aims at",
+        help="Mirostat: target entropy (tau)",
         aliases=("mirostat_tau",),
     )
     mirostat_lr: float = option(
@@ -182,7 +191,7 @@ class SamplingOptions:
         low=0.0,
         high=1.0,
         metavar="X",
-        help="how fast mirostat follows",
+        help="Mirostat: learning rate (eta)",
         aliases=("mirostat_eta",),
     )
     logit_bias: tuple[str, ...] = option(
@@ -190,13 +199,14 @@ class SamplingOptions:
         "--logit-bias",
         "-l",
         metavar="ID+X",
-        help="make token ID likelier by X, or with ID-X less likely, ID-inf impossible; repeatable",
+        help="add X to the logit of token ID; ID-X to subtract, ID-inf to ban the token; "
+        "repeatable",
     )
     grammar: str = option(
         "",
         "--grammar",
         metavar="GBNF|@FILE",
-        help="hold the answer to a grammar in llama.cpp's notation",
+        help="constrain answers to a grammar in llama.cpp's GBNF notation",
         file="@FILE",
     )
     json_schema: str = option(
@@ -204,7 +214,7 @@ class SamplingOptions:
         "--json-schema",
         "-j",
         metavar="JSON|@FILE",
-        help="hold the answer to a JSON schema, {} for any object",
+        help="constrain answers to a JSON schema, {} for any JSON object",
         file="@FILE",
     )
     stop: tuple[str, ...] = option(
@@ -212,6 +222,6 @@ class SamplingOptions:
         "--reverse-prompt",
         "-r",
         metavar="TEXT",
-        help="end an answer before this text; repeatable",
+        help="stop generating at TEXT; repeatable",
         aliases=("reverse_prompt",),
     )

@@ -1,4 +1,4 @@
-"""The options that say how answers are served."""
+"""The options of a server, and the defaults that only a server has."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from typing import Any
 
 from runtime.options.spec import option
 
+SERVER_DEFAULTS: Mapping[str, Any] = {"parallel": 4}
+"""Defaults of a server where they differ from those of a chat."""
+
+
+def server_defaults(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return SERVER_DEFAULTS, and what else follows from the options set in `overrides`."""
+    if overrides.get("workers", 1) > 1:
+        # Every worker would have its own repacked weights; as they are, all share one copy.
+        return {**SERVER_DEFAULTS, "repack": False}
+    return SERVER_DEFAULTS
+
 
 @dataclass(frozen=True)
-class ServeOptions:
-    """How to serve; names and defaults are llama-server's, where it has them and they are safe."""
+class ServingOptions:
+    """How to serve; flags and defaults are llama-server's, where it has them and they are safe."""
 
     host: str = option(
         "127.0.0.1",
         "--host",
         metavar="ADDRESS",
-        help="address to listen at; any but this machine's own asks for --api-key",
+        help="address to listen on; one that other machines can reach requires --api-key",
     )
     port: int = option(
         8080,
@@ -25,54 +36,55 @@ class ServeOptions:
         low=0,
         high=65535,
         metavar="N",
-        help="port to listen at, 0 for any that is free",
+        help="port to listen on, 0 for any free port",
     )
     api_key: str = option(
         "",
         "--api-key",
         baked=False,
         metavar="KEY,…",
-        help="answer only who sends one of these keys (also in MODELEMBED_API_KEY)",
+        help="API keys, one of which clients must send (also in MODELEMBED_API_KEY)",
     )
     api_key_file: str = option(
         "",
         "--api-key-file",
         baked=False,
         metavar="FILE",
-        help="the same, a key a line",
+        help="file with API keys, one per line",
     )
     alias: str = option(
         "",
         "--alias",
         "-a",
         metavar="NAME",
-        help="what the model is called in answers (default: its own name)",
+        help="model name in API responses (default: the model's own name)",
     )
     allow_host: tuple[str, ...] = option(
         (),
         "--allow-host",
         metavar="NAME",
-        help="a name by which browsers may call this server; repeatable",
+        help="additional host name under which browsers may call this server; repeatable",
     )
     cors_origin: tuple[str, ...] = option(
         (),
         "--cors-origin",
         metavar="ORIGIN",
-        help="let pages from ORIGIN (https://example.org) call this server, * for all; repeatable",
+        help="allow web pages from ORIGIN (https://example.org) to call this server, * for "
+        "all; repeatable",
     )
     ssl_key_file: str = option(
         "",
         "--ssl-key-file",
         "--ssl-keyfile",
         metavar="FILE",
-        help="serve HTTPS, with this private key (PEM)",
+        help="serve HTTPS with this private key (PEM)",
     )
     ssl_cert_file: str = option(
         "",
         "--ssl-cert-file",
         "--ssl-certfile",
         metavar="FILE",
-        help="serve HTTPS, with this certificate (PEM)",
+        help="serve HTTPS with this certificate (PEM)",
     )
     workers: int = option(
         1,
@@ -80,14 +92,14 @@ class ServeOptions:
         low=1,
         high=64,
         metavar="N",
-        help="processes behind the one port, sharing the weights and the cores",
+        help="number of server processes; they share the port, the weights and the CPU cores",
     )
     queue: int = option(
         64,
         "--queue",
         low=0,
         metavar="N",
-        help="requests that may wait for their turn; more are told to come again",
+        help="maximum number of waiting requests; further ones are rejected",
     )
     grace: float = option(
         10.0,
@@ -95,7 +107,7 @@ class ServeOptions:
         low=0.0,
         high=86400.0,
         metavar="SECONDS",
-        help="time that running answers have at the end",
+        help="time that running answers have to finish on shutdown",
     )
     timeout: float = option(
         30.0,
@@ -104,7 +116,7 @@ class ServeOptions:
         low=0.1,
         high=86400.0,
         metavar="SECONDS",
-        help="time to send a request in, and to take each part of an answer",
+        help="time limit for sending a request, and for receiving each part of an answer",
     )
     max_body: float = option(
         8.0,
@@ -112,26 +124,16 @@ class ServeOptions:
         low=0.001,
         high=2000.0,
         metavar="MB",
-        help="largest request",
+        help="maximum size of a request",
     )
-    access_log: bool = option(False, "--access-log", help="print a line for every request")
+    access_log: bool = option(False, "--access-log", help="log every request")
     log_text: bool = option(
-        False, "--log-text", help="print what is asked and answered, too: it may be private"
+        False, "--log-text", help="log prompts and answers too, which may be private"
     )
     pooling: str = option(
         "auto",
         "--pooling",
         choices=("auto", "mean", "cls", "last"),
-        help="how to make embeddings; all but auto do also with a model that was not made for it",
+        help="pooling type for embeddings; all but auto also work with models not made for "
+        "embeddings",
     )
-
-
-def server_defaults(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults of `serve` where they differ from a chat's.
-
-    `overrides` are the values that are baked in or given. Repacked weights would be each worker's
-    own, so with several workers they stay as they are, shared between all.
-    """
-    workers = overrides.get("workers", 1)
-    several = isinstance(workers, int) and workers > 1
-    return {"parallel": 4, **({"repack": False} if several else {})}

@@ -1,50 +1,70 @@
-"""The description of one option, beside the default value that it describes."""
+"""The description of one option: its default, flags, bounds and help text."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, TypeVar
 
-KEY = "spec"
+Value = TypeVar("Value")
+FileSyntax = Literal["", "@FILE", "FILE|@FILE"]
+"""How a value names a file to read the text from: not at all, after an `@`, or also without."""
+
+TYPE_NAMES: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list of texts",
+}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Spec:
-    """What the command line, config files and checks need to know of an option."""
+    """What is known about an option beside its name."""
 
-    name: str
-    """As a field of `Options`, in config files and after --set."""
     default: Any
     flags: tuple[str, ...]
-    """Command-line flags; at least one is long."""
+    """Command-line flags; at least one is long (`--temp`)."""
     help: str
-    low: float | None
-    """Smallest value, None for no bound."""
-    high: float | None
-    """Largest value, None for no bound."""
-    metavar: str
-    choices: tuple[str, ...]
-    """All values that a text may have; empty for any."""
-    aliases: tuple[str, ...]
-    """Other names in config files and after --set."""
-    baked: bool
-    """Whether it may be baked in."""
-    file: str
-    """How a file's name is told from a text: "@FILE", "FILE" for either; empty for never."""
+    low: float | None = None
+    """The least value, itself allowed; None for no bound."""
+    high: float | None = None
+    """The greatest value, itself allowed; None for no bound."""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    """The only values allowed; empty for any."""
+    aliases: tuple[str, ...] = ()
+    """Other names that `--set` and config files accept."""
+    baked: bool = True
+    """Whether it can be baked in as a default, rather than given as a flag only."""
+    file: FileSyntax = ""
 
     @property
-    def type(self) -> type[Any]:
-        """Return the Python type of its values: str, int, float, bool or tuple (of str)."""
+    def python_type(self) -> type[Any]:
+        """Return str, int, float, bool, or tuple for a list of texts."""
         return type(self.default)
 
     @property
     def long_flag(self) -> str:
-        """Return its first flag with two dashes."""
+        """Return the first long flag."""
         return next(flag for flag in self.flags if flag.startswith("--"))
+
+    @property
+    def expected(self) -> str:
+        """Return which values the option takes, in words."""
+        if self.choices:
+            return " or ".join(self.choices)
+        name = TYPE_NAMES[self.python_type]
+        if self.low is None:
+            return name
+        if self.high is None:
+            return f"{name} of at least {_number(self.low)}"
+        return f"{name} from {_number(self.low)} to {_number(self.high)}"
 
 
 def option(
-    default: Any,
+    default: Value,
     *flags: str,
     help: str,
     low: float | None = None,
@@ -53,16 +73,23 @@ def option(
     choices: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     baked: bool = True,
-    file: str = "",
-) -> Any:
-    """Return a dataclass field with a Spec; its name is the field's."""
-    spec = Spec("", default, flags, help, low, high, metavar, choices, aliases, baked, file)
-    return dataclasses.field(default=default, metadata={KEY: spec})
+    file: FileSyntax = "",
+) -> Value:
+    """Declare a dataclass field that carries a Spec."""
+    spec = Spec(default, flags, help, low, high, metavar, choices, aliases, baked, file)
+    declared: Value = field(default=default, metadata={Spec: spec})
+    return declared
 
 
-def specs_of(group: type[Any]) -> dict[str, Spec]:
-    """Return the specs of a dataclass's own fields by name, in their order."""
-    return {
-        item.name: dataclasses.replace(item.metadata[KEY], name=item.name)
-        for item in dataclasses.fields(group)
-    }
+def specs(group: type[Any]) -> dict[str, Spec]:
+    """Return the options that the dataclass `group` declares, by name and in their order."""
+    return {item.name: _spec(item) for item in fields(group)}
+
+
+def _spec(item: Field[Any]) -> Spec:
+    spec: Spec = item.metadata[Spec]
+    return spec
+
+
+def _number(value: float) -> str:
+    return f"{int(value)}" if value == int(value) else f"{value:g}"

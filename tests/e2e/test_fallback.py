@@ -19,7 +19,7 @@ from servers import serve
 from terminals import Terminal
 
 from bundler.commands import self_check
-from runtime.commands.click_options import merged_options
+from runtime.commands.option_precedence import merged_options
 from runtime.container import bundle_file, section_io
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Footer, Manifest

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.commands import arguments
+from runtime.commands.argument_rewrites import normalized
+from runtime.commands.option_precedence import merged_options
 from runtime.errors import UsageError
-from runtime.options.registry import SPECS, Options, canonical, check, parse
+from runtime.options.registry import SPECS, Options, check, parse, resolve_name
+from runtime.options.serving import server_defaults
 
 
 def test_last_source_wins() -> None:
@@ -24,19 +26,25 @@ def test_last_source_wins() -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_every_option_describes_itself(name: str) -> None:
-    item = SPECS[name]
+    spec = SPECS[name]
 
-    assert item.help
-    assert not item.help.endswith(".")
-    assert [flag for flag in item.flags if flag.startswith("--")]
-    assert item.default == check(name, item.default, name)
-    if item.type not in (bool, str):
-        assert item.metavar
+    assert spec.help
+    assert not spec.help.endswith(".")
+    assert spec.long_flag in spec.flags
+    assert spec.default == getattr(Options(), name) == check(name, spec.default, name)
+    if spec.python_type not in (bool, str):
+        assert spec.metavar
+
+
+def test_the_type_of_an_option_is_the_one_it_is_declared_with() -> None:
+    declared = {name: get_origin(hint) or hint for name, hint in get_type_hints(Options).items()}
+
+    assert declared == {name: spec.python_type for name, spec in SPECS.items()}
 
 
 def test_no_name_means_two_options() -> None:
-    names = [name for item in SPECS.values() for name in (item.name, *item.aliases)]
-    flags = [flag for item in SPECS.values() for flag in item.flags]
+    names = [name for key, spec in SPECS.items() for name in (key, *spec.aliases)]
+    flags = [flag for spec in SPECS.values() for flag in spec.flags]
 
     assert len(set(names)) == len(names)
     assert len(set(flags)) == len(flags)
@@ -57,7 +65,7 @@ def test_no_name_means_two_options() -> None:
     ],
 )
 def test_option_by_any_of_its_names(expected: str, name: str) -> None:
-    assert expected == canonical(name)
+    assert expected == resolve_name(name)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +73,7 @@ def test_option_by_any_of_its_names(expected: str, name: str) -> None:
 )
 def test_unknown_option_is_named(name: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"there is no option '{name}'") as caught:
-        canonical(name)
+        resolve_name(name)
     assert caught.value.hint.startswith(hint)
 
 
@@ -95,10 +103,10 @@ def test_wrong_value_is_named(key: str, value: Any, expected: str) -> None:
         check(key, value, f"config.json: {key}")
     shown = {"None": "null", "True": "true"}.get(repr(value), repr(value))
     assert f"'config.json: {key}' is {shown}, expected {expected}" == caught.value.problem
-    assert caught.value.hint.startswith("it is: ")
+    assert f"{SPECS[key].long_flag}: {SPECS[key].help}" == caught.value.hint
 
 
-INTEGERS = [name for name, item in SPECS.items() if item.type is int]
+INTEGERS = [name for name, spec in SPECS.items() if spec.python_type is int]
 
 
 @pytest.mark.parametrize("key", INTEGERS)
@@ -159,13 +167,40 @@ def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     ],
 )
 def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: list[str]) -> None:
-    assert expected == arguments.normalized(typed)
+    assert expected == normalized(typed)
+
+
+@pytest.mark.parametrize(
+    ("expected", "typed"),
+    [
+        (["-n", "5", "why"], ["-n=5", "why"]),
+        (["-n", ""], ["-n="]),
+        (["--temp=0.2"], ["--temp=0.2"]),
+        (["--embedded"], ["-embedded"]),
+        (["--grammar", "@g.gbnf", "why"], ["--grammar-file", "g.gbnf", "why"]),
+        (["--json-schema", "@s.json"], ["-jf=s.json"]),
+        (["--json-schema", "@-n=5"], ["--json-schema-file", "-n=5"]),
+        (["--grammar"], ["--grammar-file"]),
+        (["-n", "5", "--", "-n=5", "--color"], ["-n=5", "--", "-n=5", "--color"]),
+        (["--grammar", "--", "x"], ["--grammar-file", "--", "x"]),
+        (["-p", "--", "-n=5"], ["-p", "--", "-n=5"]),
+    ],
+)
+def test_spellings_of_other_programs(expected: list[str], typed: list[str]) -> None:
+    assert expected == normalized(typed)
+
+
+@pytest.mark.parametrize("flag", ["-p", "--system", "--greeting"])
+@pytest.mark.parametrize("text", ["-n=5", "-i=maybe", "-embedded", "--color", "-jf", "-p", "a=b"])
+def test_free_text_is_left_as_it_is(flag: str, text: str) -> None:
+    assert [flag, text, "never"] == normalized([flag, text, "never"])
+    assert [flag, text, "-n", "5"] == normalized([flag, text, "-n=5"])
 
 
 def test_flags_take_what_options_take() -> None:
-    assert ["--no-interactive", "--embedded"] == arguments.normalized(["-i=No", "--embedded=on"])
+    assert ["--no-interactive", "--embedded"] == normalized(["-i=No", "--embedded=on"])
     with pytest.raises(UsageError, match="'-i=maybe' is neither true nor false"):
-        arguments.normalized(["-i=maybe"])
+        normalized(["-i=maybe"])
 
 
 def test_lists() -> None:
@@ -176,6 +211,25 @@ def test_lists() -> None:
             check("stop", wrong, "stop")
 
 
+@pytest.mark.parametrize(
+    ("repack", "given"),
+    [
+        (True, {}),
+        (True, {"workers": 1}),
+        (False, {"workers": 2}),
+        (True, {"workers": 2, "repack": True}),
+        (False, {"repack": False}),
+    ],
+)
+def test_several_workers_share_the_weights_unless_told_otherwise(
+    repack: bool, given: dict[str, Any]
+) -> None:
+    options = merged_options(None, {"threads": None, "stop": (), **given}, None, server_defaults)
+
+    assert (repack, 4) == (options.repack, options.parallel)
+    assert 2 == merged_options(None, {"parallel": 2}, None, server_defaults).parallel
+
+
 @given(st.sampled_from(sorted(SPECS)), st.text() | st.integers() | st.floats() | st.booleans())
 def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
     try:
@@ -184,5 +238,5 @@ def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
         return
 
     assert value == found
-    assert SPECS[key].type is type(found)
+    assert SPECS[key].python_type is type(found)
     assert found == getattr(dataclasses.replace(Options(), **{key: found}), key)

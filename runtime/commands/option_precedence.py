@@ -1,0 +1,68 @@
+"""The options of a run, from all their sources: defaults, baked-in defaults, flags."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
+from runtime.errors import AppError
+from runtime.host.std_streams import notify
+from runtime.options import fallback
+from runtime.options.registry import Options, checked, from_file
+
+MODEL_SPECIFIC = ("chat_template", "lora")
+"""Options that are baked in for one model, and are wrong for any other."""
+
+Defaults = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Returns the defaults that differ from an option's own, given what overrides them."""
+
+
+def no_defaults(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return no defaults but the options' own."""
+    return {}
+
+
+def merged_options(
+    bundle: Bundle | None,
+    given: Mapping[str, Any],
+    model: Path | None,
+    defaults: Defaults = no_defaults,
+) -> Options:
+    """Return the options; flags in `given` override what is baked in, which overrides `defaults`.
+
+    A flag that is None or () is not given. What is baked in for the embedded model alone does not
+    apply to another `model`. Raise UsageError where a value is wrong.
+    """
+    overrides = checked(_baked(bundle, model), "baked-in ")
+    flags = {key: from_file(key, value) for key, value in given.items() if value not in (None, ())}
+    overrides |= checked(flags, "")
+    if "fallback_on_error" not in flags and fallback.names_no_server(overrides):
+        # Older releases baked this in, and whoever got such a file cannot mend it.
+        notify("fallback_on_error is baked in, but no server is named: it is off")
+        overrides["fallback_on_error"] = False
+    return Options(**{**defaults(overrides), **overrides})
+
+
+def _baked(bundle: Bundle | None, model: Path | None) -> dict[str, Any]:
+    """Return the baked-in defaults that apply to `model`, or to the embedded one."""
+    baked = dict(bundle.manifest.defaults) if bundle else {}
+    baked.pop("gpu_layers", None)  # no build can use them; who starts it did not ask for them
+    if model:
+        others = {key: value for key, value in baked.items() if key not in MODEL_SPECIFIC}
+        baked = {**others, **_model_specific(model)}
+    return baked
+
+
+def _model_specific(path: Path) -> dict[str, Any]:
+    """Return what was baked in for the model in `path`, where that is a bundle."""
+    # What is wrong with the file is said where it is opened to be used.
+    with contextlib.suppress(AppError, OSError):
+        if found := bundle_file.find(path):
+            found.close()
+            defaults = found.manifest.defaults
+            return {key: defaults[key] for key in MODEL_SPECIFIC if key in defaults}
+    return {}
