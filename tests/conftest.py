@@ -101,6 +101,14 @@ def clean_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture
+def hangup_heard() -> Iterator[None]:
+    """Let a closed terminal be heard, which who runs under nohup ignores."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     from browsers import chromium

@@ -204,6 +204,7 @@ def test_what_cannot_be_written_says_what_to_do(tmp_path: Path, name: str) -> No
     assert "-o" in caught.value.hint
 
 
+@pytest.mark.usefixtures("hangup_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     def data() -> Iterator[bytes]:

@@ -104,6 +104,7 @@ def test_flipped_bit_in_a_kept_model_is_found(caching: Path, kept: Path) -> None
     assert program("verify").out == "intact\n"
 
 
+@pytest.mark.usefixtures("hangup_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signal_while_it_is_written_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     code = (

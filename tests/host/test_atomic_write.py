@@ -101,6 +101,7 @@ def test_interrupted_write_leaves_nothing(
     assert not force or b"precious" == target.read_bytes()
 
 
+@pytest.mark.usefixtures("hangup_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     before = signal.getsignal(number)

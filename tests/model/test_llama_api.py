@@ -1,0 +1,58 @@
+"""The one door to the engine's library: what it logs reaches whoever called."""
+
+from __future__ import annotations
+
+import threading
+
+from engines import in_child
+
+SECONDS = 10
+
+
+@in_child
+def test_threads_that_capture_the_log_at_once_get_their_own_lines() -> None:
+    from runtime.model.llama_api import WARN, log
+
+    step = threading.Barrier(3, timeout=SECONDS)
+    lines: dict[str, list[str]] = {}
+
+    def captures(name: str) -> None:
+        with log.captured() as capture:
+            step.wait()  # now both capture
+            log._receive(WARN, f"{name} complains\n".encode(), None)
+            log._receive(WARN - 1, f"{name} tells\n".encode(), None)
+            step.wait()  # both have logged
+            step.wait()  # so has the engine's own thread
+        log._receive(WARN, f"{name} is through\n".encode(), None)
+        lines[name] = capture.lines
+
+    threads = [threading.Thread(target=captures, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    step.wait()
+    step.wait()
+    log._receive(WARN, b"the engine complains\n", None)  # from a thread that captures nothing
+    step.wait()
+    for thread in threads:
+        thread.join(SECONDS)
+
+    for name in ("one", "two"):
+        assert [f"{name} complains\n", "the engine complains\n"] == [
+            line for line in lines[name] if not line.endswith("is through\n")
+        ]
+        # Who no longer captures is heard by those who still do, not by a capture that is over.
+        assert f"{name} is through\n" not in lines[name]
+
+
+@in_child
+def test_a_capture_within_another_takes_its_lines() -> None:
+    from runtime.model.llama_api import WARN, log
+
+    with log.captured() as outer:
+        log._receive(WARN, b"before\n", None)
+        with log.captured() as inner:
+            log._receive(WARN, b"within\n", None)
+        log._receive(WARN, b"after\n", None)
+
+    assert ["within\n"] == inner.lines
+    assert ["before\n", "after\n"] == outer.lines
