@@ -1,1 +1,1 @@
-"""What makes an executable out of a model, at build time."""
+"""The bundler: makes an executable of a GGUF model, at build time."""

@@ -1,4 +1,4 @@
-"""Remember what took long to find out about files, for as long as they do not change.
+"""Cache of facts about files, valid as long as their inode, size and times do not change.
 
 The same model is bundled again and again with other defaults. So an answer is kept under what the
 system changes whenever a file changes: device, inode, size, and the times of the last change of
@@ -26,7 +26,7 @@ _writing = threading.Lock()
 
 
 class FileCache:
-    """The answer to a question about open files, in the user's cache folder; best effort."""
+    """A cached answer to a question about open files, in the user's cache folder; best effort."""
 
     def __init__(self, question: str, files: Sequence[int]) -> None:
         """Ask `question` of the file descriptors `files`; about none, nothing is remembered."""

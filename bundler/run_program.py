@@ -1,4 +1,4 @@
-"""Run a program that was made here, and say in plain words what keeps it from running.
+"""Run a bundle as a child process, and explain why it cannot run.
 
 The launcher, which unpacks the program and starts it, fails for reasons of its own: a temporary
 folder that is full, or in which nothing may be run. Neither the program nor its model is to blame.
@@ -30,7 +30,7 @@ ENDING_SECONDS = 10
 
 @dataclass(frozen=True)
 class Done:
-    """A program that ran to its end."""
+    """A finished program: exit code and output."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ class Done:
 
     @property
     def crashed(self) -> bool:
-        """Tell whether the program, or what it was given, is so wrong that it crashed."""
+        """Tell whether it crashed: a signal such as SIGSEGV or SIGILL."""
         return -self.code in CRASHES
 
 
@@ -60,11 +60,11 @@ def follow(
     *,
     given: str,
     files: Sequence[int],
-    heed: Callable[[str], None],
+    on_line: Callable[[str], None],
 ) -> Done:
     """Run `program` to its end, however long that takes, with `given` on its standard input.
 
-    The open `files` are passed on to it. `heed` gets each line that it prints, as it prints it.
+    The open `files` are passed on to it. `on_line` gets each line that it prints, as it prints it.
     Raise AppError where it could not do its work through no fault of its own.
     """
     with temporary_file() as said:  # read at the end: two pipes at once would need a thread
@@ -75,7 +75,7 @@ def follow(
             with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
                 pipe.write(given)
             for line in process.stdout:
-                heed(line)
+                on_line(line)
         said.seek(0)
         err = said.read().decode(errors="replace")
     require_launched(program, process.returncode, err)
@@ -114,7 +114,7 @@ def environment() -> Mapping[str, str]:
 
 
 def not_started(exc: OSError, program: Path) -> AppError:
-    """Return what the system has against starting `program`, for people."""
+    """Return the error for a `program` that the system refuses to start."""
     if exc.errno == errno.EACCES and _forbids_programs(program):
         return AppError(
             f"{program} cannot be run: it lies where nothing may be run (mounted noexec)",
@@ -136,7 +136,7 @@ def not_started(exc: OSError, program: Path) -> AppError:
 
 
 def require_launched(program: Path, code: int, err: str) -> None:
-    """Raise AppError where `program` ended with `code` before, or without, doing wrong itself."""
+    """Raise AppError if the launcher failed, or the system ended `program`."""
     if code in LAUNCHER_FAILED:
         raise AppError(
             f"{program} cannot unpack and start itself: {err.strip() or 'it does not say why'}",

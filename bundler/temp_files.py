@@ -1,4 +1,4 @@
-"""The temporary folder, and what keeps it from being used."""
+"""Temporary files, with errors that explain what is wrong with the temporary folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.errors import AppError
 
 @contextlib.contextmanager
 def in_temporary_folder() -> Iterator[None]:
-    """Turn what the system says against a temporary file into an AppError."""
+    """Translate an OSError of a temporary file into an AppError."""
     try:
         yield
     except OSError as exc:

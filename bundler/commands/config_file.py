@@ -1,4 +1,4 @@
-"""Defaults to bake in: from flags, and from a JSON file with the keys people already have."""
+"""Config file: baked-in defaults from a JSON file, with the keys that such files usually have."""
 
 from __future__ import annotations
 

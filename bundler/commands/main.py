@@ -1,4 +1,4 @@
-"""The command line at build time: modelembed."""
+"""The command line `modelembed`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Interrupted(AppError):
 
 
 def say(text: str) -> None:
-    """Tell the user what is going on; names and the like in it are a stranger's."""
+    """Print a line for the user on stderr, without control characters of untrusted text."""
     print(plain_lines(text), file=sys.stderr, flush=True)
 
 

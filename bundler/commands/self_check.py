@@ -1,4 +1,4 @@
-"""Prove a bundle by running it, and tell what it costs."""
+"""Self-check of a new bundle: run it once, and report start time, speed and memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOWHERE = "http://127.0.0.1:1/v1"
 
 @dataclass(frozen=True)
 class Report:
-    """What a proved bundle measured."""
+    """What a self-check measured."""
 
     size: int
     model_size: int

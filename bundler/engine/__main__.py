@@ -1,4 +1,4 @@
-"""Compile what is fastest compiled here, and install it.
+"""Compile and install the engine, zstandard and the loops over weights.
 
     python -m bundler.engine            build (or take from the cache) and install it here
     python -m bundler.engine --wheel    only build the engine, and print where its wheel lies

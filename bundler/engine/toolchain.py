@@ -1,4 +1,4 @@
-"""The compiler of everything that is compiled here, and the cache of what it made.
+"""Compiler toolchain (zig, clang or gcc), and the cache of what it compiled.
 
 zig's clang from the package index by default. gcc up to 12 miscompiles the engine's AMX variant
 (ggml-org/llama.cpp#26954), and zig targets an old glibc and links its C++ library statically, so
@@ -50,7 +50,7 @@ class Toolchain:
 
 
 def find(compiler: str, scratch: Path, say: Callable[[str], None]) -> Toolchain:
-    """Return `compiler`, or with `auto` the first that can be had; `scratch` must outlive it."""
+    """Return `compiler`, or for `auto` the first that is available; `scratch` must outlive it."""
     makers = {"zig": _zig, "clang": _clang, "gcc": _gcc}
     if compiler != "auto":
         return makers[compiler](scratch)

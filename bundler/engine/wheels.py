@@ -1,4 +1,4 @@
-"""Wheels of what is compiled here: the engine, zstandard, and our own loops over weights.
+"""Build the wheels of the engine and zstandard, and the shared library of byte_planes.c.
 
 llama-cpp-python so that one set of libraries runs on every CPU of its architecture: the wheel on
 the package index is source only, and its default build is tuned to the building machine; this one

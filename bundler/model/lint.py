@@ -1,4 +1,4 @@
-"""Look a model over before it is bundled, and say in plain words what is wrong with it."""
+"""Check a model before it is bundled: kind, completeness, tokenizer, chat template, licence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEMPLATES = ("given", "own", "missing")
 
 @dataclass(frozen=True)
 class Model:
-    """A model found fit to be bundled."""
+    """A model that can be bundled."""
 
     source: Extents
     header: Header
@@ -44,7 +44,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the engine thinks of a model that it would load."""
+    """The engine's verdict on a model that it can load."""
 
     chat_template: str = ""
     """What to bake in when the model has none of its own."""

@@ -1,4 +1,4 @@
-"""Merge a model that was split into several GGUF files, as llama.cpp's gguf-split does it."""
+"""Merge a model that llama.cpp's gguf-split has split into several GGUF files."""
 
 from __future__ import annotations
 

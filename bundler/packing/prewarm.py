@@ -1,4 +1,4 @@
-"""Let the runtime compute how every conversation with a bundle begins, for a part of it."""
+"""Prewarm: let the runtime compute the prompt state section of a bundle."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def _run(
     """Let `runtime` write to the file `out`, and show how far it is."""
     with progress("computing how conversations begin") as update:
 
-        def heed(line: str) -> None:
+        def on_line(line: str) -> None:
             reached, _, total = line.rstrip().partition(" ")
             if reached.isdecimal() and total.isdecimal():  # libraries print, too
                 update(int(reached), int(total))
 
         done = run_program.follow(
             runtime, ["prewarm", f"/dev/fd/{draft}", f"/dev/fd/{out}"],
-            given=json.dumps(dict(defaults)), files=(draft, out), heed=heed,
+            given=json.dumps(dict(defaults)), files=(draft, out), on_line=on_line,
         )  # fmt: skip
     if done.code:
         problem, _, hint = done.err.removeprefix("error: ").partition("\n\nhint: ")

@@ -1,4 +1,4 @@
-"""Check that a bundle can be made again, byte for byte, and say where not."""
+"""Reproducibility check: build a bundle again, and report which bytes differ."""
 
 from __future__ import annotations
 

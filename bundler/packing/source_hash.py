@@ -1,4 +1,4 @@
-"""Hash what is bundled while it is copied.
+"""SHA-256 of the bundled files, computed while they are copied, and remembered.
 
 SHA-256 takes longer than copying on a processor without instructions for it; so the hash of a
 file that is bundled again is remembered.

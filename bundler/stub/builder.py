@@ -1,4 +1,4 @@
-"""Build the stub: the runtime as an executable without a model, cached by what went in."""
+"""Build the stub, the runtime as an executable without a model; cached by a hash of its inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe: a tiny model that a CPU variant must compute like the plainest one does.
+"""CPU probe: a tiny model whose logits every CPU variant must compute like the baseline does.
 
 It is made, not stored: random weights from a fixed seed, one tensor of every kind of kernel that
 real models use. Its logits by the baseline variant travel with it.

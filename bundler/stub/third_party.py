@@ -1,4 +1,4 @@
-"""What a stub is made of besides our own code, and under which licences that may be passed on."""
+"""Third-party code inside a stub, and its licences."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ VENDORED = Path("runtime", "page", "vendor")
 
 
 def foreign() -> list[str]:
-    """Return the modules of all installed packages that no stub may hold.
+    """Return the modules of installed packages that must not get into a stub.
 
     Some libraries use others where they find them. What is installed beside ours must make no
     difference: it has no place in the licences, and the same stub must come out everywhere.

@@ -1,4 +1,4 @@
-"""Find, check and read the payload of an executable."""
+"""Open an executable as a bundle: find its footer, check its manifest, join its sidecar."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def find(path: str | os.PathLike[str], *, label: str = "") -> Bundle | None:
 
 
 def load(path: str | os.PathLike[str]) -> Bundle:
-    """Return the bundle at `path`; raise AppError when it is none."""
+    """Return the bundle at `path`; raise AppError when it is not one."""
     try:
         bundle = find(path)
     except OSError as exc:
@@ -112,7 +112,7 @@ def _starts_with_magic(path: str | os.PathLike[str]) -> bool:
 
 
 def load_runtime(path: str | os.PathLike[str]) -> Bundle:
-    """Return the bundle at `path`, whose runtime is to be used for another."""
+    """Return the bundle at `path`, which must contain a runtime."""
     bundle = load(path)
     if not bundle.footer.pkg_length:
         raise FormatError(f"{path} has no runtime in it", hint="build one: modelembed stub")
@@ -140,7 +140,7 @@ def program_name(bundle: Bundle | None) -> str:
 
 
 def read(fd: int, label: str) -> Bundle | None:
-    """Return the bundle in an open file by itself, None where it carries no footer of ours.
+    """Return the bundle in one open file, None when it has no footer of ours.
 
     Raise FormatError when footer or manifest are damaged.
     """

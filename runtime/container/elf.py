@@ -1,4 +1,4 @@
-"""The section table that names our parts of a Linux executable, so that tools keep them.
+"""ELF section headers for the payload and the archive, so that `strip` and `objcopy` keep them.
 
 Source: the System V ABI, "Object Files", and elf(5). Bytes behind the last section are lost on
 `strip` and `objcopy`; as sections of their own, with unchanged offsets, they survive both.
@@ -57,9 +57,9 @@ def is_elf(data: bytes) -> bool:
 
 
 def size(start: bytes) -> int:
-    """Return how many bytes a file has that ends with its section table, as ours do.
+    """Return the size in bytes of a file that ends with its section header table, as ours do.
 
-    `start` is its first bytes; 0 where they tell nothing.
+    `start` is the beginning of the file; the result is 0 if that is not an ELF header.
     """
     if not is_elf(start) or len(start) < EHDR.size:
         return 0
@@ -73,7 +73,7 @@ def sections(image: bytes) -> list[SectionHeader]:
 
 
 def sections_at(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHeader]:
-    """Return the section headers of a file of which the start and the end are given."""
+    """Return the section headers of a file, given its beginning and its end."""
     if not is_elf(prefix):
         raise FormatError(
             "the stub is not a 64-bit Linux executable", hint="give one made by `modelembed stub`"
@@ -92,7 +92,7 @@ def sections_at(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHea
 
 
 def sections_of_tail(prefix: bytes, tail: bytes, tail_offset: int) -> list[SectionHeader]:
-    """Return the section headers in `tail`, the end of a file, which holds nothing else.
+    """Return the section headers in `tail`, the end of a file that contains nothing else.
 
     That is as `table` and binutils write it: the names, zeros up to a multiple of 8, and the
     headers, of which the last is of the names. Raise FormatError where a byte has no meaning.
@@ -116,12 +116,12 @@ def sections_of_tail(prefix: bytes, tail: bytes, tail_offset: int) -> list[Secti
 
 
 def encode_headers(headers: Sequence[SectionHeader]) -> bytes:
-    """Return what `headers` say, wherever their names lie; it is hashed into the manifest."""
+    """Return the headers as bytes, independent of the string table; the manifest has their hash."""
     return b"".join(header.name.encode() + b"\0" + header.pack(0) for header in headers)
 
 
 def split_program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
-    """Return the part of `image` that is the program, and the sections that describe it."""
+    """Return the loaded part of the ELF file `image`, and the section headers that describe it."""
     found = sections(image)
     kept = [
         i
@@ -141,12 +141,12 @@ def split_program(image: bytes) -> tuple[bytes, list[SectionHeader]]:
 
 
 def data_section(name: str, offset: int, size: int, alignment: int) -> SectionHeader:
-    """Return the header of a section that is only carried, not loaded."""
+    """Return the header of a section that is not loaded into memory."""
     return SectionHeader(name, SHT_PROGBITS, 0, 0, offset, size, 0, 0, alignment, 0)
 
 
 def encode_table(headers: Sequence[SectionHeader], offset: int) -> tuple[bytes, int]:
-    """Return names and section headers, to be put at `offset`, and where the headers start."""
+    """Return string table and section headers for file offset `offset`, and the headers' offset."""
     names = b"\0"
     places = []
     for header in headers:
@@ -167,7 +167,7 @@ def _aligned(offset: int) -> int:
 
 
 def without_table_position(prefix: bytes) -> bytes:
-    """Return `prefix` without what tools such as strip move: where its section table lies."""
+    """Return `prefix` with the position of its section header table zeroed: `strip` moves it."""
     if not is_elf(prefix) or len(prefix) < EHDR.size:
         return prefix
     fields = list(EHDR.unpack_from(prefix))
@@ -176,7 +176,7 @@ def without_table_position(prefix: bytes) -> bytes:
 
 
 def with_table_at(prefix: bytes, start: int, count: int) -> bytes:
-    """Return `prefix` with its ELF header pointing at a table of `count` headers at `start`."""
+    """Return `prefix` with its ELF header pointing to a table of `count` headers at `start`."""
     fields = list(EHDR.unpack_from(prefix))
     fields[6], fields[11], fields[12], fields[13] = start, SHDR.size, count, count - 1
     return EHDR.pack(*fields) + prefix[EHDR.size :]

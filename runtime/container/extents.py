@@ -1,4 +1,4 @@
-"""Bytes to be bundled: ranges of files and literal bytes in a row, never all in memory."""
+"""Extents: ranges of files and literal bytes, concatenated without reading them into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SHA-256 of data that comes piece by piece, taken while the next piece is being made."""
+"""SHA-256 of a stream, computed in a thread of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hash_of(
 
 
 class Hasher:
-    """A SHA-256 that is computed by a thread of its own, a few megabytes behind."""
+    """Computes a SHA-256 in a thread, at most a few megabytes behind `update`."""
 
     STEP = 1 << 20
     BEHIND = 16
@@ -50,7 +50,7 @@ class Hasher:
             self._queue.put(view[begin : begin + self.STEP])
 
     def hexdigest(self) -> str:
-        """Return the hash of everything, once the block is left."""
+        """Return the hash in lower-case hexadecimal; call it after the `with` block."""
         return self._digest.hexdigest()
 
     def _work(self) -> None:

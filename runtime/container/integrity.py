@@ -1,7 +1,7 @@
-"""What surrounds the parts of a bundle: launcher, archive, footer, section table and gaps.
+"""Integrity of what is not a section: launcher, archive, footer, section table and gaps.
 
-Here every byte is accounted for that belongs to no part. The launcher takes the last archive in
-the file, so one that was put behind ours would run, whatever the hashes of ours say.
+Every byte outside of the sections is accounted for. The launcher runs the last archive in the
+file, so one that was appended would run, whatever the hashes of ours say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIGNED = (layout.LAUNCHER_SHA256, layout.ARCHIVE_SHA256)
 
 
 def verify(bundle: Bundle) -> None:
-    """Check all that is no part, in the file beside it too; raise PayloadError on damage."""
+    """Check all bytes outside of the sections, in the sidecar too; raise PayloadError on damage."""
     if bundle.manifest.sidecar is None:
         _verify_file(bundle)
         return
@@ -61,7 +61,7 @@ def _verify_hash(bundle: Bundle, name: str, data: Iterable[bytes]) -> None:
 
 
 def _verify_gaps(bundle: Bundle) -> None:
-    """Refuse anything but zeros between the parts, and more of them than alignment asks for."""
+    """Raise PayloadError unless the gaps between the parts are zeros, and only for alignment."""
     footer = bundle.footer
     manifest_end = footer.signature_offset + footer.signature_length
     sections = [(section.offset, section.length) for section in bundle.manifest.sections]

@@ -1,4 +1,4 @@
-"""The footer and the manifest of a bundle, as FORMAT.md specifies them.
+"""File layout: footer and manifest of a bundle, as FORMAT.md specifies them.
 
 All integers are little-endian and all offsets are absolute, 64-bit, from the start of the file.
 This module turns bytes into checked values and back; it opens no files.
@@ -47,7 +47,7 @@ def align(offset: int, alignment: int) -> int:
 
 @dataclass(frozen=True)
 class Footer:
-    """Where everything lies: the last fixed-size record before the section table."""
+    """The offsets of all parts: the last fixed-size record before the section table."""
 
     prefix_length: int
     """Bytes of bootloader at the start of the file."""
@@ -134,7 +134,7 @@ class Footer:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the payload: where it lies, how it is coded, what it was."""
+    """One part of the payload: its place in the file, its codec, its original size and hash."""
 
     name: str
     """Unique within the bundle; also what `extract` calls the file unless told otherwise."""
@@ -153,7 +153,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """The file beside the executable that holds the sections instead of it."""
+    """The file beside the executable that contains the sections in its place."""
 
     name: str
     """As it was called when it was made; NAME.payload is looked for first."""
@@ -289,7 +289,7 @@ def _sidecar(item: object) -> Sidecar:
 
 
 def is_plain_name(name: str) -> bool:
-    """Tell whether `name` can only mean a file in the folder it is looked for."""
+    """Tell whether `name` is a bare file name: printable, without slashes, not . or ..."""
     return name.isprintable() and not set(name) & set("/\\") and name not in ("", ".", "..")
 
 

@@ -1,4 +1,4 @@
-"""LoRA adapters: which ones to use, and at what strength."""
+"""LoRA adapters as sections or files: parse --lora, and open the adapter that a name means."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESERVED = (NONE, "manifest")  # what `--lora` and `extract` mean by it is somet
 
 
 def check(header: Header, architecture: str, label: str) -> None:
-    """Raise GGUFError unless `header` is that of a LoRA adapter for `architecture`."""
+    """Raise GGUFError unless `header` belongs to a LoRA adapter for `architecture`."""
     if header.text("general.type") != "adapter" or header.text("adapter.type") != "lora":
         what = header.text("general.type") or "a model"
         raise GGUFError(
@@ -57,7 +57,7 @@ def requested(sections: Iterable[Section], text: str) -> dict[str, float]:
 
 
 def strength(text: str) -> float | None:
-    """Return the strength that a text means, None where it is no number."""
+    """Return the strength that `text` spells, None if it is not a finite number."""
     try:
         found = float(text)
     except ValueError:
@@ -66,7 +66,7 @@ def strength(text: str) -> float | None:
 
 
 def text_of(strengths: Mapping[str, float], names: Sequence[str]) -> str:
-    """Return the text that `wanted` reads these strengths from, where `names` are all there is."""
+    """Return the --lora text for these strengths, where `names` are all adapters."""
     if strengths == dict.fromkeys(names, 1.0):
         return ""
     words = [f"{name}={scale:g}" if float(f"{scale:g}") == scale else f"{name}={scale!r}"
@@ -100,7 +100,7 @@ def from_words(words: Iterable[str]) -> dict[Path, float]:
 
 
 def part_name(path: Path) -> str:
-    """Return what the adapter in a file is called; raise UsageError where nobody could name it."""
+    """Return the section name of an adapter file; raise UsageError if --lora cannot name it."""
     name = path.name.removesuffix(".gguf")
     if not is_plain_name(name) or "," in name or name != name.strip() or name in RESERVED:
         shown = "".join(c if c.isprintable() else "?" for c in path.name)

@@ -1,4 +1,4 @@
-"""How every conversation begins, with the engine's state of it: a part computed with the file.
+"""Prompt state section: the tokens that every conversation begins with, and their KV cache.
 
 FORMAT.md, "The kind `state`", specifies it: a line of JSON that says what the state belongs to and
 for which tokens, then the state as the engine gives it, coded in chunks that each have a hash.
@@ -39,7 +39,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class PrefixState:
-    """What is known of a state before it is restored."""
+    """The head of a prompt state section."""
 
     key: Mapping[str, str]
     """What it was computed with, by the names in REASONS."""
@@ -50,18 +50,18 @@ class PrefixState:
 
 
 def head(key: Mapping[str, str], tokens: list[int]) -> bytes:
-    """Return what stands before the state in the original."""
+    """Return the head of the section's original: a line of JSON, padded to ALIGNMENT."""
     line = json.dumps({"key": dict(key), "tokens": tokens}, sort_keys=True).encode()
     return line.ljust(-(-(len(line) + 1) // ALIGNMENT) * ALIGNMENT - 1) + b"\n"
 
 
 def section_of(bundle: Bundle) -> Section | None:
-    """Return the part of `bundle` that holds a beginning, if one does."""
+    """Return the prompt state section of `bundle`, if it has one."""
     return next((s for s in bundle.manifest.sections if s.kind == KIND), None)
 
 
 def read(pieces: Iterable[memoryview], label: str) -> PrefixState:
-    """Return what a part says about its state; raise PayloadError where it is damaged.
+    """Return the head of a prompt state section; raise PayloadError where it is damaged.
 
     `pieces` are its original bytes in order, of which no more are taken than needed; `label` is
     its name.
@@ -88,7 +88,7 @@ def read(pieces: Iterable[memoryview], label: str) -> PrefixState:
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """Return why a state with one key is of no use for another; empty where it is.
+    """Return why a state with the key `found` does not fit `expected`; empty if it fits.
 
     What is not `expected` at all is not looked at.
     """
@@ -101,7 +101,7 @@ def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
 def conversation_key(
     options: Options, strengths: Mapping[str, float], sections: Iterable[Section]
 ) -> dict[str, str]:
-    """Return the part of a key that options and adapters decide."""
+    """Return the part of a key that depends on options and adapters."""
     return {
         "adapters": adapters_key(strengths, sections),
         "system": _digest(options.system),
@@ -111,13 +111,13 @@ def conversation_key(
 
 
 def adapters_key(strengths: Mapping[str, float], sections: Iterable[Section]) -> str:
-    """Return what tells adapters in use from others: hashes of parts, else names of files."""
+    """Return a key of the adapters in use: hashes of sections, else names of files."""
     hashes = {section.name: section.sha256 for section in sections if section.kind == "adapter"}
     return ",".join(f"{hashes.get(name, name)}={scale:g}" for name, scale in strengths.items())
 
 
 def positions(header: Header, context: int) -> str:
-    """Return which of its two ways to count positions a model uses, empty where it has one.
+    """Return which of its two RoPE scalings a model uses, "long" or "short"; empty if it has one.
 
     llama.cpp takes other factors as soon as the context is longer than the original one.
     """

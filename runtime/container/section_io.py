@@ -18,7 +18,7 @@ from runtime.host.progress_bar import progress
 
 
 def copied(bundle: Bundle, section: Section) -> Part:
-    """Return a section of `bundle` to be written elsewhere as it is."""
+    """Return a section of `bundle`, to be copied unchanged into another."""
 
     def write(fd: int) -> Written:
         source = Extents([Extent(bundle.fd, section.offset, section.length)])
@@ -30,7 +30,7 @@ def copied(bundle: Bundle, section: Section) -> Part:
 
 
 def adapter(path: Path, architecture: str) -> Part:
-    """Return the LoRA adapter in the GGUF file `path` as a part.
+    """Return the LoRA adapter in the GGUF file `path`, to be written as a section.
 
     Raise UsageError where it cannot be read, and GGUFError where it is none.
     """

@@ -1,4 +1,4 @@
-"""Put a stub, the sections and the manifest together into one executable, as FORMAT.md says."""
+"""Writer of the file layout: launcher, sections, manifest, archive, footer, section table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.host.fileio import write_all
 
 @dataclass(frozen=True)
 class Stub:
-    """The runtime, taken apart: the launcher, its archive, and what it says about itself."""
+    """The runtime in its parts: launcher, archive, and facts about it."""
 
     prefix: bytes
     headers: Sequence[SectionHeader]
@@ -29,7 +29,7 @@ class Stub:
     facts: Mapping[str, Any]
 
     def hashed(self) -> Stub:
-        """Return the same with the hashes of launcher, its sections and archive in its facts."""
+        """Return a copy with hashes of launcher, section headers and archive among its facts."""
         hashed = {
             layout.LAUNCHER_SHA256: elf.without_table_position(self.prefix),
             layout.ARCHIVE_SHA256: self.archive,
@@ -41,7 +41,7 @@ class Stub:
 
     @classmethod
     def of(cls, bundle: Bundle) -> Stub:
-        """Return the stub inside an executable of ours, whether or not it carries sections."""
+        """Return the stub inside a bundle, with or without sections."""
         footer = bundle.footer
         prefix = os.pread(bundle.program, footer.prefix_length, 0)
         archive = os.pread(bundle.program, footer.pkg_length, footer.pkg_offset)
@@ -56,7 +56,7 @@ class Stub:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a section when it was written."""
+    """A section after it was written: length, codec and hash of its bytes in the file."""
 
     length: int
     codec: str
@@ -67,7 +67,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Part:
-    """A section to be written: its description, and how to get its bytes."""
+    """A section to be written: its description, and functions that write and hash it."""
 
     section: Section
     """Offset, length, codec and hashes are filled in when it is written."""

@@ -1,4 +1,4 @@
-"""Name what a file is that is no GGUF, from its first bytes, and say what to do with it."""
+"""Identify a file that is not a GGUF by its first bytes, and say what to do about it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ KNOWN: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
 
 
 def identify(start: bytes) -> tuple[str, str]:
-    """Return what a file that is no GGUF seems to be, and what to do, from its first bytes."""
+    """Return what a file seems to be, given its first bytes, and what the user can do."""
     for matches, what, cure in KNOWN:
         if matches(start):
             return what, cure

@@ -1,7 +1,7 @@
-"""Read the header of a GGUF file, trusting none of its lengths.
+"""GGUF header: metadata and tensor list, read with every length checked.
 
 Source: docs/gguf.md of the ggml project. gguf-py reads files that are known to be good; this
-reader is for files from strangers: it bounds every count by the bytes that are really there,
+reader is for untrusted files: it bounds every count by the bytes that are really there,
 allocates nothing that a length field asks for, and says in plain words what is wrong.
 """
 
@@ -70,7 +70,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file says about itself."""
+    """The metadata and tensor list of a GGUF file."""
 
     version: int
     metadata: Mapping[str, Value]

@@ -1,4 +1,4 @@
-"""ggml's types of numbers: what they are called, and in which blocks they lie.
+"""ggml's tensor types: name, values per block, bytes per block.
 
 Source: ggml.h (`enum ggml_type`) and ggml-common.h (the block structures) of llama.cpp.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class TensorType(NamedTuple):
-    """A type of numbers."""
+    """A tensor type."""
 
     name: str
     values: int

@@ -1,4 +1,4 @@
-"""Split the bytes of weights into streams that compress well, and join them again.
+"""Byte planes: split weights into streams that compress well, and join them again.
 
 A general compressor finds next to nothing in weights: their bytes are mixed, scales with quants,
 exponents with fractions. Sorted into streams of one kind each, a Huffman coder finds what there is
@@ -47,7 +47,7 @@ class Stream:
 
 
 class Layout(Protocol):
-    """How the bytes of one type are split: `split` and `join` undo each other.
+    """How the bytes of one tensor type are split: `split` and `join` are inverse.
 
     Streams take as many bytes as the records. They are split to lie one after the other, and joined
     from wherever each of them is.

@@ -1,4 +1,4 @@
-"""The chunk table of a section coded `planes`: which pieces it has, and where their bytes lie.
+"""Chunk table of a section with the codec `planes`: offsets, sizes, types and hashes of chunks.
 
 FORMAT.md, "Codecs", specifies it. The section is the coded streams of all chunks one after the
 other, then the table (compressed), then the tail that says how long the table is.
@@ -36,7 +36,7 @@ to what is really there, whatever size the manifest claims."""
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A stream as it lies in the file."""
+    """A stream in the file."""
 
     coding: int
     """RAW or ZSTD."""
@@ -45,7 +45,7 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the original: where it belongs, how it is coded, what its hash is."""
+    """A piece of the original: its place, its streams in the file, its hash."""
 
     offset: int
     """Of its first stream, from the start of the section."""

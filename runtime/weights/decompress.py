@@ -1,4 +1,4 @@
-"""Restore a compressed section into memory, in parallel.
+"""Decompress a section into memory, in parallel.
 
 The target is a memfd, sealed when it is complete, so that nothing can change the weights any
 more; where the system has none, an unlinked temporary file. Each thread takes the next chunk that
@@ -40,7 +40,7 @@ def to_fd(
     memfd: bool = True,
     progress: Progress = lambda *_: None,
 ) -> int:
-    """Return a file descriptor that holds the section's original bytes.
+    """Return a file descriptor of the section's original: a sealed memfd, or an unlinked file.
 
     `memfd=False` forces the temporary file. Raise PayloadError when the section is damaged
     or there is no room for it.
@@ -58,9 +58,9 @@ def to_fd(
 
 
 def pieces(bundle: Bundle, section: Section) -> Iterator[memoryview]:
-    """Yield the section's original, piece by piece.
+    """Yield the section's original in pieces.
 
-    A piece is good until the next is asked for. Raise PayloadError on damage.
+    A piece is valid until the next one is requested. Raise PayloadError on damage.
     """
     table = chunk_table_of(bundle, section)
     decoder = Decoder(map_section(bundle, section), table, section.name)
@@ -95,7 +95,7 @@ def read_gguf_header(
 
 
 def chunk_table_of(bundle: Bundle, section: Section) -> list[Chunk]:
-    """Return the chunks of a compressed section, whatever its codec."""
+    """Return the chunks of a compressed section of any codec."""
     module = chunk_table if section.codec == "planes" else zstd_seekable
     end = section.offset + section.length
     tail = min(module.TAIL.size, section.length)
@@ -113,7 +113,7 @@ def chunk_table_of(bundle: Bundle, section: Section) -> list[Chunk]:
 
 
 def map_section(bundle: Bundle, section: Section) -> MappedRange:
-    """Map what lies in the file of a section; raise PayloadError where that cannot be done."""
+    """Map the bytes of a section in its file; raise PayloadError if that fails."""
     try:
         return MappedRange(bundle.fd, section.offset, section.length)
     except OSError as exc:
@@ -123,7 +123,7 @@ def map_section(bundle: Bundle, section: Section) -> MappedRange:
 
 
 class Decoder:
-    """Decodes chunks one at a time; not for two threads at once."""
+    """Decodes chunks one at a time; not thread-safe."""
 
     def __init__(self, file: MappedRange, table: Sequence[Chunk], label: str) -> None:
         """Read from `file`, into buffers for the largest chunk of `table`.
@@ -142,7 +142,7 @@ class Decoder:
         self._hash = xxhash.xxh3_128_digest
 
     def decode(self, chunk: Chunk, target: Buffer | None = None) -> memoryview:
-        """Return the chunk's original bytes: in `target`, or good until the next call."""
+        """Return the chunk's original bytes: in `target`, or valid until the next call."""
         coded = self._fetch(chunk)
         if chunk.kind != PLAIN:
             target = target or self._original

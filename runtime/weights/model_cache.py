@@ -1,4 +1,4 @@
-"""Keep restored models in the user's cache folder, so that later starts map them at once.
+"""Cache of decompressed models on disk (--cache), which later starts map at once.
 
 A model is written once, under a lock, checked against its SHA-256 and only then given its name;
 whoever finds the name finds a whole model. That it is still the same is not checked at every start,
@@ -37,7 +37,7 @@ CLEAR = "delete it, it is made again at the next start: the program's command ca
 
 @dataclass(frozen=True)
 class Entry:
-    """A model in the cache, or what a killed run has left of one."""
+    """A model in the cache, or an incomplete one that a killed run left."""
 
     path: Path
     size: int
@@ -51,22 +51,22 @@ class Entry:
 
     @property
     def finished(self) -> bool:
-        """Tell whether all of it is there."""
+        """Tell whether it is complete."""
         return self.path.suffix == SUFFIX
 
 
 def folder() -> Path:
-    """Return where the models are kept."""
+    """Return the folder of the cache."""
     return app_dirs.cache() / "models"
 
 
 def entries() -> list[Entry]:
-    """Return what is kept, the latest used first."""
+    """Return the complete models, most recently used first."""
     return _listed(SUFFIX)
 
 
 def leftovers() -> list[Entry]:
-    """Return what nobody writes any more, and nobody will finish."""
+    """Return incomplete models that no process is writing."""
     found = []
     for entry in _listed(UNFINISHED):
         with (
@@ -90,7 +90,7 @@ def _listed(suffix: str) -> list[Entry]:
 
 
 def clear() -> list[Entry]:
-    """Delete everything that is kept, and what is left of killed runs; return what was.
+    """Delete all models, complete or left incomplete by killed runs; return what was deleted.
 
     Raise CacheError where it cannot be deleted.
     """
@@ -107,13 +107,13 @@ def clear() -> list[Entry]:
 
 
 def find(section: Section) -> Entry | None:
-    """Return the restored copy of a section, if one is kept."""
+    """Return the cached copy of a section, if there is one."""
     same = (section.sha256, section.size)
     return next((entry for entry in entries() if same == (entry.name, entry.size)), None)
 
 
 def is_intact(entry: Entry, progress: Progress = lambda *_: None) -> bool:
-    """Read all of a kept model; tell whether it is what was bundled. Raise CacheError."""
+    """Hash a cached model; tell whether it is the bundled one. Raise CacheError if unreadable."""
     try:
         fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as exc:
@@ -129,7 +129,7 @@ def is_intact(entry: Entry, progress: Progress = lambda *_: None) -> bool:
 def open_or_restore(
     bundle: Bundle, section: Section, *, limit: float, threads: int, progress: Progress
 ) -> int:
-    """Return a file descriptor of the restored section, restoring it now unless it is kept.
+    """Return a file descriptor of the decompressed section, from the cache or new.
 
     `limit` is in gigabytes, for all models together. Raise PayloadError when the section is
     damaged, and CacheError when it cannot be kept.

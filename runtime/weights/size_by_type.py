@@ -1,4 +1,4 @@
-"""What a bundled model consists of: its bytes by type of weights, original and coded."""
+"""Size of a bundled model by tensor type, original and compressed."""
 
 from __future__ import annotations
 

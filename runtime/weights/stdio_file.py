@@ -1,4 +1,4 @@
-"""C `FILE*` handles for the engine: on a range of a file, and on a compressed section.
+"""C `FILE*` streams (stdio) for the engine: on a file at an offset, or on a compressed section.
 
 The second kind decodes what is read while it is read, a few chunks at a time, so that no restored
 copy of the whole is kept anywhere: the engine rearranges ("repacks") most quantized weights in
@@ -62,7 +62,7 @@ def _libc() -> ctypes.CDLL:
 
 
 class RangeFile:
-    """A `FILE*` on a file of its own position, standing at an offset."""
+    """A `FILE*` with a position of its own, at an offset of a file."""
 
     mappable = True
 
@@ -88,7 +88,7 @@ class RangeFile:
 
 
 class DecodingFile:
-    """A `FILE*` that reads as the original of a compressed section.
+    """A `FILE*` that reads the original of a compressed section.
 
     A few chunks ahead of what is read are decoded by other threads meanwhile. What goes wrong
     inside a read is raised when the file is closed: exceptions cannot pass through the C code that

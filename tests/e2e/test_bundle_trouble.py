@@ -138,7 +138,7 @@ def test_a_program_is_followed_line_by_line(tmp_path: Path) -> None:
     script = "read given; echo 1 2; echo $given; echo a warning >&2; exit 3"
     lines: list[str] = []
     done = run_program.follow(
-        program(tmp_path / "talks", script), [], given="so\n", files=(), heed=lines.append
+        program(tmp_path / "talks", script), [], given="so\n", files=(), on_line=lines.append
     )
 
     assert ["1 2\n", "so\n"] == lines
@@ -152,12 +152,12 @@ def test_a_program_that_does_not_end_is_killed(
     deaf = program(tmp_path / "deaf", "trap '' TERM; echo $$; while :; do sleep 0.1; done")
     heard: list[int] = []
 
-    def heed(line: str) -> None:
+    def on_line(line: str) -> None:
         heard.append(int(line))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_program.follow(deaf, [], given="", files=(), heed=heed)
+        run_program.follow(deaf, [], given="", files=(), on_line=on_line)
     with pytest.raises(ProcessLookupError):
         os.kill(heard[0], 0)
 
