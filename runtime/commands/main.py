@@ -96,19 +96,19 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="show the version",
 )  # fmt: skip
 def main() -> None:
-    """Talk with a language model that lies inside this very file.
+    """Talk with the language model inside this file.
 
-    Without a question, and on a terminal, this is a chat. With a question, as words or piped in,
-    the answer is printed and nothing else.
+    Without a question, on a terminal, this starts a chat. With a question, as arguments or piped
+    in, it prints the answer and nothing else.
     """
 
 
 @main.command()
 @click.argument("question", nargs=-1)
-@click.option("--prompt", "-p", metavar="TEXT", help="the question, instead of as words")
+@click.option("--prompt", "-p", metavar="TEXT", help="question, instead of as arguments")
 @click.option(
     "--interactive/--no-interactive", "-i/--no-i", default=None,
-    help="chat, also after a question (default: without a question on a terminal)",
+    help="chat, also after a question (default: if there is none, on a terminal)",
 )  # fmt: skip
 @model_options
 @chat_options
@@ -116,7 +116,7 @@ def main() -> None:
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="write what the run cost to FILE, as JSON; replaces nothing but an earlier report",
+    help="write statistics of the run to FILE as JSON; replaces no file but an earlier report",
 )
 @click.pass_obj
 def chat(
@@ -155,9 +155,9 @@ def chat(
 
 
 @main.command()
-@click.option("--open", "browser", is_flag=True, help="open the page in the browser")
+@click.option("--open", "browser", is_flag=True, help="open the chat page in the browser")
 @click.option("--no-api-key", "unguarded", is_flag=True,
-              help="let everybody in who can reach the address")  # fmt: skip
+              help="require no API key, whoever can reach the address")  # fmt: skip
 @model_options
 @server_options
 @click.pass_obj
@@ -170,7 +170,7 @@ def serve(
     embedded: bool | None,
     **given: Any,
 ) -> None:
-    """Serve the model to programs, as OpenAI and llama-server do, and to people, as a page."""
+    """Serve the model: an API like those of OpenAI and llama-server, and a chat page."""
     options = merged_options(bundle, given, model, server_defaults)
     from runtime.server import main as serving
 
@@ -194,11 +194,11 @@ def licenses(bundle: Bundle | None) -> None:
 
 @main.group(name="cache")
 def cache_group() -> None:
-    """List or clear the models that --cache keeps unpacked."""
+    """List or clear the models kept by --cache."""
 
 
 @cache_group.command(name="list")
-@click.option("--check", is_flag=True, help="read all of them: are they still what was unpacked?")
+@click.option("--check", is_flag=True, help="verify the checksum of each one")
 def cache_list(check: bool) -> None:
     """Show the models that are kept, the latest used first."""
     import time
@@ -247,7 +247,7 @@ def cache_clear() -> None:
     default=512,
     metavar="N",
     type=click.IntRange(0, 1 << 20),
-    help="tokens of the prompt to read (default: 512)",
+    help="number of prompt tokens to process (default: 512)",
 )
 @click.option(
     "--n-gen",
@@ -255,7 +255,7 @@ def cache_clear() -> None:
     default=128,
     metavar="N",
     type=click.IntRange(0, 1 << 20),
-    help="tokens of the answer to write (default: 128)",
+    help="number of tokens to generate (default: 128)",
 )
 @click.option(
     "--repetitions",
@@ -263,12 +263,12 @@ def cache_clear() -> None:
     default=5,
     metavar="N",
     type=click.IntRange(1, 1000),
-    help="how often to measure each (default: 5)",
+    help="number of times to repeat each test (default: 5)",
 )
 @options_named(
     "threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="print JSON, in llama-bench's terms")
+@click.option("--json", "as_json", is_flag=True, help="print JSON, with the keys of llama-bench")
 @click.pass_obj
 def bench(
     bundle: Bundle | None,
@@ -281,7 +281,7 @@ def bench(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Measure how fast this machine reads and writes with the model."""
+    """Measure the speed of prompt processing and text generation."""
     from runtime.commands import bench as measuring
     from runtime.model.model_file import choose
 
@@ -298,7 +298,7 @@ def bench(
 
 @main.command()
 @model_options
-@click.option("--verify/--no-verify", default=True, help="check every byte of the payload, too")
+@click.option("--verify/--no-verify", default=True, help="verify the checksums of the payload, too")
 @options_named(
     "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
@@ -311,7 +311,7 @@ def doctor(
     verify: bool,
     **given: Any,
 ) -> None:
-    """Look for what keeps the program from running well, and say what helps."""
+    """Diagnose what keeps the program from running well, and suggest fixes."""
     from runtime.commands import doctor as examination
     from runtime.model.model_file import choose
 
