@@ -13,7 +13,7 @@ verbose_option = click.option(
     *VERBOSE_FLAGS,
     is_flag=True,
     expose_value=False,
-    help="show a traceback of an unexpected error",
+    help="show a traceback of unexpected failures",
 )
 
 

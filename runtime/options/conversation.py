@@ -32,8 +32,8 @@ class ConversationOptions:
         "",
         "--chat-template",
         metavar="NAME|JINJA|FILE",
-        help="chat template: a built-in one by name (chatml, llama3 …), Jinja text, or a file "
-        "with it (default: the model's own)",
+        help="chat template: a built-in name (chatml, llama3 …), Jinja text or a file "
+        "(default: the model's own)",
         file="FILE|@FILE",
     )
     think: bool = option(

@@ -78,7 +78,9 @@ class LoadingOptions:
         True, "--fit", help="check the available memory first, and reduce the context to fit"
     )
     repack: bool = option(True, "--repack", help="repack weights for faster prompt processing")
-    mmap: bool = option(True, "--mmap", help="memory-map the model instead of reading it")
+    mmap: bool = option(
+        True, "--mmap", help="memory-map the model instead of reading it into memory"
+    )
     memfd: bool = option(
         True, "--memfd", help="decompress a compressed model in memory, not in a temporary file"
     )
@@ -90,7 +92,9 @@ class LoadingOptions:
         "embedded ones, with scale 1); 'none' for none",
     )
     cache: bool = option(
-        False, "--cache", help="keep a compressed model decompressed on disk, for faster starts"
+        False,
+        "--cache",
+        help="keep the decompressed model on disk, for faster starts (if it is compressed)",
     )
     cache_size: float = option(
         20.0,
@@ -103,6 +107,6 @@ class LoadingOptions:
         "",
         "--cpu",
         metavar="NAME",
-        help="CPU variant of the engine, listed by info (default: the best that works here)",
+        help="CPU variant of the engine to use, listed by info (default: the best that works here)",
     )
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="print the engine's log")

@@ -27,7 +27,7 @@ class SamplingOptions:
         low=0.0,
         high=100.0,
         metavar="T",
-        help="temperature, 0 for greedy sampling (always the most likely token)",
+        help="temperature, 0 to always pick the most likely token",
         aliases=("temperature",),
     )
     top_k: int = option(
@@ -144,7 +144,7 @@ class SamplingOptions:
         low=1.0,
         high=100.0,
         metavar="X",
-        help="DRY sampling: base of the penalty's growth with the length of the sequence",
+        help="DRY sampling: base of the penalty, which grows with the length of the sequence",
     )
     dry_allowed_length: int = option(
         2,
@@ -165,8 +165,7 @@ class SamplingOptions:
         ("\n", ":", '"', "*"),
         "--dry-sequence-breaker",
         metavar="TEXT",
-        help="DRY sampling: text that ends a repeated sequence; repeatable, 'none' for no "
-        "such text",
+        help="DRY sampling: text that ends a repeated sequence; repeatable, 'none' for none",
     )
     mirostat: int = option(
         0,
@@ -174,7 +173,7 @@ class SamplingOptions:
         low=0,
         high=2,
         metavar="N",
-        help="Mirostat version, 1 or 2; instead of top-k, top-p and the like; 0 to disable",
+        help="use Mirostat 1 or 2 instead of top-k, top-p and the like, 0 to disable",
     )
     mirostat_ent: float = option(
         5.0,
