@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from bundler.temp_files import temporary_file
@@ -42,13 +43,21 @@ class Done:
         return -self.code in CRASHES
 
 
-def run(program: Path, arguments: Sequence[str], *, seconds: float) -> Done:
+def run(
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    seconds: float,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Done:
     """Run `program` to its end, with nothing on its standard input.
 
-    Raise AppError where it could not do its work through no fault of its own, and
-    subprocess.TimeoutExpired, with the program ended, after `seconds`.
+    `variables` are added to its environment. Raise AppError where it could not do its work through
+    no fault of its own, and subprocess.TimeoutExpired, with the program ended, after `seconds`.
     """
-    with _started(program, arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with _started(
+        program, arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, variables=variables
+    ) as process:
         out, err = process.communicate(timeout=seconds)
     require_launched(program, process.returncode, err)
     return Done(process.returncode, out, err.strip())
@@ -90,13 +99,14 @@ def _started(
     stdin: int,
     stderr: int | IO[bytes],
     pass_fds: Sequence[int] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[subprocess.Popen[str]]:
     """Give `program` while it runs; whatever goes wrong meanwhile ends it."""
     try:
         process = subprocess.Popen(
-            [str(program.absolute()), *arguments], env=environment(), stdin=stdin,
-            stdout=subprocess.PIPE, stderr=stderr, encoding="utf-8", errors="replace",
-            pass_fds=pass_fds,
+            [str(program.absolute()), *arguments], env={**environment(), **variables},
+            stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, encoding="utf-8",
+            errors="replace", pass_fds=pass_fds,
         )  # fmt: skip
     except OSError as exc:
         raise not_started(exc, program) from exc

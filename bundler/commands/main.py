@@ -188,10 +188,9 @@ def bundle(
             "fallback.model): it is off"
         )
         del defaults["fallback_on_error"]
-    elif lacking := fallback.missing(defaults):
+    elif problem := fallback.problem(defaults):
         raise UsageError(
-            f"fallback_on_error is set, but not {' and '.join(lacking)}",
-            hint="name the server and its model, or leave out fallback_on_error",
+            problem, hint="name the server and its model, or leave out fallback_on_error"
         )
     opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))

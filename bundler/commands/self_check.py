@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bundler import run_program
 from runtime.errors import AppError
+from runtime.options import fallback
 from runtime.units import gigabytes
 
 SECONDS = 900
@@ -69,8 +71,13 @@ def prove(executable: Path, model_size: int) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         question = ["-p", "Hello", *_exceptions(defaults), "--report", str(report)]
-        _run(executable, question, "answer a question")
+        _run(executable, question, "answer a question", _variables(Path(folder)))
         cost: dict[str, Any] = json.loads(report.read_text())
+    if "fallback" in cost:
+        raise AppError(
+            f"{executable} had its fallback asked: the model in it did not answer",
+            hint="see why with --no-fallback-on-error -v",
+        )
     if cost["generated_tokens"] < 1:
         raise AppError(f"{executable} generated no token", hint="try it by hand with -v")
     return Report(executable.stat().st_size, model_size, cost)
@@ -83,18 +90,35 @@ def _exceptions(defaults: Mapping[str, Any]) -> list[str]:
     """
     flags = ["-n", str(TOKENS), "--ignore-eos"]  # of every model some tokens, of none too many
     flags += ["--no-fit"]  # this machine may be smaller than those that it is made for
-    if defaults.get("cache"):
-        flags += ["--no-cache"]  # gigabytes in the user's cache prove nothing
-    if defaults.get("fallback_on_error"):
-        # The model itself must answer, and nothing may leave this machine.
+    if defaults.get("fallback_on_error") and not fallback.problem(defaults):
+        # The model itself must answer, and nothing may leave this machine. A fallback that names
+        # no server is left as it is: the flag would mend it for this run alone.
         flags += ["--fallback-base-url", NOWHERE]
     return flags
 
 
-def _run(executable: Path, arguments: list[str], purpose: str) -> str:
+def _variables(folder: Path) -> Mapping[str, str]:
+    """Return the environment variables of a check that keeps its own files in `folder`.
+
+    A baked-in `cache` is proved as well, and nothing is left in the user's own folders.
+    """
+    return {
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_DATA_HOME": str(folder / "data"),
+        "NO_PROXY": "*",  # or NOWHERE would be asked of the proxy, on its machine
+        "no_proxy": "*",
+    }
+
+
+def _run(
+    executable: Path,
+    arguments: list[str],
+    purpose: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return what `executable` prints; raise AppError where it fails, or cannot be tried here."""
     try:
-        done = run_program.run(executable, arguments, seconds=SECONDS)
+        done = run_program.run(executable, arguments, seconds=SECONDS, variables=variables)
     except subprocess.TimeoutExpired:
         raise AppError(
             f"{executable} took longer than {SECONDS} seconds to {purpose}",

@@ -223,10 +223,12 @@ def _changed(bundle: Bundle, change: Change, tool: str) -> Manifest:
         del defaults[key]
     _adapt(bundle, change, defaults)
     Options().merged(defaults, "default ")
-    if change.defaults.get("fallback_on_error") and (lacking := fallback.missing(defaults)):
+    touched = any(key.startswith("fallback_") for key in (*change.defaults, *change.unset))
+    if touched and (problem := fallback.problem(defaults)):
         raise UsageError(
-            f"fallback_on_error is set, but not {' and '.join(lacking)}",
-            hint="set them as well: --set fallback_base_url=URL --set fallback_model=NAME",
+            problem,
+            hint="set the server, --set fallback_base_url=URL --set fallback_model=NAME, or "
+            "--unset fallback_on_error",
         )
     model = dict(manifest.model)
     if change.license is not None:

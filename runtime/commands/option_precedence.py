@@ -40,9 +40,10 @@ def merged_options(
     overrides = checked(_baked(bundle, model), "baked-in ")
     flags = {key: from_file(key, value) for key, value in given.items() if value not in (None, ())}
     overrides |= checked(flags, "")
-    if "fallback_on_error" not in flags and fallback.names_no_server(overrides):
+    by_flag = flags.keys() & {"fallback_on_error", *fallback.SERVER}
+    if not by_flag and (problem := fallback.problem(overrides)):
         # Older releases baked this in, and whoever got such a file cannot mend it.
-        notify("fallback_on_error is baked in, but no server is named: it is off")
+        notify(f"the baked-in fallback is off: {problem}")
         overrides["fallback_on_error"] = False
     return Options(**{**defaults(overrides), **overrides})
 

@@ -86,14 +86,9 @@ def configured(options: Options) -> RemoteServer | None:
     """
     if not options.fallback_on_error:
         return None
-    if missing := fallback.missing(vars(options)):
+    if problem := fallback.problem(vars(options)):
         raise UsageError(
-            f"fallback_on_error is set, but not {' and '.join(missing)}",
-            hint="give all, or leave out fallback_on_error",
-        )
-    if not options.fallback_base_url.startswith(("http://", "https://")):
-        raise UsageError(
-            f"fallback_base_url is '{options.fallback_base_url}', expected http:// or https://"
+            problem, hint="give the server's URL and its model, or leave out fallback_on_error"
         )
     variable = options.fallback_api_key_env
     key = os.environ.get(variable, "") if variable else ""

@@ -45,15 +45,23 @@ class FallbackOptions:
 
 SERVER = ("fallback_base_url", "fallback_model")
 """The options that name the server."""
+SCHEMES = ("http://", "https://")
 
 
-def missing(values: Mapping[str, Any]) -> list[str]:
-    """Return the options that `fallback_on_error` needs and `values` lack; none where it is off."""
+def problem(values: Mapping[str, Any]) -> str:
+    """Return why the fallback that `values` switch on cannot be used; empty if it can, or is off.
+
+    `values` are options by name, not necessarily all of them.
+    """
     if not values.get("fallback_on_error"):
-        return []
-    return [name for name in SERVER if not values.get(name)]
+        return ""
+    if missing := [name for name in SERVER if not values.get(name)]:
+        return f"fallback_on_error is set, but not {' and '.join(missing)}"
+    if not str(url := values["fallback_base_url"]).startswith(SCHEMES):
+        return f"fallback_base_url is '{url}', expected {' or '.join(SCHEMES)}"
+    return ""
 
 
 def names_no_server(values: Mapping[str, Any]) -> bool:
     """Tell whether `fallback_on_error` is on, and nothing names a server."""
-    return missing(values) == [*SERVER]
+    return bool(values.get("fallback_on_error")) and not any(values.get(name) for name in SERVER)

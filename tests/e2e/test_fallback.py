@@ -210,28 +210,97 @@ def test_a_fallback_that_names_no_server_is_told_while_bundling(
     assert "but not fallback_base_url and fallback_model" in explicit.err
 
 
-def test_half_a_fallback_is_refused_while_bundling(modelembed: Program, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("problem", "server"),
+    [
+        ("set, but not fallback_model", {"base_url": "https://example.org/v1"}),
+        ("set, but not fallback_base_url", {"model": "m"}),
+        ("expected http:// or https://", {"base_url": "example.org/v1", "model": "m"}),
+    ],
+    ids=["no model", "no URL", "no scheme"],
+)
+def test_half_a_fallback_is_refused_while_bundling(
+    modelembed: Program, tmp_path: Path, problem: str, server: dict[str, str]
+) -> None:
     config, target = tmp_path / "config.json", tmp_path / "chat"
-    half = {"base_url": "https://example.org/v1"}
-    config.write_text(json.dumps({"fallback_on_error": True, "fallback": half}))
+    config.write_text(json.dumps({"fallback_on_error": True, "fallback": server}))
     done = modelembed("bundle", str(DEMO), "-o", str(target), "--config", str(config))
     assert 2 == done.code
-    assert "fallback_on_error is set, but not fallback_model" in done.err
+    assert problem in done.err
     assert not target.exists()
 
 
+def test_an_edit_that_breaks_the_fallback_is_refused(
+    forms: dict[str, Path], tmp_path: Path
+) -> None:
+    """Or the program would do without it from then on."""
+    target = tmp_path / "chat"
+    done = Program(forms["stored"])("edit", *server("https://example.org/v1"), "-o", str(target))
+    assert 0 == done.code
+    before = target.read_bytes()
+    for problem, words in (
+        ("but not fallback_model", ("--unset", "fallback_model")),
+        ("expected http:// or https://", ("--set", "fallback_base_url=example.org")),
+    ):
+        refused = Program(target)("edit", *words)
+        assert 2 == refused.code
+        assert problem in refused.err
+    assert before == target.read_bytes()
+    assert 0 == Program(target)("edit", "--unset", "fallback_on_error").code
+
+
+INCOMPLETE = [
+    ({}, "but not fallback_base_url and fallback_model"),
+    ({"fallback_base_url": "https://example.org/v1"}, "but not fallback_model"),
+    ({"fallback_base_url": "example.org", "fallback_model": "m"}, "expected http:// or https://"),
+]
+"""What older releases baked in beside fallback_on_error, and what is wrong with it."""
+
+
+@pytest.mark.parametrize(("baked", "problem"), INCOMPLETE)
 def test_a_baked_in_fallback_without_a_server_is_off(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str], baked: dict[str, Any], problem: str
 ) -> None:
     """As older releases baked it in; with a server on the command line it is on."""
-    manifest = Manifest(defaults={"fallback_on_error": True})
+    manifest = Manifest(defaults={"fallback_on_error": True, **baked})
     bundle = Bundle(-1, "chat", Footer(0, 0, 0, 0, 0, 0, bytes(32)), manifest)
-    assert not merged_options(bundle, {}, None).fallback_on_error
-    assert 1 == capsys.readouterr().err.count("no server is named: it is off")
+    for given in ({}, {"fallback_api_key_env": "KEY"}):
+        assert not merged_options(bundle, given, None).fallback_on_error
+        (note,) = capsys.readouterr().err.splitlines()
+        assert "the baked-in fallback is off: " in note
+        assert problem in note
 
     server = {"fallback_base_url": "https://example.org/v1", "fallback_model": "m"}
     assert merged_options(bundle, server, None).fallback_on_error
+    # Whoever asks for it is told what lacks.
+    assert merged_options(bundle, {"fallback_on_error": True}, None).fallback_on_error
     assert "" == capsys.readouterr().err
+
+
+def server(url: str) -> list[str]:
+    """Return the words that bake in a whole fallback."""
+    pairs = ("fallback_on_error=true", f"fallback_base_url={url}", "fallback_model=m")
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+def with_defaults(path: Path, source: Path, defaults: dict[str, Any]) -> Path:
+    """Write the bundle `source` with `defaults` that no command bakes in any more."""
+    bundle = bundle_file.load(source)
+    with publish(path, force=False) as out:
+        sections = [section_io.copied(bundle, part) for part in bundle.manifest.sections]
+        manifest = replace(bundle.manifest, defaults=defaults, sections=())
+        write_bundle(out, Stub.of(bundle), sections, lambda: manifest)
+    return path
+
+
+def test_a_program_of_an_older_release_answers(forms: dict[str, Path], tmp_path: Path) -> None:
+    for number, (baked, problem) in enumerate(INCOMPLETE):
+        defaults = {"temp": 0.0, "fallback_on_error": True, **baked}
+        older = Program(with_defaults(tmp_path / str(number), forms["stored"], defaults))
+        done = older(FRANCE)
+        assert (0, "The capital of France is Paris.\n") == (done.code, done.out)
+        assert 1 == done.err.count("note: the baked-in fallback is off: ")
+        assert problem in done.err
 
 
 def test_the_self_check_runs_with_what_is_baked_in(forms: dict[str, Path], tmp_path: Path) -> None:
@@ -242,21 +311,31 @@ def test_the_self_check_runs_with_what_is_baked_in(forms: dict[str, Path], tmp_p
     asked: list[dict[str, Any]] = []
     with other(delta("Paris"), "data: [DONE]\n\n", asked=asked) as url:
         baked = tmp_path / "baked"
-        settings = ("fallback_on_error=true", f"fallback_base_url={url}", "fallback_model=m")
-        words = [word for pair in settings for word in ("--set", pair)]
-        assert Program(forms["stored"])("edit", *words, "-o", str(baked)).code == 0
+        assert Program(forms["stored"])("edit", *server(url), "-o", str(baked)).code == 0
         assert self_check.prove(baked, DEMO.stat().st_size).cost["generated_tokens"] > 0
+
+        damaged = tmp_path / "damaged"  # its model cannot be loaded, and it would ask elsewhere
+        data = bytearray(baked.read_bytes())
+        model = bundle_file.load(baked).section("model")
+        data[model.offset : model.offset + 4] = b"GONE"
+        damaged.write_bytes(data)
+        damaged.chmod(0o755)
+        with pytest.raises(AppError, match="failed to answer a question"):
+            self_check.prove(damaged, DEMO.stat().st_size)
     assert [] == asked
 
-    bundle = bundle_file.load(forms["stored"])
-    half = {"fallback_on_error": True, "fallback_base_url": "https://example.org/v1"}
-    refusing = tmp_path / "refusing"
-    with publish(refusing, force=False) as out:
-        sections = [section_io.copied(bundle, part) for part in bundle.manifest.sections]
-        manifest = replace(bundle.manifest, defaults=half, sections=())
-        write_bundle(out, Stub.of(bundle), sections, lambda: manifest)
-    with pytest.raises(AppError, match=r"failed to answer a question .*but not fallback_model"):
+    nonsense = {"chat_template": "chatlm"}
+    refusing = with_defaults(tmp_path / "refusing", forms["stored"], nonsense)
+    with pytest.raises(AppError, match=r"failed to answer a question .*chatlm"):
         self_check.prove(refusing, DEMO.stat().st_size)
+
+
+def test_the_self_check_leaves_the_users_cache_alone(
+    forms: dict[str, Path], tmp_path: Path, clean_home: Path
+) -> None:
+    baked = with_defaults(tmp_path / "caching", forms["zstd"], {"cache": True})
+    assert self_check.prove(baked, DEMO.stat().st_size).cost["generated_tokens"] > 0
+    assert [] == list(clean_home.rglob("*"))
 
 
 def conversation(url: str) -> Conversation:
