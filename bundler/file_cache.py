@@ -38,12 +38,12 @@ class FileCache:
         if time.time() - latest < SETTLED:
             self._key = ""  # a change within the same tick of the clock would leave no trace
 
-    def recall(self) -> str:
+    def get(self) -> str:
         """Return the remembered answer, empty if there is none."""
         found = self._read().get(self._key, "") if self._key else ""
         return found if isinstance(found, str) else ""
 
-    def keep(self, answer: str) -> None:
+    def put(self, answer: str) -> None:
         """Remember the answer, unless a file changed since the question."""
         if not self._key or self._identity() != self._key:
             return

@@ -117,7 +117,7 @@ def whole_model(bundle: Bundle) -> bytes:
     section = bundle.section(bundling.SECTION)
     if section.codec == "stored":
         return os.pread(bundle.fd, section.length, section.offset)
-    return b"".join(decompress.pieces(bundle, section))
+    return b"".join(decompress.original_chunks(bundle, section))
 
 
 def load(fd: int) -> Bundle:
@@ -144,12 +144,12 @@ def write_stub(path: Path) -> None:
 
 def bundle_to(target: Path, stub: Path, model: Path, threshold: float | None) -> None:
     """Bundle `model` in this process, without asking the engine, which the stub lacks."""
-    verdict: Future[lint.Verdict] = Future()
-    verdict.set_result(lint.Verdict())
+    findings: Future[lint.EngineFindings] = Future()
+    findings.set_result(lint.EngineFindings())
     found = lint.examine(lint.preflight(model))
     runtime = bundle_file.load(stub)
     try:
         recipe = bundling.Recipe(name="tiny", threshold=threshold)
-        bundling.make(target, runtime, found, verdict, recipe, lambda _: None)
+        bundling.make(target, runtime, found, findings, recipe, lambda _: None)
     finally:
         runtime.close()

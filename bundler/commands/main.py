@@ -233,24 +233,24 @@ def _make(
             "the runtime is for another platform, and cannot compute here",
             hint="leave out --prewarm, or bundle on that platform",
         )
-    found = lint.examine(opened)
-    for warning in found.warnings:
+    model = lint.examine(opened)
+    for warning in model.warnings:
         say(f"warning: {warning}")
-    recipe = replace(recipe, name=recipe.name or found.facts.get("name", "") or output.stem)
-    licence = recipe.license or found.facts.get("license", "not stated")
-    say(plain(f"model: {recipe.name}, {found.facts['architecture']}, licence: {licence}"))
+    recipe = replace(recipe, name=recipe.name or model.facts.get("name", "") or output.stem)
+    licence = recipe.license or model.facts.get("license", "not stated")
+    say(plain(f"model: {recipe.name}, {model.facts['architecture']}, licence: {licence}"))
     template = recipe.defaults.get("chat_template", "")
     with ThreadPoolExecutor(1) as pool:
-        verdict = (
+        findings = (
             pool.submit(lint.ask_engine, runtime_path, opened, template)
             if here
-            else pool.submit(lint.Verdict)
+            else pool.submit(lint.EngineFindings)
         )
-        bundling.make(output, runtime, found, verdict, recipe, say)
+        bundling.make(output, runtime, model, findings, recipe, say)
     try:
         say(f"wrote {output}")
         if run_check and here:
-            for line in self_check.prove(output, found.source.size).lines():
+            for line in self_check.prove(output, model.source.size).lines():
                 say(f"  {line}")
         elif run_check:
             say("not tested: the runtime is for another platform")

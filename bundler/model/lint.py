@@ -43,8 +43,8 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The engine's verdict on a model that it can load."""
+class EngineFindings:
+    """The engine's findings on a model that it can load."""
 
     chat_template: str = ""
     """What to bake in when the model has none of its own."""
@@ -83,7 +83,7 @@ def examine(opened: list[Opened]) -> Model:
     return Model(source, header, facts, warnings, originals)
 
 
-def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> Verdict:
+def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> EngineFindings:
     """Let the engine in `stub` load the model's vocabulary and render its template.
 
     `chat_template` overrides the model's own. Raise GGUFError when the engine refuses either. What
@@ -91,12 +91,12 @@ def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> Verdict:
     """
     with open(stub, "rb") as runtime:
         files = [runtime.fileno(), *(part.fd for part in opened)]
-        known = FileCache(f"chat template: {chat_template}", files)
-        template = known.recall()
+        cache = FileCache(f"chat template: {chat_template}", files)
+        template = cache.get()
         if template not in TEMPLATES:
             template = _examined(stub, opened, chat_template)
-            known.keep(template)
-    return _judged_template(template)
+            cache.put(template)
+    return _template_findings(template)
 
 
 def _examined(stub: Path, opened: list[Opened], chat_template: str) -> str:
@@ -206,15 +206,15 @@ def _refused(reason: str, header: Header, path: Path) -> GGUFError:
     return GGUFError(f"the engine refuses {path}: {reason}", hint="convert the model again")
 
 
-def _judged_template(template: str) -> Verdict:
+def _template_findings(template: str) -> EngineFindings:
     """Return the template to bake in when the model has none."""
     if template == "missing":
         warning = (
             "the model has no chat template: using 'chatml' "
             "(set the right one with --chat-template FILE|NAME if its answers are odd)"
         )
-        return Verdict("chatml", [warning])
-    return Verdict()
+        return EngineFindings("chatml", [warning])
+    return EngineFindings()
 
 
 def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.model.lint import Model, Verdict
+from bundler.model.lint import EngineFindings, Model
 from bundler.packing.source_hash import hashing
 from runtime import __version__
 from runtime.container import prefix_state
 from runtime.container.bundle_file import SIDECAR_SUFFIX, Bundle
 from runtime.container.layout import Manifest, Section
-from runtime.container.writer import Last, Part, Stub, Written, write_bundle, write_with_sidecar
+from runtime.container.writer import LastPart, Part, Stub, Written, write_bundle, write_with_sidecar
 from runtime.errors import UsageError
 from runtime.host.atomic_write import publish_all
 from runtime.host.progress_bar import Progress, progress
@@ -80,13 +80,13 @@ def make(
     target: Path,
     stub: Bundle,
     model: Model,
-    verdict: Future[Verdict],
+    findings: Future[EngineFindings],
     recipe: Recipe,
     say: Callable[[str], None],
 ) -> None:
     """Write the executable `target`; raise AppError and leave nothing behind on failure.
 
-    The engine's `verdict` may still be awaited: it is needed only when the weights are written,
+    The engine's `findings` may still be awaited: it is needed only when the weights are written,
     and a refusal stops the writing at once.
     """
     files = modes(target, sidecar=recipe.sidecar)
@@ -98,14 +98,14 @@ def make(
         digest = stack.enter_context(hashing(model.source))
 
         def write(fd: int) -> Written:
-            written = _write_model(model, fd, recipe.threshold, verdict, say)
-            for warning in verdict.result().warnings:
+            written = _write_model(model, fd, recipe.threshold, findings, say)
+            for warning in findings.result().warnings:
                 say(f"warning: {warning}")
             return written
 
         def describe() -> Manifest:
             return _manifest(
-                recipe, model, verdict.result(), [(name, result()) for name, result in originals]
+                recipe, model, findings.result(), [(name, result()) for name, result in originals]
             )
 
         section = Section(SECTION, "model", 0, 0, model.source.size, "stored", "")
@@ -121,12 +121,12 @@ def make(
 
 
 def _manifest(
-    recipe: Recipe, model: Model, verdict: Verdict, originals: Sequence[tuple[str, str]]
+    recipe: Recipe, model: Model, findings: EngineFindings, originals: Sequence[tuple[str, str]]
 ) -> Manifest:
     """Return the manifest without sections; `originals` are names and SHA-256 of merged files."""
     defaults = dict(recipe.defaults)
-    if verdict.chat_template:
-        defaults.setdefault("chat_template", verdict.chat_template)
+    if findings.chat_template:
+        defaults.setdefault("chat_template", findings.chat_template)
     facts = dict(model.facts)
     if recipe.license:
         facts["license"] = recipe.license
@@ -139,7 +139,7 @@ def _write_model(
     model: Model,
     fd: int,
     threshold: float | None,
-    verdict: Future[Verdict],
+    findings: Future[EngineFindings],
     say: Callable[[str], None],
 ) -> Written:
     """Append the model, compressed where that saves the share `threshold`, else as it is.
@@ -151,23 +151,23 @@ def _write_model(
         say(f"{_storing(source.size)}; what compression would save was not looked at")
     else:
         with progress(f"compressing {gigabytes(source.size)}") as show:
-            written, remark = _compressed(model, fd, threshold, _until_refused(verdict, show))
+            written, remark = _compressed(model, fd, threshold, _until_refused(findings, show))
         say(remark)  # now that no bar is in the way
         if written:
             return written
     with progress(f"writing {gigabytes(source.size)}") as show:
-        step = _until_refused(verdict, show)
+        step = _until_refused(findings, show)
         source.copy_to(fd, lambda done: step(done, source.size))
     os.fsync(fd)  # now, while the hash is still being taken
     return Written(source.size, "stored", "")
 
 
-def _until_refused(verdict: Future[Verdict], show: Progress) -> Progress:
+def _until_refused(findings: Future[EngineFindings], show: Progress) -> Progress:
     """Return `show`, raising the engine's refusal as soon as there is one."""
 
     def step(done: int, total: int) -> None:
-        if verdict.done():
-            verdict.result()
+        if findings.done():
+            findings.result()
         show(done, total)
 
     return step
@@ -189,7 +189,9 @@ def _require_distinct_names(parts: Sequence[Part], recipe: Recipe) -> None:
         )
 
 
-def prewarmer(runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]) -> Last:
+def prewarmer(
+    runtime: Path, describe: Callable[[], Manifest], say: Callable[[str], None]
+) -> LastPart:
     """Return what lets `runtime` compute how conversations with a file begin."""
 
     def last(draft: int) -> AbstractContextManager[Part]:

@@ -24,8 +24,8 @@ def hashing(source: Extents) -> Iterator[Callable[[], str]]:
 
     The result is the SHA-256 in lower-case hexadecimal.
     """
-    known = FileCache("sha256", _whole_file(source))
-    remembered = known.recall()
+    cache = FileCache("sha256", _whole_file(source))
+    remembered = cache.get()
     if len(remembered) == DIGITS:
         yield lambda: remembered
         return
@@ -50,7 +50,7 @@ def hashing(source: Extents) -> Iterator[Callable[[], str]]:
             thread.join(0.1)  # in steps, so that Ctrl-C is heard
         if failures:
             raise failures[0]
-        known.keep(digest.hexdigest())
+        cache.put(digest.hexdigest())
         return digest.hexdigest()
 
     try:

@@ -52,7 +52,7 @@ def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
         from runtime.weights import decompress
 
         try:
-            found = prefix_state.read(decompress.pieces(bundle, section), section.name)
+            found = prefix_state.read(decompress.original_chunks(bundle, section), section.name)
             return {"types": {}, "tokens": len(found.tokens)}
         except AppError:  # it is damaged: verify says so
             return {"types": {}}

@@ -211,7 +211,7 @@ def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Fi
     if source.bundle is not bundle:
         return Finding(OK, what, "not used: another model was given")
     try:
-        found = prefix_state.read(decompress.pieces(bundle, section), section.name)
+        found = prefix_state.read(decompress.original_chunks(bundle, section), section.name)
         context = source.plan(options).context
         sections = bundle.manifest.sections
         strengths = lora_sections.requested(sections, options.lora)

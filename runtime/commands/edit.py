@@ -17,13 +17,13 @@ from typing import Any
 from runtime.container import lora_sections, prefix_state, section_io
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Manifest, Section
-from runtime.container.writer import Last, Part, Stub, write_bundle
+from runtime.container.writer import LastPart, Part, Stub, write_bundle
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import publish
 from runtime.options import builtin_templates, fallback
 from runtime.options.registry import Options
 
-Prewarmer = Callable[[Path, Callable[[], Manifest], Callable[[str], None]], Last]
+Prewarmer = Callable[[Path, Callable[[], Manifest], Callable[[str], None]], LastPart]
 """Returns what lets the runtime at a path compute how conversations begin; see
 bundler.packing.bundle.prewarmer."""
 
@@ -88,29 +88,32 @@ def write_edited(
         part
         for part in [*kept, *added]
         if part.section.kind != prefix_state.KIND
-        or (not prewarm and _fits(bundle, change, manifest, part.section, [*kept, *added], say))
+        or (
+            not prewarm
+            and _state_fits(bundle, change, manifest, part.section, [*kept, *added], say)
+        )
     ]
     last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
     with (
-        _unchanged(bundle, target) as still,
+        _change_guard(bundle, target) as require_unchanged,
         publish(target, force=True, mode=_mode(bundle)) as out,
     ):
         written = write_bundle(
             out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
         )
-        if _is(bundle, target):
+        if _is_own_file(bundle, target):
             _keep_owner(bundle.program, out)
-        still()
+        require_unchanged()
     return written
 
 
 @contextlib.contextmanager
-def _unchanged(bundle: Bundle, target: Path) -> Iterator[Callable[[], None]]:
+def _change_guard(bundle: Bundle, target: Path) -> Iterator[Callable[[], None]]:
     """Give what raises AppError once `target`, if it is the bundle's file, is another than now.
 
     Two edits that each begin with the old file would lose what one of them changed.
     """
-    if not _is(bundle, target):
+    if not _is_own_file(bundle, target):
         yield lambda: None
         return
     changed = AppError(
@@ -118,7 +121,7 @@ def _unchanged(bundle: Bundle, target: Path) -> Iterator[Callable[[], None]]:
     )
     before = os.fstat(bundle.program)
 
-    def still() -> None:
+    def require_unchanged() -> None:
         try:
             now = os.stat(target)
         except OSError:
@@ -136,14 +139,14 @@ def _unchanged(bundle: Bundle, target: Path) -> Iterator[Callable[[], None]]:
     except OSError:
         pass  # a file system without locks: a change is still seen afterwards
     try:
-        still()
-        yield still
+        require_unchanged()
+        yield require_unchanged
     finally:
         with contextlib.suppress(OSError):
             fcntl.flock(bundle.program, fcntl.LOCK_UN)
 
 
-def _is(bundle: Bundle, target: Path) -> bool:
+def _is_own_file(bundle: Bundle, target: Path) -> bool:
     """Tell whether `target` is the file of `bundle`, or had its name when that was opened."""
     return target == Path(bundle.path).resolve()
 
@@ -167,7 +170,7 @@ def _keep_owner(source: int, out: int) -> None:
                     os.setxattr(out, name, os.getxattr(source, name))
 
 
-def _fits(
+def _state_fits(
     bundle: Bundle,
     change: Change,
     manifest: Manifest,
@@ -186,7 +189,7 @@ def _fits(
 
     try:
         why = prefix_state.difference(
-            prefix_state.read(decompress.pieces(bundle, section), section.name).key,
+            prefix_state.read(decompress.original_chunks(bundle, section), section.name).key,
             expected,
         )
     except AppError as exc:

@@ -18,7 +18,7 @@ from runtime.host.progress_bar import progress
 from runtime.sanitize import plain
 from runtime.units import gigabytes
 from runtime.weights import model_cache
-from runtime.weights.decompress import pieces
+from runtime.weights.decompress import original_chunks
 
 MANIFEST = "manifest"
 NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 255
@@ -144,7 +144,7 @@ def original_bytes(bundle: Bundle, section: Section) -> Iterator[bytes | memoryv
     if section.codec == "stored":
         yield from bundle_file.read_chunks(bundle.fd, section.offset, section.size)
     else:
-        yield from pieces(bundle, section)
+        yield from original_chunks(bundle, section)
 
 
 def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:

@@ -145,7 +145,7 @@ def read(fd: int, label: str) -> Bundle | None:
     Raise FormatError when footer or manifest are damaged.
     """
     size = os.fstat(fd).st_size
-    if (expected := elf.size(os.pread(fd, elf.EHDR.size, 0))) > size:
+    if (expected := elf.file_size(os.pread(fd, elf.EHDR.size, 0))) > size:
         raise FormatError(
             f"{label} is {gigabytes(expected - size)} short: {part_of(size, expected)}",
             hint="download or copy it again",

@@ -56,7 +56,7 @@ def is_elf(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
-def size(start: bytes) -> int:
+def file_size(start: bytes) -> int:
     """Return the size in bytes of a file that ends with its section header table, as ours do.
 
     `start` is the beginning of the file; the result is 0 if that is not an ELF header.

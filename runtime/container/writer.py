@@ -77,8 +77,9 @@ class Part:
     """Returns the SHA-256 of the original; called after `write`, so that both may overlap."""
 
 
-Last = Callable[[int], AbstractContextManager[Part]]
-"""Gives a part made out of a whole file, whose descriptor it gets, for as long as it is needed."""
+LastPart = Callable[[int], AbstractContextManager[Part]]
+"""Given the descriptor of a file that is complete without it, returns a context manager of one more
+part, which is written last."""
 
 
 def write_bundle(
@@ -87,7 +88,7 @@ def write_bundle(
     parts: Sequence[Part],
     describe: Callable[[], Manifest],
     sign: Callable[[bytes], str] | None = None,
-    last: Last | None = None,
+    last: LastPart | None = None,
 ) -> Manifest:
     """Write the executable to the empty file `out`; return the manifest with all offsets.
 
@@ -166,7 +167,7 @@ def write_with_sidecar(
     parts: Sequence[Part],
     describe: Callable[[], Manifest],
     sign: Callable[[bytes], str] | None = None,
-    last: Last | None = None,
+    last: LastPart | None = None,
 ) -> Manifest:
     """Write the executable to `out` and its parts to the file `beside`, to be called `name`."""
     nothing = Stub(b"", [], b"", {})

@@ -110,7 +110,7 @@ def adopt(
     section = prefix_state.section_of(bundle)
     if section is None:
         raise AppError("there is none")
-    found = prefix_state.read(decompress.pieces(bundle, section), section.name)
+    found = prefix_state.read(decompress.original_chunks(bundle, section), section.name)
     if why := mismatch(found, key, engine.context_size):
         raise AppError(why)
     count = len(found.tokens)

@@ -57,7 +57,7 @@ def to_fd(
     return fd
 
 
-def pieces(bundle: Bundle, section: Section) -> Iterator[memoryview]:
+def original_chunks(bundle: Bundle, section: Section) -> Iterator[memoryview]:
     """Yield the section's original in pieces.
 
     A piece is valid until the next one is requested. Raise PayloadError on damage.
@@ -240,7 +240,9 @@ def into_fd(
     `table` is the section's, if it has been read already. Raise PayloadError when the section is
     damaged or there is no room for it.
     """
-    job = _Job(bundle, section, chunk_table_of(bundle, section) if table is None else table, fd)
+    job = _DecompressionJob(
+        bundle, section, chunk_table_of(bundle, section) if table is None else table, fd
+    )
     job.sizes = [0] * min(threads, len(job.table))
     workers = [
         threading.Thread(target=job.run, args=(slot,), daemon=True)
@@ -270,8 +272,8 @@ def into_fd(
     progress(size, size)
 
 
-class _Job:
-    """What the threads of one restore share."""
+class _DecompressionJob:
+    """State that the threads which decompress one section share."""
 
     def __init__(
         self, bundle: Bundle, section: Section, table: Sequence[Chunk], target: int

@@ -1,4 +1,4 @@
-"""What is remembered of files, hashes and the engine's verdicts, and when it may be believed."""
+"""What is remembered of files, hashes and the engine's findings, and when it may be believed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_damaged_memory_is_no_memory(model: Path, clean_home: Path, text: str)
     assert hashlib.sha256(model.read_bytes()).hexdigest() == hashed(model)
 
 
-def verdict(stub: Path, model: Path, chat_template: str = "") -> lint.Verdict:
+def findings(stub: Path, model: Path, chat_template: str = "") -> lint.EngineFindings:
     opened = lint.preflight(model)
     try:
         return lint.ask_engine(stub, opened, chat_template)
@@ -109,18 +109,18 @@ def verdict(stub: Path, model: Path, chat_template: str = "") -> lint.Verdict:
 def test_the_engine_is_asked_once(stub: Path, model: Path, clean_home: Path) -> None:
     ggufs.write_model(model)
     time.sleep(0.1)
-    assert verdict(stub, model) == lint.Verdict()
+    assert findings(stub, model) == lint.EngineFindings()
     lie(clean_home, "missing")
 
-    assert verdict(stub, model).chat_template == "chatml"  # believed
-    assert verdict(stub, model, "llama2") == lint.Verdict()  # another question
+    assert findings(stub, model).chat_template == "chatml"  # believed
+    assert findings(stub, model, "llama2") == lint.EngineFindings()  # another question
 
     ggufs.write_model(model)
     time.sleep(0.1)
-    assert verdict(stub, model) == lint.Verdict()  # another file
+    assert findings(stub, model) == lint.EngineFindings()  # another file
 
     lie(clean_home, "nonsense")
-    assert verdict(stub, model) == lint.Verdict()
+    assert findings(stub, model) == lint.EngineFindings()
 
 
 def test_what_the_engine_refuses_it_is_asked_again(
@@ -130,6 +130,6 @@ def test_what_the_engine_refuses_it_is_asked_again(
     time.sleep(0.1)
     for _ in range(2):
         with pytest.raises(GGUFError, match="does not render"):
-            verdict(stub, model)
+            findings(stub, model)
 
     assert {} == remembered(clean_home)

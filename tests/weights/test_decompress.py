@@ -169,7 +169,7 @@ def test_file_has_no_name(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_pieces_are_the_original(bundle: Bundle) -> None:
     section = bundle.section("model")
-    found = [bytes(piece) for piece in decompress.pieces(bundle, section)]
+    found = [bytes(piece) for piece in decompress.original_chunks(bundle, section)]
 
     assert b"".join(found) == MODEL
     assert MODEL[:FRAME] == found[0]
@@ -345,7 +345,7 @@ def test_section_that_lies_is_refused(tmp_path: Path, lie: str, memfd: bool) -> 
 def test_pieces_of_a_section_that_lies(tmp_path: Path, lie: str) -> None:
     bundle = bundle_file.load(bundles.write(tmp_path / "chat", [LIES[lie]]))
     with pytest.raises(PayloadError):
-        for _ in decompress.pieces(bundle, bundle.section("model")):
+        for _ in decompress.original_chunks(bundle, bundle.section("model")):
             pass
     bundle.close()
 

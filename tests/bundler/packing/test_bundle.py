@@ -181,14 +181,14 @@ def test_a_folder_that_does_not_exist(modelembed: Program, tiny: Path, tmp_path:
 
 def test_a_temporary_folder_that_does_not_exist(
     models: dict[str, Path],
-    verdict: Future[lint.Verdict],
+    findings: Future[lint.EngineFindings],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is not the target that is to blame."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(AppError, match=r"the temporary folder .*/gone cannot be used") as caught:
-        bundled(models["BF16"], tmp_path / "chat", "auto", verdict)
+        bundled(models["BF16"], tmp_path / "chat", "auto", findings)
 
     assert "TMPDIR=" in caught.value.hint
     assert not (tmp_path / "chat").exists()
@@ -340,7 +340,7 @@ class Bundled:
         return self.path.with_suffix(".gguf").read_bytes()
 
 
-def bundled(model: Path, target: Path, mode: str, verdict: Future[lint.Verdict]) -> Bundled:
+def bundled(model: Path, target: Path, mode: str, findings: Future[lint.EngineFindings]) -> Bundled:
     """Return an executable of a model, made without asking the engine."""
     target.parent.mkdir(exist_ok=True)
     stub = bundle_file.load(bundles.write(target.with_suffix(".stub")))
@@ -348,17 +348,17 @@ def bundled(model: Path, target: Path, mode: str, verdict: Future[lint.Verdict])
     recipe = bundling.Recipe(name="Tiny", threshold=bundling.threshold(mode))
     try:
         found = lint.examine(lint.preflight(model))
-        bundling.make(target, stub, found, verdict, recipe, made.said.append)
+        bundling.make(target, stub, found, findings, recipe, made.said.append)
     finally:
         stub.close()
     return made
 
 
 @pytest.fixture
-def verdict(clean_home: Path) -> Future[lint.Verdict]:
+def findings(clean_home: Path) -> Future[lint.EngineFindings]:
     """Return that the engine has nothing against a model."""
-    future: Future[lint.Verdict] = Future()
-    future.set_result(lint.Verdict())
+    future: Future[lint.EngineFindings] = Future()
+    future.set_result(lint.EngineFindings())
     return future
 
 
@@ -421,13 +421,13 @@ def test_a_wrong_compression_is_refused_before_anything_is_built(
 )
 def test_compression_is_chosen_by_what_it_saves(
     models: dict[str, Path],
-    verdict: Future[lint.Verdict],
+    findings: Future[lint.EngineFindings],
     tmp_path: Path,
     weights: str,
     mode: str,
     codec: str,
 ) -> None:
-    made = bundled(models[weights], tmp_path / "chat", mode, verdict)
+    made = bundled(models[weights], tmp_path / "chat", mode, findings)
     size = models[weights].stat().st_size
 
     assert (codec, size) == (made.section.codec, made.section.size)
@@ -441,43 +441,43 @@ def test_compression_is_chosen_by_what_it_saves(
 @pytest.mark.parametrize("weights", ["BF16", "Q6_K"])
 def test_the_same_bytes_again(
     models: dict[str, Path],
-    verdict: Future[lint.Verdict],
+    findings: Future[lint.EngineFindings],
     tmp_path: Path,
     weights: str,
     mode: str,
 ) -> None:
-    made = [bundled(models[weights], tmp_path / f / "chat", mode, verdict) for f in ("a", "b")]
+    made = [bundled(models[weights], tmp_path / f / "chat", mode, findings) for f in ("a", "b")]
 
     assert made[0].path.read_bytes() == made[1].path.read_bytes()
 
 
-def saving(model: Path, target: Path, verdict: Future[lint.Verdict]) -> float:
+def saving(model: Path, target: Path, findings: Future[lint.EngineFindings]) -> float:
     """Return by what percentage compression makes a model smaller."""
-    section = bundled(model, target, "max", verdict).section
+    section = bundled(model, target, "max", findings).section
     return 100 * (1 - section.length / section.size)
 
 
 @pytest.mark.parametrize("weights", ["BF16", "Q6_K"])
 def test_coding_that_saves_too_little_is_taken_back(
     models: dict[str, Path],
-    verdict: Future[lint.Verdict],
+    findings: Future[lint.EngineFindings],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     weights: str,
 ) -> None:
-    model, percent = models[weights], saving(models[weights], tmp_path / "max" / "chat", verdict)
-    stored = bundled(model, tmp_path / "none" / "chat", "none", verdict)
+    model, percent = models[weights], saving(models[weights], tmp_path / "max" / "chat", findings)
+    stored = bundled(model, tmp_path / "none" / "chat", "none", findings)
     coded = []
     whole = compress.compress
     monkeypatch.setattr(
         compress, "compress", lambda *given, **more: coded.append(given) or whole(*given, **more)
     )
     # So near that samples cannot tell: all of it is coded, and then is not worth it.
-    near = bundled(model, tmp_path / "near" / "chat", f"{percent + 0.2:.3f}%", verdict)
+    near = bundled(model, tmp_path / "near" / "chat", f"{percent + 0.2:.3f}%", findings)
     assert len(coded) == 1
-    just = bundled(model, tmp_path / "just" / "chat", f"{percent - 0.2:.3f}%", verdict)
+    just = bundled(model, tmp_path / "just" / "chat", f"{percent - 0.2:.3f}%", findings)
     assert len(coded) == 2
-    far = bundled(model, tmp_path / "far" / "chat", f"{percent + 20:.3f}%", verdict)
+    far = bundled(model, tmp_path / "far" / "chat", f"{percent + 20:.3f}%", findings)
     assert len(coded) == 2
 
     assert ["stored", "planes", "stored"] == [made.section.codec for made in (near, just, far)]
@@ -489,7 +489,7 @@ def test_coding_that_saves_too_little_is_taken_back(
 @pytest.mark.parametrize("mode", ["auto", "max"])
 def test_coding_that_makes_it_larger_is_taken_back(
     models: dict[str, Path],
-    verdict: Future[lint.Verdict],
+    findings: Future[lint.EngineFindings],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     mode: str,
@@ -506,7 +506,7 @@ def test_coding_that_makes_it_larger_is_taken_back(
     model = tmp_path / "sparse.gguf"
     shutil.copy(models["BF16"], model)
     os.truncate(model, model.stat().st_size + (4 << 20))  # a hole is skipped, not written
-    made = bundled(model, tmp_path / "chat", mode, verdict)
+    made = bundled(model, tmp_path / "chat", mode, findings)
 
     assert "stored" == made.section.codec
     assert model.read_bytes() == made.original()
@@ -518,7 +518,7 @@ def test_coding_that_makes_it_larger_is_taken_back(
 def test_a_model_that_the_engine_refuses_leaves_nothing(
     models: dict[str, Path], clean_home: Path, tmp_path: Path, mode: str
 ) -> None:
-    refused: Future[lint.Verdict] = Future()
+    refused: Future[lint.EngineFindings] = Future()
     refused.set_exception(GGUFError("no such architecture"))
     target = tmp_path / "out" / "chat"
     with pytest.raises(GGUFError, match="no such architecture"):

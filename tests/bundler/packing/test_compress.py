@@ -88,7 +88,7 @@ def restored(path: Path, data: bytes, original: bytes) -> bytes:
     """Return what the product restores a section to."""
     bundle = bundle_file.load(bundles.write(path, [bundles.planes_as(data, original)]))
     try:
-        return b"".join(map(bytes, decompress.pieces(bundle, bundle.section("model"))))
+        return b"".join(map(bytes, decompress.original_chunks(bundle, bundle.section("model"))))
     finally:
         bundle.close()
 
