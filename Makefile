@@ -24,8 +24,8 @@ demo: $(SETUP)
 
 test: $(SETUP)
 	@$(PYTHON) tools/prerequisites.py --tests
-	@echo "== testing (the first time builds the runtime: 1 minute; then about 18 minutes)"
-	@$(BIN)/python -m pytest -q
+	@echo "== testing (the first time builds the runtime: 1 minute; then about 11 minutes)"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(SETUP)
 	@echo "== checking format, lint and types; usually half a minute, the first time a minute"

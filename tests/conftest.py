@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from paths import DEMO, FACTS
 from program import Program
+from workers import made_once, take_own_cores
 
 from bundler.stub import builder as stubs
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # what drives a browser is loaded where one is wanted
 
 # A shell's background jobs ignore Ctrl-C, and so would all that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+take_own_cores()
 
 MODES = {
     "stored": ("stored", ()),
@@ -41,8 +43,11 @@ def _data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def stub() -> Path:
-    return stubs.build(lambda text: print(text, file=sys.stderr))
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def build(_: Path) -> Path:
+        return stubs.build(lambda text: print(text, file=sys.stderr))
+
+    return build(made_once(tmp_path_factory, "stub", build))  # the second time from the cache
 
 
 @pytest.fixture(scope="session")
@@ -56,17 +61,18 @@ def forms(
     modelembed: Program, stub: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """Return executables with the demo model: stored, compressed, and none."""
-    folder = tmp_path_factory.mktemp("forms")
-    made = {"stub": stub}
-    for form, compression in (("stored", "none"), ("zstd", "zstd")):
-        path = folder / form
-        done = modelembed(
-            "bundle", str(DEMO), "-o", str(path), "--compress", compression, "--no-check",
-            "--set", "temp=0",
-        )  # fmt: skip
-        assert done.code == 0, done.err
-        made[form] = path
-    return made
+    compressions = {"stored": "none", "zstd": "zstd"}
+
+    def bundle(folder: Path) -> None:
+        for form, compression in compressions.items():
+            done = modelembed(
+                "bundle", str(DEMO), "-o", str(folder / form), "--compress", compression,
+                "--no-check", "--force", "--set", "temp=0",
+            )  # fmt: skip
+            assert done.code == 0, done.err
+
+    folder = made_once(tmp_path_factory, "forms", bundle)
+    return {"stub": stub, **{form: folder / form for form in compressions}}
 
 
 @pytest.fixture(scope="session")
