@@ -41,8 +41,8 @@ def test_a_state_of_somebody_elses_is_left_out(
     FULL.write(tmp_path / "x")
     content = (tmp_path / "x").read_bytes()
 
-    (tmp_path / "old").write_bytes(content[: -user_key.MARK_SIZE])
-    (tmp_path / "forged").write_bytes(content[: -user_key.MARK_SIZE] + bytes(user_key.MARK_SIZE))
+    (tmp_path / "old").write_bytes(content[: -user_key.MAC_SIZE])
+    (tmp_path / "forged").write_bytes(content[: -user_key.MAC_SIZE] + bytes(user_key.MAC_SIZE))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "yours"))
     for name in ("x", "old", "forged"):
         found = session_file.read(tmp_path / name)
@@ -61,19 +61,19 @@ def test_a_secret_that_others_know_is_replaced(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     place = tmp_path / "modelembed" / user_key.NAME
     digest = bytes(32)
-    first = user_key.mark(digest)
-    assert first == user_key.mark(digest) and user_key.is_own(digest, first)
-    assert not user_key.is_own(digest, b"")
+    first = user_key.sign(digest)
+    assert first == user_key.sign(digest) and user_key.verify(digest, first)
+    assert not user_key.verify(digest, b"")
     assert (0o600, user_key.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
 
     place.chmod(0o644)
-    assert not user_key.is_own(digest, first)
-    second = user_key.mark(digest)
-    assert second not in (first, b"") and user_key.is_own(digest, second)
+    assert not user_key.verify(digest, first)
+    second = user_key.sign(digest)
+    assert second not in (first, b"") and user_key.verify(digest, second)
     place.chmod(0o600)
     place.write_bytes(b"")
-    assert not user_key.is_own(digest, second)
-    assert second != user_key.mark(digest)
+    assert not user_key.verify(digest, second)
+    assert second != user_key.sign(digest)
     assert [user_key.NAME] == [path.name for path in place.parent.iterdir()]
 
 

@@ -11,7 +11,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from runtime.errors import AppError, UsageError
-from runtime.host.std_streams import write_nowhere
+from runtime.host.std_streams import discard_stdout
 
 INTERRUPTED = 130
 """What shells report for a program that Ctrl-C has ended."""
@@ -38,7 +38,7 @@ def exit_status_of(work: Callable[[], object], *, verbose: bool, interrupted: st
         print(f"\n{interrupted}" if interrupted else "", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader has had enough
-        write_nowhere()
+        discard_stdout()
         return 1
     except Exception as exc:
         error = explained(exc)
@@ -46,7 +46,7 @@ def exit_status_of(work: Callable[[], object], *, verbose: bool, interrupted: st
             raise
         print(error.render(), file=sys.stderr)
         if isinstance(exc, OSError):
-            write_nowhere()
+            discard_stdout()
         return error.exit_code
     return 0
 

@@ -25,8 +25,8 @@ from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import CacheError, UsageError
 from runtime.host.desktop import double_clicked
-from runtime.host.interrupts import interrupt_once
-from runtime.host.std_streams import notify, open_streams, piped_text, use_utf8
+from runtime.host.interrupts import raise_on_first_interrupt
+from runtime.host.std_streams import notify, piped_text, replace_closed_streams, use_utf8
 from runtime.options.serving import USUAL
 
 HELP_FLAGS = ("-h", "--help")
@@ -36,9 +36,9 @@ ALIKE = 0.75
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit code."""
-    open_streams()
+    replace_closed_streams()
     use_utf8()
-    interrupt_once()
+    raise_on_first_interrupt()
     return exit_status_of(
         lambda: main.main(
             args=normalized(arguments),

@@ -64,12 +64,12 @@ class SessionFile:
         try:
             _require_free(path, replace)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "xb", opener=user_key.private) as file:
-                for part in (line, self.state, digest.digest(), user_key.mark(digest.digest())):
+            with open(draft, "xb", opener=user_key.owner_only) as file:
+                for part in (line, self.state, digest.digest(), user_key.sign(digest.digest())):
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
-            atomic_write.move(draft, path, replace)
+            atomic_write.rename_into_place(draft, path, replace)
         except OSError as exc:
             raise SessionError(
                 f"the conversation cannot be saved to {path}: {exc.strerror}",
@@ -120,12 +120,12 @@ def _read_state(
     rest = os.fstat(file.fileno()).st_size - len(line) - size - DIGEST_SIZE
     state = bytearray(size if size >= 0 <= rest else 0)  # what may be written to is not copied
     file.readinto(state)
-    digest, mark = file.read(DIGEST_SIZE), file.read(user_key.MARK_SIZE + 1)
+    digest, mark = file.read(DIGEST_SIZE), file.read(user_key.MAC_SIZE + 1)
     found = hashlib.sha256(line)
     found.update(state)
-    if rest < 0 or rest not in (0, user_key.MARK_SIZE) or found.digest() != digest:
+    if rest < 0 or rest not in (0, user_key.MAC_SIZE) or found.digest() != digest:
         saved.flaw = DAMAGED
-    elif not user_key.is_own(digest, mark):
+    elif not user_key.verify(digest, mark):
         saved.flaw = FOREIGN
     else:
         saved.tokens, saved.state = header["tokens"], state

@@ -243,4 +243,4 @@ class _Memory:
         if self.path is None:
             return
         text = json.dumps({"variant": name, "scores": scores, "rejected": rejected})
-        app_dirs.remember(self.path, text)
+        app_dirs.write_best_effort(self.path, text)

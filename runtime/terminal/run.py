@@ -19,7 +19,7 @@ from runtime.dialogue.open_backend import locate, open_backend
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.host.files import exists
 from runtime.host.interrupts import on_interrupt
-from runtime.host.std_streams import colourful, notify
+from runtime.host.std_streams import colour_enabled, notify
 from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
 from runtime.sanitize import plain
@@ -90,7 +90,7 @@ def _answer_once(session: ChatSession, question: str) -> None:
     written = ""
     view: AnswerView | None = None
     conversation = session.conversation
-    style = Style(colourful(session.options.color))
+    style = Style(colour_enabled(session.options.color))
     for piece in conversation.ask(question):
         if view is None:
             session.first_token_s = time.perf_counter() - START
@@ -127,7 +127,7 @@ def _explain_emptiness(conversation: Conversation) -> None:
 def _chat(session: ChatSession, title: str, question: str) -> None:
     """Chat until the user leaves, beginning with `question` if there is one."""
     options = session.options
-    style = Style(colourful(options.color))
+    style = Style(colour_enabled(options.color))
     read_line = reader()
     on_terminal = sys.stdin.isatty()
     # That somebody else answers is said in any case.
