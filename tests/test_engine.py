@@ -508,7 +508,7 @@ def test_how_far_a_prompt_is() -> None:
     found = []
     with engine(context=1200, batch_size=100) as one:
         stream = one.submit(long, dataclasses.replace(GREEDY, n_predict=1))
-        stream.subscribe(lambda: found.append(stream.reading), pieces=True)
+        stream.subscribe(lambda: found.append(stream.progress), pieces=True)
         while not stream.ended:
             stream.take()
             time.sleep(0.001)

@@ -252,13 +252,13 @@ def test_a_state_is_computed_here_and_adopted_there() -> None:
     with engine() as one:
         state = one.state_of(tokens)
     with engine() as one:
-        one.adopt(state, tokens)
+        one.load_state(state, tokens)
         stream = one.submit([*tokens, *tokens])
         list(stream)
         assert len(tokens) == stream.stats.cached_tokens
         for wrong, count in ((state[:-10], len(tokens)), (state, 3), (b"", 1), (b"x" * 99, 5)):
             with pytest.raises(ModelError, match="does not fit"):
-                one.adopt(wrong, [1] * count)
+                one.load_state(wrong, [1] * count)
         assert "The capital of France is Paris." == "".join(
             piece.text for piece in one.submit(question("What is the capital of France?"))
         )

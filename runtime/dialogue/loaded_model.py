@@ -171,7 +171,7 @@ class LoadedModel:
         messages = prefix_cache.first_question(self.options.system, prefix_cache.FIRST_WORDS[0])
         _, tokens = tokens_of(self.template, self.model, messages)
         try:
-            self.prewarmed = prefix_cache.adopt(
+            self.prewarmed = prefix_cache.load(
                 bundle,
                 self.scheduler,
                 self._prefix_key(),

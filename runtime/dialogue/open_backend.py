@@ -42,7 +42,7 @@ def decompressed(
     """Return `found` with its model decompressed, for processes that are to share it."""
     if isinstance(found, RemoteModel):
         return found
-    return _or_remote(lambda: loader.restored(found, options, notify), options, notify)
+    return _or_remote(lambda: loader.decompressed(found, options, notify), options, notify)
 
 
 def open_backend(

@@ -15,7 +15,7 @@ from runtime.dialogue.chat_template import Message, Template
 from runtime.dialogue.prompt import Tokenizer, messages_of, tokens_of
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
-from runtime.inference.slots import common
+from runtime.inference.slots import common_prefix_length
 from runtime.weights import decompress
 
 FIRST_WORDS = ("Hello", "1", "\n", " x", "你好", "<", '"')
@@ -38,7 +38,7 @@ def shared_tokens(
     for shaped in map(template, clocks):
         for words in FIRST_WORDS:
             _, tokens = tokens_of(shaped, tokenizer, first_question(system, words))
-            shared = common(first[:shared], tokens) if first else len(tokens)
+            shared = common_prefix_length(first[:shared], tokens) if first else len(tokens)
             first = first or tokens
     return (first or [])[:shared]
 
@@ -75,7 +75,7 @@ def compute(
     state = engine.state_of(tokens)
     progress(len(tokens), len(tokens))
     try:
-        engine.adopt(state, tokens)  # some models' states may be taken, but not given back
+        engine.load_state(state, tokens)  # some models' states may be taken, but not given back
     except ModelError as exc:
         raise ModelError(
             "the engine cannot keep the state of this model", hint="leave out --prewarm"
@@ -94,7 +94,7 @@ def mismatch(found: PrefixState, key: Mapping[str, str], context: int) -> str:
     return ""
 
 
-def adopt(
+def load(
     bundle: Bundle,
     engine: Scheduler,
     key: Mapping[str, str],
@@ -122,5 +122,5 @@ def adopt(
         whole = mmap.mmap(fd, section.size, access=mmap.ACCESS_COPY)
     finally:
         os.close(fd)
-    engine.adopt(memoryview(whole)[found.offset :], found.tokens)
+    engine.load_state(memoryview(whole)[found.offset :], found.tokens)
     return count

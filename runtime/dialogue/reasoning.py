@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runtime.inference.detokenizer import overlap
+from runtime.inference.detokenizer import partial_match_length
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ReasoningSplitter:
                 yield from self._part(before)
                 self.thinking = not self.thinking
             else:
-                keep = overlap(before, marker)
+                keep = partial_match_length(before, marker)
                 self._held = before[len(before) - keep :]
                 yield from self._part(before[: len(before) - keep])
 

@@ -63,7 +63,7 @@ class SessionStore:
         refusal = self._refusal(found)
         if not refusal and found.state:
             try:
-                self._engine.adopt(found.state, found.tokens)
+                self._engine.load_state(found.state, found.tokens)
             except ModelError as exc:
                 refusal = exc.problem
         self._own.add(_place_of(path))

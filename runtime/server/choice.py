@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from runtime.dialogue.reasoning import Markers, ReasoningSplitter
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Piece
+from runtime.inference.token_stream import Piece, SampledToken
 from runtime.server.protocols.openai import CalledFunction, CalledTool
 from runtime.server.tool_calls import Arguments, Called, Calls, Form, Said
 
@@ -22,7 +22,7 @@ class News:
     content: str = ""
     reasoning: str = ""
     calls: list[CalledTool] = field(default_factory=list)
-    chosen: list[Chosen] = field(default_factory=list)
+    chosen: list[SampledToken] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.content or self.reasoning or self.calls or self.chosen)
@@ -38,7 +38,7 @@ class Choice:
         self.content = ""
         self.reasoning = ""
         self.calls: list[CalledTool] = []
-        self.chosen: list[Chosen] = []
+        self.chosen: list[SampledToken] = []
         self._thoughts = ReasoningSplitter(markers, opening)
         self._calls = Calls(form) if form else None
         self._fresh = True

@@ -19,7 +19,7 @@ from runtime.dialogue.prompt import prompt_tokens
 from runtime.dialogue.reasoning import Markers
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Reading, TokenStream
+from runtime.inference.token_stream import PrefillProgress, SampledToken, TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
 from runtime.server import tool_calls
@@ -347,7 +347,7 @@ class Service:
         details = openai.PromptDetails(cached)
         return openai.Usage(answer, prompt, prompt + answer, details)
 
-    def logprob(self, chosen: Chosen) -> openai.TokenLogprob:
+    def logprob(self, chosen: SampledToken) -> openai.TokenLogprob:
         """Return how likely a token was, as OpenAI's chats have it."""
         data = self.model.piece(chosen.token, special=True)
         others = []
@@ -356,7 +356,7 @@ class Service:
             others.append(openai.TopLogprob(_shown(piece), finite(other.logprob), list(piece)))
         return openai.TokenLogprob(_shown(data), finite(chosen.logprob), list(data), others)
 
-    def logprobs(self, chosen: Sequence[Chosen]) -> openai.Logprobs | None:
+    def logprobs(self, chosen: Sequence[SampledToken]) -> openai.Logprobs | None:
         """Return how likely tokens were, None where nobody asked."""
         return openai.Logprobs([self.logprob(one) for one in chosen]) if chosen else None
 
@@ -380,7 +380,7 @@ def timings(stats: Stats) -> openai.Timings:
     )
 
 
-def progress(reading: Reading) -> openai.PromptProgress:
+def progress(reading: PrefillProgress) -> openai.PromptProgress:
     """Return how far a prompt has been read."""
     return openai.PromptProgress(
         reading.total, reading.cached, reading.processed, round(1000 * reading.seconds)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.inference import json_schema
-from runtime.inference.detokenizer import overlap
+from runtime.inference.detokenizer import partial_match_length
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Calls:
             if before.strip():
                 yield before.rstrip()
             return
-        keep = overlap(before, self._form.begin)
+        keep = partial_match_length(before, self._form.begin)
         # Space before a call is none of the answer.
         keep = max(keep, len(before) - len(before[: len(before) - keep].rstrip()))
         if self._final:

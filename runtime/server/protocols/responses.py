@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from runtime.errors import AppError, ModelError
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Piece, TokenStream
+from runtime.inference.token_stream import Piece, SampledToken, TokenStream
 from runtime.server.bridge import Reader
 from runtime.server.choice import News
 from runtime.server.http.http_error import HTTPError, told
@@ -34,7 +34,7 @@ class _Prompting:
         self._told = -1
 
     def news(self, stream: TokenStream) -> openai.PromptProgress | None:
-        reading = stream.reading
+        reading = stream.progress
         if not self._wanted or reading is None or reading.processed == self._told:
             return None
         self._told = reading.processed
@@ -342,7 +342,7 @@ def _probabilities(
     return [_probability(service, one) for one in chosen] or UNSET
 
 
-def _probability(service: Service, chosen: Chosen) -> llama_server.TokenProbability:
+def _probability(service: Service, chosen: SampledToken) -> llama_server.TokenProbability:
     def one(token: int, logprob: float) -> llama_server.TokenProbability:
         data = service.model.piece(token, special=True)
         return llama_server.TokenProbability(
