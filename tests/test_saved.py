@@ -46,13 +46,13 @@ def test_a_state_of_somebody_elses_is_left_out(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "yours"))
     for name in ("x", "old", "forged"):
         found = session_file.read(tmp_path / name)
-        assert (session_file.FOREIGN, FULL.turns, b"", []) == (
-            found.flaw, found.turns, found.state, found.tokens,
+        assert (session_file.STATE_UNTRUSTED, FULL.turns, b"", []) == (
+            found.state_error, found.turns, found.state, found.tokens,
         )  # fmt: skip
 
     dataclasses.replace(FULL, system="Mine.").write(tmp_path / "z")
-    assert "" == session_file.read(tmp_path / "z").flaw
-    assert session_file.FOREIGN == session_file.read(tmp_path / "x").flaw
+    assert "" == session_file.read(tmp_path / "z").state_error
+    assert session_file.STATE_UNTRUSTED == session_file.read(tmp_path / "x").state_error
 
 
 def test_a_secret_that_others_know_is_replaced(
@@ -84,9 +84,9 @@ def test_without_a_data_folder_all_but_the_state_is_kept(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     FULL.write(tmp_path / "x")
 
-    assert (FULL.turns, session_file.FOREIGN) == (
+    assert (FULL.turns, session_file.STATE_UNTRUSTED) == (
         session_file.read(tmp_path / "x").turns,
-        session_file.read(tmp_path / "x").flaw,
+        session_file.read(tmp_path / "x").state_error,
     )
 
 
@@ -181,7 +181,7 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
         found = session_file.read(tmp_path / "y")
     except SessionError:
         return
-    assert found.flaw
+    assert found.state_error
     assert b"" == found.state
     assert [] == found.tokens
 
@@ -189,10 +189,10 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
 def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
-    assert tmp_path / "modelembed" / "work.conversation" == session_store.place("work")
-    assert Path("a/b") == session_store.place("a/b")
-    assert Path("x.bin") == session_store.place("x.bin")
-    assert Path("~nobody-by-this-name/x") == session_store.place("~nobody-by-this-name/x")
+    assert tmp_path / "modelembed" / "work.conversation" == session_store.path_of("work")
+    assert Path("a/b") == session_store.path_of("a/b")
+    assert Path("x.bin") == session_store.path_of("x.bin")
+    assert Path("~nobody-by-this-name/x") == session_store.path_of("~nobody-by-this-name/x")
 
 
 @in_child

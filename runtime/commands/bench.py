@@ -18,8 +18,8 @@ from runtime.options.registry import Options
 from runtime.sanitize import plain
 from runtime.units import amount, gigabytes
 
-SPARE = 8  # tokens of context beside those that are measured
-LEAST = 256  # the engine makes no smaller context
+SPARE_TOKENS = 8  # tokens of context beside those that are measured
+MIN_CONTEXT = 256  # the engine makes no smaller context
 
 
 def run(
@@ -38,7 +38,8 @@ def run(
     )
     try:
         rows = []
-        for kind, tokens, measure in (("pp", prompt, reading), ("tg", answer, writing)):
+        tests = (("pp", prompt, measure_prompt), ("tg", answer, measure_generation))
+        for kind, tokens, measure in tests:
             if tokens:
                 measure(loaded.scheduler, tokens)  # the first run pays for touching everything
                 samples = [measure(loaded.scheduler, tokens) for _ in range(repetitions)]
@@ -50,11 +51,11 @@ def run(
 
 def context(prompt: int, answer: int) -> int:
     """Return the context that the two tests need."""
-    return max(prompt + SPARE, answer + SPARE, LEAST)
+    return max(prompt + SPARE_TOKENS, answer + SPARE_TOKENS, MIN_CONTEXT)
 
 
-def reading(engine: Scheduler, count: int) -> float:
-    """Return the tokens per second of reading a prompt that was never seen before."""
+def measure_prompt(engine: Scheduler, count: int) -> float:
+    """Return the tokens per second of measure_prompt a prompt that was never seen before."""
     dice = random.Random()
     tokens = [dice.randrange(engine.model.vocab_size) for _ in range(count)]
     stream = engine.submit(tokens, dataclasses.replace(engine.options.unheld(), n_predict=0))
@@ -64,7 +65,7 @@ def reading(engine: Scheduler, count: int) -> float:
     return (stats.prompt_tokens - stats.cached_tokens) / stats.prompt_seconds
 
 
-def writing(engine: Scheduler, count: int) -> float:
+def measure_generation(engine: Scheduler, count: int) -> float:
     """Return the tokens per second of an answer."""
     options = dataclasses.replace(
         engine.options.unheld(), n_predict=count + 1, ignore_eos=True, stop=()

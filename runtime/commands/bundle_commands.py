@@ -33,7 +33,7 @@ Signer = Callable[[Path], Callable[[bytes], str]]
 
 
 @dataclass(frozen=True)
-class Means:
+class BundlerHooks:
     """What only the bundler can do with a file that is written."""
 
     sign: Callable[[bytes], str] | None = None
@@ -79,14 +79,14 @@ def add(
         "--output", "-o", type=PATH, metavar="FILE", help="where to write it (default: its name)"
     ))  # fmt: skip
 
-    def means(key: Path | None, prewarm: bool) -> Means:
-        return Means(signer(key) if signer and key else None, prewarmer if prewarm else None)
+    def hooks(key: Path | None, prewarm: bool) -> BundlerHooks:
+        return BundlerHooks(signer(key) if signer and key else None, prewarmer if prewarm else None)
 
     def edit_it(
         bundle: Bundle, key: Path | None = None, prewarm: bool = False, **given: Any
     ) -> None:
         """Change defaults, name, licence or parts; the weights are only moved."""
-        edit(bundle, given, means(key, prewarm))
+        edit(bundle, given, hooks(key, prewarm))
 
     def upgrade_it(
         bundle: Bundle,
@@ -96,7 +96,7 @@ def add(
         prewarm: bool = False,
     ) -> None:
         """Put the same model under a newer runtime."""
-        upgrade(bundle, stub, output, means(key, prewarm))
+        upgrade(bundle, stub, output, hooks(key, prewarm))
 
     register("edit", edit_it, *EDIT_OPTIONS, output, *further)
     stub = click.option(
@@ -175,7 +175,7 @@ EDIT_OPTIONS = (
 )
 
 
-def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
+def edit(bundle: Bundle, given: dict[str, Any], hooks: BundlerHooks) -> None:
     """Write `bundle` with the changes of the options in `given`."""
     from runtime.commands.edit import Change
     from runtime.container import lora_sections
@@ -193,21 +193,21 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
         add=lora_sections.from_words(given["add"]),
         remove=given["remove"],
     )
-    if change == Change() and means == Means():
+    if change == Change() and hooks == BundlerHooks():
         raise UsageError(
             "there is nothing to change", hint='for example: edit --system "You are a pirate."'
         )
-    _write(bundle, change, given["output"], means)
+    _write(bundle, change, given["output"], hooks)
 
 
-def upgrade(bundle: Bundle, stub: Path, output: Path | None, means: Means) -> None:
+def upgrade(bundle: Bundle, stub: Path, output: Path | None, hooks: BundlerHooks) -> None:
     """Write `bundle` with the runtime in `stub`."""
     from runtime.commands.edit import Change
 
-    _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, means)
+    _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, hooks)
 
 
-def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) -> None:
+def _write(bundle: Bundle, change: Change, output: Path | None, hooks: BundlerHooks) -> None:
     from runtime.commands import edit
     from runtime.host.atomic_write import require_new
 
@@ -224,18 +224,18 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
         target,
         change,
         tool=f"modelembed {__version__}",
-        sign=means.sign,
-        prewarm=means.prewarm,
+        sign=hooks.sign,
+        prewarm=hooks.prewarm,
         say=lambda text: click.echo(f"note: {plain(text)}", err=True),
     )
-    if bundle.signature and means.sign is None:
+    if bundle.signature and hooks.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)
     click.echo(f"wrote {target}", err=True)
     if output and bundle.manifest.sidecar is not None:
-        _say_what_is_beside(bundle, output)
+        _warn_missing_sidecar(bundle, output)
 
 
-def _say_what_is_beside(bundle: Bundle, output: Path) -> None:
+def _warn_missing_sidecar(bundle: Bundle, output: Path) -> None:
     """Warn where the program `output` does not find its parts, which were not copied."""
     try:
         bundle_file.load(output).close()

@@ -41,7 +41,7 @@ def exit_status_of(work: Callable[[], object], *, verbose: bool, interrupted: st
         discard_stdout()
         return 1
     except Exception as exc:
-        error = explained(exc)
+        error = as_app_error(exc)
         if verbose and not isinstance(exc, (AppError, click.ClickException, MemoryError)):
             raise
         print(error.render(), file=sys.stderr)
@@ -51,12 +51,12 @@ def exit_status_of(work: Callable[[], object], *, verbose: bool, interrupted: st
     return 0
 
 
-def explained(exc: Exception) -> AppError:
+def as_app_error(exc: Exception) -> AppError:
     """Return any failure as one of ours: what was found, then what to do."""
     if isinstance(exc, AppError):
         return exc
     if isinstance(exc, click.ClickException):
-        return _misused(exc)
+        return _from_click(exc)
     if isinstance(exc, MemoryError):
         return AppError(
             "the memory ran out",
@@ -64,14 +64,14 @@ def explained(exc: Exception) -> AppError:
             "context helps: -c",
         )
     if isinstance(exc, OSError):
-        return _refused(exc)
+        return _from_os_error(exc)
     return AppError(
         f"something unexpected happened: {type(exc).__name__}: {exc}",
         hint="this is a bug; the same command with -v shows where, please report that",
     )
 
 
-def _misused(exc: click.ClickException) -> AppError:
+def _from_click(exc: click.ClickException) -> AppError:
     """Return what click finds wrong with a command line."""
     close: list[str] = getattr(exc, "possibilities", None) or []
     said = exc.message if close else exc.format_message()
@@ -83,7 +83,7 @@ def _misused(exc: click.ClickException) -> AppError:
     return UsageError(problem, hint=hint)
 
 
-def _refused(exc: OSError) -> AppError:
+def _from_os_error(exc: OSError) -> AppError:
     """Return what the system refused, where nobody nearer to it could say what to do."""
     why = exc.strerror or str(exc)
     try:

@@ -30,7 +30,7 @@ from runtime.host.std_streams import notify, piped_text, replace_closed_streams,
 from runtime.options.serving import USUAL
 
 HELP_FLAGS = ("-h", "--help")
-ALIKE = 0.75
+TYPO_SIMILARITY = 0.75
 """How much of a word must be a command's name, in order, to be taken for a slip in typing it."""
 
 
@@ -56,16 +56,16 @@ class DefaultGroup(click_base.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert `chat` unless a command, --help or --version comes first."""
         if not args or (args[0] not in self.commands and args[0] not in (*HELP_FLAGS, "--version")):
-            self._doubt(args)
+            self._note_possible_typo(args)
             args = ["chat", *args]
         return super().parse_args(ctx, args)
 
-    def _doubt(self, args: list[str]) -> None:
+    def _note_possible_typo(self, args: list[str]) -> None:
         """Say so where a question of one word may be a misspelt command."""
         if not args or args[0].startswith("-") or (args[1:] and not args[1].startswith("-")):
             return
         named = [name for name, command in self.commands.items() if not command.hidden]
-        for close in difflib.get_close_matches(args[0], named, 1, ALIKE):
+        for close in difflib.get_close_matches(args[0], named, 1, TYPO_SIMILARITY):
             click.echo(
                 f"note: '{args[0]}' is taken as a question; did you mean the command {close}?",
                 err=True,

@@ -123,7 +123,7 @@ def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
     if target is None:
         target = Path(_file_name(bundle, section))
     with progress(f"writing {target}") as update:
-        atomic_write.write_new(target, _proved(bundle, section), section.size, update)
+        atomic_write.write_new(target, _verified(bundle, section), section.size, update)
     return f"{target}: {gigabytes(section.size)}"
 
 
@@ -147,7 +147,7 @@ def original(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
         yield from pieces(bundle, section)
 
 
-def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+def _verified(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
     """Yield the original, and raise PayloadError at its end if it is not what was bundled."""
     digest = hashlib.sha256()
     for piece in original(bundle, section):

@@ -1,4 +1,4 @@
-"""The prompt of a conversation: its messages rendered by the chat template, cut into tokens."""
+"""Prompt of a conversation: messages to text by the chat template, text to token IDs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.dialogue.chat_template import Message, Template
 
 
 class Tokenizer(Protocol):
-    """The part of a model that makes tokens of text."""
+    """The part of a model that tokenizes text."""
 
     @property
     def bos(self) -> str: ...
@@ -19,21 +19,21 @@ class Tokenizer(Protocol):
 
 
 def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
-    """Return the messages of a conversation; an empty system prompt is none."""
+    """Return the messages of a conversation; an empty system prompt adds none."""
     return [{"role": "system", "content": system}, *turns] if system else [*turns]
 
 
 def tokens_of(
     template: Template, tokenizer: Tokenizer, messages: Sequence[Message], answer: str = ""
 ) -> tuple[str, list[int]]:
-    """Return text and tokens of a prompt, with the `answer` so far."""
+    """Return text and token IDs of a prompt that ends with the `answer` so far."""
     text = template.render(messages) + answer
     return text, prompt_tokens(tokenizer, text)
 
 
 def prompt_tokens(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return the tokens of what a template rendered: the same for whoever asks."""
+    """Return the token IDs of rendered text, with exactly one BOS token if the model uses one."""
     if tokenizer.adds_bos and tokenizer.bos:
-        # Most templates spell out the beginning token that the tokenizer adds as well.
+        # Most templates contain the BOS token that the tokenizer adds as well.
         text = text.removeprefix(tokenizer.bos)
     return tokenizer.tokenize(text, beginning=True)

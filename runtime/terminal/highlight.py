@@ -58,7 +58,7 @@ class Highlighter:
             self._before = ""
             return line
         words = [
-            (_style(kind), word[max(0, begin - place) :])
+            (_colour_of(kind), word[max(0, begin - place) :])
             for place, kind, word in tokens
             if place + len(word) > begin
         ]
@@ -66,7 +66,7 @@ class Highlighter:
             text = text[_fresh_start(text, tokens) :]
         self._before = text
         painted = "".join(
-            _painted("".join(word for _, word in run), style)
+            _coloured("".join(word for _, word in run), style)
             for style, run in groupby(words, key=itemgetter(0))
         )
         return painted.removesuffix(missing)
@@ -81,7 +81,7 @@ def _fresh_start(text: str, tokens: list[tuple[int, Any, str]]) -> int:
     starts = [
         place
         for place, kind, _ in tokens
-        if text[place - 1 : place] == "\n" and _style(kind) not in (TEXT, REMARK)
+        if text[place - 1 : place] == "\n" and _colour_of(kind) not in (TEXT, REMARK)
     ]
     outermost = [place for place in starts if not text[place : place + 1].isspace()]
     return (outermost or starts or [len(text)])[-1]
@@ -102,7 +102,7 @@ def highlighter(language: str) -> Highlighter | None:
         return None
 
 
-def _style(kind: Any) -> str:
+def _colour_of(kind: Any) -> str:
     """Return the colour of a kind of token, empty for none."""
     name = str(kind)
     while name not in STYLES and name:
@@ -110,7 +110,7 @@ def _style(kind: Any) -> str:
     return STYLES.get(name, "")
 
 
-def _painted(word: str, style: str) -> str:
+def _coloured(word: str, style: str) -> str:
     """Return `word` in its colour; the ends of lines, and what is empty, stay without."""
     if not style:
         return word

@@ -16,8 +16,8 @@ BOLD, ITALIC, CODE, DIM, HEAD = "1", "3", "36", "2", "1;4"
 RESET = "\x1b[0m"
 
 # What a line may begin with, and what may yet become that.
-MARK = re.compile(r"([ \t]*)(?:(#{1,6}) |([-*+]) |(>) |(```+|~~~+)([^\n`]*)\n)")
-MAYBE = re.compile(r"[ \t]*(?:#{0,6}|[-*+]|>|`{0,2}|~{0,2}|(?:```+|~~~+)[^\n`]*)")
+BLOCK_START = re.compile(r"([ \t]*)(?:(#{1,6}) |([-*+]) |(>) |(```+|~~~+)([^\n`]*)\n)")
+PARTIAL_BLOCK_START = re.compile(r"[ \t]*(?:#{0,6}|[-*+]|>|`{0,2}|~{0,2}|(?:```+|~~~+)[^\n`]*)")
 
 
 class Markdown:
@@ -62,9 +62,9 @@ class Markdown:
         self._lead += char
         if self._fence:
             return self._code_line()
-        if found := MARK.match(self._lead):
+        if found := BLOCK_START.match(self._lead):
             return self._block(found)
-        if MAYBE.fullmatch(self._lead):
+        if PARTIAL_BLOCK_START.fullmatch(self._lead):
             return ""
         lead, self._lead = self._lead, None
         return "".join(map(self._inline, lead))

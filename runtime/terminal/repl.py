@@ -88,7 +88,7 @@ class Repl:
         if lora:
             self._commands["lora"] = lambda text: self._use_lora(lora, text)
         if store:
-            self._commands["save"] = lambda name: self._say(store.save(_given(name)))
+            self._commands["save"] = lambda name: self._say(store.save(_required_name(name)))
             self._commands["load"] = lambda name: self._load(store, name)
 
     def run(self, first: str = "") -> None:
@@ -158,19 +158,19 @@ class Repl:
 
     def _stream(self, pieces: Iterable[str]) -> None:
         """Write the answer as it comes; Ctrl-C ends it, not the program."""
-        screen = None
+        view = None
         try:
             with on_interrupt(self.conversation.cancel):
                 for piece in pieces:
-                    screen = screen or self._screen()
-                    screen.write(piece)
+                    view = view or self._new_view()
+                    view.write(piece)
         except AppError:
-            if screen:
-                screen.close()
+            if view:
+                view.close()
                 self._out.write("\n")
             raise
-        if screen:
-            screen.close()
+        if view:
+            view.close()
         stats = self.conversation.stats
         self._out.write("\n")
         if stats.reason is FinishReason.CANCELLED:
@@ -181,7 +181,7 @@ class Repl:
             self._say(stats.line())
         self._out.flush()
 
-    def _screen(self) -> AnswerView:
+    def _new_view(self) -> AnswerView:
         """Return what shows the answer that has just begun."""
         return AnswerView(
             self._out,
@@ -197,16 +197,16 @@ class Repl:
 
     def _load(self, store: Store, name: str) -> None:
         """Go on with a kept conversation, and show where it stood."""
-        self._say(store.load(_given(name)))
+        self._say(store.load(_required_name(name)))
         turns = self.conversation.turns
         last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=0)
         for turn in turns[last:]:
             if turn["role"] == "user":
                 self._say(f"> {turn['content']}")
                 continue
-            screen = self._screen()
-            screen.write(str(turn["content"]))
-            screen.close()
+            view = self._new_view()
+            view.write(str(turn["content"]))
+            view.close()
             self._out.write("\n")
         self._out.flush()
 
@@ -232,7 +232,7 @@ class Repl:
         self._out.flush()
 
 
-def _given(name: str) -> str:
+def _required_name(name: str) -> str:
     """Return `name`; raise UsageError where it is missing."""
     if not name:
         raise UsageError("a name is missing", hint="for example /save holiday, /load holiday")
