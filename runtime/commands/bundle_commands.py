@@ -1,6 +1,6 @@
-"""The commands on made files, for both command lines.
+"""Commands on bundles, shared by both command lines.
 
-`modelembed COMMAND FILE` works on any file, `./chat COMMAND` on itself.
+`modelembed COMMAND FILE` works on any bundle, `./chat COMMAND` on the executable itself.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 Command = Callable[..., None]
 Signer = Callable[[Path], Callable[[bytes], str]]
-"""Returns what signs a manifest, given the secret key's file."""
+"""Returns the function that signs a manifest, given the path of the secret key."""
 
 
 @dataclass(frozen=True)
 class BundlerHooks:
-    """What only the bundler can do with a file that is written."""
+    """Signing and prewarming of a bundle to be written; only the bundler can do these."""
 
     sign: Callable[[bytes], str] | None = None
     prewarm: Prewarmer | None = None
@@ -47,9 +47,9 @@ def add(
     signer: Signer | None = None,
     prewarmer: Prewarmer | None = None,
 ) -> None:
-    """Add the commands to `group`, on the program itself (`own`) or on a FILE.
+    """Add the commands to `group`; they work on the program itself (`own`) or on a FILE argument.
 
-    `signer` and `prewarmer` add options to sign and to prewarm what `edit` and `upgrade` write.
+    `signer` and `prewarmer` add options to sign and to prewarm the output of `edit` and `upgrade`.
     """
 
     def register(name: str, function: Command, *decorators: Callable[[Command], Command]) -> None:
@@ -125,7 +125,7 @@ def _on_file(function: Command) -> Command:
 
 
 def required(bundle: Bundle | None) -> Bundle:
-    """Return `bundle`; raise UsageError where the program runs without one."""
+    """Return `bundle`; raise UsageError if the program is not a bundle."""
     if bundle is None:
         raise UsageError(
             "this is not a bundled executable", hint="run it on one: OUT info, OUT verify …"
@@ -176,7 +176,7 @@ EDIT_OPTIONS = (
 
 
 def edit(bundle: Bundle, given: dict[str, Any], hooks: BundlerHooks) -> None:
-    """Write `bundle` with the changes of the options in `given`."""
+    """Write `bundle` with the changes of the command-line options `given`."""
     from runtime.commands.edit import Change
     from runtime.container import lora_sections
     from runtime.options.registry import canonical, from_file, from_pairs
@@ -201,7 +201,7 @@ def edit(bundle: Bundle, given: dict[str, Any], hooks: BundlerHooks) -> None:
 
 
 def upgrade(bundle: Bundle, stub: Path, output: Path | None, hooks: BundlerHooks) -> None:
-    """Write `bundle` with the runtime in `stub`."""
+    """Write `bundle` with the runtime of `stub`."""
     from runtime.commands.edit import Change
 
     _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, hooks)
@@ -236,7 +236,7 @@ def _write(bundle: Bundle, change: Change, output: Path | None, hooks: BundlerHo
 
 
 def _warn_missing_sidecar(bundle: Bundle, output: Path) -> None:
-    """Warn where the program `output` does not find its parts, which were not copied."""
+    """Warn if the program `output` does not find its sidecar, which was not copied."""
     try:
         bundle_file.load(output).close()
     except PayloadError as exc:

@@ -1,4 +1,4 @@
-"""A command of either program: with -v it shows where something failed that nobody foresaw."""
+"""click base classes: every command accepts -v, for the traceback of an unexpected error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 FLAGS = ("--verbose", "-v")
-"""Looked for in the arguments, so that they count wherever they stand; see outcome_of."""
+"""Looked up in the raw arguments, so that their position does not matter; see exit_status."""
 
 verbose = click.option(
     *FLAGS,
@@ -18,10 +18,10 @@ verbose = click.option(
 
 
 class Command(click.Command):
-    """A command that takes -v, if only for that."""
+    """A command that accepts -v."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Add the option, unless the command has its own."""
+        """Add the option, unless the command defines its own."""
         super().__init__(*args, **kwargs)
         if not any(FLAGS[0] in parameter.opts for parameter in self.params):
             verbose(self)
