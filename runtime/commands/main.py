@@ -96,7 +96,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="show the version",
 )  # fmt: skip
 def main() -> None:
-    """Talk with a language model that lies inside this very file.
+    """Chat with the language model inside this file.
 
     Without a question, and on a terminal, this is a chat. With a question, as words or piped in,
     the answer is printed and nothing else.

@@ -68,7 +68,7 @@ class Repl:
     ) -> None:
         """`store` saves and loads conversations, `markers` enclose the model's reasoning.
 
-        /save and /load need a `store`, /lora needs `lora`. With `markdown`, answers are displayed as
+        /save and /load need a `store`, /lora needs `lora`. With `markdown`, answers are shown as
         Markdown.
         """
         self.conversation = conversation
