@@ -50,7 +50,7 @@ class FileCache:
         with _writing:
             known = {**self._read(), self._key: answer}
             latest = dict(list(known.items())[-KEPT:])
-            app_dirs.remember(self._path, json.dumps(latest, indent=0))
+            app_dirs.write_best_effort(self._path, json.dumps(latest, indent=0))
 
     def _identity(self) -> str:
         if not self._files:

@@ -9,7 +9,7 @@ def main() -> int:
     """Run the program; return its exit code."""
     from runtime.host import unpack_dir
 
-    unpack_dir.settle()
+    unpack_dir.lock_and_sweep()
     if sys.argv[1:] == ["--version"]:
         # Nothing but this module and the footer is read: it must be instant.
         from runtime.commands.about import version_line

@@ -1,18 +1,18 @@
-"""The one tree of errors that a user can meet, each carrying its cure.
+"""Errors shown to the user: AppError and its subclasses, each with a hint and an exit status.
 
-AppError                 anything we can explain; exit code 1
-├── UsageError           the command line or a configuration file is wrong; exit code 2
-├── FormatError          a bundle's footer or manifest is damaged or from another version
-├── PayloadError         a section is damaged, missing, or cannot be restored
-├── CacheError           a restored model cannot be kept on disk
-├── GGUFError            a file is not a model that can be read
-├── ModelError           the engine cannot open or use the model
+AppError                 base class; exit status 1
+├── UsageError           the command line or a configuration file is wrong; exit status 2
+├── FormatError          a bundle's footer or manifest is damaged or of an unknown version
+├── PayloadError         a section is damaged or missing, or cannot be decompressed
+├── CacheError           a decompressed model cannot be cached on disk
+├── GGUFError            a file is not a readable GGUF model
+├── ModelError           the engine cannot load or use the model
 │   ├── ContextOverflow  a prompt has more tokens than fit into the context
-│   └── RemoteError      a remote server cannot be reached, or refuses
-├── PortError            the port to serve at is taken, or not to be had
-├── Busy                 too many questions are waiting
+│   └── RemoteError      a remote server cannot be reached, or returns an error
+├── PortError            the port to listen on is in use or not permitted
+├── Busy                 the queue of requests is full
 ├── SessionError         a saved conversation cannot be written or read
-└── MemoryShortage       the model does not fit into the memory this process may use
+└── MemoryShortage       the model does not fit into the available memory
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ AGAIN = "copy or download the file again"
 
 
 class AppError(Exception):
-    """A failure explained: what was found, what was expected, and what to do next."""
+    """A failure with its explanation: what was found, what was expected, and what to do next."""
 
     exit_code = 1
 
     def __init__(self, problem: str, *, hint: str = "") -> None:
-        """Say what is wrong, and what to do; both often quote what a stranger has written."""
+        """Store the problem and the hint, sanitized: both often quote untrusted text."""
         self.problem = plain(problem)
         self.hint = plain(hint)
         super().__init__(self.problem)
 
     def render(self) -> str:
-        """Return the text for stderr: the problem, then the next step."""
+        """Return the text for stderr: the problem, then the hint if there is one."""
         text = f"error: {self.problem}"
         return f"{text}\n\nhint: {self.hint}" if self.hint else text
 
 
 class UsageError(AppError):
-    """The command line or a configuration file asks for something that does not exist."""
+    """The command line or a configuration file is wrong."""
 
     exit_code = 2
 
@@ -51,26 +51,26 @@ class FormatError(AppError):
 
 
 class PayloadError(AppError):
-    """A section of a bundle is damaged or missing, or cannot be restored here."""
+    """A section of a bundle is damaged or missing, or cannot be decompressed here."""
 
 
 class CacheError(AppError):
-    """A restored model cannot be kept on disk; it can still be restored in memory."""
+    """A decompressed model cannot be cached on disk; decompressing it in memory may still work."""
 
 
 class GGUFError(AppError):
-    """A file is not a GGUF model, or one that cannot be read."""
+    """A file is not a GGUF model, or not a readable one."""
 
 
 class ModelError(AppError):
-    """The engine refuses the model, or fails while using it."""
+    """The engine cannot load the model, or fails while using it."""
 
 
 class RemoteError(ModelError):
-    """A remote server that should answer in place of the model cannot be reached, or refuses."""
+    """A remote server used as the fallback cannot be reached, or returns an error."""
 
     def __init__(self, problem: str, *, hint: str = "", status: int | None = None) -> None:
-        """`status` is the HTTP status of a refusal, None where there was no response."""
+        """`status` is the HTTP status of an error response, None if there was no response."""
         super().__init__(problem, hint=hint)
         self.status = status
 
@@ -89,16 +89,16 @@ class ContextOverflow(ModelError):
 
 
 class PortError(AppError):
-    """The port to serve at is taken, or this user may not have it."""
+    """The port to listen on is in use, or this user may not bind it."""
 
 
 class Busy(AppError):
-    """The engine has as many questions waiting as it takes."""
+    """The queue of requests waiting for the engine is full."""
 
 
 class SessionError(AppError):
-    """A saved conversation cannot be written, or is none."""
+    """A saved conversation cannot be written, or the file is not a saved conversation."""
 
 
 class MemoryShortage(AppError):
-    """The model needs more memory than this process may use."""
+    """The model needs more memory than is available to this process."""

@@ -1,10 +1,10 @@
-"""Numbers for people."""
+"""Formatting of numbers for people: byte sizes, counts with a noun, large amounts."""
 
 from __future__ import annotations
 
 
 def gigabytes(count: float) -> str:
-    """Return a number of bytes in decimal units, as disks and downloads are sold."""
+    """Return a number of bytes in decimal units: GB, MB, kB or bytes."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
@@ -14,19 +14,19 @@ def gigabytes(count: float) -> str:
 
 
 def part_of(some: int, whole: int) -> str:
-    """Return how much of a number of bytes there is; to the byte where rounding would hide it."""
+    """Return "X of Y" for two numbers of bytes, exact where rounded units would look the same."""
     if gigabytes(some) != gigabytes(whole):
         return f"{gigabytes(some)} of {gigabytes(whole)}"
     return f"{some:,} of {whole:,} bytes"
 
 
 def counted(count: int, noun: str) -> str:
-    """Return `count` and the noun, in the plural where it takes one."""
+    """Return `count` and the noun, with a plural s unless `count` is 1."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def amount(count: float) -> str:
-    """Return a large number in words, as models' sizes are given."""
+    """Return a large number as people read it: "1.5 billion", "360.0 million", "12,345"."""
     for unit, size in (("billion", 1e9), ("million", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

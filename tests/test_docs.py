@@ -61,11 +61,11 @@ def test_the_changelog_has_this_version() -> None:
 @in_child
 def test_the_size_of_a_step_is_stated_as_it_is() -> None:
     """What the README says of a prompt beside a running answer, and of two."""
-    from runtime.inference.scheduler import CHUNK
+    from runtime.inference.scheduler import PROMPT_CHUNK
     from runtime.options.registry import SPECS
 
-    assert f"{CHUNK} tokens per step" in SPECS["parallel"].help
-    assert f"up to {CHUNK} tokens for each one that waits" in README.read_text()
+    assert f"{PROMPT_CHUNK} tokens per step" in SPECS["parallel"].help
+    assert f"up to {PROMPT_CHUNK} tokens for each one that waits" in README.read_text()
     assert f"prompts are read {Options().batch_size} at a time" in README.read_text()
 
     prompts = [demo().tokenize(f"{word} " * 400, beginning=True)[:400] for word in ("one", "two")]
@@ -91,8 +91,8 @@ def test_the_size_of_a_step_is_stated_as_it_is() -> None:
                 list(other)
 
         reading = [step for step in steps[1:] if max(step) > 1]
-        assert reading[0] == [1, CHUNK * together]  # the first in the row takes all there is
-        assert all(sum(step) - 1 <= CHUNK * together for step in reading)
+        assert reading[0] == [1, PROMPT_CHUNK * together]  # the first in the row takes all there is
+        assert all(sum(step) - 1 <= PROMPT_CHUNK * together for step in reading)
         assert sum(map(sum, steps[1:])) >= 400 * together
 
 

@@ -25,7 +25,7 @@ from runtime.container import lora_sections as lora
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
 from runtime.host.interrupts import INTERRUPTED
-from runtime.host.std_streams import open_streams, use_utf8
+from runtime.host.std_streams import replace_closed_streams, use_utf8
 from runtime.options import builtin_templates, fallback
 from runtime.options.registry import from_file, from_pairs
 from runtime.sanitize import plain, plain_lines
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def run() -> int:
     """Run the command line; return the exit code."""
-    open_streams()
+    replace_closed_streams()
     use_utf8()
     return exit_status_of(
         lambda: main.main(standalone_mode=False),

@@ -82,7 +82,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         (data / "licenses.json").write_text(
             json.dumps(list(third_party.licenses(_root())), indent=1)
         )
-        (data / unpack_dir.MARK).write_text("held while the program runs\n")
+        (data / unpack_dir.MARKER).write_text("held while the program runs\n")
         frozen = _freeze(work, chosen, data, say)
         for entry in third_party.unlicensed(frozen, _root()):
             say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")

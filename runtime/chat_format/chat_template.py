@@ -1,4 +1,4 @@
-"""Turn a conversation into the text that the model was trained on."""
+"""Chat templates: messages to prompt text, by Jinja or by a template built into llama.cpp."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from runtime.options import builtin_templates
 FALLBACK = "chatml"
 
 Message = Mapping[str, Any]
-"""A message has a `role` (system, user or assistant) and a `content`; with tools, more."""
+"""A `role` (system, user or assistant) and a `content`; with tools, more keys."""
 
 
 class Template(Protocol):
-    """Renders messages, ending where the assistant's answer begins."""
+    """Renders messages up to where the assistant's answer begins."""
 
     def render(
         self,
@@ -28,9 +28,9 @@ class Template(Protocol):
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] = {},
     ) -> str:
-        """Return the prompt; raise ModelError where the template refuses.
+        """Return the prompt text; raise ModelError if the template fails.
 
-        `tools` are functions as OpenAI describes them, `variables` what the template may ask for.
+        `tools` are functions in OpenAI's format, `variables` are passed to the template.
         """
 
 
@@ -42,10 +42,10 @@ def from_text(
     think: bool = True,
     now: Callable[[], datetime] = datetime.now,
 ) -> Template:
-    """Return the template that `text` is: Jinja source, or a name that the engine knows.
+    """Return a template from Jinja source, or from the name of one built into llama.cpp.
 
-    Without `think` a reasoning model is told not to, if its template has a switch for that.
-    `now` is asked by templates that tell the date. Raise UsageError where there is no such name.
+    Without `think`, the template's variable that disables reasoning is set, if there is one. `now`
+    is the clock for templates that print the date. Raise UsageError if the name is unknown.
     """
     if "{" in text:
         return JinjaTemplate(text, bos=bos, eos=eos, think=think, now=now)
@@ -54,7 +54,7 @@ def from_text(
 
 
 def builtin_names() -> list[str]:
-    """Return the names of the templates built into the engine."""
+    """Return the names of the templates built into llama.cpp."""
     count = api.llama_chat_builtin_templates(None, 0)
     names = (ctypes.c_char_p * count)()
     api.llama_chat_builtin_templates(names, count)
@@ -62,7 +62,7 @@ def builtin_names() -> list[str]:
 
 
 class NamedTemplate:
-    """A template built into the engine, by its name."""
+    """A template built into llama.cpp."""
 
     def __init__(self, name: str) -> None:
         self.name = name.encode()
@@ -74,9 +74,9 @@ class NamedTemplate:
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] = {},
     ) -> str:
-        """Return the prompt for `messages`; there is no place for tools and variables."""
+        """Return the prompt text for `messages`; `tools` and `variables` are ignored."""
         if any("\0" in message["content"] for message in messages):
-            # To the engine a text would end there, and the rest of it be lost.
+            # A C string ends at NUL: the rest would be lost.
             raise ModelError(
                 "there is a NUL character in the conversation, which the chat template "
                 f"'{self.name.decode()}' cannot take",
@@ -103,7 +103,7 @@ class NamedTemplate:
 
 
 class JinjaTemplate:
-    """A template in Jinja, as models carry it; run in Jinja's sandbox."""
+    """A Jinja template, rendered in Jinja's sandbox."""
 
     def __init__(
         self,
@@ -119,21 +119,21 @@ class JinjaTemplate:
 
         from runtime.chat_format.generation_tag import GenerationTag
 
-        # The settings are those of Hugging Face's apply_chat_template, for which they are written.
+        # Same settings as Hugging Face's apply_chat_template, for which templates are written.
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, GenerationTag]
         )
         environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _refuse
+        environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = lambda form: now().strftime(form)
         self._constants: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
         if not think:
             self._constants.update(dict.fromkeys(reasoning.SWITCHES, False))
-        # A template is a stranger's program: it may fail in every way that programs can.
+        # A template is an untrusted program: it can raise anything.
         try:
             self._template = environment.from_string(text)
         except Exception as exc:
-            raise _broken(f"does not parse: {exc}") from exc
+            raise _template_error(f"does not parse: {exc}") from exc
 
     def render(
         self,
@@ -142,7 +142,10 @@ class JinjaTemplate:
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] = {},
     ) -> str:
-        """Return the prompt; a system message the template refuses goes to the first user."""
+        """Return the prompt text.
+
+        If the template rejects a system message, it is merged into the first user message.
+        """
         given = {**self._constants, **variables, "tools": [*tools] or None}
         try:
             return self._render(messages, given)
@@ -160,10 +163,10 @@ class JinjaTemplate:
                 **{"add_generation_prompt": True, **variables},
             )
         except Exception as exc:
-            raise _broken(f"does not render: {exc}") from exc
+            raise _template_error(f"does not render: {exc}") from exc
 
 
-def _refuse(message: str) -> None:
+def _raise_exception(message: str) -> None:
     from jinja2 import TemplateError
 
     raise TemplateError(message)
@@ -175,7 +178,7 @@ def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
-def _broken(detail: str) -> ModelError:
+def _template_error(detail: str) -> ModelError:
     return ModelError(
         f"the chat template {detail}",
         hint="give a working one with --chat-template FILE, or a name such as chatml",

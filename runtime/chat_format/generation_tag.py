@@ -1,6 +1,6 @@
-"""The Jinja tag `{% generation %}`, which some chat templates put around the assistant's words.
+"""Jinja extension for the tag `{% generation %}`, which marks the assistant's text in templates.
 
-Hugging Face's training code masks by it; for rendering it means nothing and is passed through.
+Hugging Face's training code uses it for masks; when rendering, it has no effect.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from jinja2.parser import Parser
 
 
 class GenerationTag(Extension):
-    """Render what stands between the tags as if they were not there."""
+    """Renders the block between the tags unchanged."""
 
     tags = {"generation"}  # noqa: RUF012 (declared so by the base class)
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
-        """Return the nodes between the tag and its end."""
+        """Return the nodes between the tags."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)

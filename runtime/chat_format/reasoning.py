@@ -1,4 +1,4 @@
-"""Tell what a reasoning model thinks from what it answers, as it streams by."""
+"""Reasoning splitter: separates a model's reasoning from its answer while streaming."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime.inference.stop_strings import partial_match
 
 @dataclass(frozen=True)
 class Markers:
-    """What a model's thoughts stand between."""
+    """The strings around a model's reasoning."""
 
     begin: str
     end: str
@@ -24,38 +24,38 @@ KNOWN = (
     Markers("<seed:think>", "</seed:think>"),
 )
 SWITCHES = ("enable_thinking", "thinking")
-"""Variables by which templates are told not to let the model think."""
+"""Template variables that disable reasoning when false."""
 
 
 def markers(template: str) -> Markers | None:
-    """Return the markers that a chat template knows of, None where it has none."""
+    """Return the reasoning markers in a chat template, None if it has none."""
     return next((m for m in KNOWN if m.begin in template or m.end in template), None)
 
 
 def switchable(template: str) -> bool:
-    """Tell whether a chat template can be told not to let the model think."""
+    """Return whether a chat template has a variable to disable reasoning."""
     return any(switch in template for switch in SWITCHES)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some text, and whether it is thought or answer."""
+    """A piece of text, either reasoning (`thought`) or answer."""
 
     text: str
     thought: bool
 
 
 class ReasoningSplitter:
-    """Divides a stream of text; the markers themselves are left out."""
+    """Splits a text stream at the reasoning markers, which are removed."""
 
     def __init__(self, markers: Markers | None, prompt: str = "") -> None:
-        """Many templates begin the thought themselves, at the end of the prompt."""
+        """Start inside the reasoning if the prompt ends with its marker, as many templates do."""
         self._markers = markers
         self._held = ""
         self.thinking = markers is not None and prompt.rstrip().endswith(markers.begin)
 
     def feed(self, text: str) -> Iterator[Part]:
-        """Yield the parts that are certain by now."""
+        """Yield the parts that are final; a possible start of a marker is held back."""
         if self._markers is None:
             yield from self._part(text)
             return
@@ -73,7 +73,7 @@ class ReasoningSplitter:
                 yield from self._part(before[: len(before) - keep])
 
     def rest(self) -> Iterator[Part]:
-        """Yield what was held back; there will be no more."""
+        """Yield the text held back; call it once, at the end."""
         held, self._held = self._held, ""
         yield from self._part(held)
 

@@ -1,5 +1,5 @@
-"""The command line of a produced program.
+"""The command line of a produced executable.
 
-Gives `main.run`: arguments in, exit status out; one module a command that is more than a call.
+Gives `main.run`: arguments in, exit status out; one module per command that needs one.
 May import everything above it, server and terminal included.
 """

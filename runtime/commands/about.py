@@ -1,4 +1,4 @@
-"""What the program is: its version, its model, its licences."""
+"""`info`, `--version` and `licenses`: what a bundle contains, versions, licences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.units import amount, gigabytes
 
 
 def version_line() -> str:
-    """Return one line: the program, and the versions that matter for a report."""
+    """Return the name and versions of the program in one line."""
     bundle = bundle_file.own()
     engine = bundle.manifest.stub.get("engine", "") if bundle else ""
     versions = f"modelembed {__version__}" + (f", {engine}" if engine else "")
@@ -27,7 +27,7 @@ def version_line() -> str:
 
 
 def facts(bundle: Bundle) -> dict[str, Any]:
-    """Return everything a bundle says about itself, for --json."""
+    """Return everything that a bundle's manifest says, for --json."""
     manifest = bundle.manifest
     return {
         "name": manifest.name,
@@ -47,7 +47,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
 
 
 def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
-    """Return what is in a part: bytes by type of weights, or how many tokens' state."""
+    """Return a summary of a section: bytes by tensor type, or tokens of a prompt state."""
     if section.kind == prefix_state.KIND:
         from runtime.weights import decompress
 
@@ -64,7 +64,7 @@ def _content(bundle: Bundle, section: Section) -> dict[str, Any]:
 
 
 def _signer(bundle: Bundle) -> str:
-    """Return the name of the key that signed the bundle, if it has a signature; unchecked."""
+    """Return the name of the key that signed the bundle, empty if unsigned; does not verify it."""
     from runtime.container import minisign
 
     text = bundle.signature
@@ -72,7 +72,7 @@ def _signer(bundle: Bundle) -> str:
 
 
 def lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the same for people."""
+    """Yield the lines of `facts` in a form for people."""
     model = document["model"]
     rows = [("name", document["name"] or "(none)")]
     for key in ("name", "architecture", "parameters", "quantization", "license", "context"):
@@ -113,7 +113,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def licenses(bundle: Bundle | None) -> Iterator[str]:
-    """Yield the licences of the model and of everything shipped with it."""
+    """Yield the licences of the model and of all software in the executable."""
     if bundle and bundle.model:
         model = bundle.manifest.model
         yield plain(f"=== The model: {model.get('name') or bundle.manifest.name} ===")

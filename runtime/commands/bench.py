@@ -1,4 +1,4 @@
-"""Measure this program with this model on this machine, in llama-bench's terms."""
+"""Benchmark of prompt processing and generation speed, with output like llama-bench."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from runtime.options.registry import Options
 from runtime.sanitize import plain
 from runtime.units import amount, gigabytes
 
-SPARE = 8  # tokens of context beside those that are measured
-LEAST = 256  # the engine makes no smaller context
+SPARE_TOKENS = 8  # tokens of context in addition to those measured
+MIN_CONTEXT = 256  # the engine's smallest context
 
 
 def run(
@@ -32,15 +32,16 @@ def run(
     as_json: bool,
     notify: Callable[[str], None],
 ) -> None:
-    """Load `source` and print how fast it reads `prompt` tokens and writes `answer` ones."""
+    """Load `source` and print the speed of `prompt` prompt tokens and `answer` generated ones."""
     loaded = LoadedModel(
         source, dataclasses.replace(options, ctx_size=context(prompt, answer)), notify
     )
     try:
         rows = []
-        for kind, tokens, measure in (("pp", prompt, reading), ("tg", answer, writing)):
+        tests = (("pp", prompt, measure_prompt), ("tg", answer, measure_generation))
+        for kind, tokens, measure in tests:
             if tokens:
-                measure(loaded.scheduler, tokens)  # the first run pays for touching everything
+                measure(loaded.scheduler, tokens)  # warm-up: the first run includes page faults
                 samples = [measure(loaded.scheduler, tokens) for _ in range(repetitions)]
                 rows.append(_row(loaded, kind, tokens, samples))
         print(json.dumps(rows, indent=1) if as_json else table(rows))
@@ -49,12 +50,12 @@ def run(
 
 
 def context(prompt: int, answer: int) -> int:
-    """Return the context that the two tests need."""
-    return max(prompt + SPARE, answer + SPARE, LEAST)
+    """Return the context size in tokens that both tests need."""
+    return max(prompt + SPARE_TOKENS, answer + SPARE_TOKENS, MIN_CONTEXT)
 
 
-def reading(engine: Scheduler, count: int) -> float:
-    """Return the tokens per second of reading a prompt that was never seen before."""
+def measure_prompt(engine: Scheduler, count: int) -> float:
+    """Return tokens per second for a random prompt of `count` tokens, none of them cached."""
     dice = random.Random()
     tokens = [dice.randrange(engine.model.vocab_size) for _ in range(count)]
     stream = engine.submit(
@@ -66,15 +67,15 @@ def reading(engine: Scheduler, count: int) -> float:
     return (stats.prompt_tokens - stats.cached_tokens) / stats.prompt_seconds
 
 
-def writing(engine: Scheduler, count: int) -> float:
-    """Return the tokens per second of an answer."""
+def measure_generation(engine: Scheduler, count: int) -> float:
+    """Return tokens per second for generating `count` tokens."""
     options = dataclasses.replace(
         engine.options.without_constraints(), n_predict=count + 1, ignore_eos=True, stop=()
     )
     stream = engine.submit([random.Random().randrange(engine.model.vocab_size)], options)
     for _ in stream:
         pass
-    # The first token comes out of the prompt: the time is that of all the others.
+    # The first token belongs to the prompt's time, so one more is generated than measured.
     return (stream.stats.generated_tokens - 1) / stream.stats.generate_seconds
 
 
@@ -106,7 +107,7 @@ def _row(loaded: LoadedModel, kind: str, tokens: int, samples: list[float]) -> d
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows as llama-bench prints them, and what loading cost."""
+    """Return the rows in llama-bench's table format, and the cost of loading."""
     if not rows:
         return "nothing was measured"
     heads = ("model", "size", "params", "backend", "threads", "test", "t/s")

@@ -1,6 +1,6 @@
-"""The commands on made files, for both command lines.
+"""Commands on bundles, shared by both command lines.
 
-`modelembed COMMAND FILE` works on any file, `./chat COMMAND` on itself.
+`modelembed COMMAND FILE` works on any bundle, `./chat COMMAND` on the executable itself.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 Command = Callable[..., None]
 Signer = Callable[[Path], Callable[[bytes], str]]
-"""Returns what signs a manifest, given the secret key's file."""
+"""Returns the function that signs a manifest, given the path of the secret key."""
 
 
 @dataclass(frozen=True)
-class Means:
-    """What only the bundler can do with a file that is written."""
+class BundlerHooks:
+    """Signing and prewarming of a bundle to be written; only the bundler can do these."""
 
     sign: Callable[[bytes], str] | None = None
     prewarm: Prewarmer | None = None
@@ -47,9 +47,9 @@ def add(
     signer: Signer | None = None,
     prewarmer: Prewarmer | None = None,
 ) -> None:
-    """Add the commands to `group`, on the program itself (`own`) or on a FILE.
+    """Add the commands to `group`; they work on the program itself (`own`) or on a FILE argument.
 
-    `signer` and `prewarmer` add options to sign and to prewarm what `edit` and `upgrade` write.
+    `signer` and `prewarmer` add options to sign and to prewarm the output of `edit` and `upgrade`.
     """
 
     def register(name: str, function: Command, *decorators: Callable[[Command], Command]) -> None:
@@ -79,14 +79,14 @@ def add(
         "--output", "-o", type=PATH, metavar="FILE", help="write to FILE (default: the part's name)"
     ))  # fmt: skip
 
-    def means(key: Path | None, prewarm: bool) -> Means:
-        return Means(signer(key) if signer and key else None, prewarmer if prewarm else None)
+    def hooks(key: Path | None, prewarm: bool) -> BundlerHooks:
+        return BundlerHooks(signer(key) if signer and key else None, prewarmer if prewarm else None)
 
     def edit_it(
         bundle: Bundle, key: Path | None = None, prewarm: bool = False, **given: Any
     ) -> None:
         """Change defaults, name, licence or parts."""
-        edit(bundle, given, means(key, prewarm))
+        edit(bundle, given, hooks(key, prewarm))
 
     def upgrade_it(
         bundle: Bundle,
@@ -96,7 +96,7 @@ def add(
         prewarm: bool = False,
     ) -> None:
         """Replace the runtime, and keep model and defaults."""
-        upgrade(bundle, stub, output, means(key, prewarm))
+        upgrade(bundle, stub, output, hooks(key, prewarm))
 
     register("edit", edit_it, *EDIT_OPTIONS, output, *further)
     stub = click.option(
@@ -125,7 +125,7 @@ def _on_file(function: Command) -> Command:
 
 
 def required(bundle: Bundle | None) -> Bundle:
-    """Return `bundle`; raise UsageError where the program runs without one."""
+    """Return `bundle`; raise UsageError if the program is not a bundle."""
     if bundle is None:
         raise UsageError(
             "this is not a bundled executable", hint="run it on one: OUT info, OUT verify …"
@@ -187,8 +187,8 @@ EDIT_OPTIONS = (
 )
 
 
-def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
-    """Write `bundle` with the changes of the options in `given`."""
+def edit(bundle: Bundle, given: dict[str, Any], hooks: BundlerHooks) -> None:
+    """Write `bundle` with the changes of the command-line options `given`."""
     from runtime.commands.edit import Change
     from runtime.container import lora_sections
     from runtime.options.registry import from_file, from_pairs, resolve_name
@@ -205,21 +205,21 @@ def edit(bundle: Bundle, given: dict[str, Any], means: Means) -> None:
         add=lora_sections.from_words(given["add"]),
         remove=given["remove"],
     )
-    if change == Change() and means == Means():
+    if change == Change() and hooks == BundlerHooks():
         raise UsageError(
             "there is nothing to change", hint='for example: edit --system "You are a pirate."'
         )
-    _write(bundle, change, given["output"], means)
+    _write(bundle, change, given["output"], hooks)
 
 
-def upgrade(bundle: Bundle, stub: Path, output: Path | None, means: Means) -> None:
-    """Write `bundle` with the runtime in `stub`."""
+def upgrade(bundle: Bundle, stub: Path, output: Path | None, hooks: BundlerHooks) -> None:
+    """Write `bundle` with the runtime of `stub`."""
     from runtime.commands.edit import Change
 
-    _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, means)
+    _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, hooks)
 
 
-def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) -> None:
+def _write(bundle: Bundle, change: Change, output: Path | None, hooks: BundlerHooks) -> None:
     from runtime.commands import edit
     from runtime.host.atomic_write import require_new
 
@@ -236,19 +236,19 @@ def _write(bundle: Bundle, change: Change, output: Path | None, means: Means) ->
         target,
         change,
         tool=f"modelembed {__version__}",
-        sign=means.sign,
-        prewarm=means.prewarm,
+        sign=hooks.sign,
+        prewarm=hooks.prewarm,
         say=lambda text: click.echo(f"note: {plain(text)}", err=True),
     )
-    if bundle.signature and means.sign is None:
+    if bundle.signature and hooks.sign is None:
         click.echo("warning: it is no longer signed, since it was changed", err=True)
     click.echo(f"wrote {target}", err=True)
     if output and bundle.manifest.sidecar is not None:
-        _say_what_is_beside(bundle, output)
+        _warn_missing_sidecar(bundle, output)
 
 
-def _say_what_is_beside(bundle: Bundle, output: Path) -> None:
-    """Warn where the program `output` does not find its parts, which were not copied."""
+def _warn_missing_sidecar(bundle: Bundle, output: Path) -> None:
+    """Warn if the program `output` does not find its sidecar, which was not copied."""
     try:
         bundle_file.load(output).close()
     except PayloadError as exc:

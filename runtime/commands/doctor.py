@@ -1,4 +1,4 @@
-"""Look at everything that a run depends on, and say what to do about what is wrong."""
+"""`doctor`: checks of everything that a run depends on, with a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from runtime.units import gigabytes
 from runtime.weights import decompress
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-UNPACKED = 80 << 20  # what the launcher unpacks into the temporary folder
+UNPACKED = 80 << 20  # bytes that the launcher unpacks into the temporary folder
 GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report."""
+    """The result of one check."""
 
     state: str
     what: str
@@ -40,7 +40,7 @@ class Finding:
     remedy: str = ""
 
     def line(self) -> str:
-        """Return the line, and the remedy below it."""
+        """Return the line of the report, with the remedy below it."""
         text = plain(f"{self.state:<4}  {self.what:<12} {self.detail}")
         return f"{text}\n{'':<19}{plain(self.remedy)}" if self.remedy else text
 
@@ -48,7 +48,7 @@ class Finding:
 def examine(
     bundle: Bundle | None, find: Callable[[], ModelFile], options: Options, *, verify: bool
 ) -> Iterator[Finding]:
-    """Yield a finding for everything that is looked at; `find` opens the model."""
+    """Yield the result of each check; `find` opens the model."""
     yield _processor(options)
     yield _variant(options)
     yield _gpu(options)
@@ -135,7 +135,7 @@ def _libc(bundle: Bundle | None) -> Finding:
     name, version = platform.libc_ver()
     floor = str(bundle.manifest.stub.get("glibc", "")) if bundle else ""
     detail = f"{name or 'unknown'} {version}" + (f", {floor} needed" if floor else "")
-    return Finding(OK, "C library", detail)  # were it too old, nothing of this would run
+    return Finding(OK, "C library", detail)  # with an older one, the program would not have started
 
 
 def _payload(bundle: Bundle) -> Finding:
@@ -203,7 +203,7 @@ def _template(source: ModelFile, options: Options) -> Finding:
 
 
 def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Finding | None:
-    """Judge what was computed with the file, if there is such a part."""
+    """Check the prewarmed prompt state; None if the bundle has none."""
     what = "prewarmed"
     section = prefix_state.section_of(bundle) if bundle else None
     if bundle is None or bundle.model is None or section is None:

@@ -1,4 +1,4 @@
-"""How a command line ends: its exit code, and on stderr what went wrong and what to do about it."""
+"""Exit status of a command line, and the error message on stderr."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from click.exceptions import NoArgsIsHelpError
 
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import INTERRUPTED
-from runtime.host.std_streams import write_nowhere
+from runtime.host.std_streams import discard_stdout
 
 
 class Failed(Exception):
-    """What was looked for was found to be wrong, and has been said."""
+    """A check failed, and its result has been printed: exit status 1 without an error message."""
 
 
 def exit_status_of(work: Callable[[], object], *, verbose: bool, interrupted: str = "") -> int:
-    """Do the work of a command line; return the exit code. The only place that catches AppError.
+    """Run `work` and return the exit status. The only place that catches AppError.
 
-    With `verbose`, what nobody foresaw is raised on. `interrupted` is said after Ctrl-C.
+    With `verbose`, unexpected exceptions are raised. `interrupted` is printed after Ctrl-C.
     """
     try:
         work()
-        sys.stdout.flush()  # now: at the interpreter's end nobody explains what fails
+        sys.stdout.flush()  # now, since an error in the flush at exit would not be explained
     except Failed:
         return 1
-    except NoArgsIsHelpError as exc:  # who names no command gets the list of them
+    except NoArgsIsHelpError as exc:  # no command was named: show the list
         exc.show(sys.stderr)
         return exc.exit_code
     except (KeyboardInterrupt, click.Abort):
         print(f"\n{interrupted}" if interrupted else "", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has had enough
-        write_nowhere()
+    except BrokenPipeError:  # the reader closed the pipe
+        discard_stdout()
         return 1
     except Exception as exc:
-        error = explained(exc)
+        error = as_app_error(exc)
         if verbose and not isinstance(exc, (AppError, click.ClickException, MemoryError)):
             raise
         print(error.render(), file=sys.stderr)
         if isinstance(exc, OSError):
-            write_nowhere()
+            discard_stdout()
         return error.exit_code
     return 0
 
 
-def explained(exc: Exception) -> AppError:
-    """Return any failure as one of ours: what was found, then what to do."""
+def as_app_error(exc: Exception) -> AppError:
+    """Return any exception as an AppError, with a hint."""
     if isinstance(exc, AppError):
         return exc
     if isinstance(exc, click.ClickException):
-        return _misused(exc)
+        return _from_click(exc)
     if isinstance(exc, MemoryError):
         return AppError(
             "the memory ran out",
@@ -62,27 +62,27 @@ def explained(exc: Exception) -> AppError:
             "context helps: -c",
         )
     if isinstance(exc, OSError):
-        return _refused(exc)
+        return _from_os_error(exc)
     return AppError(
         f"something unexpected happened: {type(exc).__name__}: {exc}",
         hint="this is a bug; the same command with -v shows where, please report that",
     )
 
 
-def _misused(exc: click.ClickException) -> AppError:
-    """Return what click finds wrong with a command line."""
+def _from_click(exc: click.ClickException) -> AppError:
+    """Return the AppError for an error that click found in the command line."""
     close: list[str] = getattr(exc, "possibilities", None) or []
     said = exc.message if close else exc.format_message()
     problem = said[:1].lower() + said[1:].rstrip(".")
     if not isinstance(exc, click.UsageError):
         return AppError(problem)
-    command = f"{exc.ctx.command_path} " if exc.ctx else ""  # click's parser does not know it
+    command = f"{exc.ctx.command_path} " if exc.ctx else ""  # missing in errors of click's parser
     hint = f"did you mean '{close[0]}'?" if close else f"{command}--help shows what there is"
     return UsageError(problem, hint=hint)
 
 
-def _refused(exc: OSError) -> AppError:
-    """Return what the system refused, where nobody nearer to it could say what to do."""
+def _from_os_error(exc: OSError) -> AppError:
+    """Return the AppError for an OSError that no other code has explained."""
     why = exc.strerror or str(exc)
     try:
         Path.cwd()
@@ -98,7 +98,7 @@ def _refused(exc: OSError) -> AppError:
             hint="check that it exists, its permissions, and the space on its disk; -v shows where "
             "it was needed",
         )
-    try:  # Python keeps nothing of what it could not write
+    try:  # Python discards output that it could not write, so try again
         sys.stdout.write("\n")
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""The command line of a produced executable."""
+"""Command line of a produced executable."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import CacheError, UsageError
 from runtime.host.desktop import double_clicked
-from runtime.host.interrupts import interrupt_once
-from runtime.host.std_streams import notify, open_streams, piped_text, use_utf8
+from runtime.host.interrupts import raise_on_first_interrupt
+from runtime.host.std_streams import notify, piped_text, replace_closed_streams, use_utf8
 from runtime.options.serving import server_defaults
 
 HELP_FLAGS = ("-h", "--help")
-ALIKE = 0.75
-"""How much of a word must be a command's name, in order, to be taken for a slip in typing it."""
+TYPO_SIMILARITY = 0.75
+"""Smallest similarity (difflib ratio) of a word and a command's name to be taken for a typo."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line; return the exit code."""
-    open_streams()
+    """Run the command line; return the exit status."""
+    replace_closed_streams()
     use_utf8()
-    interrupt_once()
+    raise_on_first_interrupt()
     return exit_status_of(
         lambda: main.main(
             args=normalized(arguments),
@@ -51,33 +51,33 @@ def run(arguments: Sequence[str]) -> int:
 
 
 class DefaultGroup(click_base.Group):
-    """A group that takes its `chat` command when no command is named."""
+    """A group that runs its `chat` command if no command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert `chat` unless a command, --help or --version comes first."""
+        """Insert `chat` unless the first argument is a command, --help or --version."""
         if not args or (args[0] not in self.commands and args[0] not in (*HELP_FLAGS, "--version")):
-            self._doubt(args)
+            self._note_possible_typo(args)
             args = ["chat", *args]
         return super().parse_args(ctx, args)
 
-    def _doubt(self, args: list[str]) -> None:
-        """Say so where a question of one word may be a misspelt command."""
+    def _note_possible_typo(self, args: list[str]) -> None:
+        """Note on stderr that a one-word question may be a mistyped command."""
         if not args or args[0].startswith("-") or (args[1:] and not args[1].startswith("-")):
             return
         named = [name for name, command in self.commands.items() if not command.hidden]
-        for close in difflib.get_close_matches(args[0], named, 1, ALIKE):
+        for close in difflib.get_close_matches(args[0], named, 1, TYPO_SIMILARITY):
             click.echo(
                 f"note: '{args[0]}' is taken as a question; did you mean the command {close}?",
                 err=True,
             )
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show that the command is optional."""
+        """Write usage lines in which the command is optional."""
         formatter.write_usage(ctx.command_path, "[chat] [OPTIONS] [QUESTION]…")
         formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS]")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the options of `chat`, which apply without naming it."""
+        """Write the options of `chat`, which also apply without naming it, and the commands."""
         chat = self.commands["chat"]
         with click.Context(chat, ctx, info_name="chat") as inner:
             chat.format_options(inner, formatter)
@@ -333,7 +333,7 @@ def doctor(
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--chat-template", default="")
 def probe(model: Path, chat_template: str) -> None:
-    """Ask the engine about a model: read by `bundle`, as JSON on stdout."""
+    """Ask the engine about a model and print JSON; run by `bundle` in a child process."""
     from runtime.commands.model_probe import probe_model
 
     click.echo(json.dumps(probe_model(model, chat_template)))
@@ -343,9 +343,10 @@ def probe(model: Path, chat_template: str) -> None:
 @click.argument("draft", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def prewarm(draft: Path, out: Path) -> None:
-    """Write the state of how conversations with DRAFT begin to OUT: run by `bundle --prewarm`.
+    """Write the state of the tokens that every conversation with DRAFT begins with to OUT.
 
-    The defaults are read from stdin, as JSON; how far it is comes on stdout, a line a step.
+    Run by `bundle --prewarm`. Reads the defaults from stdin, as JSON; prints progress to stdout,
+    one line per step.
     """
     from runtime.dialogue.loaded_model import LoadedModel
     from runtime.model.model_file import from_bundle

@@ -1,4 +1,4 @@
-"""What the engine itself says about a model, for the bundler's lint."""
+"""Model probe: the engine's verdict on a model and its chat template, for the bundler's lint."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EXAMPLE = (
 
 
 def probe_model(path: Path, template: str) -> dict[str, Any]:
-    """Load the vocabulary of `path` and render a conversation; return what came of it.
+    """Load the vocabulary of `path` and render a sample conversation; return the results.
 
-    Keys: `error` (the engine's refusal, empty if none), `template` (own, given or missing),
-    `template_error` (why a conversation cannot be rendered with it, empty if it can).
+    Keys: `error` (why the engine cannot load it, empty if it can), `template` (own, given or
+    missing), `template_error` (why the conversation cannot be rendered, empty if it can).
     """
     engine_build.start_engine(Options())
     source = open_file(path)

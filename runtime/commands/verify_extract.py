@@ -1,4 +1,4 @@
-"""Verify the parts of a bundle, and take them back out."""
+"""`verify` and `extract`: check a bundle's hashes and signature, write a section's original."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 2
 
 
 def verify(bundle: Bundle, key: str | None = None) -> Iterator[str]:
-    """Check everything: what surrounds the parts, and every part coded and restored; yield remarks.
+    """Check the whole bundle: signature, runtime, and all sections; yield remarks.
 
-    `key` is a public key of minisign, or the name of its file: the manifest, and by its hashes
-    all the rest, must be signed with it. A copy that --cache keeps is checked as well. Raise
-    PayloadError at the first damage, CacheError where it is the copy's.
+    Each section is checked as stored and, if compressed, decompressed as well; so is a copy in the
+    cache. `key` is a minisign public key or the name of its file: the manifest, and through its
+    hashes everything else, must be signed with it. Raise PayloadError at the first damage,
+    CacheError if it is in the cached copy.
     """
     yield _signer(bundle, key)
     integrity.verify(bundle)
@@ -49,7 +50,7 @@ def _verify_copy(entry: model_cache.Entry, update: progress_bar.Progress) -> Non
 
 
 def _verify_section(bundle: Bundle, section: Section, update: progress_bar.Progress) -> None:
-    """Compare the original with its hash, and what lies in the file with its own."""
+    """Compare the hashes of a section's original bytes and of its stored bytes."""
     if section.codec == "stored" or not section.coded_sha256:
         found = hash_of(original_bytes(bundle, section), section.size, update)
         bundle_file.require_hash(bundle, section, found, section.sha256)
@@ -76,7 +77,7 @@ def _verify_section(bundle: Bundle, section: Section, update: progress_bar.Progr
 
 
 def _signer(bundle: Bundle, key: str | None) -> str:
-    """Check the signature, and tell what it is worth."""
+    """Verify the signature if `key` is given; return a remark about it."""
     from runtime.container import minisign
 
     text = bundle.signature
@@ -91,7 +92,7 @@ def _signer(bundle: Bundle, key: str | None) -> str:
     if key is None:
         return f"signed with key {signature.name}, which was not checked: give it with --key"
     path = Path(key)
-    if not path.is_file() and path.suffix:  # a key itself has no dot in it
+    if not path.is_file() and path.suffix:  # a public key contains no dot
         raise UsageError(
             f"{key} cannot be read: there is no such file",
             hint="give a public key of minisign, or the name of its file",
@@ -108,7 +109,7 @@ def _signer(bundle: Bundle, key: str | None) -> str:
 
 
 def _start(path: Path) -> bytes:
-    """Return as much of a file as is needed to see whether it is a key."""
+    """Return the start of a file, enough to recognise a public key."""
     from runtime.container import minisign
 
     with open(path, "rb") as file:
@@ -116,21 +117,21 @@ def _start(path: Path) -> bytes:
 
 
 def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:
-    """Write a part's original to the new file `target`; return a sentence about it."""
+    """Write a section's original bytes to the new file `target`; return a sentence about it."""
     if name == MANIFEST:
         return _extract_manifest(bundle, target or Path("manifest.json"))
     section = bundle.section(name)
     if target is None:
         target = Path(_file_name(bundle, section))
     with progress(f"writing {target}") as update:
-        atomic_write.write_new(target, _proved(bundle, section), section.size, update)
+        atomic_write.write_new(target, _verified(bundle, section), section.size, update)
     return f"{target}: {gigabytes(section.size)}"
 
 
 def _extract_manifest(bundle: Bundle, target: Path) -> str:
-    """Write the manifest's very bytes, and beside them its signature as minisign wants it."""
+    """Write the manifest's exact bytes, and its signature beside them in minisign's format."""
     beside = Path(f"{target}.minisig")
-    for path in (target, beside):  # also without a signature: an old one there would mislead
+    for path in (target, beside):  # also if unsigned: an old signature file would be misleading
         require_new(path, force=False, hint=atomic_write.ELSEWHERE)
     atomic_write.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
     if not (signature := bundle.signature):
@@ -147,8 +148,8 @@ def original_bytes(bundle: Bundle, section: Section) -> Iterator[bytes | memoryv
         yield from original_chunks(bundle, section)
 
 
-def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
-    """Yield the original, and raise PayloadError at its end if it is not what was bundled."""
+def _verified(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
+    """Yield the original bytes; raise PayloadError at the end if their hash is wrong."""
     digest = hashlib.sha256()
     for piece in original_bytes(bundle, section):
         digest.update(piece)
@@ -157,7 +158,7 @@ def _proved(bundle: Bundle, section: Section) -> Iterator[bytes | memoryview]:
 
 
 def _file_name(bundle: Bundle, section: Section) -> str:
-    """Return what to call a part; a name from a manifest is a stranger's, never a path."""
+    """Return a file name for a section; names in a manifest are untrusted, so never a path."""
     if section.kind != "model":
         return section.name
     name = Path(str(bundle.manifest.model.get("file", ""))).name

@@ -1,4 +1,4 @@
-"""Answerer: what answers a conversation, the model loaded here or a remote server in its place."""
+"""Answerer: the interface to what answers a conversation, the local model or a remote server."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Answerer(Protocol):
 
     @property
     def context_size(self) -> int:
-        """Return how many tokens prompt and answer may have together, 0 for no known limit."""
+        """Return the context size in tokens, for prompt and answer together; 0 if unknown."""
 
     def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
-        """Return the prompt for `messages`, with what has come of the answer so far."""
+        """Return the prompt for `messages`; `answer` is the start of an answer to continue."""
 
     def submit(self, prompt: Prompt, options: Options) -> Answer:
-        """Start to answer; raise AppError when that cannot be."""
+        """Start to answer; raise AppError if that is not possible."""
 
 
 class Generator(Protocol):
-    """The part of a scheduler that an answerer needs."""
+    """The part of a scheduler that an answerer uses."""
 
     context_size: int
 
@@ -34,7 +34,7 @@ class Generator(Protocol):
 
 
 class LocalAnswerer:
-    """The model loaded here: its chat template, its tokenizer, and the scheduler over it."""
+    """Answers with the local model: chat template, tokenizer and scheduler."""
 
     def __init__(self, scheduler: Generator, tokenizer: Tokenizer, template: Template) -> None:
         self._scheduler = scheduler

@@ -1,4 +1,4 @@
-"""A chat session: one conversation over a backend, and where it is saved."""
+"""Chat session: a conversation, the backend that answers it, and the store that saves it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from runtime.inference.lora import Lora
 
 
 class ChatSession:
-    """A conversation with the model loaded here, or with a remote one in its place."""
+    """One conversation with a local model, or with a remote one as the fallback."""
 
     def __init__(self, backend: LoadedModel | RemoteModel, notify: Callable[[str], None]) -> None:
-        """Begin an empty conversation; `notify` gets sentences for the user."""
+        """Start an empty conversation; `notify` is called with notes for the user."""
         self.backend = backend
         self.options = backend.options
         self.conversation = Conversation(backend.answerer, backend.options, notify)
         self.first_token_s = 0.0
-        """From the start of this program's own code, what was before the first token included."""
+        """Seconds from the start of the program's own code to the first token."""
         self.store: SessionStore | None = None
-        """Saves and loads the conversation; None where a remote server answers."""
+        """Saves and loads the conversation; None with a remote server."""
         self.lora: Lora | None = None
-        """The adapters in use; None likewise."""
+        """The LoRA adapters; None with a remote server."""
         self.markers: Markers | None = None
-        """What the model's reasoning stands between, where its template says so."""
+        """The reasoning markers of the model's chat template, if it has any."""
         if isinstance(backend, LoadedModel):
             self.store = SessionStore(
                 self.conversation, backend.scheduler, backend.state_key, notify
@@ -37,6 +37,6 @@ class ChatSession:
             self.markers = backend.markers
 
     def report(self) -> dict[str, Any]:
-        """Return what the run and its last answer cost, in seconds and bytes."""
+        """Return the costs of the run and of its last answer, in seconds and bytes."""
         costs = self.backend.report(self.conversation.stats)
         return {**costs, "first_token_s": self.first_token_s}

@@ -1,6 +1,6 @@
-"""A conversation: its turns, the answer to the last one, and what to drop when the context is full.
+"""Conversation: its turns, the answer to the last one, and which to drop if the context is full.
 
-Whoever answers, the model loaded here or a remote server, is an `Answerer`.
+The answers come from an `Answerer`: the local model or a remote server.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
 
 ANSWER_RESERVE = 256
-"""Tokens kept free for an answer: at most a quarter of the context, and what it may have."""
+"""Tokens kept free for an answer, limited to a quarter of the context and to the answer's own
+limit."""
 
 
 class Conversation:
-    """Questions and answers so far."""
+    """The turns so far, and the statistics of the last answer."""
 
     def __init__(
         self,
@@ -29,33 +30,33 @@ class Conversation:
         options: Options,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`notify` gets a sentence whenever turns are dropped or an answer is cut."""
+        """`notify` is called with a note when turns are dropped or an answer is cut."""
         self.options = options
         self.system = options.system
         self.turns: list[Message] = []
         self.stats = Stats(context_size=answerer.context_size)
-        """What the last answer cost."""
+        """Statistics of the last answer."""
         self.prompt_end = ""
-        """The last characters of what the model was shown, where the answer begins."""
+        """The last characters of the prompt, before the answer."""
         self._answerer = answerer
         self._notify = notify
-        self._said = ""
-        """What has come of the answer."""
+        self._answer_text = ""
+        """The answer so far."""
         self._running: Answer | None = None
         self._cancelled = False
 
     def ask(self, text: str) -> Iterator[str]:
-        """Yield the answer to `text` and remember both; a cancelled answer counts as far as it got.
+        """Yield the answer to `text` in pieces, and append both to the turns.
 
-        Raise ModelError when the question alone is too long for the context, or the engine
-        fails; the conversation is then as it was before.
+        A cancelled answer is appended as far as it got. Raise ModelError if the question alone does
+        not fit into the context, or the engine fails; the turns are then unchanged.
         """
         before = list(self.turns)
         self.turns.append({"role": "user", "content": text})
         yield from self._answer(before)
 
     def regenerate(self) -> Iterator[str]:
-        """Yield another answer to the last question."""
+        """Yield a new answer to the last question; it replaces the previous one."""
         if not self.turns:
             raise ModelError("there is nothing to answer again", hint="ask something first")
         before = list(self.turns)
@@ -64,7 +65,7 @@ class Conversation:
         yield from self._answer(before)
 
     def undo(self) -> str:
-        """Forget the last question and its answer; return the question, empty if none."""
+        """Remove the last question and its answer; return the question, empty if there is none."""
         while self.turns:
             turn = self.turns.pop()
             if turn["role"] == "user":
@@ -72,56 +73,56 @@ class Conversation:
         return ""
 
     def clear(self) -> None:
-        """Forget all turns; the system prompt stays."""
+        """Remove all turns; the system prompt stays."""
         self.turns.clear()
 
     def prompt(self) -> Prompt:
-        """Return all turns so far, up to where the next answer would begin."""
+        """Return the prompt of all turns so far."""
         return self._prompt("")
 
     def cancel(self) -> None:
-        """End the running answer within one step; safe from any thread or signal handler."""
+        """End the running answer within one decode step; safe from any thread or signal handler."""
         self._cancelled = True
         running = self._running
         if running is not None:
             running.cancel()
 
     def _answer(self, before: list[Message]) -> Iterator[str]:
-        """Yield the assistant's turn and append it; on failure the turns are `before` again."""
-        self._said = ""
+        """Yield the assistant's turn and append it; on failure restore the turns `before`."""
+        self._answer_text = ""
         failed = self._cancelled = False
         try:
-            yield from self._texts()
+            yield from self._answer_in_parts()
         except AppError:
             failed = True
             raise
         finally:
             self._running = None
-            # An abandoned answer counts as far as it got, even if that is nowhere: many
-            # templates insist that questions and answers alternate.
+            # Append a cancelled answer even if it is empty: many templates require that user and
+            # assistant turns alternate.
             if failed:
                 self.turns[:] = before
             else:
-                self.turns.append({"role": "assistant", "content": self._said})
+                self.turns.append({"role": "assistant", "content": self._answer_text})
 
-    def _texts(self) -> Iterator[str]:
-        """Yield the answer, dropping the oldest turns whenever room runs out."""
+    def _answer_in_parts(self) -> Iterator[str]:
+        """Yield the answer; if the context is full, drop the oldest turns and continue it."""
         self.stats = total = Stats(context_size=self._answerer.context_size)
         while True:
             left = self.options.n_predict
             if left >= 0:
                 left = max(0, left - total.generated_tokens)
-            prompt = self._fitting(self._said, left)
-            begin = len(self._said)
+            prompt = self._fitting(self._answer_text, left)
+            begin = len(self._answer_text)
             options = dataclasses.replace(self.options, n_predict=left)
             running = self._answerer.submit(prompt, options)
             try:
-                yield from self._follow(running)
+                yield from self._stream(running)
             finally:
                 total.add(running.stats)
             full = total.reason is FinishReason.CONTEXT
-            # Going on needs room, and room needs an older turn to drop.
-            if not full or len(self._said) == begin or not self._droppable:
+            # Continue only if a turn can be dropped to make room, and the last part was not empty.
+            if not full or len(self._answer_text) == begin or not self._droppable:
                 if full:
                     self._notify(
                         f"the answer was cut: the context of {self._answerer.context_size} "
@@ -129,19 +130,19 @@ class Conversation:
                     )
                 return
 
-    def _follow(self, running: Answer) -> Iterator[str]:
-        """Yield and keep what comes of `running`; `cancel` ends it from now on."""
+    def _stream(self, running: Answer) -> Iterator[str]:
+        """Yield the pieces of `running` and collect its text; `cancel` then applies to it."""
         self._running = running
-        if self._cancelled:  # meanwhile: it was not there yet to be told
+        if self._cancelled:  # cancelled before `_running` was set
             running.cancel()
         for piece in running:
-            self._said += piece.text
+            self._answer_text += piece.text
             yield piece.text
 
     def _fitting(self, answer: str, left: int) -> Prompt:
-        """Return the prompt, with as few of the oldest turns dropped as leave room.
+        """Return the prompt, after dropping as few of the oldest turns as possible to make it fit.
 
-        The answer may yet have `left` tokens, -1 for any number.
+        `left` is how many more tokens the answer may have, -1 for no limit.
         """
         size = self._answerer.context_size
         prompt = self._prompt(answer)
@@ -164,7 +165,7 @@ class Conversation:
 
     @property
     def _droppable(self) -> int:
-        """Return how many turns the oldest question and its answer are; 0 if it is the last."""
+        """Return how many turns the oldest question and its answer are; 0 if there is no other."""
         users = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
         return users[1] if len(users) > 1 else 0
 

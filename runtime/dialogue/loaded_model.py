@@ -1,4 +1,4 @@
-"""A loaded model: its memory planned, its weights in llama.cpp, and what answers over it."""
+"""Loaded model: memory plan, weights in llama.cpp, scheduler, chat template, LoRA adapters."""
 
 from __future__ import annotations
 
@@ -31,46 +31,46 @@ from runtime.options.registry import Options
 from runtime.units import gigabytes
 
 
-def _silent(done: int, total: int) -> None:
+def _no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
 @dataclass
 class Timing:
-    """Seconds and bytes spent before the first token."""
+    """Seconds and bytes before the first token."""
 
     restore_s: float = 0.0
-    """Only what came before loading: some models are restored while they are loaded."""
+    """Decompression before loading; 0 if the model is decompressed while it is loaded."""
     restored_bytes: int = 0
     load_s: float = 0.0
     prewarm_s: float = 0.0
-    """To take over the prompt state that was computed while bundling."""
+    """Loading of the prompt state that was computed while bundling."""
 
 
 class LoadedModel:
-    """A model in llama.cpp, with scheduler, embedder, adapters and chat template over it."""
+    """A model in llama.cpp, with its scheduler, embedder, LoRA adapters and chat template."""
 
     def __init__(self, file: ModelFile, options: Options, notify: Callable[[str], None]) -> None:
-        """Load `file`; `notify` gets sentences for the user.
+        """Load `file`; `notify` is called with notes for the user.
 
-        Raise AppError where that fails; then nothing is held.
+        Raise AppError if that fails; everything allocated is then freed.
         """
         self.file = file
         self.options = options
         self._notify = notify
         self.timing = Timing()
         self.prewarmed = 0
-        """Tokens at the start of conversations whose state was taken over from the file."""
+        """Number of prompt tokens whose state was loaded from the bundle."""
         self.variant = start_engine(options)
-        """The CPU variant in use."""
-        if options.chat_template:  # now, before the model is loaded for nothing
+        """The CPU variant in use, and why others were rejected."""
+        if options.chat_template:  # before loading, which takes long
             builtin_templates.check(options.chat_template, chat_template.builtin_names())
         self.plan = file.plan(options)
         if self.plan.notice:
             notify(self.plan.notice)
         if options.gpu_layers > 0:
             notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
-        with ExitStack() as stack:  # where a step fails, what the engine holds is freed
+        with ExitStack() as stack:  # frees the engine's objects if a step fails
             self.model = self._load()
             stack.callback(self.model.close)
             self.scheduler = self._create_scheduler()
@@ -91,18 +91,18 @@ class LoadedModel:
             self._resources = stack.pop_all()
 
     def close(self) -> None:
-        """Free everything the engine holds."""
+        """Free everything in the engine."""
         self._resources.close()
 
     @property
     def answerer(self) -> LocalAnswerer:
-        """Return what answers a conversation."""
+        """Return an answerer for a conversation."""
         return LocalAnswerer(self.scheduler, self.model, self.template)
 
     def _load(self) -> Model:
         begin = time.perf_counter()
         label = f"unpacking {gigabytes(self.file.size)}"
-        with progress(label) if self.file.compressed else nullcontext(_silent) as update:
+        with progress(label) if self.file.compressed else nullcontext(_no_progress) as update:
             stream = loader.open_model(self.file, self.options, update, self._notify)
             if self.file.compressed:
                 self.timing.restore_s = time.perf_counter() - begin
@@ -114,9 +114,9 @@ class LoadedModel:
         return model
 
     def _create_scheduler(self) -> Scheduler:
-        """Return a scheduler with the planned context, or half of it and so on where that fails.
+        """Return a scheduler with the planned context, halved until the engine can allocate it.
 
-        The plan is an estimate, and what was free may have been taken since.
+        The plan is an estimate, and other programs may have taken memory since.
         """
         context = self.plan.context
         while True:
@@ -128,7 +128,7 @@ class LoadedModel:
             context = context // 2
 
     def _report_context(self) -> None:
-        """Tell the user where the context is another than the one that was planned."""
+        """Notify the user if the context size differs from the planned one."""
         planned, found = self.plan.context, self.scheduler.context_size
         if found < planned:
             self._notify(
@@ -139,7 +139,7 @@ class LoadedModel:
             self._notify(f"the context has {found} tokens: the engine makes none of {planned}")
 
     def _choose_template(self) -> str:
-        """Return the text of the chat template: given, the model's own, or the fallback."""
+        """Return the chat template: from the options, the model's own, or the fallback."""
         text = self.options.chat_template or self.model.chat_template
         if not text:
             self._notify(
@@ -152,6 +152,7 @@ class LoadedModel:
         return text
 
     def _dated_template(self, now: Callable[[], datetime]) -> chat_template.Template:
+        """Return the chat template with the clock `now`."""
         return chat_template.from_text(
             self.template_text,
             bos=self.model.bos,
@@ -161,18 +162,20 @@ class LoadedModel:
         )
 
     def prewarm(self) -> None:
-        """Take over the prompt state that the file carries, if it fits.
+        """Load the prompt state from the bundle, if it has a matching one.
 
-        What does not fit is computed instead; why, only those are told who look at the costs.
+        Otherwise the prompt is decoded as usual; the reason is a note with --stats or -v only.
         """
         bundle = self.file.bundle
         if bundle is None or prefix_state.section_of(bundle) is None:
             return
         begin = time.perf_counter()
-        messages = prefix_cache.first_question(self.options.system, prefix_cache.FIRST_WORDS[0])
+        messages = prefix_cache.first_question(
+            self.options.system, prefix_cache.SAMPLE_QUESTIONS[0]
+        )
         tokens = build_prompt(self.template, self.model, messages).tokens
         try:
-            self.prewarmed = prefix_cache.adopt(
+            self.prewarmed = prefix_cache.load(
                 bundle,
                 self.scheduler,
                 self._prefix_key(),
@@ -192,7 +195,7 @@ class LoadedModel:
         prefix_cache.compute(self.scheduler, self._prefix_key(), tokens, out, update)
 
     def state_key(self) -> dict[str, str]:
-        """Return what a state of this model, with the adapters in use, belongs to."""
+        """Return the properties of model and adapters that a saved state depends on."""
         return {
             **engine_key(self.file.header, self.scheduler.context_size),
             "model": self.file.fingerprint,
@@ -200,18 +203,18 @@ class LoadedModel:
         }
 
     def _prefix_key(self) -> dict[str, str]:
-        """Return what the state of the conversations' common prefix belongs to."""
+        """Return the properties that the prompt state of all conversations depends on."""
         strengths = self.lora.strengths
         conversation = prefix_state.conversation_key(self.options, strengths, self._sections)
         return {**conversation, **self.state_key()}
 
     @property
     def _sections(self) -> tuple[Section, ...]:
-        """Return the sections of the bundle that the model is in, if it is in one."""
+        """Return the sections of the model's bundle, empty if it is not in one."""
         return self.file.bundle.manifest.sections if self.file.bundle else ()
 
     def report(self, stats: Stats) -> dict[str, Any]:
-        """Return what loading and an answer cost, in seconds and bytes."""
+        """Return the costs of loading and of an answer, in seconds and bytes."""
         return {
             "restore_s": self.timing.restore_s,
             "restored_bytes": self.timing.restored_bytes,

@@ -1,6 +1,6 @@
-"""Open a backend: the model, loaded here, or a remote server where that fails.
+"""Backend selection: load the model, or fall back to a remote server if that fails.
 
-Whether and when the remote server steps in is decided here, for terminal and server alike.
+The only place that decides about the fallback, for the terminal and the server.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def locate(
     options: Options,
     notify: Notify,
 ) -> ModelFile | RemoteModel:
-    """Return the model to use: the file `path`, or the one in `bundle`; not loaded yet.
+    """Return the model to use, not loaded yet: the file `path`, or the one in `bundle`.
 
-    Raise AppError where there is none, and no remote server to ask instead.
+    Raise AppError if there is none, and no fallback server is configured.
     """
     return _or_remote(lambda: model_file.choose(bundle, path, embedded), options, notify)
 
@@ -39,10 +39,10 @@ def locate(
 def decompressed(
     found: ModelFile | RemoteModel, options: Options, notify: Notify
 ) -> ModelFile | RemoteModel:
-    """Return `found` with its model decompressed, for processes that are to share it."""
+    """Return `found` with its model decompressed, so that worker processes can share it."""
     if isinstance(found, RemoteModel):
         return found
-    return _or_remote(lambda: loader.restored(found, options, notify), options, notify)
+    return _or_remote(lambda: loader.decompressed(found, options, notify), options, notify)
 
 
 def open_backend(
@@ -51,9 +51,9 @@ def open_backend(
     notify: Notify,
     announce: Notify | None = None,
 ) -> LoadedModel | RemoteModel:
-    """Load `found`, or return the remote server that answers instead; raise AppError if none can.
+    """Load `found`, or return the fallback server; raise AppError if neither is possible.
 
-    `announce`, or else `notify`, is told when a remote server steps in.
+    `announce` (default: `notify`) is called with a note if the fallback is used.
     """
     if isinstance(found, RemoteModel):
         return found
@@ -63,11 +63,12 @@ def open_backend(
 def _or_remote(
     step: Callable[[], Opened], options: Options, notify: Notify
 ) -> Opened | RemoteModel:
-    """Return what `step` returns, or the remote model where that fails, and notify the user.
+    """Return the result of `step`, or the remote model if it fails, with a note to the user.
 
-    Raise the AppError of `step` where there is no server to ask, or the command line is wrong:
-    nobody's slip may send questions away from this machine. Raise UsageError where the server
-    could not answer as it is asked to: free text in place of JSON would be worse than none.
+    Raise the AppError of `step` if no fallback is configured, or if it is a UsageError: a mistake
+    on the command line must not send questions away from this machine. Raise UsageError if the
+    server cannot do what the options ask for: free text instead of JSON would be worse than no
+    answer.
     """
     server = remote_client.configured(options)
     try:

@@ -1,4 +1,7 @@
-"""Compute the state of how every conversation begins, and take over one computed before."""
+"""Prewarmed prefix: KV-cache state of the tokens that every conversation begins with.
+
+It is computed while bundling, and loaded at start.
+"""
 
 from __future__ import annotations
 
@@ -15,36 +18,36 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
-from runtime.inference.slots import common
+from runtime.inference.slots import common_prefix_length
 from runtime.weights import decompress
 
-FIRST_WORDS = ("Hello", "1", "\n", " x", "你好", "<", '"')
-"""First questions that leave nothing in common of how questions are cut into tokens."""
-OTHER_DAYS = (datetime(1999, 12, 31, 23, 58), datetime(2008, 4, 6, 7, 9))
-LEAST = 2
-"""Tokens that are worth keeping: nearly every model begins with one of its own."""
+SAMPLE_QUESTIONS = ("Hello", "1", "\n", " x", "你好", "<", '"')
+"""Questions so different that only the template and system prompt are common to their tokens."""
+OTHER_DATES = (datetime(1999, 12, 31, 23, 58), datetime(2008, 4, 6, 7, 9))
+MIN_TOKENS = 2
+"""Shortest prefix worth storing; nearly every prompt begins with a BOS token."""
 
 
 def shared_tokens(
     template: Callable[[Callable[[], datetime]], Template], tokenizer: Tokenizer, system: str
 ) -> list[int]:
-    """Return the tokens that all conversations begin with, whatever is asked, and when.
+    """Return the token prefix of all conversations, for any question and any date.
 
-    `template` makes the chat template, given a clock: some put the date before anything else.
+    `template` returns the chat template for a clock, since some templates print the date first.
     """
-    clocks = [datetime.now, *((lambda day=day: day) for day in OTHER_DAYS)]
+    clocks = [datetime.now, *((lambda day=day: day) for day in OTHER_DATES)]
     first: list[int] | None = None
     shared = 0
     for shaped in map(template, clocks):
-        for words in FIRST_WORDS:
+        for words in SAMPLE_QUESTIONS:
             tokens = list(build_prompt(shaped, tokenizer, first_question(system, words)).tokens)
-            shared = common(first[:shared], tokens) if first else len(tokens)
+            shared = common_prefix_length(first[:shared], tokens) if first else len(tokens)
             first = first or tokens
     return (first or [])[:shared]
 
 
 def first_question(system: str, question: str) -> list[Message]:
-    """Return the messages of a conversation's first question."""
+    """Return the messages of a conversation that consists of one question."""
     return messages_of(system, [{"role": "user", "content": question}])
 
 
@@ -55,9 +58,13 @@ def compute(
     out: BinaryIO,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write head and state of `tokens` to `out`; raise AppError where the engine cannot."""
+    """Write a header and the state of `tokens` to `out`; raise AppError if that fails.
+
+    The state's format is that of llama_state_seq_get_data. `progress` is called with the tokens
+    done and the total.
+    """
     tokens = list(tokens)
-    if len(tokens) < LEAST:
+    if len(tokens) < MIN_TOKENS:
         raise UsageError(
             "there is nothing to compute beforehand: conversations have no beginning in common",
             hint="bake in a system prompt with --system, or leave out --prewarm",
@@ -75,7 +82,7 @@ def compute(
     state = engine.state_of(tokens)
     progress(len(tokens), len(tokens))
     try:
-        engine.adopt(state, tokens)  # some models' states may be taken, but not given back
+        engine.load_state(state, tokens)  # some models can save states but not load them
     except ModelError as exc:
         raise ModelError(
             "the engine cannot keep the state of this model", hint="leave out --prewarm"
@@ -85,7 +92,7 @@ def compute(
 
 
 def mismatch(found: PrefixState, key: Mapping[str, str], context: int) -> str:
-    """Return why a computed beginning is of no use for `key` and a context; empty where it is."""
+    """Return why a stored prefix does not fit `key` and a context (tokens); empty if it does."""
     if why := prefix_state.difference(found.key, key):
         return why
     count = len(found.tokens)
@@ -94,7 +101,7 @@ def mismatch(found: PrefixState, key: Mapping[str, str], context: int) -> str:
     return ""
 
 
-def adopt(
+def load(
     bundle: Bundle,
     engine: Scheduler,
     key: Mapping[str, str],
@@ -103,9 +110,9 @@ def adopt(
     threads: int,
     memfd: bool,
 ) -> int:
-    """Take over the state in `bundle` for a conversation that begins with `tokens`.
+    """Load the state in `bundle` for a conversation that begins with `tokens`.
 
-    Return how many of them it covers; raise AppError that says why it is of no use.
+    Return how many of the tokens it covers; raise AppError with the reason if it cannot be used.
     """
     section = prefix_state.section_of(bundle)
     if section is None:
@@ -118,9 +125,9 @@ def adopt(
         raise AppError("conversations begin another way now")
     fd = decompress.to_fd(bundle, section, threads=threads, memfd=memfd)
     try:
-        # A private mapping: what is sealed can be read in place, but ctypes wants to write.
+        # A copy-on-write mapping: the memory file is sealed, but ctypes needs a writable buffer.
         whole = mmap.mmap(fd, section.size, access=mmap.ACCESS_COPY)
     finally:
         os.close(fd)
-    engine.adopt(memoryview(whole)[found.offset :], found.tokens)
+    engine.load_state(memoryview(whole)[found.offset :], found.tokens)
     return count

@@ -1,7 +1,7 @@
-"""A remote server to ask when the model cannot be loaded, if the user wants that.
+"""Remote server as the fallback: a client for the OpenAI protocol.
 
-Any that speaks OpenAI's protocol: https://platform.openai.com/docs/api-reference/chat. Nothing is
-sent unless `fallback_on_error` is on, and every answer from there is marked.
+Any server with chat completions: https://platform.openai.com/docs/api-reference/chat. Nothing is
+sent unless `fallback_on_error` is on, and the user is told where the answers come from.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from runtime.options import fallback
 from runtime.options.registry import Options
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
-MESSAGE_MAX = 300  # characters of another server's complaint
-STOPS_MAX = 4  # stop strings that OpenAI takes
+MESSAGE_MAX = 300  # characters of an error message
+STOPS_MAX = 4  # OpenAI's limit of stop strings
 
 
 @dataclass(frozen=True)
 class RemoteServer:
-    """A server that speaks OpenAI's protocol, and the model to ask for there."""
+    """A server that speaks OpenAI's protocol, and the model to use there."""
 
     base_url: str
     model: str
     key: str = ""
     obstacle: UsageError | None = None
-    """Why it cannot be asked after all; that matters only where the model cannot be loaded."""
+    """Why it cannot be used; reported only if the local model cannot be loaded."""
 
     def notice(self, failure: AppError) -> str:
-        """Return what to tell the user: why it is used, and what that means."""
+        """Return the note for the user: why the fallback is used, and what that means."""
         return (
             f"{failure.problem}; FALLBACK: answers come from {self.base_url} ({self.model}), "
             "and what is asked leaves this machine"
         )
 
     async def post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[tuple[str, bytes]]:
-        """Send `body` to `path`, which begins behind the version; yield the response as it comes.
+        """POST `body` to `path` (below the base URL); yield content type and bytes of the response.
 
-        That is its content type with each part of it. Raise RemoteError where the server cannot be
-        reached, or refuses.
+        Each chunk comes with the content type. Raise RemoteError if the server cannot be reached or
+        returns an error.
         """
         import httpx
 
@@ -79,10 +79,10 @@ class RemoteServer:
 
 
 def configured(options: Options) -> RemoteServer | None:
-    """Return the server to ask instead, None where the user does not want that.
+    """Return the fallback server, None if there is no fallback.
 
-    Raise UsageError where it is not said completely. What only asking there would need may be
-    missing: whoever got a file with a fallback in it can use the model without.
+    Raise UsageError if its address or model is missing. Everything else becomes `obstacle`, since
+    the fallback may be baked in and the local model usable without it.
     """
     if not options.fallback_on_error:
         return None
@@ -97,7 +97,7 @@ def configured(options: Options) -> RemoteServer | None:
 
 
 def _obstacle(options: Options, key: str) -> UsageError | None:
-    """Return what keeps another server from answering as `options` ask for."""
+    """Return why a remote server cannot do what `options` ask for, None if it can."""
     if (variable := options.fallback_api_key_env) and not key:
         return UsageError(
             f"its key should be in the environment's {variable}, which is not set",
@@ -118,7 +118,7 @@ def _obstacle(options: Options, key: str) -> UsageError | None:
 
 
 def defaults(options: Options) -> dict[str, Any]:
-    """Return the fields of a request for what every server understands of `options`."""
+    """Return the request fields for the options that every server supports."""
     found: dict[str, Any] = {"temperature": min(options.temp, 2.0), "top_p": options.top_p}
     if options.n_predict >= 0:
         found["max_tokens"] = options.n_predict
@@ -130,7 +130,7 @@ def defaults(options: Options) -> dict[str, Any]:
 
 
 class RemoteAnswerer:
-    """Lets a remote server answer; see `Answerer`."""
+    """Answers with a remote server; implements `Answerer`."""
 
     context_size = 0
 
@@ -159,21 +159,20 @@ class _End:
 
 
 class RemoteAnswer:
-    """An answer as it comes over the network; see `token_stream.Answer`.
+    """A streamed answer from a server; implements `token_stream.Answer`.
 
-    A thread reads it. The statistics belong to whoever iterates: neither that thread nor a signal
-    handler writes to them.
+    A thread receives it. Only the iterating thread writes to `stats`.
     """
 
     def __init__(self, server: RemoteServer, body: Mapping[str, Any]) -> None:
         self.stats = Stats()
-        """A part of the answer counts as a token."""
+        """Each piece of the answer counts as one token."""
         self._cancelled = False
         self._items: queue.SimpleQueue[Piece | _End] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(server, body), daemon=True).start()
 
     def __iter__(self) -> Iterator[Piece]:
-        """Yield its pieces as they come; leaving the loop cancels the rest."""
+        """Yield the pieces as they arrive; leaving the loop cancels the rest."""
         begin = time.perf_counter()
         try:
             while isinstance(item := self._next(), Piece):
@@ -189,14 +188,14 @@ class RemoteAnswer:
             self.cancel()
 
     def cancel(self) -> None:
-        """End it now, even where the server is silent; safe from any thread or signal handler."""
+        """End the answer, even if the server is silent; safe from any thread or signal handler."""
         self._cancelled = True
         self._items.put(_End())
 
     def _next(self) -> Piece | _End:
         while True:
             try:
-                return self._items.get(timeout=POLL_SECONDS)  # in short waits: Ctrl-C is heard
+                return self._items.get(timeout=POLL_SECONDS)  # short waits let Ctrl-C through
             except queue.Empty:
                 continue
 
@@ -207,18 +206,18 @@ class RemoteAnswer:
             end = asyncio.run(self._receive(server, body))
         except AppError as exc:
             end = _End(error=exc)
-        except Exception as exc:  # the reader must not wait for ever
+        except Exception as exc:  # the reader must not wait forever
             end = _End(error=ModelError(f"the fallback's answer cannot be read: {exc}"))
         self._items.put(end)
 
     async def _receive(self, server: RemoteServer, body: Mapping[str, Any]) -> _End:
-        """Ask, and queue the answer's pieces; return its end."""
+        """Send the request and queue the pieces of the answer; return its end."""
         reason = FinishReason.STOP
         rest = b""
         async for _, part in server.post("chat/completions", body):
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
-                text, why = _event(line.decode("utf-8", "replace"))
+                text, why = _parse_event(line.decode("utf-8", "replace"))
                 reason = FinishReason.LENGTH if why == "length" else reason
                 if text:
                     self._items.put(Piece(text))
@@ -227,8 +226,8 @@ class RemoteAnswer:
         return _End(reason)
 
 
-def _event(line: str) -> tuple[str, str]:
-    """Return the text in a line of server-sent events, and why the answer ended if it did."""
+def _parse_event(line: str) -> tuple[str, str]:
+    """Return text and finish reason of a line of server-sent events; empty if it has none."""
     data = line.removeprefix("data:").strip()
     if not line.startswith("data:") or data == "[DONE]":
         return "", ""

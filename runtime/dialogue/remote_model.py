@@ -1,4 +1,4 @@
-"""A remote model: the server that answers in place of the model that could not be loaded."""
+"""Remote model: the fallback server in place of a model that could not be loaded."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from runtime.options.registry import Options
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """A server and its model, asked as the options say."""
+    """A fallback server with the options for its requests."""
 
     server: RemoteServer
     options: Options
 
     @property
     def answerer(self) -> RemoteAnswerer:
-        """Return what answers a conversation."""
+        """Return an answerer for a conversation."""
         return RemoteAnswerer(self.server)
 
     def report(self, stats: Stats) -> dict[str, Any]:
-        """Return what an answer cost, in seconds and bytes, and who gave it."""
+        """Return the costs of an answer, in seconds and bytes, and the server's address."""
         return {
             "fallback": self.server.base_url,
             "prompt_s": stats.prompt_seconds,
@@ -35,4 +35,4 @@ class RemoteModel:
         }
 
     def close(self) -> None:
-        """Do nothing: nothing is held."""
+        """Do nothing: there is nothing to free."""

@@ -1,8 +1,9 @@
-"""A conversation in a file: its text, and the engine's state, so that nothing is computed twice.
+"""Session file: a saved conversation with its KV-cache state, so that nothing is decoded again.
 
-One line of JSON (what it is, for which model and engine, the turns, the tokens), the state as the
-engine gives it, a SHA-256 of both, and the mark that this user's secret makes of that. The engine
-reads a state without further checks, so one that somebody else made is not given to it.
+The format is one line of JSON (kind, version, model and engine, turns, tokens), the state as
+llama_state_seq_get_data writes it, a SHA-256 of both (32 bytes), and the HMAC of that hash with the
+user's key (32 bytes, missing if the user has no key). The engine does not validate a state, so one
+that this user did not write is not loaded.
 """
 
 from __future__ import annotations
@@ -24,28 +25,29 @@ KIND, VERSION = "modelembed conversation", 1
 DIGEST_SIZE = 32
 HEADER_MAX = 64 << 20  # a damaged file must not make us read gigabytes as one line
 ROLES = ("user", "assistant")
-DAMAGED = "it is damaged"
-FOREIGN = "its state was not saved by you on this machine"
+STATE_DAMAGED = "it is damaged"
+STATE_UNTRUSTED = "its state was not saved by you on this machine"
 
 
 @dataclass
 class SessionFile:
-    """What is kept of a conversation."""
+    """Content of a saved conversation."""
 
     system: str = ""
     turns: list[dict[str, str]] = field(default_factory=list)
     key: dict[str, str] = field(default_factory=dict)
-    """What the state belongs to: model, engine."""
+    """The properties of model and engine that the state depends on."""
     tokens: list[int] = field(default_factory=list)
-    """The tokens whose state it is."""
+    """The tokens that the state is of."""
     state: bytes | bytearray = b""
-    flaw: str = ""
-    """Why there is no state, though the text could be read; empty where nothing is wrong."""
+    """Bytes as llama_state_seq_get_data writes them; empty if unusable."""
+    state_error: str = ""
+    """Why the state was not read although the text could be; empty if there is no error."""
 
     def write(self, path: Path, *, replace: bool = False) -> None:
-        """Write it to `path`, whole or not at all; raise SessionError where that fails.
+        """Write the file atomically to `path`; raise SessionError if that fails.
 
-        What is there is kept, unless `replace` is given and it is a conversation.
+        An existing file is replaced only if it is a saved conversation and `replace` is set.
         """
         header = {
             "kind": KIND,
@@ -56,20 +58,20 @@ class SessionFile:
             "tokens": self.tokens,
             "state": len(self.state),
         }
-        # Text that was typed outside of UTF-8 has surrogates in it, which JSON escapes.
+        # Input that was not UTF-8 contains surrogates, which JSON escapes.
         line = json.dumps(header).encode() + b"\n"
         digest = hashlib.sha256(line)
         digest.update(self.state)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             _require_free(path, replace)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "xb", opener=hmac_key.private) as file:
-                for part in (line, self.state, digest.digest(), hmac_key.mark(digest.digest())):
+            with open(temporary, "xb", opener=hmac_key.owner_only) as file:
+                for part in (line, self.state, digest.digest(), hmac_key.sign(digest.digest())):
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
-            atomic_write.move(draft, path, replace)
+            atomic_write.rename_into_place(temporary, path, replace)
         except OSError as exc:
             raise SessionError(
                 f"the conversation cannot be saved to {path}: {exc.strerror}",
@@ -77,13 +79,13 @@ class SessionFile:
             ) from exc
         finally:
             with contextlib.suppress(OSError):
-                draft.unlink()
+                temporary.unlink()
 
 
 def _require_free(path: Path, replace: bool) -> None:
-    """Raise SessionError where something lies at `path` that this may not replace."""
+    """Raise SessionError if there is a file at `path` that must not be replaced."""
     if not path.is_file():
-        return  # what else may be there, the system does not replace
+        return  # renaming fails on anything but a file
     with open(path, "rb") as file:
         line = file.readline(HEADER_MAX)
     try:
@@ -98,11 +100,11 @@ def _require_free(path: Path, replace: bool) -> None:
 
 
 def read(path: Path) -> SessionFile:
-    """Return what `path` holds; raise SessionError where it is no saved conversation."""
+    """Return the content of `path`; raise SessionError if it is not a saved conversation."""
     try:
         with open(path, "rb") as file:
             line = file.readline(HEADER_MAX)
-            header = _header(line, path)  # first: a file given by mistake may be a model
+            header = _header(line, path)  # first: the file may be a model, given by mistake
             saved = SessionFile(header["system"], header["turns"], header["key"])
             _read_state(file, line, header, saved)
     except OSError as exc:
@@ -115,18 +117,18 @@ def read(path: Path) -> SessionFile:
 def _read_state(
     file: io.BufferedReader, line: bytes, header: Mapping[str, Any], saved: SessionFile
 ) -> None:
-    """Put the state behind `line` into `saved`, or what is wrong with it."""
+    """Read the state after `line` into `saved`, or set its `state_error`."""
     size: int = header["state"]
     rest = os.fstat(file.fileno()).st_size - len(line) - size - DIGEST_SIZE
-    state = bytearray(size if size >= 0 <= rest else 0)  # what may be written to is not copied
+    state = bytearray(size if size >= 0 <= rest else 0)  # writable, so not copied
     file.readinto(state)
-    digest, mark = file.read(DIGEST_SIZE), file.read(hmac_key.MARK_SIZE + 1)
+    digest, mac = file.read(DIGEST_SIZE), file.read(hmac_key.MAC_SIZE + 1)
     found = hashlib.sha256(line)
     found.update(state)
-    if rest < 0 or rest not in (0, hmac_key.MARK_SIZE) or found.digest() != digest:
-        saved.flaw = DAMAGED
-    elif not hmac_key.is_own(digest, mark):
-        saved.flaw = FOREIGN
+    if rest < 0 or rest not in (0, hmac_key.MAC_SIZE) or found.digest() != digest:
+        saved.state_error = STATE_DAMAGED
+    elif not hmac_key.verify(digest, mac):
+        saved.state_error = STATE_UNTRUSTED
     else:
         saved.tokens, saved.state = header["tokens"], state
 

@@ -1,4 +1,4 @@
-"""Save the running conversation and open saved ones."""
+"""Session store: saves the running conversation and loads saved ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.units import counted, gigabytes
 
 
 class SessionStore:
-    """Knows where conversations are kept, and whose state fits this engine."""
+    """Saves and loads conversations, with their state if it fits this engine."""
 
     def __init__(
         self,
@@ -28,68 +28,72 @@ class SessionStore:
         key: Callable[[], dict[str, str]],
         notify: Callable[[str], None],
     ) -> None:
-        """`key` says what a state must have been computed with; it is asked when that counts."""
+        """`key` returns what a state depends on; this can change with the LoRA adapters."""
         self._conversation = conversation
         self._engine = engine
         self._key = key
         self._notify = notify
-        self._own: set[Path] = set()
-        """Where this very conversation was saved, or opened: there it may be saved again."""
+        self._saved_paths: set[Path] = set()
+        """Where this conversation was saved to or loaded from: it may be overwritten there."""
 
     def save(self, name: str) -> str:
         """Save the conversation under a name or at a path; return a sentence about it.
 
-        Raise SessionError where another file, or another conversation, is there.
+        Raise SessionError if another file or conversation exists there.
         """
-        path = place(name)
-        talk = self._conversation
-        if not talk.turns:
+        path = path_of(name)
+        conversation = self._conversation
+        if not conversation.turns:
             raise SessionError("there is nothing to save yet", hint="ask something first")
-        tokens, state = self._engine.snapshot(talk.prompt().tokens)
-        turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk.turns]
-        SessionFile(talk.system, turns, self._key(), tokens, state).write(
-            path, replace=_place_of(path) in self._own
+        tokens, state = self._engine.snapshot(conversation.prompt().tokens)
+        turns = [{"role": turn["role"], "content": turn["content"]} for turn in conversation.turns]
+        SessionFile(conversation.system, turns, self._key(), tokens, state).write(
+            path, replace=_resolved(path) in self._saved_paths
         )
-        self._own.add(_place_of(path))
-        return f"saved to {path} ({_questions(talk.turns)}, {gigabytes(path.stat().st_size)})"
+        self._saved_paths.add(_resolved(path))
+        return (
+            f"saved to {path} ({_questions(conversation.turns)}, {gigabytes(path.stat().st_size)})"
+        )
 
     def load(self, name: str) -> str:
-        """Go on with a saved conversation; return a sentence about it.
+        """Load a saved conversation; return a sentence about it.
 
-        A state that does not fit is refused, and the text opened all the same.
+        If its state cannot be used, the text is loaded all the same, with a note. Raise
+        SessionError if the file cannot be read.
         """
-        path = place(name)
-        found = session_file.read(path)
-        refusal = self._refusal(found)
-        if not refusal and found.state:
+        path = path_of(name)
+        saved = session_file.read(path)
+        error = self._state_error(saved)
+        if not error and saved.state:
             try:
-                self._engine.adopt(found.state, found.tokens)
+                self._engine.load_state(saved.state, saved.tokens)
             except ModelError as exc:
-                refusal = exc.problem
-        self._own.add(_place_of(path))
-        talk = self._conversation
-        talk.system = found.system
-        talk.turns[:] = found.turns
-        used = len(talk.prompt().tokens)
-        talk.stats = Stats(context_used=used, context_size=self._engine.context_size)
-        if refusal:
-            self._notify(f"{path}: {refusal}; its text is opened, and will be read anew")
-        return f"opened {path} ({_questions(found.turns)})"
+                error = exc.problem
+        self._saved_paths.add(_resolved(path))
+        conversation = self._conversation
+        conversation.system = saved.system
+        conversation.turns[:] = saved.turns
+        used = len(conversation.prompt().tokens)
+        conversation.stats = Stats(context_used=used, context_size=self._engine.context_size)
+        if error:
+            self._notify(f"{path}: {error}; its text is opened, and will be read anew")
+        return f"opened {path} ({_questions(saved.turns)})"
 
-    def _refusal(self, found: SessionFile) -> str:
-        return found.flaw or difference(found.key, self._key())
+    def _state_error(self, saved: SessionFile) -> str:
+        """Return why the saved state cannot be used; empty if it can."""
+        return saved.state_error or difference(saved.key, self._key())
 
 
-def place(name: str) -> Path:
-    """Return the file that a name stands for: a path as it is, a bare name in the data folder."""
-    path = Path(os.path.expanduser(name))  # a user whom nobody knows is part of a file's name
+def path_of(name: str) -> Path:
+    """Return the path for a name: a path as it is, a bare name as a file in the data folder."""
+    path = Path(os.path.expanduser(name))  # an unknown user's ~name stays as it is
     if len(path.parts) > 1 or path.suffix:
         return path
     return app_dirs.data() / f"{name}.conversation"
 
 
-def _place_of(path: Path) -> Path:
-    """Return the one path by which a file is known, whatever links lead to it."""
+def _resolved(path: Path) -> Path:
+    """Return the path with symlinks in its folder resolved, to recognise the same file again."""
     return path.absolute().parent.resolve() / path.name
 
 

@@ -1,5 +1,5 @@
-"""The operating system: files, streams, signals, processors and memory, one module a subject.
+"""The operating system: files, streams, signals, processors and memory, one topic per module.
 
-Gives whatever differs, or will differ, between systems; nothing else asks which system this is.
+Gives whatever differs between operating systems; no other package checks which one it runs on.
 May import errors, sanitize, units.
 """

@@ -1,4 +1,4 @@
-"""The user's own folders for what is kept between runs, as the XDG base directories name them."""
+"""XDG base directories: the user's cache and data folders."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ NAME = "modelembed"
 
 
 def cache() -> Path:
-    """Return where lies what can be made again."""
+    """Return the folder for files that can be created again."""
     return _base("XDG_CACHE_HOME", "~/.cache") / NAME
 
 
 def data() -> Path:
-    """Return where lies what the user made."""
+    """Return the folder for files that the user created."""
     return _base("XDG_DATA_HOME", "~/.local/share") / NAME
 
 
-def remember(path: Path, text: str) -> None:
-    """Write a small file whole or not at all; that it cannot be written harms nobody."""
+def write_best_effort(path: Path, text: str) -> None:
+    """Write a small file atomically; an OSError is ignored."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
@@ -33,14 +33,14 @@ def remember(path: Path, text: str) -> None:
 
 def _base(variable: str, usual: str) -> Path:
     for name in (os.environ.get(variable, ""), os.path.expanduser(usual)):
-        if os.path.isabs(name):  # the specification: relative ones are to be ignored
+        if os.path.isabs(name):  # the XDG specification says to ignore relative paths
             return Path(name)
-    return _homeless()
+    return _fallback_dir()
 
 
 @functools.cache
-def _homeless() -> Path:
-    """Return a folder for a user whom the system knows no home of, as in some containers."""
+def _fallback_dir() -> Path:
+    """Return a folder for a user without a home directory, as in some containers."""
     path = Path(tempfile.gettempdir(), f"{NAME}-{os.getuid()}")
     with contextlib.suppress(OSError):
         path.mkdir(mode=0o700, exist_ok=True)
@@ -48,5 +48,5 @@ def _homeless() -> Path:
         private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
         if private and found.st_uid == os.getuid():
             return path
-    # Somebody else has taken that name: one that nobody could foresee, for this run alone.
+    # Another user owns that name: use an unpredictable one, for this run only.
     return Path(tempfile.mkdtemp(prefix=f"{path.name}-"))

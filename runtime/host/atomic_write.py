@@ -1,4 +1,4 @@
-"""Write a file so that it is either all there or not at all."""
+"""Atomic file writing: a file appears complete under its name, or not at all."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from runtime.host.progress_bar import Progress
 
 FORCE = "pass --force to replace it, or another name with -o"
 ELSEWHERE = "choose another name with -o, or move it away"
-NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
-"""What file systems say that know no second name for a file: FAT, network shares, FUSE."""
+NO_HARD_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+"""Error numbers of file systems without hard links: FAT, network shares, FUSE."""
 
 
 def require_new(target: Path, force: bool, hint: str = FORCE) -> None:
-    """Raise UsageError when `target` exists and may not be replaced; `hint` says what to do."""
+    """Raise UsageError if `target` exists and may not be replaced; `hint` says what to do."""
     try:
         is_folder, exists = target.is_dir(), target.exists()
     except OSError as exc:
-        raise _explained(exc, target) from exc
+        raise _app_error(exc, target) from exc
     if is_folder:
         raise UsageError(f"{target} is a folder", hint="name a file with -o")
     if exists and not force:
@@ -39,12 +39,12 @@ _COUNT = itertools.count()
 
 @contextlib.contextmanager
 def publish(target: Path, *, force: bool, mode: int = 0o755, hint: str = FORCE) -> Iterator[int]:
-    """Give a file descriptor to write to; `target` appears, complete, at the end.
+    """Yield a file descriptor to write to; on success `target` appears, complete.
 
-    Where the file system can, the file has no name until then, so that even SIGKILL leaves
-    nothing behind. An existing `target` is replaced only with `force`, and in one step; `hint`
-    says what to do about one that is in the way. Raise AppError when it cannot be written; a
-    failure that names another file is passed on.
+    Where the file system supports O_TMPFILE, the file has no name until then, so that even SIGKILL
+    leaves nothing behind. An existing `target` is replaced only with `force`, by an atomic rename;
+    `hint` says what to do about an existing one. Raise AppError if it cannot be written; an OSError
+    that names another file is passed on.
     """
     with publish_all({target: mode}, force=force, hint=hint) as (fd,):
         yield fd
@@ -54,34 +54,34 @@ def publish(target: Path, *, force: bool, mode: int = 0o755, hint: str = FORCE) 
 def publish_all(
     modes: Mapping[Path, int], *, force: bool, hint: str = FORCE
 ) -> Iterator[Sequence[int]]:
-    """Do what `publish` does with several files, which get their names in the order given.
+    """Do what `publish` does for several files, which are given their names in order.
 
-    None is named before all are complete, and where one cannot be named, what is new by then goes
-    again. The one that needs the others comes last.
+    No file is named before all are complete. If one cannot be named, the new ones named before it
+    are removed. A file that refers to the others should come last.
     """
     for target in modes:
         require_new(target, force, hint)
     with contextlib.ExitStack() as stack:
-        drafts = []
+        pending = []
         for target, mode in modes.items():
-            drafts.append(_Draft(target, mode, force, hint))
-            stack.callback(drafts[-1].close)
-        with terminable():
+            pending.append(_PendingFile(target, mode, force, hint))
+            stack.callback(pending[-1].close)
+        with raise_on_sigterm():
             try:
-                yield [draft.fd for draft in drafts]
+                yield [file.fd for file in pending]
             except OSError as exc:
                 if exc.filename is not None:
                     raise
-                # Without a name it is about an open file, and the one that is written is that.
-                raise _explained(exc, drafts[-1].target) from exc
-            for draft in drafts:
-                draft.complete()
+                # An OSError without a file name comes from a descriptor: the one being written.
+                raise _app_error(exc, pending[-1].target) from exc
+            for file in pending:
+                file.complete()
             try:
-                for draft in drafts:
-                    draft.publish()
+                for file in pending:
+                    file.publish()
             except BaseException:
-                for draft in drafts:
-                    draft.withdraw()
+                for file in pending:
+                    file.unpublish()
                 raise
 
 
@@ -91,9 +91,9 @@ def write_new(
     size: int,
     progress: Progress = lambda *_: None,
 ) -> None:
-    """Write `data`, `size` bytes in all, to the new file `target`.
+    """Write `data`, `size` bytes in total, to the new file `target`.
 
-    Raise AppError where it exists, or cannot be written; nothing is left behind then.
+    Raise AppError if it exists or cannot be written; no partial file is left behind.
     """
     done = 0
     with publish(target, force=False, mode=0o644, hint=ELSEWHERE) as out:
@@ -103,8 +103,8 @@ def write_new(
             progress(done, size)
 
 
-class _Draft:
-    """A file in the making, which has no name or a passing one."""
+class _PendingFile:
+    """A file being written: unnamed, or under a temporary name."""
 
     def __init__(self, target: Path, mode: int, force: bool, hint: str) -> None:
         self.target = target
@@ -114,44 +114,44 @@ class _Draft:
         self._folder = target.absolute().parent
         self._temporary = self._folder / f".modelembed-{os.getpid()}-{next(_COUNT)}.part"
         self._new = False
-        with _explaining(target):
+        with _translate_errors(target):
             self.fd, self._named = _create(self._folder, self._temporary)
 
     def complete(self) -> None:
-        """Do all that may fail, short of giving it its name."""
-        with _explaining(self.target):
+        """Do everything that can fail, except giving the file its final name."""
+        with _translate_errors(self.target):
             os.fchmod(self.fd, self._mode)
             os.fsync(self.fd)
             if not self._named:
-                # A name of its own first: linking cannot replace, renaming can.
+                # Link to a temporary name first: only a rename can replace an existing file.
                 with contextlib.suppress(FileNotFoundError):
                     self._temporary.unlink()
                 self._named = True
-                _name(self.fd, self._temporary)
+                _link_unnamed(self.fd, self._temporary)
 
     def publish(self) -> None:
-        """Give it its name."""
+        """Give the file its final name."""
         self._new = not os.path.lexists(self.target)
-        with _explaining(self.target, self._hint):
-            move(self._temporary, self.target, self._force)
+        with _translate_errors(self.target, self._hint):
+            rename_into_place(self._temporary, self.target, self._force)
             self._named = False
             _sync_folder(self._folder)
 
-    def withdraw(self) -> None:
-        """Take its name back, if it has one that nothing had before."""
+    def unpublish(self) -> None:
+        """Remove the final name, unless it replaced an existing file."""
         with contextlib.suppress(OSError):
             if self._new and os.path.samestat(os.lstat(self.target), os.fstat(self.fd)):
                 self.target.unlink()
 
     def close(self) -> None:
-        """Let go of it; unless it was published, it is gone."""
+        """Close the file, and delete it unless it was published."""
         os.close(self.fd)
         if self._named:
             self._temporary.unlink(missing_ok=True)
 
 
 def _create(folder: Path, temporary: Path) -> tuple[int, bool]:
-    """Open a new file in `folder`; return it, and whether it has a name, `temporary`."""
+    """Open a new file in `folder`; return its descriptor, and whether it is named `temporary`."""
     try:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644), False
     except OSError:
@@ -160,38 +160,38 @@ def _create(folder: Path, temporary: Path) -> tuple[int, bool]:
 
 
 @contextlib.contextmanager
-def _explaining(target: Path, hint: str = FORCE) -> Iterator[None]:
-    """Turn what the system says against writing `target` into an AppError.
+def _translate_errors(target: Path, hint: str = FORCE) -> Iterator[None]:
+    """Turn an OSError while writing `target` into an AppError.
 
-    `hint` says what to do about a file that is in the way.
+    `hint` says what to do if the file exists already.
     """
     try:
         yield
     except FileExistsError as exc:
         raise UsageError(f"{target} exists already", hint=hint) from exc
     except OSError as exc:
-        raise _explained(exc, target) from exc
+        raise _app_error(exc, target) from exc
 
 
-def _name(fd: int, path: Path) -> None:
-    """Give the unnamed file `fd` a name; linkat(2) of its entry in /proc does it."""
+def _link_unnamed(fd: int, path: Path) -> None:
+    """Give the unnamed file `fd` the name `path`, by linkat(2) of its entry in /proc."""
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        # Only with a folder given does Python call linkat, which follows the entry.
+        # Python calls linkat, which can follow the entry, only with a dir_fd.
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=root, follow_symlinks=True)
     finally:
         os.close(root)
 
 
-def move(temporary: Path, target: Path, force: bool) -> None:
-    """Give a complete file its name; without `force` raise FileExistsError if that is taken."""
+def rename_into_place(temporary: Path, target: Path, force: bool) -> None:
+    """Rename `temporary` to `target`; without `force`, raise FileExistsError if `target` exists."""
     if force:
         temporary.replace(target)
         return
     try:
-        os.link(temporary, target)  # fails if somebody made it meanwhile
+        os.link(temporary, target)  # fails if the file was created in the meantime
     except OSError as exc:
-        if exc.errno not in NO_LINKS:
+        if exc.errno not in NO_HARD_LINKS:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
@@ -201,7 +201,7 @@ def move(temporary: Path, target: Path, force: bool) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name durable; some file systems cannot, and need not."""
+    """Make the new name durable; best effort, since some file systems cannot sync folders."""
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -211,21 +211,24 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP clean up like Ctrl-C does; where ignored (nohup), they stay so."""
-    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+def raise_on_sigterm() -> Iterator[None]:
+    """Raise KeyboardInterrupt at SIGTERM and SIGHUP, so that clean-up code runs.
+
+    Signals that are ignored (nohup) stay ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():  # the only one to receive signals
         yield
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    heard = [
+    handled = [
         number
         for number in (signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) is not signal.SIG_IGN
     ]
-    before = [(number, signal.signal(number, handle)) for number in heard]
+    before = [(number, signal.signal(number, handle)) for number in handled]
     try:
         yield
     finally:
@@ -233,7 +236,8 @@ def terminable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _explained(exc: OSError, target: Path) -> AppError:
+def _app_error(exc: OSError, target: Path) -> AppError:
+    """Return the AppError for an OSError while writing `target`, with a hint for its cause."""
     hints = {
         "ENOSPC": "free some space on that disk, or choose another folder with -o",
         "EDQUOT": "your quota is used up: free some space, or choose another folder with -o",

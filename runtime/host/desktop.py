@@ -1,4 +1,4 @@
-"""The graphical desktop: whether the program was started from one, and its web browser."""
+"""Graphical desktop: detect a start by double-click, open the web browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def double_clicked() -> bool:
-    """Tell whether the program was started from a desktop, where nobody sees what it prints."""
+    """Return whether the program was started from a desktop, with no terminal to print to."""
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
     for stream in (sys.stdin, sys.stdout, sys.stderr):
@@ -16,7 +16,7 @@ def double_clicked() -> bool:
             mode = os.fstat(stream.fileno()).st_mode if stream else stat.S_IFCHR
         except (OSError, ValueError):
             continue
-        # Nothing, or the system's journal: neither a terminal, nor another program, nor a file.
+        # A desktop connects the streams to /dev/null or to the journal's socket.
         journal = stat.S_ISSOCK(mode) and stream is not sys.stdin
         if not journal and (not stat.S_ISCHR(mode) or (stream is not None and stream.isatty())):
             return False
@@ -24,10 +24,10 @@ def double_clicked() -> bool:
 
 
 def open_browser(address: str) -> None:
-    """Open `address` in the user's browser; where there is none, nothing happens."""
+    """Open `address` in the user's browser; do nothing if there is none."""
     import webbrowser
 
-    # The launcher's own libraries are not for other programs.
+    # Other programs must not load the libraries that the launcher unpacked.
     before = os.environ.get("LD_LIBRARY_PATH")
     original = os.environ.get("LD_LIBRARY_PATH_ORIG")
     try:

@@ -1,4 +1,4 @@
-"""Write to open files: all of it, and to the disk while more is still being made."""
+"""File descriptor output: complete writes, and early write-back to disk."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import functools
 import os
 from collections.abc import Callable
 
-WRITE = 2
-"""SYNC_FILE_RANGE_WRITE of sync_file_range(2): start writing, wait for nothing."""
+SYNC_FILE_RANGE_WRITE = 2
+"""Flag of sync_file_range(2): start writing, do not wait."""
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write `data` to the file `fd`, in as many steps as the system makes of it."""
+    """Write all of `data` to the file descriptor `fd`, repeating short writes."""
     left = memoryview(data)
     while left:
         left = left[os.write(fd, left) :]
 
 
 def start_writing(fd: int, offset: int, length: int) -> None:
-    """Let the range of the file `fd` go to disk now: a later fsync then has little left to do.
+    """Start write-back of a byte range of `fd`, so that a later fsync has little left to do.
 
-    It promises nothing, and where the system has no such call it does nothing.
+    Guarantees nothing; does nothing where sync_file_range(2) is missing.
     """
-    _sync_file_range()(fd, offset, length, WRITE)
+    _sync_file_range()(fd, offset, length, SYNC_FILE_RANGE_WRITE)
 
 
 @functools.cache

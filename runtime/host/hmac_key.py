@@ -1,6 +1,6 @@
-"""The user's own secret: by it their programs know again what they wrote themselves.
+"""HMAC key of the user, which marks files as written by this user on this machine.
 
-It vouches for nothing beyond this user's account, and whoever has no data folder does without.
+It proves nothing outside this user's account. Without a data folder, nothing can be marked.
 """
 
 from __future__ import annotations
@@ -15,22 +15,19 @@ from pathlib import Path
 from runtime.host import app_dirs, atomic_write
 
 NAME, SIZE = "secret", 32
-MARK_SIZE = 32
+MAC_SIZE = 32
 
 
-def mark(digest: bytes) -> bytes:
-    """Return what goes with a SHA-256 to show whose it is: its HMAC-SHA-256.
-
-    Empty where no secret can be kept.
-    """
-    key = _read() or _made()
+def sign(digest: bytes) -> bytes:
+    """Return the HMAC-SHA-256 of a SHA-256 digest (32 bytes); empty if no key can be stored."""
+    key = _read() or _create()
     return hmac.digest(key, digest, "sha256") if key else b""
 
 
-def is_own(digest: bytes, found: bytes) -> bool:
-    """Tell whether `found` is what `mark` returned for `digest`, to this user, on this machine."""
+def verify(digest: bytes, mac: bytes) -> bool:
+    """Return whether `mac` is what `sign` returned for `digest`, with this user's key."""
     key = _read()
-    return bool(key) and hmac.compare_digest(hmac.digest(key, digest, "sha256"), found)
+    return bool(key) and hmac.compare_digest(hmac.digest(key, digest, "sha256"), mac)
 
 
 def _path() -> Path:
@@ -38,7 +35,7 @@ def _path() -> Path:
 
 
 def _read() -> bytes:
-    """Return the secret; empty where there is none, or one that others may know or have put."""
+    """Return the key; empty if there is none, or other users may have read or replaced it."""
     try:
         fd = os.open(_path(), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -50,23 +47,23 @@ def _read() -> bytes:
     return key if len(key) == SIZE else b""
 
 
-def _made() -> bytes:
-    """Return a new secret, or that of another process which was first; empty where none stays."""
+def _create() -> bytes:
+    """Create a key, or read that of a concurrent process; empty if it cannot be stored."""
     path = _path()
-    draft = path.with_name(f".{NAME}.{os.getpid()}")
+    temporary = path.with_name(f".{NAME}.{os.getpid()}")
     unusable = os.path.lexists(path)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(draft, "xb", opener=private) as file:
+        with contextlib.suppress(FileExistsError), open(temporary, "xb", opener=owner_only) as file:
             file.write(secrets.token_bytes(SIZE))
             file.flush()
             os.fsync(file.fileno())
-            atomic_write.move(draft, path, force=unusable)
+            atomic_write.rename_into_place(temporary, path, force=unusable)
     with contextlib.suppress(OSError):
-        draft.unlink()
+        temporary.unlink()
     return _read()
 
 
-def private(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file, and if it is a new one, for its owner alone; an opener for `open`."""
+def owner_only(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file with mode 0600 if it is created: an `opener` for `open`."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)

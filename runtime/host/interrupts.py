@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C): handlers for a while, and deferral while native code runs."""
+"""SIGINT (Ctrl-C): temporary handlers, and deferral while native code runs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from types import FrameType
 INTERRUPTED = 130
 """The exit status that shells report for a program that Ctrl-C has ended."""
 AGAIN_SECONDS = 0.02
-"""Until a Ctrl-C that was lost is raised again."""
+"""Delay before a KeyboardInterrupt that was lost in a callback is raised again."""
 DOUBLE_SECONDS = 0.5
-"""For which a Ctrl-C is taken for the double of the last one."""
+"""A SIGINT within this time of the last one is taken for its duplicate, sent by the launcher."""
 
 
 def interrupts_ignored() -> bool:
-    """Tell whether Ctrl-C is not for this program, as in a shell's background job."""
+    """Return whether SIGINT is ignored, as in a shell's background job."""
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 @contextmanager
 def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
-    """Call `action` at Ctrl-C instead of ending the program.
+    """Call `action` at Ctrl-C instead of raising KeyboardInterrupt.
 
-    The launcher forwards the signal that the terminal has already sent, so it arrives twice, the
-    second time perhaps when this is over already; `action` must not mind.
+    The launcher forwards the signal that the terminal has already sent to the whole process group,
+    so it arrives twice, the second time possibly after this context has ended: `action` must
+    tolerate being called twice.
     """
     if interrupts_ignored():
         yield
@@ -53,17 +54,17 @@ def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before if heard == -math.inf else double)
 
 
-def interrupt_once() -> None:
-    """Raise KeyboardInterrupt at the first Ctrl-C only: its double must not hit the clean-up.
+def raise_on_first_interrupt() -> None:
+    """Raise KeyboardInterrupt at the first Ctrl-C only: its duplicate must not hit the clean-up.
 
-    Code that the engine calls back cannot end the program: what is raised there gets lost in C.
-    So it is raised again a moment later, until it hits what called the engine.
+    An exception raised in a callback from native code is lost, since it cannot pass through C. So
+    the interrupt is raised again shortly afterwards, until it hits the code that called the engine.
     """
     if interrupts_ignored():
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        # Not SIG_IGN: Python complains about a signal that it noted before it was ignored.
+        # Not SIG_IGN: Python reports a pending signal whose handler became SIG_IGN.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise KeyboardInterrupt
@@ -81,28 +82,28 @@ def interrupt_once() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Let Ctrl-C, and its double that the launcher forwards, not disturb the last moments."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # so that none is noted when it is ignored
-    # Python's end gives every handler back but this one.
+    """Ignore Ctrl-C, and its duplicate from the launcher, while the interpreter exits."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # a pending signal must not find SIG_IGN
+    # On exit Python restores the default of every handler except SIG_IGN.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Deferral:
-    """Whether a Ctrl-C came while it was deferred."""
+    """Whether a Ctrl-C arrived while interrupts were deferred."""
 
     def __init__(self) -> None:
         self.pending = False
-        """Set by the signal handler; what native code calls should make it return early then."""
+        """Set by the signal handler; callbacks should then make the native code return early."""
 
 
 @contextmanager
 def interrupts_deferred() -> Iterator[Deferral]:
-    """Defer Ctrl-C while native code runs that calls Python, and deliver it afterwards.
+    """Defer Ctrl-C while native code runs that calls Python, and raise it afterwards.
 
-    An exception cannot pass through native code: raised in what it calls, it would be lost.
+    An exception cannot pass through native code: raised in a callback, it would be lost.
     """
     deferral = Deferral()
-    other = threading.current_thread() is not threading.main_thread()  # which gets no signals
+    other = threading.current_thread() is not threading.main_thread()  # no signals there
     if other or interrupts_ignored():
         yield deferral
         return

@@ -1,4 +1,4 @@
-"""Where the engine's libraries lie, without loading any of them."""
+"""Paths of the engine's shared libraries, found without loading them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 from runtime.errors import ModelError
 
 WEIGHTS = "libweights.so"
-"""The compiled loops of runtime/weights/byte_planes.c, beside the engine's libraries."""
+"""Library compiled from runtime/weights/byte_planes.c, in the folder of the engine's libraries."""
 REINSTALL = "install the engine with: python -m bundler.engine"
 
 
 def package_folder() -> Path:
-    """Return the folder of the installed llama_cpp package, without importing it."""
+    """Return the folder of the installed llama_cpp package, without importing it.
+
+    Raise ModelError if it is not installed.
+    """
     loaded = sys.modules.get("llama_cpp")
     if loaded is not None and loaded.__path__:
         return Path(next(iter(loaded.__path__)))

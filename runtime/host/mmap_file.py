@@ -1,4 +1,4 @@
-"""Read a file where the system holds it already: mapped into memory, without a copy."""
+"""Memory-mapped file ranges: read-only views of the page cache, without a copy."""
 
 from __future__ import annotations
 
@@ -9,39 +9,43 @@ import mmap
 import os
 import weakref
 
-PRIVATE = 2
-"""MAP_PRIVATE of mmap(2): every file system that can run a program has it."""
-POPULATE_READ = 22
-"""MADV_POPULATE_READ of madvise(2), Linux 5.14: fail here and now instead of by SIGBUS later."""
-FAILED = ctypes.c_void_p(-1).value
+MAP_PRIVATE = 2
+"""Flag of mmap(2), supported by every file system that can hold an executable."""
+MADV_POPULATE_READ = 22
+"""Advice of madvise(2), Linux 5.14: read errors are returned here, instead of SIGBUS on access."""
+MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 class MappedRange:
-    """A range of an open file. What it gave lives on for as long as somebody holds it."""
+    """A read-only mapping of a range of an open file.
+
+    The mapping lives as long as this object or any memoryview that `fetch` returned. The file
+    descriptor stays the caller's and must stay open while `fetch` is called.
+    """
 
     def __init__(self, fd: int, offset: int, length: int) -> None:
-        """Map `length` bytes at `offset`; raise OSError where that cannot be done."""
+        """Map `length` bytes at `offset`; raise OSError if that fails."""
         self._fd, self._offset = fd, offset
         begin = offset // mmap.PAGESIZE * mmap.PAGESIZE
         size = offset + length - begin
         libc = _libc()
         self._address = 0
-        memory: ctypes.Array[ctypes.c_char] = (ctypes.c_char * 0)()  # of no bytes, no map
+        memory: ctypes.Array[ctypes.c_char] = (ctypes.c_char * 0)()  # mmap rejects a length of 0
         if length:
-            self._address = libc.mmap(None, size, mmap.PROT_READ, PRIVATE, fd, begin)
-            if self._address == FAILED:
+            self._address = libc.mmap(None, size, mmap.PROT_READ, MAP_PRIVATE, fd, begin)
+            if self._address == MAP_FAILED:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             memory = (ctypes.c_char * size).from_address(self._address)
-            # Not at exit: threads may be reading then, and the system unmaps everything anyway.
+            # Not at exit: threads may still be reading, and the kernel unmaps everything anyway.
             weakref.finalize(memory, libc.munmap, self._address, size).atexit = False
         self._view = memoryview(memory).cast("B").toreadonly()
         self._skipped = offset - begin
 
     def fetch(self, offset: int, length: int) -> tuple[int, memoryview]:
-        """Return address and content of `length` bytes at `offset` of the range.
+        """Return the address and a read-only view of `length` bytes at `offset` in the range.
 
-        Any thread may call this. Raise EOFError where the file ends before, OSError where it cannot
-        be read.
+        The pages are resident on return. Safe to call from any thread. Raise EOFError if the file
+        ends before, OSError if it cannot be read.
         """
         if os.fstat(self._fd).st_size < self._offset + offset + length:
             raise EOFError
@@ -51,11 +55,11 @@ class MappedRange:
 
 
 def _populate(address: int, length: int) -> None:
-    """Have the pages there; raise OSError where they cannot be read."""
+    """Fault in the pages of a memory range; raise OSError if they cannot be read."""
     begin = address // mmap.PAGESIZE * mmap.PAGESIZE
-    if _libc().madvise(begin, address + length - begin, POPULATE_READ):
-        found = ctypes.get_errno()
-        if found != errno.EINVAL:  # an older kernel: they come when they are touched
+    if _libc().madvise(begin, address + length - begin, MADV_POPULATE_READ):
+        error = ctypes.get_errno()
+        if error != errno.EINVAL:  # before Linux 5.14: pages are read on first access
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 

@@ -1,4 +1,4 @@
-"""Show on stderr how far something is that takes long enough for somebody to wonder."""
+"""Progress bar on stderr for operations that take longer than half a second."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
+"""Called with the bytes done and the total bytes."""
 
 PATIENCE_SECONDS = 0.5
-"""What is done sooner shows nothing."""
+"""Operations that finish sooner show no bar."""
 CLEAR = "\x1b[A\r\x1b[K"
-"""A finished bar ends its line: up to it, and away with it."""
+"""A finished bar ends its line: move the cursor up and erase that line."""
 
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """Give a function to call with bytes done and in all; it draws only on a terminal.
+    """Yield a Progress callback that draws a bar, on a terminal only.
 
-    The bar is gone at the end: what it told is then of no more use.
+    The bar is erased at the end.
     """
     if not sys.stderr.isatty():
         yield lambda done, total: None

@@ -1,6 +1,7 @@
-"""What this process may use of the machine: processors and memory.
+"""CPU cores and memory available to this process, with affinity and cgroup limits.
 
-Containers lie to `cpu_count` and to /proc/meminfo, so affinity and control groups are asked too.
+`os.cpu_count` and /proc/meminfo show the host's resources even inside a container, so the CPU
+affinity and control groups are read as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ CPUS = Path("/sys/devices/system/cpu")
 
 
 def physical_cores() -> int:
-    """Return how many physical cores may be used: ggml's threads spin, so more only hurts."""
+    """Return the number of usable physical cores; ggml's threads spin, more slow it down."""
     if not hasattr(os, "sched_getaffinity"):
         return max(1, (os.cpu_count() or 2) // 2)
     allowed = os.sched_getaffinity(0)
@@ -27,7 +28,7 @@ def physical_cores() -> int:
 
 
 def _core(cpu: int) -> tuple[str, str]:
-    """Return what tells a physical core from another; the CPU's number where unknown."""
+    """Return the identity of a logical CPU's physical core; the CPU's number if unknown."""
     topology = CPUS / f"cpu{cpu}" / "topology"
     try:
         return (
@@ -39,13 +40,13 @@ def _core(cpu: int) -> tuple[str, str]:
 
 
 def _cpu_quota() -> float | None:
-    """Return the control group's limit in processors, None where there is none."""
+    """Return the cgroup limit in CPUs, None if there is none."""
     limits = []
     for folder in _cgroup_folders():
         words = _read(folder / "cpu.max").split()
         if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]):
             limits.append(int(words[0]) / int(words[1]))
-    for folder in _old_cgroup_folders("cpu"):
+    for folder in _cgroup_v1_folders("cpu"):
         quota = _read(folder / "cpu.cfs_quota_us")
         period = _read(folder / "cpu.cfs_period_us")
         if quota.isdigit() and period.isdigit() and int(period):
@@ -54,7 +55,7 @@ def _cpu_quota() -> float | None:
 
 
 def available_memory() -> int | None:
-    """Return the bytes this process may still take, None where the system does not say."""
+    """Return the bytes of memory available to this process, None if unknown."""
     candidates = []
     if match := re.search(r"^MemAvailable:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.M):
         candidates.append(int(match[1]) * 1024)
@@ -63,7 +64,7 @@ def available_memory() -> int | None:
         used = _read(folder / "memory.current")
         if limit.isdigit() and used.isdigit():
             candidates.append(int(limit) - int(used) + _reclaimable(folder / "memory.stat"))
-    for folder in _old_cgroup_folders("memory"):
+    for folder in _cgroup_v1_folders("memory"):
         limit = _read(folder / "memory.limit_in_bytes")
         used = _read(folder / "memory.usage_in_bytes")
         if limit.isdigit() and used.isdigit() and int(limit) < 1 << 60:
@@ -73,7 +74,7 @@ def available_memory() -> int | None:
 
 
 def _address_space() -> list[int]:
-    """Return what `ulimit -v` leaves, if it is set."""
+    """Return the bytes left of the `ulimit -v` limit, in a list; empty if there is no limit."""
     try:
         import resource
     except ImportError:  # Windows has neither the module nor the limit
@@ -86,45 +87,45 @@ def _address_space() -> list[int]:
 
 
 def _reclaimable(stat: Path) -> int:
-    """Return the page cache that the kernel gives back before it kills anyone."""
+    """Return the bytes of page cache that the kernel reclaims before it kills a process."""
     match = re.search(r"^inactive_file (\d+)", _read(stat), re.M)
     return int(match[1]) if match else 0
 
 
 def _cgroup_folders() -> list[Path]:
-    """Return the folders of our control group (version 2) and its parents."""
+    """Return the folders of our cgroup (version 2) and of its ancestors."""
     match = re.search(r"^0::(/.*)$", _read(OWN_CGROUPS), re.M)
     return _upwards(CGROUP, match[1] if match else "")
 
 
-def _old_cgroup_folders(controller: str) -> list[Path]:
-    """Return the folders of our control group (version 1) for a controller, and its parents."""
+def _cgroup_v1_folders(controller: str) -> list[Path]:
+    """Return the folders of our cgroup (version 1) for a controller, and of its ancestors."""
     match = re.search(rf"^\d+:(?:\w+,)*{controller}(?:,\w+)*:(/.*)$", _read(OWN_CGROUPS), re.M)
     return _upwards(CGROUP / controller, match[1] if match else "")
 
 
 def _upwards(root: Path, below: str) -> list[Path]:
-    """Return the folder `below` in `root` and all above it, up to `root`."""
+    """Return the folder `below` in `root` and all its ancestors up to `root`."""
     folder = root / below.strip("/")
     return [f for f in (folder, *folder.parents) if f == root or root in f.parents]
 
 
 def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
+    """Return the processor's model name."""
     match = re.search(r"^model name\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.M)
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
 def cpu_identity() -> str:
-    """Return what makes two processors the same to a program: name, stepping and features."""
+    """Return text that is equal for CPUs with the same model, stepping, microcode and features."""
     text = _read(Path("/proc/cpuinfo")).split("\n\n")[0]
-    kept = ("model name", "model", "stepping", "flags", "microcode", "Features", "CPU part")
-    lines = [line for line in text.splitlines() if line.split("\t")[0].strip() in kept]
+    identifying = ("model name", "model", "stepping", "flags", "microcode", "Features", "CPU part")
+    lines = [line for line in text.splitlines() if line.split("\t")[0].strip() in identifying]
     return "\n".join(lines) or platform.processor() or platform.machine()
 
 
 def memory_use() -> dict[str, int]:
-    """Return this process's memory in bytes: peak, and what it holds now by kind."""
+    """Return this process's memory in bytes: peak resident size, and resident size by kind."""
     names = {
         "VmHWM": "rss_peak",
         "RssAnon": "anonymous",
@@ -137,7 +138,7 @@ def memory_use() -> dict[str, int]:
 
 def _read(path: Path) -> str:
     try:
-        # The kernel cuts names, such as this program's own, wherever 15 bytes end.
+        # The kernel truncates process names to 15 bytes, possibly inside a UTF-8 character.
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""

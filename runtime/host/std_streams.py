@@ -1,4 +1,4 @@
-"""The standard streams: UTF-8, colour only where it shows, notes on stderr, piped text."""
+"""Standard streams: UTF-8, colour detection, notes on stderr, text piped into stdin."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from runtime.sanitize import plain_lines
 from runtime.units import gigabytes
 
 PIPED_MAX = 64_000_000
-"""Characters; without a bound what never ends would take all the memory."""
+"""Characters; without a limit an endless pipe would fill the memory."""
 
 
-def open_streams() -> None:
-    """Put something in the place of standard streams that were closed.
+def replace_closed_streams() -> None:
+    """Replace standard streams that were closed before the program started.
 
-    To read there is nothing, remarks are lost; but what should be printed is missed: that fails.
+    Reading from stdin then returns nothing and stderr is discarded, but writing to stdout fails, so
+    that lost output is reported.
     """
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
@@ -28,13 +29,13 @@ def open_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def write_nowhere() -> None:
-    """Let what could not be printed go, so that the interpreter does not complain at its end."""
+def discard_stdout() -> None:
+    """Redirect stdout to /dev/null, so that the interpreter's flush at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def use_utf8() -> None:
-    """Read and write UTF-8 whatever the locale says; models speak nothing else."""
+    """Read and write UTF-8 regardless of the locale."""
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
@@ -42,8 +43,11 @@ def use_utf8() -> None:
         sys.stderr.reconfigure(encoding="utf-8", errors="replace")
 
 
-def colourful(setting: str) -> bool:
-    """Tell whether to use colour: `setting` is on, off or auto; NO_COLOR (no-color.org) counts."""
+def colour_enabled(setting: str) -> bool:
+    """Return whether to use colour: `setting` is on, off or auto, which honours NO_COLOR.
+
+    See https://no-color.org.
+    """
     if setting != "auto":
         return setting == "on"
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
@@ -51,14 +55,14 @@ def colourful(setting: str) -> bool:
 
 
 def notify(text: str) -> None:
-    """Tell the user something beside the answer; names and the like in it are a stranger's."""
+    """Print a note on stderr; `text` is sanitized, since it may quote untrusted names."""
     print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)
 
 
 def piped_text() -> str:
-    """Return what is piped or redirected into the program, empty when nothing is.
+    """Return the text that is piped or redirected into stdin, empty if there is none.
 
-    Raise UsageError where that is more than any model can read, or no text.
+    Raise UsageError if it is longer than PIPED_MAX, or is not text.
     """
     if sys.stdin is None or sys.stdin.isatty():
         return ""
@@ -79,6 +83,6 @@ def piped_text() -> str:
 
 
 def end_line() -> None:
-    """Leave the line where the terminal has written ^C; safe in a signal handler."""
+    """Start a new line after the ^C that the terminal has echoed; safe in a signal handler."""
     if os.isatty(2):
         os.write(2, b"\n")

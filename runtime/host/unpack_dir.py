@@ -1,8 +1,9 @@
-"""The temporary folder that a frozen program unpacks itself into.
+"""Temporary directory that a frozen program unpacks itself into: lock it, sweep abandoned ones.
 
-The launcher removes the folder at the end, but not after SIGKILL or a power cut. So each running
-program locks its folder and then seals it. A later start tells the dead from the living by that,
-even across containers that share the folder but not the process numbers.
+The launcher removes the directory on exit, but not after SIGKILL or a power failure. So each
+running program locks its directory and then marks it as sealed by its mode. A later start tells
+directories in use from abandoned ones by the lock, which also works between containers that share
+the temporary directory but not the process IDs.
 """
 
 from __future__ import annotations
@@ -17,30 +18,32 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MARK = ".modelembed.lock"
-"""Shipped in every stub, and unpacked first: tells our folders from those of other programs."""
-SEAL = 0o1700
-"""The permissions of a folder whose program came to run. Other programs' have no sticky bit. It
-stays to the last of a removal that is cut off, when the mark may be gone."""
+MARKER = ".modelembed.lock"
+"""A file shipped in every stub and unpacked first: it tells our directories from those of other
+PyInstaller programs."""
+SEALED_MODE = 0o1700
+"""Mode of a directory whose program got as far as running. Other programs' directories have no
+sticky bit. It survives an interrupted removal, which may already have deleted the marker."""
 PATTERN = re.compile(r"_MEI([0-9a-f]{8})\w{6}|_MEI\w+")
 UNPACKING_SECONDS = 120
-"""A folder in which nothing changed for so long is not being unpacked, nor removed, any more."""
+"""After this long without a change, nothing is being unpacked into a directory or removed from
+it."""
 REMOVING_SECONDS = 2
-"""The same for a removal, where no process has the launcher's number; a container may hide it."""
+"""The same if the launcher's process ID does not exist; it may be hidden in another container."""
 
 
 def frozen_folder() -> Path | None:
-    """Return where a frozen program was unpacked, as an absolute path."""
+    """Return the absolute path of the unpacked program, None if the program is not frozen."""
     folder = getattr(sys, "_MEIPASS", None)
     return Path(folder).absolute() if folder else None
 
 
-def settle() -> None:
-    """Make the unpacked folder's path absolute, lock it, and sweep up after killed runs."""
+def lock_and_sweep() -> None:
+    """Make the unpacked directory's path absolute, lock it, and remove those of killed runs."""
     folder = getattr(sys, "_MEIPASS", None)
     if folder is None:
         return
-    own = Path(folder).absolute()  # with a relative TMPDIR it would break on chdir
+    own = Path(folder).absolute()  # relative if TMPDIR is, and would break on chdir
     sys._MEIPASS = str(own)  # type: ignore[attr-defined]
     with contextlib.suppress(OSError):
         _lock(own)
@@ -49,28 +52,28 @@ def settle() -> None:
 
 
 def _lock(folder: Path) -> None:
-    """Hold a shared lock until the process ends; children inherit it. Then seal the folder."""
+    """Hold a shared lock until the process and its children end; then seal the directory."""
     import fcntl
 
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    os.fchmod(descriptor, SEAL)
+    os.fchmod(descriptor, SEALED_MODE)
 
 
 def sweep(own: Path) -> list[Path]:
-    """Remove the folders of dead runs beside `own`; return those removed."""
+    """Remove the abandoned directories beside `own`; return those removed."""
     removed = []
     for folder in own.parent.glob("_MEI*"):
-        if folder != own and PATTERN.fullmatch(folder.name) and _dead(folder):
+        if folder != own and PATTERN.fullmatch(folder.name) and _is_abandoned(folder):
             with contextlib.suppress(OSError):
-                folder.chmod(SEAL)  # this, too, may be cut off
+                folder.chmod(SEALED_MODE)  # the removal may be interrupted, too
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)
     return removed
 
 
-def _dead(folder: Path) -> bool:
-    """Tell whether a folder is ours, and nobody's any more."""
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether a directory was unpacked by us and is no longer in use."""
     import fcntl
 
     try:
@@ -79,29 +82,30 @@ def _dead(folder: Path) -> bool:
         return False
     try:
         status = os.fstat(descriptor)
-        sealed = stat.S_IMODE(status.st_mode) == SEAL
-        if status.st_uid != os.getuid() or not (sealed or _marked(descriptor)):
+        sealed = stat.S_IMODE(status.st_mode) == SEALED_MODE
+        if status.st_uid != os.getuid() or not (sealed or _has_marker(descriptor)):
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     finally:
         os.close(descriptor)
-    # What is not sealed may be being unpacked by a process that has no number here, and what is
-    # sealed being removed; the first takes long, and writes where the folder's own time stays.
-    patience = REMOVING_SECONDS if sealed and _orphaned(folder.name) else UNPACKING_SECONDS
-    return time.time() - max(status.st_mtime, *_changes(folder)) > patience
+    # An unsealed directory may still be being unpacked, by a process in another container, and a
+    # sealed one may be being removed. Unpacking takes long, and writes to subdirectories, which
+    # does not change the directory's own mtime.
+    patience = REMOVING_SECONDS if sealed and _launcher_ended(folder.name) else UNPACKING_SECONDS
+    return time.time() - max(status.st_mtime, *_modification_times(folder)) > patience
 
 
-def _marked(folder: int) -> bool:
-    """Tell whether the open folder has our mark, and no link in its place."""
+def _has_marker(folder: int) -> bool:
+    """Return whether the open directory contains the marker as a regular file, not a symlink."""
     with contextlib.suppress(OSError):
-        return stat.S_ISREG(os.stat(MARK, dir_fd=folder, follow_symlinks=False).st_mode)
+        return stat.S_ISREG(os.stat(MARKER, dir_fd=folder, follow_symlinks=False).st_mode)
     return False
 
 
-def _changes(folder: Path) -> Iterator[float]:
-    """Yield when each thing in a folder was last changed, in seconds since 1970."""
+def _modification_times(folder: Path) -> Iterator[float]:
+    """Yield the mtime of everything in a directory, in seconds since 1970."""
     yield 0.0
     for place, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -109,8 +113,8 @@ def _changes(folder: Path) -> Iterator[float]:
                 yield os.lstat(os.path.join(place, name)).st_mtime
 
 
-def _orphaned(name: str) -> bool:
-    """Tell whether the launcher whose number is in the folder's name has ended."""
+def _launcher_ended(name: str) -> bool:
+    """Return whether the launcher whose process ID is in the directory's name has ended."""
     match = PATTERN.fullmatch(name)
     if match is None or match[1] is None:
         return False

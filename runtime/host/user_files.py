@@ -1,4 +1,4 @@
-"""Files that the user names: opened to be read from any place, or read whole as text."""
+"""Files named by the user: open for random access, read as text, test for existence."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from runtime.errors import UsageError
 
 
 def open_seekable(path: str | os.PathLike[str]) -> int:
-    """Return `path` opened to read from any place: a file, a disk, or a folder.
+    """Open a file, block device or folder for random access; return its file descriptor.
 
-    Raise OSError where that cannot be, for pipes and devices as well: to wait for what comes out
-    of a pipe would look as if the program hung.
+    Raise OSError if it cannot be opened. Pipes and character devices are rejected: waiting for a
+    pipe's writer would look like a hang.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     mode = os.fstat(fd).st_mode
@@ -28,7 +28,7 @@ def open_seekable(path: str | os.PathLike[str]) -> int:
 
 
 def read_text(path: Path) -> str:
-    """Return the text in `path`; raise UsageError where it cannot be read."""
+    """Return the UTF-8 text in `path`; raise UsageError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").rstrip("\n")
     except OSError as exc:
@@ -42,13 +42,13 @@ def read_text(path: Path) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is such a file; raise UsageError where nobody may know."""
+    """Return whether the file exists; raise UsageError if a permission is missing to tell."""
     try:
         os.stat(path)
     except PermissionError as exc:
         raise UsageError(
             f"{path} cannot be read: {exc.strerror}", hint="name a file that you may read"
         ) from exc
-    except (OSError, ValueError):  # there is none, or there can be none of that name
+    except (OSError, ValueError):  # it does not exist, or the name is invalid
         return False
     return True

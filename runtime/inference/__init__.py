@@ -1,5 +1,5 @@
-"""Token generation: one llama.cpp context, many sequences in one batch.
+"""Token generation: decoding of many sequences in one batch, sampling, embeddings.
 
 Gives a `Scheduler` that turns prompts into streams of tokens; samplers, stop strings, embeddings.
-May import model and what stands above it.
+May import model and the packages above it.
 """

@@ -1,4 +1,4 @@
-"""The tokens of one step, as the engine's C structure."""
+"""Batch of tokens for one decode step: a `llama_batch`, reused between steps."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from runtime.model.llama_api import api
 
 
 class Batch:
-    """Room for the tokens of one step; filled, decoded and filled again."""
+    """A `llama_batch` with a fixed capacity, owned by this object until `close`."""
 
     def __init__(self, room: int) -> None:
-        """Make room for `room` tokens, each of one sequence."""
+        """Allocate room for `room` tokens, each of which belongs to one sequence."""
         self.room = room
         self.count = 0
         self._batch = api.llama_batch_init(room, 0, 1)
-        # The same memory as arrays: slices of these are assigned in C.
+        # ctypes arrays over the same memory: assigning slices of them is fast.
         self._tokens = _array(self._batch.token, ctypes.c_int32, room)
         self._positions = _array(self._batch.pos, ctypes.c_int32, room)
         self._wanted = _array(self._batch.logits, ctypes.c_int8, room)
@@ -26,17 +26,17 @@ class Batch:
             self._batch.n_seq_id[index] = 1
 
     def close(self) -> None:
-        """Free the memory."""
+        """Free the batch."""
         api.llama_batch_free(self._batch)
 
     def clear(self) -> None:
-        """Empty it."""
+        """Remove all tokens."""
         self.count = 0
 
     def add(self, sequence: int, tokens: Sequence[int], position: int, *, answer: bool) -> int:
-        """Add the tokens of a sequence from `position` on; return the last one's index.
+        """Append tokens of a sequence, from `position` on; return the batch index of the last one.
 
-        With `answer` that one's logits are wanted.
+        With `answer`, the engine computes the logits of that last token.
         """
         begin, end = self.count, self.count + len(tokens)
         self._tokens[begin:end] = tokens
@@ -49,7 +49,7 @@ class Batch:
         return end - 1
 
     def decode(self, context: object) -> int:
-        """Compute; return the engine's status, 0 where all went well."""
+        """Run llama_decode on the batch; return its status, 0 for success."""
         self._batch.n_tokens = self.count
         return int(api.llama_decode(context, self._batch))
 

@@ -1,4 +1,4 @@
-"""llama.cpp's context over a model: what it has computed, and the batch that it computes next."""
+"""Context of llama.cpp: KV cache, sequence slots, and the batch for the next decode step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from runtime.model.llama_api import NO_REASON, api, log, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
-NO_ROOM, ABORTED = 1, 2  # of llama_decode's codes, those that are no failure
+NO_ROOM, ABORTED = 1, 2  # results of llama_decode that are not errors
 
 
 class Context:
-    """A context; after its creation for one thread alone, but for `abort`."""
+    """A `llama_context*`, owned by this object until `close`.
+
+    Only one thread may use it after creation, except that any thread may set `abort`.
+    """
 
     def __init__(self, model: Model, options: Options, size: int, threads: int) -> None:
-        """Create it for `size` tokens; raise ModelError when the engine cannot."""
+        """Create a context of `size` tokens; raise ModelError if the engine cannot."""
         settings = api.llama_context_default_params()
         settings.n_ctx = size
         batch = max(min(options.batch_size, size), options.parallel, 1)
@@ -41,35 +44,36 @@ class Context:
             )
         self.size = int(api.llama_n_ctx(self.handle))
         self.generates = bool(api.llama_get_memory(self.handle))
-        """Whether the model can go on with a text; some only turn it into vectors."""
+        """Whether the model can generate text; some models only compute embeddings."""
         self.abort = llama_api.abort_flag(self.handle)
-        """Stops what is being decoded when it is set, by any thread."""
+        """A `c_bool`: aborts the running decode while true; any thread may set it."""
         self.failure = ""
-        """Why the last decode failed, in the engine's words; empty where it did not."""
+        """The engine's reason why the last decode failed; empty if it succeeded."""
         self.batch = Batch(int(api.llama_n_batch(self.handle)))
-        self.slots = Slots(self.handle, options.parallel, rewinds=model.rewinds)
+        self.slots = Slots(self.handle, options.parallel, can_rewind=model.can_rewind)
 
     def decode(self) -> int:
-        """Decode the batch; return llama_decode's code, 0 for success."""
+        """Decode the batch; return llama_decode's status, 0 for success."""
         with log.captured() as capture:
             status = self.batch.decode(self.handle)
         self.failure = (capture.reason or NO_REASON) if status else ""
         return status
 
     def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
-        """Use these LoRA adapters of the model, each at its strength, from now on.
+        """Use these LoRA adapters (`llama_adapter_lora*`, scale) from the next decode step on.
 
-        What was computed with others is forgotten. Raise ModelError when the engine refuses.
+        Clears the KV cache, which was computed with other adapters. Raise ModelError if the engine
+        fails.
         """
         handles = (api.llama_adapter_lora_p_ctypes * len(adapters))(*(a for a, _ in adapters))
         scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
         if api.llama_set_adapters_lora(self.handle, handles, len(adapters), scales):
             raise ModelError("the engine refuses the adapters", hint="leave one out of --lora")
         for slot in self.slots:
-            self.slots.cut(slot, 0)
+            self.slots.truncate(slot, 0)
 
     def close(self) -> None:
-        """Free it."""
+        """Free the context and its batch."""
         if self.handle:
             self.batch.close()
             with interrupts_deferred():

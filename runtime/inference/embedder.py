@@ -1,4 +1,4 @@
-"""Turn texts into vectors, in a context of its own beside the one that answers."""
+"""Embeddings: one vector per text, computed in a context of their own."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from runtime.model.llama_api import NO_REASON, api, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
-KINDS = {"auto": -1, "mean": 1, "cls": 2, "last": 3}
-"""llama.cpp's numbers of the ways to pool; -1 leaves it to the model."""
-RANK = 4
-"""Models that judge pairs of texts; they make no vectors."""
+POOLING_TYPES = {"auto": -1, "mean": 1, "cls": 2, "last": 3}
+"""Values of llama_pooling_type by option; -1 is the model's default."""
+POOLING_RANK = 4
+"""LLAMA_POOLING_TYPE_RANK: reranking models, which compute no embeddings."""
 CONTEXT = 2048
-"""Tokens of a text, unless the model takes fewer or -c says more: a text is one batch."""
+"""Tokens of a text, unless the model takes fewer or -c sets another size; a text is one batch."""
 
 
 class Embedder:
-    """Makes one vector a text; its context is created for the first."""
+    """Computes embeddings; its context is created at the first call."""
 
     def __init__(self, model: Model, options: Options, *, declared: int, threads: int) -> None:
-        """Take `declared` for the way to pool that the model names, 0 for none."""
+        """Take the pooling type in the model's metadata as `declared`, 0 for none."""
         self._model = model
-        self._pooling = KINDS[options.pooling]
-        self.possible = options.pooling != "auto" or declared not in (0, RANK)
-        """Whether the model was made for this, or the user insists."""
+        self._pooling = POOLING_TYPES[options.pooling]
+        self.possible = options.pooling != "auto" or declared not in (0, POOLING_RANK)
+        """Whether the model declares a pooling type for embeddings, or the user has chosen one."""
         self._threads = threads
         self.room = min(options.ctx_size or CONTEXT, model.trained_context or CONTEXT)
-        """Most tokens of a text."""
+        """Largest number of tokens of a text."""
         self._context: Any = None
         self._lock = threading.Lock()
 
     def embed(self, tokens: Sequence[int]) -> list[float]:
-        """Return the vector of a text, of length 1; safe from any thread.
+        """Return the embedding of a text: `n_embd` floats, L2-normalised. Safe from any thread.
 
-        Raise ModelError when the text is empty or too long, or the engine fails.
+        Raise ModelError if the text is empty or too long, or the engine fails.
         """
         if not tokens:
             raise ModelError("the text is empty", hint="there is nothing to turn into a vector")

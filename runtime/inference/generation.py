@@ -1,4 +1,4 @@
-"""One answer in the making: its tokens, its sampler, and how far it is."""
+"""One running answer: its tokens, sampler, detokenizer and progress."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
 from runtime.inference.stats import FinishReason
-from runtime.inference.token_stream import Chosen, Feed, Piece, Reading
+from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken, TokenSink
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
 
 class Generation:
-    """What the engine's thread knows of one answer."""
+    """State of one answer; used by the decoding thread only."""
 
     def __init__(
         self,
@@ -28,107 +28,114 @@ class Generation:
         context_size: int,
         alternatives: int | None,
     ) -> None:
-        """Prepare it; raise AppError where the options are wrong."""
-        self.feed = Feed()
+        """Create the sampler; raise AppError if an option is invalid."""
+        self.sink = TokenSink()
         self.tokens = list(prompt)
-        """The prompt and the answer so far."""
+        """The tokens of the prompt, then those of the answer so far."""
         self.slot: Slot | None = None
         self.reuses = options.cache_prompt
         self.shared = 0
-        """Tokens that it had in common with a running answer when it started."""
-        stats = self.feed.stats
+        """Length of the prefix in common with another running answer, in tokens, at the start."""
+        stats = self.sink.stats
         stats.prompt_tokens, stats.context_size = len(prompt), context_size
         self._model = model
         self._limit = options.n_predict
         self._special = options.special
-        # Where a grammar is complete, nothing but an end can follow.
-        self._endless = options.ignore_eos and not (options.grammar or options.json_schema)
+        # When a grammar is complete it allows only an end-of-generation token.
+        self._ignore_eog = options.ignore_eos and not (options.grammar or options.json_schema)
         self._alternatives = alternatives
-        self._text = Detokenizer(options.stop)
+        self._detokenizer = Detokenizer(options.stop)
         self._sampler = Sampler(model, options, context_size, prompt)
-        self._unsaid: list[int] = []
-        self._chosen: list[Chosen] = []
-        self._submitted = time.perf_counter()
-        self._begun = self._first = 0.0
+        self._unsent_tokens: list[int] = []
+        self._unsent_logprobs: list[SampledToken] = []
+        self._submitted_at = time.perf_counter()
+        self._started_at = self._first_token_at = 0.0
 
     @property
     def pending(self) -> int:
-        """Return how many tokens are still to be computed."""
+        """Return the number of tokens not decoded yet."""
         return len(self.tokens) - (len(self.slot.held) if self.slot else 0)
 
     @property
     def running(self) -> bool:
-        """Tell whether it only waits for its next token."""
-        return bool(self._first) and self.pending == 1
+        """Return whether the prompt is decoded, so that each step decodes one token."""
+        return bool(self._first_token_at) and self.pending == 1
 
     @property
     def left(self) -> int:
-        """Return how many tokens the answer may yet have."""
-        return sys.maxsize if self._limit < 0 else self._limit - self.feed.stats.generated_tokens
+        """Return how many more tokens the answer may have."""
+        return sys.maxsize if self._limit < 0 else self._limit - self.sink.stats.generated_tokens
 
     def start(self, slot: Slot, shared: int) -> None:
-        """Begin, or go on, in `slot`, which may hold the beginning already."""
+        """Start, or resume, in `slot`, which may already hold a prefix of the tokens.
+
+        `shared` is the length of the prefix in common with another running answer.
+        """
         self.slot = slot
         self.shared = shared
-        if not self._begun:
-            self._begun = time.perf_counter()
-            self.feed.stats.queue_seconds = self._begun - self._submitted
-            self.feed.stats.cached_tokens = len(slot.held)
+        if not self._started_at:
+            self._started_at = time.perf_counter()
+            self.sink.stats.queue_seconds = self._started_at - self._submitted_at
+            self.sink.stats.cached_tokens = len(slot.held)
 
-    def read(self) -> None:
-        """Tell the reader that another part of the prompt is done."""
-        if self.slot and not self._first:
-            stats = self.feed.stats
-            seconds = time.perf_counter() - self._begun
+    def report_progress(self) -> None:
+        """Report the progress of decoding the prompt to the reader."""
+        if self.slot and not self._first_token_at:
+            stats = self.sink.stats
+            seconds = time.perf_counter() - self._started_at
             held = len(self.slot.held)
-            self.feed.read(Reading(stats.prompt_tokens, stats.cached_tokens, held, seconds))
+            self.sink.report_progress(
+                PrefillProgress(stats.prompt_tokens, stats.cached_tokens, held, seconds)
+            )
 
     def advance(self, context: Any, index: int) -> FinishReason:
-        """Choose a token by the logits at `index`; return why the answer ends, NONE if it goes on.
+        """Sample a token from the logits at batch index `index`; return the finish reason, or NONE.
 
-        Raise ModelError where no token can be chosen.
+        `context` is the `llama_context*`. Raise ModelError if no token can be sampled.
         """
-        stats = self.feed.stats
+        stats = self.sink.stats
         stats.context_used = len(self.tokens)
         if not self.left:
-            stats.prompt_seconds = time.perf_counter() - self._begun
+            stats.prompt_seconds = time.perf_counter() - self._started_at
             return FinishReason.LENGTH
         token = self._sampler.sample(context, index)
         now = time.perf_counter()
-        if not self._first:
-            self._first = now
-            stats.prompt_seconds = now - self._begun
-        stats.generate_seconds = now - self._first
-        if self._model.ends(token) and not self._endless:
+        if not self._first_token_at:
+            self._first_token_at = now
+            stats.prompt_seconds = now - self._started_at
+        stats.generate_seconds = now - self._first_token_at
+        if self._model.is_eog(token) and not self._ignore_eog:
             return FinishReason.STOP
         stats.generated_tokens += 1
         if self._alternatives is not None:
-            self._chosen.append(self._sampler.chosen(context, index, token, self._alternatives))
+            self._unsent_logprobs.append(
+                self._sampler.logprobs(context, index, token, self._alternatives)
+            )
         self.tokens.append(token)
-        self._unsaid.append(token)
-        self._say(self._text.feed(self._model.piece(token, special=self._special)))
-        if self._text.stopped:
-            stats.stopped_by = self._text.stopped
+        self._unsent_tokens.append(token)
+        self._emit(self._detokenizer.feed(self._model.piece(token, special=self._special)))
+        if self._detokenizer.stopped:
+            stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
         if not self.left:
             return FinishReason.LENGTH
         full = len(self.tokens) > stats.context_size
         return FinishReason.CONTEXT if full else FinishReason.NONE
 
-    def _say(self, text: str) -> None:
+    def _emit(self, text: str) -> None:
         if text:
-            self.feed.put(Piece(text, tuple(self._unsaid), tuple(self._chosen)))
-            self._unsaid.clear()
-            self._chosen.clear()
+            self.sink.put(Piece(text, tuple(self._unsent_tokens), tuple(self._unsent_logprobs)))
+            self._unsent_tokens.clear()
+            self._unsent_logprobs.clear()
 
     def end(self, reason: FinishReason, error: AppError | None) -> None:
-        """Say what was held back, and that this was all."""
-        self.feed.stats.reason = reason
-        rest = self._text.rest()
-        if rest or self._unsaid:
-            self.feed.put(Piece(rest, tuple(self._unsaid), tuple(self._chosen)))
+        """Send the text held back and the end of the stream to the reader, and free the sampler."""
+        self.sink.stats.reason = reason
+        rest = self._detokenizer.rest()
+        if rest or self._unsent_tokens:
+            self.sink.put(Piece(rest, tuple(self._unsent_tokens), tuple(self._unsent_logprobs)))
         self.close()
-        self.feed.end(error)
+        self.sink.end(error)
 
     def close(self) -> None:
         """Free the sampler."""

@@ -1,4 +1,4 @@
-"""Turn a JSON schema into a grammar; what the grammar could not hold to is refused by name."""
+"""GBNF grammar from a JSON schema; unsupported keywords are rejected by name."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ ANNOTATIONS = {
     "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
     "$schema", "$id", "$comment", "$defs", "definitions",
 }  # fmt: skip
-"""Keywords that restrict nothing."""
+"""Keywords that do not restrict the values."""
 FORMATS = re.compile(r"date|time|date-time|uuid[1-5]?")
 
-# What the converter looks at for each kind of schema; it silently passes over all the rest.
+# Keywords that the converter uses for each type of schema; it silently ignores all others.
 OBJECT = {"type", "properties", "required", "additionalProperties"}
 ARRAY = {"type", "items", "minItems", "maxItems"}
 
 
 def grammar(text: str) -> str:
-    """Return the grammar for the JSON schema `text`; raise UsageError where there is none."""
+    """Return the GBNF grammar for the JSON schema `text`; raise UsageError if it is unsupported."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as exc:
@@ -40,7 +40,7 @@ def grammar(text: str) -> str:
         raise
     except RecursionError:
         raise UsageError("the JSON schema is nested too deeply") from None
-    except Exception as exc:  # whatever a stranger's schema makes the converter stumble over
+    except Exception as exc:  # an untrusted schema can make the converter fail in any way
         raise UsageError(
             f"the JSON schema cannot be turned into a grammar: {exc}",
             hint="simplify it, or write the grammar yourself with --grammar",
@@ -55,30 +55,30 @@ def _check(schema: Any, where: str) -> None:
             hint="use {} for any value",
         )
     for keyword in schema:
-        if keyword not in _expressible(schema):
-            raise _refused(keyword, where)
+        if keyword not in _supported_keywords(schema):
+            raise _unsupported(keyword, where)
     kind = schema.get("type")
     missing = set(schema.get("required", ())) - set(schema.get("properties", ()))
     if missing and "$ref" not in schema and "allOf" not in schema:
-        raise _refused("required", where, f"{min(missing)!r} is not among the properties")
+        raise _unsupported("required", where, f"{min(missing)!r} is not among the properties")
     if "format" in schema and not FORMATS.fullmatch(str(schema["format"])):
-        raise _refused("format", where, f"'{schema['format']}' is not known")
+        raise _unsupported("format", where, f"'{schema['format']}' is not known")
     pattern = str(schema.get("pattern", "^$"))
     if not (pattern.startswith("^") and pattern.endswith("$")):
-        raise _refused("pattern", where, "it must begin with ^ and end with $")
+        raise _unsupported("pattern", where, "it must begin with ^ and end with $")
     if "$ref" in schema and not str(schema["$ref"]).startswith("#/"):
-        raise _refused("$ref", where, "it must begin with #/")
+        raise _unsupported("$ref", where, "it must begin with #/")
     for keyword in ("enum", "anyOf", "oneOf"):
         if schema.get(keyword, True) == []:
-            raise _refused(keyword, where, "it is empty")
+            raise _unsupported(keyword, where, "it is empty")
     if kind == "array" and schema.get("items") is False:
-        raise _refused("items", where)
-    for part, place in _parts(schema, where):
+        raise _unsupported("items", where)
+    for part, place in _subschemas(schema, where):
         _check(part, place)
 
 
-def _expressible(schema: dict[str, Any]) -> set[str]:
-    """Return the keywords that count in this schema, in the order the converter asks for them."""
+def _supported_keywords(schema: dict[str, Any]) -> set[str]:
+    """Return the keywords enforced in this schema; same order of tests as in the converter."""
     kind = schema.get("type")
     if "$ref" in schema:
         return {"$ref"} | ANNOTATIONS
@@ -103,8 +103,8 @@ def _expressible(schema: dict[str, Any]) -> set[str]:
     return {"type"} | ANNOTATIONS
 
 
-def _parts(schema: dict[str, Any], where: str) -> Iterator[tuple[Any, str]]:
-    """Yield the schemas inside `schema`, and where they stand."""
+def _subschemas(schema: dict[str, Any], where: str) -> Iterator[tuple[Any, str]]:
+    """Yield the schemas nested directly in `schema`, with their JSON pointers."""
     for keyword in ("properties", "$defs", "definitions"):
         for name, part in schema.get(keyword, {}).items():
             yield part, f"{where}/{keyword}/{name}"
@@ -117,7 +117,9 @@ def _parts(schema: dict[str, Any], where: str) -> Iterator[tuple[Any, str]]:
             yield part, f"{where}/{keyword}"
 
 
-def _refused(keyword: str, where: str, why: str = "a grammar cannot express it here") -> UsageError:
+def _unsupported(
+    keyword: str, where: str, why: str = "a grammar cannot express it here"
+) -> UsageError:
     return UsageError(
         f"the JSON schema uses '{keyword}' at {where}: {why}",
         hint="leave it out and check the answer afterwards",

@@ -1,4 +1,4 @@
-"""LoRA adapters in use: loaded when they are first wanted, switched between answers."""
+"""LoRA adapters: loaded on first use, switched between answers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from runtime.weights.stdio_file import RangeFile
 
 
 class Lora:
-    """The adapters of one engine."""
+    """The adapters of one model; the engine frees them with the model."""
 
     def __init__(self, model: Model, engine: Scheduler, bundle: Bundle | None) -> None:
-        """Use none yet; `bundle` is where adapters are looked for first."""
+        """Start without adapters; names are looked up in `bundle` first, then as files."""
         self._model, self._engine, self._bundle = model, engine, bundle
         self._sections = bundle.manifest.sections if bundle else ()
         self._handles: dict[str, Any] = {}
         self.strengths: dict[str, float] = {}
-        """What is in use, by name."""
+        """Scale of each adapter in use, by name."""
 
     def use(self, text: str) -> None:
-        """Use what `--lora TEXT` asks for; what was computed with others is forgotten.
+        """Use the adapters of the `--lora` option `text`; clears the KV cache if they change.
 
-        Raise UsageError when there is no such adapter, ModelError when the engine refuses it.
+        Raise UsageError if there is no such adapter, ModelError if the engine cannot use it.
         """
         wanted = lora_sections.requested(self._sections, text)
         if wanted == self.strengths:
@@ -37,7 +37,7 @@ class Lora:
         self.strengths = wanted
 
     def describe(self) -> str:
-        """Return what is in use, and what could be."""
+        """Return a line that lists the known adapters with their scales."""
         names = [part.name for part in self._sections if part.kind == "adapter"]
         names += [name for name in self._handles if name not in names]
         if not names:

@@ -1,4 +1,4 @@
-"""Choose the next token, in C: llama.cpp's chain of samplers, one for every answer."""
+"""Sampler: chooses the next token by llama.cpp's sampler chain, with optional grammar."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 from runtime.errors import ModelError, UsageError
 from runtime.inference import json_schema
-from runtime.inference.token_stream import Chosen, Likelihood
+from runtime.inference.token_stream import Logprob, SampledToken
 from runtime.model.llama_api import api, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
 MIN_KEEP = 1
-MIROSTAT_M = 100  # llama.cpp's: how many candidates mirostat 1 judges the distribution by
+MIROSTAT_M = 100  # llama.cpp's default: candidates by which mirostat 1 estimates the distribution
 BIAS = re.compile(r"(\d+)([+-](?:\d+(?:\.\d*)?|inf))")
 
 
 class Sampler:
-    """The chain of one answer, with its memory of what was said."""
+    """The sampler chain of one answer, with the token history for its penalties."""
 
     def __init__(
         self, model: Model, options: Options, context_size: int, prompt: Sequence[int]
     ) -> None:
-        """Build the chain; `prompt` counts as said already where repetition is penalised.
+        """Build the chain; the end of `prompt` counts as history for the repetition penalties.
 
-        Raise AppError where a grammar, a schema or a bias is wrong.
+        Raise AppError if a grammar, a JSON schema or a logit bias is invalid.
         """
         self._candidates: _Candidates | None = None
         self._grammar: Any = None
@@ -43,20 +43,23 @@ class Sampler:
         if text:
             self._grammar = _grammar(model, text)
         self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        for part in _parts(model, options, context_size, biases):
+        for part in _samplers(model, options, context_size, biases):
             api.llama_sampler_chain_add(self._chain, part)
-        for token in prompt[len(prompt) - _memory(options, context_size, len(prompt)) :]:
+        for token in prompt[len(prompt) - _history_length(options, context_size, len(prompt)) :]:
             api.llama_sampler_accept(self._chain, token)
 
     def close(self) -> None:
-        """Free the chain."""
+        """Free the chain and the grammar."""
         api.llama_sampler_free(self._chain)
         if self._grammar:
             api.llama_sampler_free(self._grammar)
         self._chain = self._grammar = None
 
     def sample(self, context: Any, index: int) -> int:
-        """Return the token that follows; raise ModelError where there can be none."""
+        """Return the next token, from the logits at batch index `index` of the `llama_context*`.
+
+        Raise ModelError if the logits are NaN, or the grammar allows no token.
+        """
         logits = api.llama_get_logits_ith(context, index)
         if math.isnan(logits[0]):
             raise ModelError(
@@ -65,16 +68,17 @@ class Sampler:
             )
         if not self._grammar:
             return int(api.llama_sampler_sample(self._chain, context, index))
-        candidates = self._all(logits)
+        candidates = self._all_candidates(logits)
         api.llama_sampler_apply(self._chain, candidates.pointer)
-        # Nearly always the token fits: asking for one is far cheaper than asking for all.
+        # Test only the sampled token against the grammar: far cheaper than testing all tokens,
+        # and it nearly always fits.
         token = candidates.selected
-        if not self._fits(token):
-            candidates = self._all(logits)
+        if not self._grammar_allows(token):
+            candidates = self._all_candidates(logits)
             api.llama_sampler_apply(self._grammar, candidates.pointer)
             api.llama_sampler_apply(self._chain, candidates.pointer)
             token = candidates.selected
-            if not self._fits(token):
+            if not self._grammar_allows(token):
                 raise ModelError(
                     "the grammar allows none of the model's tokens here",
                     hint="check the grammar: is there a way to its end from everywhere?",
@@ -83,18 +87,23 @@ class Sampler:
         api.llama_sampler_accept(self._chain, token)
         return token
 
-    def chosen(self, context: Any, index: int, token: int, alternatives: int) -> Chosen:
-        """Return how likely the model itself, before any sampler, found `token`, and others."""
-        candidates = self._all(api.llama_get_logits_ith(context, index))
-        return candidates.likelihoods(token, alternatives)
+    def logprobs(self, context: Any, index: int, token: int, alternatives: int) -> SampledToken:
+        """Return the log probability of `token`, and the `alternatives` most probable tokens.
 
-    def _fits(self, token: int) -> bool:
+        They are the model's own, computed from the logits before any sampler.
+        """
+        candidates = self._all_candidates(api.llama_get_logits_ith(context, index))
+        return candidates.logprobs(token, alternatives)
+
+    def _grammar_allows(self, token: int) -> bool:
+        """Return whether the grammar accepts `token` next."""
         one = api.llama_token_data(token, 1.0, 0.0)
         alone = api.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
         api.llama_sampler_apply(self._grammar, ctypes.pointer(alone))
         return bool(one.logit != -math.inf)
 
-    def _all(self, logits: Any) -> _Candidates:
+    def _all_candidates(self, logits: Any) -> _Candidates:
+        """Return all tokens with their logits, `(n_vocab,)` float32 owned by the context."""
         if self._candidates is None:
             self._candidates = _Candidates(self._vocab_size)
         self._candidates.fill(logits)
@@ -102,48 +111,50 @@ class Sampler:
 
 
 class _Candidates:
-    """All tokens with their logits, in the engine's layout, filled without a loop."""
+    """A `llama_token_data_array` of all tokens, filled by strided copies, not by a loop."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._rows = (api.llama_token_data * count)()
         flat = memoryview(self._rows).cast("B")
         self._ids, self._floats = flat.cast("i"), flat.cast("f")
-        self._every = memoryview(array.array("i", range(count)))
+        self._all_ids = memoryview(array.array("i", range(count)))
         first = ctypes.cast(self._rows, ctypes.POINTER(api.llama_token_data))
         self._array = api.llama_token_data_array(first, count, -1, False)
         self.pointer = ctypes.pointer(self._array)
 
     def fill(self, logits: Any) -> None:
-        """Take the logits of all tokens, in their order."""
+        """Copy the logits, a `float*` to `(n_vocab,)` values in token order."""
         row = ctypes.cast(logits, ctypes.POINTER(ctypes.c_float * self._count)).contents
-        self._ids[0::3] = self._every
+        self._ids[0::3] = self._all_ids
         self._floats[1::3] = memoryview(row).cast("B").cast("f")
         self._array.size, self._array.selected, self._array.sorted = self._count, -1, False
 
     @property
     def selected(self) -> int:
-        """Return the token that the chain picked."""
+        """Return the token that the chain selected."""
         return int(self._rows[self._array.selected].id)
 
-    def likelihoods(self, token: int, alternatives: int) -> Chosen:
-        """Return the likelihood of `token` and of the likeliest ones; reorders the rows."""
-        # The last sampler of every chain computes the probabilities of all that it is given.
+    def logprobs(self, token: int, alternatives: int) -> SampledToken:
+        """Return log probabilities of `token` and the most probable tokens; reorders the array."""
+        # The dist sampler computes the softmax; top-k then sorts.
         for part, after in (
             (api.llama_sampler_init_dist(0), False),
             (api.llama_sampler_init_top_k(max(alternatives, 1)), True),
         ):
             if after:
-                own = Likelihood(token, _log(self._rows[token].p))
+                own = Logprob(token, _log_or_minus_inf(self._rows[token].p))
             api.llama_sampler_apply(part, self.pointer)
             api.llama_sampler_free(part)
         others = (self._rows[place] for place in range(min(alternatives, self._array.size)))
-        return Chosen(
-            own.token, own.logprob, tuple(Likelihood(int(row.id), _log(row.p)) for row in others)
+        return SampledToken(
+            own.token,
+            own.logprob,
+            tuple(Logprob(int(row.id), _log_or_minus_inf(row.p)) for row in others),
         )
 
 
-def _log(probability: float) -> float:
+def _log_or_minus_inf(probability: float) -> float:
     return math.log(probability) if probability > 0 else -math.inf
 
 
@@ -159,7 +170,7 @@ def _grammar(model: Model, text: str) -> Any:
 
 
 def _biases(model: Model, options: Options) -> list[Any]:
-    """Return what `--logit-bias`, `--ignore-eos` and the model itself add to the logits."""
+    """Return the logit biases of `--logit-bias`, `--ignore-eos` and the suppressed tokens."""
     result = []
     for text in options.logit_bias:
         match = BIAS.fullmatch(text.strip())
@@ -169,12 +180,12 @@ def _biases(model: Model, options: Options) -> list[Any]:
                 hint="for example 15043+1, 15043-2.5 or 15043-inf",
             )
         result.append(api.llama_logit_bias(int(match[1]), float(match[2])))
-    never = [*model.suppressed, *(model.endings if options.ignore_eos else ())]
+    never = [*model.suppressed, *(model.end_tokens if options.ignore_eos else ())]
     return result + [api.llama_logit_bias(token, -math.inf) for token in never]
 
 
-def _parts(model: Model, options: Options, context_size: int, biases: list[Any]) -> list[Any]:
-    """Return the samplers in llama.cpp's order, without those that would change nothing."""
+def _samplers(model: Model, options: Options, context_size: int, biases: list[Any]) -> list[Any]:
+    """Return the samplers in llama.cpp's order, without those that have no effect."""
     parts = []
     if biases:
         rows = (api.llama_logit_bias * len(biases))(*biases)
@@ -190,7 +201,7 @@ def _parts(model: Model, options: Options, context_size: int, biases: list[Any])
         else:
             parts.append(api.llama_sampler_init_mirostat_v2(seed, aim, rate))
         return parts
-    if _penalised(options):
+    if _uses_penalties(options):
         parts.append(
             api.llama_sampler_init_penalties(
                 model.vocab_size,
@@ -204,7 +215,7 @@ def _parts(model: Model, options: Options, context_size: int, biases: list[Any])
         parts.append(_dry(model, options, context_size))
     xtc = options.xtc_probability > 0 and options.xtc_threshold <= 0.5
     if options.temp <= 0 and options.typical_p >= 1 and not xtc:
-        # What follows only drops tokens other than the likeliest.
+        # Greedy: the remaining samplers never remove the most probable token.
         return [*parts, api.llama_sampler_init_greedy()]
     if options.top_k > 0:
         parts.append(api.llama_sampler_init_top_k(options.top_k))
@@ -241,7 +252,7 @@ def _dry(model: Model, options: Options, context_size: int) -> Any:
     )
 
 
-def _penalised(options: Options) -> bool:
+def _uses_penalties(options: Options) -> bool:
     return (options.repeat_penalty, options.presence_penalty, options.frequency_penalty) != (
         1.0,
         0.0,
@@ -250,14 +261,14 @@ def _penalised(options: Options) -> bool:
 
 
 def _window(last_n: int, context_size: int) -> int:
-    """Return how many tokens count: the engine itself takes -1 for none."""
+    """Return the number of tokens penalised; for the engine itself -1 does not mean all."""
     return context_size if last_n < 0 else last_n
 
 
-def _memory(options: Options, context_size: int, length: int) -> int:
-    """Return how many of the last tokens of the prompt the chain needs to see."""
+def _history_length(options: Options, context_size: int, length: int) -> int:
+    """Return how many tokens of the prompt's end the chain needs as history."""
     wanted = 0
-    if _penalised(options):
+    if _uses_penalties(options):
         wanted = _window(options.repeat_last_n, context_size)
     if options.dry_multiplier:
         wanted = max(wanted, _window(options.dry_penalty_last_n, context_size))

@@ -1,7 +1,7 @@
-"""Generate tokens: one context, many answers at once, and never the same prefix twice.
+"""Scheduler: continuous batching of many answers over one context, with shared prefixes.
 
-One thread alone uses the context. Each of its steps computes the next token of every running
-answer, and as much of the waiting prompts as fits beside them.
+Only the decoding thread uses the context. Each of its steps decodes the next token of every running
+answer, plus as much of the waiting prompts as fits into the batch.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
-CHUNK = 64
-"""Tokens of each prompt computed in one step while answers run, which wait for them."""
+PROMPT_CHUNK = 64
+"""Tokens of each prompt decoded per step while answers run; limits the delay of their next
+token."""
 ADMISSION_RESERVE = 64
-"""Tokens of room that an answer must have at its start, or as many as it may have."""
+"""Free tokens that an answer needs to be admitted, unless its own limit is lower."""
 POLL_SECONDS = 0.1
-"""Longest wait for the decoding thread in one go."""
+"""Timeout of one wait for the decoding thread."""
 Result = TypeVar("Result")
-GATHER = 0.001
-"""Seconds that an idle engine waits for the next question before it begins with those it has."""
+GATHER_SECONDS = 0.001
+"""How long an idle scheduler waits for further requests before it starts a batch."""
 
 
 class Scheduler:
-    """A context over a model, with the thread that decodes."""
+    """A context over a model, with its decoding thread."""
 
     def __init__(self, model: Model, options: Options, context_size: int) -> None:
-        """Create the context; raise ModelError when the engine cannot."""
+        """Create the context and start the thread; raise ModelError if the engine fails."""
         self.model = model
         self.options = options
         self.threads = options.threads or resources.physical_cores()
@@ -47,7 +48,7 @@ class Scheduler:
         self.context_size, self.generates = self._context.size, self._context.generates
         self._slots, self._batch = self._context.slots, self._context.batch
         self._active: list[Generation] = []
-        """Those with a slot, in the order of their arrival."""
+        """Answers with a slot, in order of arrival."""
         self._waiting: deque[Generation] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._closing = False
@@ -63,7 +64,7 @@ class Scheduler:
         *,
         alternatives: int | None = None,
     ) -> TokenStream:
-        """Return the answer to `prompt`, as it comes; safe from any thread.
+        """Return the answer to `prompt` (token IDs) as a stream; safe from any thread.
 
         With `alternatives` every token comes with its log-probability and those of as many
         likeliest ones. Raise ModelError when the prompt is empty, ContextOverflow when it does not
@@ -86,7 +87,7 @@ class Scheduler:
                     raise ModelError("the engine is closed")
                 most = self.options.queue
                 asked = sum(
-                    not generation.feed.cancelled for generation in (*self._active, *self._waiting)
+                    not generation.sink.cancelled for generation in (*self._active, *self._waiting)
                 )
                 if asked >= self._slots.count + most:
                     raise Busy(f"{most} questions are waiting already", hint="try again later")
@@ -95,7 +96,7 @@ class Scheduler:
         except AppError:
             generation.close()
             raise
-        return TokenStream(generation.feed)
+        return TokenStream(generation.sink)
 
     def require_room(self, prompt: Sequence[int]) -> None:
         """Raise ContextOverflow unless `prompt` leaves the context room for a token more."""
@@ -103,7 +104,7 @@ class Scheduler:
             raise ContextOverflow(len(prompt), self.context_size - 1)
 
     def status(self) -> Status:
-        """Return what the sequences do at this moment; safe from any thread."""
+        """Return what the sequences are doing now; safe from any thread."""
         with self._wake:
             busy = {
                 generation.slot.number: generation for generation in self._active if generation.slot
@@ -114,7 +115,7 @@ class Scheduler:
                 slot.number,
                 slot.number in busy,
                 len(slot.held),
-                busy[slot.number].feed.stats if slot.number in busy else None,
+                busy[slot.number].sink.stats if slot.number in busy else None,
             )
             for slot in self._slots
         )
@@ -128,7 +129,11 @@ class Scheduler:
             pass
 
     def state_of(self, tokens: Sequence[int]) -> bytes:
-        """Return the state of exactly `tokens`, computed where it is not there, for `adopt`."""
+        """Return the state of exactly `tokens`, decoding them if necessary.
+
+        The bytes are a copy, as llama_state_seq_get_data writes them; `load_state` reads them.
+        Raise ModelError if another answer replaced them in the meantime.
+        """
         self.compute(tokens)
         held, state = self.snapshot(tokens)
         if held != list(tokens):
@@ -136,28 +141,32 @@ class Scheduler:
         return state
 
     def snapshot(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
-        """Return what is held that begins most like `tokens`, and its state; computes nothing."""
-        return self._call(lambda: self._slots.save(list(tokens)))
+        """Return tokens and state of the slot with the longest prefix of `tokens`; no decoding."""
+        return self._call(lambda: self._slots.save_state(list(tokens)))
 
-    def adopt(self, state: bytes | bytearray | memoryview, tokens: Sequence[int]) -> None:
-        """Take over the state of `tokens` from another run; raise ModelError if it does not fit."""
-        self._call(lambda: self._slots.adopt(state, list(tokens)))
+    def load_state(self, state: bytes | bytearray | memoryview, tokens: Sequence[int]) -> None:
+        """Load a state saved by another run into the KV cache, for `tokens`; safe from any thread.
+
+        A writable buffer is used without a copy, and only during this call. Raise ModelError if the
+        state does not fit this model and context.
+        """
+        self._call(lambda: self._slots.load_state(state, list(tokens)))
 
     def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
-        """Use these LoRA adapters of the model, each at its strength, from the next answer on.
+        """Use these LoRA adapters (`llama_adapter_lora*`, scale) from the next answer on.
 
-        What was computed with others is forgotten. Raise ModelError when the engine refuses.
+        Clears the KV cache. Raise ModelError if the engine fails.
         """
         self._call(lambda: self._context.use_adapters(adapters))
 
     def _call(self, action: Callable[[], Result]) -> Result:
-        """Run `action` on the decoding thread between two steps; return what it returns."""
+        """Run `action` on the decoding thread, between two steps; return its result."""
         future: Future[Result] = Future()
 
         def run() -> None:
             try:
                 future.set_result(action())
-            except BaseException as exc:  # handed over to who asked
+            except BaseException as exc:  # passed on to the caller
                 future.set_exception(exc)
 
         with self._wake:
@@ -167,23 +176,23 @@ class Scheduler:
             self._wake.notify()
         while True:
             with contextlib.suppress(FutureTimeout):
-                return future.result(POLL_SECONDS)  # in short waits, so that Ctrl-C is heard
+                return future.result(POLL_SECONDS)  # short waits let Ctrl-C through
             if not self._thread.is_alive() and not future.done():
                 raise ModelError("the engine is closed")
 
     def close(self) -> None:
-        """End all answers as cancelled, join the thread, free the context."""
+        """Cancel all answers, join the thread, free the context."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         self._context.abort.value = True
         while self._thread.is_alive():
-            self._thread.join(0.1)  # in short waits, so that Ctrl-C is heard
+            self._thread.join(0.1)  # short waits let Ctrl-C through
             self._context.abort.value = True
         self._context.close()
 
     def _run(self) -> None:
-        """Do what there is to do, and sleep while there is nothing."""
+        """Run the main loop of the decoding thread."""
         while True:
             with self._wake:
                 while not (self._waiting or self._active or self._calls or self._closing):
@@ -195,41 +204,41 @@ class Scheduler:
                 break
             for call in calls:
                 call()
-            # Before looking who has cancelled: none is overlooked.
+            # Reset before looking for cancelled answers, so that none is missed.
             self._context.abort.value = False
             self._end_cancelled()
             self._admit()
             if self._active:
                 try:
                     self._step()
-                except Exception as exc:  # nobody may wait for ever for a thread that has died
+                except Exception as exc:  # readers would wait forever for a dead thread
                     self._fail_all(exc)
-        for generation in self._known():
+        for generation in self._all_generations():
             self._end(generation, FinishReason.CANCELLED)
 
     def _gather(self) -> None:
-        """Let others who ask at the same moment come in, while there are slots for them.
+        """Wait briefly for requests that arrive together, while there are slots for them.
 
-        Prompts that are read in one step cost less than one after the other beside answers.
+        Prompts decoded in one step cost less than one after another beside running answers.
         """
         known = 0
         while known < len(self._waiting) < self._slots.count and not self._closing:
             known = len(self._waiting)
-            self._wake.wait(GATHER)
+            self._wake.wait(GATHER_SECONDS)
 
-    def _known(self) -> list[Generation]:
+    def _all_generations(self) -> list[Generation]:
         with self._wake:
             return [*self._active, *self._waiting]
 
     def _end_cancelled(self) -> None:
-        for generation in self._known():
-            if generation.feed.cancelled:
+        for generation in self._all_generations():
+            if generation.sink.cancelled:
                 self._end(generation, FinishReason.CANCELLED)
 
     def _fail_all(self, exc: Exception) -> None:
         for generation in list(self._active):
             if generation.slot:
-                self._slots.cut(generation.slot, 0)
+                self._slots.truncate(generation.slot, 0)
             self._end(
                 generation,
                 FinishReason.ERROR,
@@ -237,15 +246,15 @@ class Scheduler:
             )
 
     def _admit(self) -> None:
-        """Give slots to those who wait, in order, while there is room for their answers."""
+        """Give slots to waiting answers, in order, while the context has room for them."""
         while self._waiting and not self._slots.full:
             generation = self._waiting[0]
-            shared = self._slots.shared(generation.tokens) if generation.reuses else 0
+            shared = self._slots.shared_prefix_length(generation.tokens) if generation.reuses else 0
             if self._active and self._room() < len(generation.tokens) - shared + min(
                 generation.left, ADMISSION_RESERVE
             ):
                 return
-            slot = self._slots.take(generation.tokens, reuse=generation.reuses)
+            slot = self._slots.acquire(generation.tokens, reuse=generation.reuses)
             if slot is None:
                 return
             with self._wake:
@@ -254,18 +263,18 @@ class Scheduler:
             self._active.append(generation)
 
     def _room(self) -> int:
-        """Return how many tokens the running answers leave; prefixes they share count once."""
+        """Return the tokens of context not taken by running answers; shared prefixes count once."""
         return self.context_size - sum(
             len(generation.tokens) - generation.shared for generation in self._active
         )
 
     def _step(self) -> None:
-        """Compute one batch: every running answer's next token, then prompts in order."""
+        """Decode one batch: the next token of every running answer, then prompts in order."""
         self._batch.clear()
         running = [generation for generation in self._active if generation.running]
         room = self._batch.room - len(running)
         if running:
-            room = min(room, CHUNK * (len(self._active) - len(running)))
+            room = min(room, PROMPT_CHUNK * (len(self._active) - len(running)))
         parts = [(generation, 1) for generation in running]
         for generation in self._active:
             if not generation.running and room:
@@ -275,7 +284,7 @@ class Scheduler:
         self._compute(parts)
 
     def _compute(self, parts: list[tuple[Generation, int]]) -> None:
-        """Decode the next so many tokens of each generation, and choose what follows."""
+        """Decode that many tokens of each generation, and sample where all are decoded."""
         self._batch.clear()
         places: list[tuple[Generation, list[int], int | None]] = []
         for generation, count in parts:
@@ -285,18 +294,18 @@ class Scheduler:
             last = count == generation.pending
             end = self._batch.add(generation.slot.number, chunk, begin, answer=last)
             places.append((generation, chunk, end if last else None))
-        alone = parts[0][0].feed if len(parts) == 1 else None
+        alone = parts[0][0].sink if len(parts) == 1 else None
         try:
             if alone:
-                alone.alone = self._context.abort
-                if alone.cancelled:  # meanwhile: the byte was not there yet
+                alone.abort_flag = self._context.abort
+                if alone.cancelled:  # cancelled before the flag was set above
                     return
             status = self._context.decode()
         finally:
             if alone:
-                alone.alone = None  # it stops others from now on
+                alone.abort_flag = None  # from now on the flag would abort other answers
         if status:
-            self._failed(parts, status)
+            self._handle_failed_step(parts, status)
             return
         self.steps += 1
         self.busy_steps += len(parts)
@@ -306,22 +315,22 @@ class Scheduler:
             if index is not None:
                 self._advance(generation, index)
             else:
-                generation.read()
+                generation.report_progress()
 
     def _advance(self, generation: Generation, index: int) -> None:
-        """Choose the next token of a generation whose tokens are all computed."""
+        """Sample the next token of a generation whose tokens are all decoded."""
         try:
             reason = generation.advance(self._context.handle, index)
         except AppError as exc:
             assert generation.slot is not None
-            self._slots.cut(generation.slot, 0)  # what led to numbers that are none is no use
+            self._slots.truncate(generation.slot, 0)  # the cached state may be what led to NaN
             self._end(generation, FinishReason.ERROR, exc)
             return
         if reason:
             self._end(generation, reason)
 
-    def _failed(self, parts: list[tuple[Generation, int]], status: int) -> None:
-        """Deal with a step that failed: make room, or find out whose fault it is."""
+    def _handle_failed_step(self, parts: list[tuple[Generation, int]], status: int) -> None:
+        """Recover from a failed step: make room, or split it to find the answer that fails."""
         for generation, _ in parts:
             assert generation.slot is not None
             self._slots.recover(generation.slot)
@@ -342,7 +351,7 @@ class Scheduler:
             self._compute([(generation, count // 2)])
             return
         assert generation.slot is not None
-        self._slots.cut(generation.slot, 0)
+        self._slots.truncate(generation.slot, 0)
         error = ModelError(
             f"the engine failed to compute (code {status}): {self._context.failure}",
             hint="try a smaller context with -c, or -v for the engine's log",
@@ -350,9 +359,9 @@ class Scheduler:
         self._end(generation, FinishReason.ERROR, error)
 
     def _postpone(self, generation: Generation) -> None:
-        """Take a generation's slot away until there is room; it goes on where it was."""
+        """Return a generation to the head of the queue without its slot; it resumes later."""
         assert generation.slot is not None
-        self._slots.cut(generation.slot, 0)
+        self._slots.truncate(generation.slot, 0)
         generation.slot.busy = False
         generation.slot = None
         self._active.remove(generation)
@@ -362,7 +371,7 @@ class Scheduler:
     def _end(
         self, generation: Generation, reason: FinishReason, error: AppError | None = None
     ) -> None:
-        """Give a generation's slot back, with what it holds, and tell the reader."""
+        """Release a generation's slot, keeping its tokens cached, and tell the reader."""
         if generation.slot:
             self._slots.touch(generation.slot)
             generation.slot.busy = False

@@ -1,9 +1,9 @@
-"""The sequences of a context: which tokens each holds, who uses it, which to take for a prompt.
+"""KV-cache slots: which tokens each sequence holds, prefix reuse, eviction.
 
-All share one memory (llama.cpp's unified cache): one of them alone may fill it, and a prefix that
-several begin with is there once. With a part of the memory for each, eight long answers at once
-were up to a tenth faster, but no prefix could be shared: the engine copies whole parts only. What
-an answer leaves behind stays until the room is needed.
+All sequences share one unified KV cache: a single one may fill it, and a common prefix is stored
+once. With a separate part per sequence, eight long answers at once ran up to 10% faster, but no
+prefix could be shared, since the engine then copies only whole sequences. A finished answer's
+tokens stay cached until the room is needed.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from runtime.model.llama_api import api
 
 @dataclass(eq=False)
 class Slot:
-    """One sequence."""
+    """One sequence of the context."""
 
     number: int
+    """Its llama_seq_id."""
     held: list[int] = field(default_factory=list)
-    """The tokens whose state is in the context's memory."""
+    """The tokens in the KV cache, from position 0 on."""
     busy: bool = False
     used: int = 0
-    """When it was used last; counts up."""
+    """Logical time of the last use, for eviction."""
 
 
 class Slots:
-    """All sequences of a context."""
+    """All sequences of a context; used by the decoding thread only."""
 
-    def __init__(self, context: Any, count: int, *, rewinds: bool) -> None:
-        """`rewinds` tells whether a part of a sequence can be taken back."""
+    def __init__(self, context: Any, count: int, *, can_rewind: bool) -> None:
+        """`context` is a `llama_context*`; `can_rewind` is whether a sequence can be truncated."""
         self._context = context
         self._memory = api.llama_get_memory(context)
         self._slots = [Slot(number) for number in range(count)]
-        self._rewinds = rewinds
+        self._can_rewind = can_rewind
         self._clock = 0
 
     def __iter__(self) -> Iterator[Slot]:
@@ -45,42 +46,42 @@ class Slots:
 
     @property
     def count(self) -> int:
-        """Return how many there are."""
+        """Return the number of slots."""
         return len(self._slots)
 
     @property
     def full(self) -> bool:
-        """Tell whether all are busy."""
+        """Return whether all slots are busy."""
         return all(slot.busy for slot in self._slots)
 
-    def shared(self, tokens: list[int]) -> int:
-        """Return how many of the first `tokens` some busy slot holds."""
+    def shared_prefix_length(self, tokens: list[int]) -> int:
+        """Return the length in tokens of the longest prefix of `tokens` in a busy slot."""
         busy = (slot for slot in self._slots if slot.busy)
-        return max((self._usable(slot, tokens) for slot in busy), default=0)
+        return max((self._reusable_length(slot, tokens) for slot in busy), default=0)
 
-    def take(self, tokens: list[int], *, reuse: bool = True) -> Slot | None:
-        """Return a slot for `tokens`, holding as many of the first ones as any does.
+    def acquire(self, tokens: list[int], *, reuse: bool = True) -> Slot | None:
+        """Return a free slot with the longest cached prefix of `tokens`, None if all are busy.
 
-        Without `reuse` it holds none.
-
-        The last one is never among them: its logits are what the answer starts from. Return
-        None when all slots are busy.
+        The slot is then busy. The prefix never includes the last token, whose logits the answer
+        starts from. It is empty without `reuse`.
         """
         free = [slot for slot in self._slots if not slot.busy]
         if not free:
             return None
-        source = max(self._slots, key=lambda slot: (self._usable(slot, tokens), not slot.busy))
-        common = self._usable(source, tokens) if reuse else 0
+        source = max(
+            self._slots, key=lambda slot: (self._reusable_length(slot, tokens), not slot.busy)
+        )
+        common = self._reusable_length(source, tokens) if reuse else 0
         others = [slot for slot in free if slot is not source]
-        # A conversation that goes on is taken over; one that merely begins alike is kept.
+        # Continue in the same slot if at least half of it is reused; otherwise copy the prefix.
         if not source.busy and (not others or 2 * common >= len(source.held)):
             slot = source
-            self.cut(slot, min(common, len(tokens) - 1))
+            self.truncate(slot, min(common, len(tokens) - 1))
         else:
             slot = min(others, key=lambda slot: (bool(slot.held), slot.used))
-            self.cut(slot, 0)
+            self.truncate(slot, 0)
             keep = min(common, len(tokens) - 1)
-            if keep and (self._rewinds or keep == len(source.held)):
+            if keep and (self._can_rewind or keep == len(source.held)):
                 api.llama_memory_seq_cp(self._memory, source.number, slot.number, 0, keep)
                 slot.held = list(tokens[:keep])
         self.touch(slot)
@@ -88,12 +89,12 @@ class Slots:
         return slot
 
     def touch(self, slot: Slot) -> None:
-        """Note that the slot is in use now."""
+        """Mark the slot as the most recently used."""
         self._clock += 1
         slot.used = self._clock
 
-    def cut(self, slot: Slot, keep: int) -> None:
-        """Forget what the slot holds behind the first `keep` tokens; maybe all of it."""
+    def truncate(self, slot: Slot, keep: int) -> None:
+        """Remove all but the first `keep` tokens; all of them if the engine cannot do that."""
         if keep < len(slot.held) and not api.llama_memory_seq_rm(
             self._memory, slot.number, keep, -1
         ):
@@ -102,35 +103,42 @@ class Slots:
         del slot.held[keep:]
 
     def evict(self) -> bool:
-        """Forget the slot that was unused for longest; return whether there was one."""
+        """Clear the least recently used idle slot; return whether there was one."""
         idle = [slot for slot in self._slots if slot.held and not slot.busy]
         if not idle:
             return False
-        self.cut(min(idle, key=lambda slot: slot.used), 0)
+        self.truncate(min(idle, key=lambda slot: slot.used), 0)
         return True
 
     def recover(self, slot: Slot) -> None:
-        """Find out how much a slot still holds after a step that failed."""
+        """Synchronise `held` with the KV cache after a failed decode step."""
         held = int(api.llama_memory_seq_pos_max(self._memory, slot.number)) + 1
         if held != len(slot.held):
-            self.cut(slot, 0) if not self._rewinds else self.cut(slot, min(held, len(slot.held)))
+            self.truncate(slot, min(held, len(slot.held)) if self._can_rewind else 0)
 
-    def save(self, tokens: list[int]) -> tuple[list[int], bytes]:
-        """Return what the slot with the most of `tokens` holds, and its state."""
-        slot = max(self._slots, key=lambda slot: common(slot.held, tokens))
+    def save_state(self, tokens: list[int]) -> tuple[list[int], bytes]:
+        """Return the tokens and the state of the slot with the longest prefix of `tokens`.
+
+        The state is a copy, in the format that llama_state_seq_get_data writes.
+        """
+        slot = max(self._slots, key=lambda slot: common_prefix_length(slot.held, tokens))
         room = api.llama_state_seq_get_size(self._context, slot.number)
         buffer = (ctypes.c_uint8 * room)()
         size = api.llama_state_seq_get_data(self._context, buffer, room, slot.number)
         return list(slot.held), bytes(memoryview(buffer)[:size])
 
-    def adopt(self, state: bytes | bytearray | memoryview, tokens: list[int]) -> None:
-        """Put a state from `save` into a slot; raise ModelError where it does not fit."""
+    def load_state(self, state: bytes | bytearray | memoryview, tokens: list[int]) -> None:
+        """Load a state from `save_state`, of exactly `tokens`, into a free slot.
+
+        A writable buffer is passed to the engine without a copy; it is not needed afterwards. Raise
+        ModelError if all slots are busy, or the state does not fit this model and context.
+        """
         free = [slot for slot in self._slots if not slot.busy]
         if not free:
             raise ModelError("all sequences are busy", hint="try again when an answer has ended")
         slot = min(free, key=lambda slot: (bool(slot.held), slot.used))
-        self.cut(slot, 0)
-        # What may be written to is used where it lies: states are large.
+        self.truncate(slot, 0)
+        # ctypes can use a writable buffer without copying it; states are large.
         view, kind = memoryview(state), ctypes.c_uint8 * len(state)
         buffer = kind.from_buffer_copy(view) if view.readonly else kind.from_buffer(view)
         while True:
@@ -144,16 +152,16 @@ class Slots:
         slot.held = list(tokens)
         self.touch(slot)
 
-    def _usable(self, slot: Slot, tokens: list[int]) -> int:
-        """Return how many of the first `tokens` can be had from a slot."""
-        count = common(slot.held, tokens)
-        return count if self._rewinds or count == len(slot.held) else 0
+    def _reusable_length(self, slot: Slot, tokens: list[int]) -> int:
+        """Return the length of the prefix of `tokens` that can be reused from a slot."""
+        count = common_prefix_length(slot.held, tokens)
+        return count if self._can_rewind or count == len(slot.held) else 0
 
 
-def common(a: list[int], b: list[int]) -> int:
-    """Return how many tokens two lists have in common at their start."""
+def common_prefix_length(a: list[int], b: list[int]) -> int:
+    """Return the length of the common prefix of two token lists."""
     low, high = 0, min(len(a), len(b))
-    # Halving, with slices that are compared in C: this is asked of every slot.
+    # Binary search with slices, which are compared in C: this runs for every slot.
     while low < high:
         middle = (low + high + 1) // 2
         if a[low:middle] == b[low:middle]:

@@ -1,4 +1,4 @@
-"""What an answer cost, and what the engine is doing."""
+"""Statistics of an answer (tokens, seconds) and status of the scheduler."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from dataclasses import dataclass
 
 
 class FinishReason(str, enum.Enum):
-    """Why an answer ended; each is also the text that reports have for it."""
+    """Why an answer ended; the value is the text used in reports."""
 
     NONE = ""
-    """It has not ended yet."""
+    """Not finished."""
     STOP = "stop"
-    """The model ended it, or a stop string did."""
+    """End-of-generation token or stop string."""
     LENGTH = "length"
-    """It has as many tokens as it may have."""
+    """Token limit reached."""
     CONTEXT = "context"
-    """The context is full."""
+    """Context full."""
     CANCELLED = "cancelled"
     ERROR = "error"
 
-    __hash__ = str.__hash__  # equal to its text, so it must be found by that as well
+    __hash__ = str.__hash__  # equal to its text, so the hash must be equal as well
     __str__ = str.__str__
 
 
 @dataclass
 class Stats:
-    """What one answer cost, filled in while it is made."""
+    """Statistics of one answer, updated while it is generated."""
 
     prompt_tokens: int = 0
     """Tokens of the prompt, cached ones included."""
     cached_tokens: int = 0
-    """Tokens of the prompt whose state was still there."""
+    """Tokens of the prompt that were in the KV cache."""
     prompt_seconds: float = 0.0
-    """From the start of the work on the prompt to the first token of the answer."""
+    """From the first decode of the prompt to the first token of the answer."""
     generated_tokens: int = 0
     generate_seconds: float = 0.0
     context_used: int = 0
     context_size: int = 0
     reason: FinishReason = FinishReason.NONE
     stopped_by: str = ""
-    """The stop string that ended it, if one did."""
+    """The stop string that ended the answer, if any."""
     queue_seconds: float = 0.0
-    """Waiting for other answers before the work began."""
+    """Waiting time before the prompt was decoded."""
 
     def line(self) -> str:
-        """Return one line for people."""
+        """Return a one-line summary for people."""
         context = f"context {self.context_used} of {self.context_size}"
         if not self.reason and not self.prompt_tokens:
             return f"no answer yet · {context}" if self.context_size else "no answer yet"
@@ -62,7 +62,7 @@ class Stats:
         return f"{prompt} · {answer} · {first} · {context}"
 
     def add(self, part: Stats) -> None:
-        """Add the cost of a continuation."""
+        """Add the statistics of a continuation of the same answer."""
         if not self.prompt_tokens:
             self.prompt_tokens = part.prompt_tokens
             self.cached_tokens = part.cached_tokens
@@ -80,24 +80,24 @@ class Stats:
 
 @dataclass(frozen=True)
 class SlotStatus:
-    """What a sequence does."""
+    """Status of a sequence."""
 
     number: int
     busy: bool
     held: int
-    """Tokens whose state it holds."""
+    """Number of tokens in the KV cache."""
     stats: Stats | None
-    """The costs so far of the answer that it works on."""
+    """Statistics of the running answer, None if the sequence is idle."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the engine does."""
+    """Status of the scheduler."""
 
     slots: tuple[SlotStatus, ...]
     waiting: int
-    """Answers without a slot."""
+    """Answers waiting for a slot."""
     steps: int
-    """Batches computed so far."""
+    """Batches decoded so far."""
     busy_steps: int
-    """The sequences in each of them, summed up."""
+    """Sum over all batches of the sequences in each."""

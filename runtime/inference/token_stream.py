@@ -1,4 +1,4 @@
-"""One answer on its way from the engine's thread to whoever asked."""
+"""Token stream: one answer on its way from the decoding thread to its reader."""
 
 from __future__ import annotations
 
@@ -11,103 +11,104 @@ from runtime.errors import AppError
 from runtime.inference.stats import Stats
 
 POLL_SECONDS = 0.1
-"""How long a wait may be deaf: where waiting cannot be interrupted, Ctrl-C is heard this late."""
+"""Timeout of one wait: bounds the delay of Ctrl-C where waiting cannot be interrupted."""
 
 
 @dataclass(frozen=True)
-class Likelihood:
-    """A token and the logarithm of the probability that the model gave it."""
+class Logprob:
+    """A token and the natural logarithm of its probability."""
 
     token: int
     logprob: float
 
 
 @dataclass(frozen=True)
-class Chosen(Likelihood):
-    """A token of the answer, with the likeliest that might have stood in its place."""
+class SampledToken(Logprob):
+    """A token of the answer, with the most probable tokens at its position."""
 
-    alternatives: tuple[Likelihood, ...] = ()
+    alternatives: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some text of an answer, and the tokens that it is made of."""
+    """A piece of an answer's text, and the tokens that it consists of."""
 
     text: str
     tokens: tuple[int, ...] = ()
-    chosen: tuple[Chosen, ...] = ()
-    """What is known of each of `tokens`, if that was asked for."""
+    chosen: tuple[SampledToken, ...] = ()
+    """Log probabilities of `tokens`, if requested."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How far the prompt has been read."""
+class PrefillProgress:
+    """How much of the prompt has been decoded."""
 
     total: int
     """Tokens of the prompt."""
     cached: int
-    """How many of them were there already."""
+    """Tokens of the prompt that were in the KV cache."""
     processed: int
-    """How many are there by now, those included."""
+    """Tokens of the prompt in the KV cache by now, cached ones included."""
     seconds: float
-    """Since the work on the prompt began."""
+    """Since decoding of the prompt began."""
 
 
 class Answer(Protocol):
-    """What the engine gives back for a prompt: to be read once, by one thread."""
+    """An answer as it is generated; to be iterated once, by one thread."""
 
     @property
     def stats(self) -> Stats:
-        """Return the costs so far."""
+        """Return the statistics so far."""
 
     def __iter__(self) -> Iterator[Piece]:
-        """Yield the answer's pieces as they come; leaving the loop cancels the rest.
+        """Yield the pieces as they are generated; leaving the loop cancels the rest.
 
-        Raise ModelError when the engine fails; what came before is good.
+        Raise ModelError if the engine fails; the pieces yielded before are valid.
         """
 
     def cancel(self) -> None:
-        """End the answer within one step; safe from any thread or signal handler."""
+        """End the answer within one decode step; safe from any thread or signal handler."""
 
 
-class Feed:
-    """The engine's end: pieces go in here, and a request to stop comes out."""
+class TokenSink:
+    """The producer's end of a token stream, used by the decoding thread."""
 
     def __init__(self) -> None:
         self.stats = Stats()
-        # Plain attributes: a lock, such as an Event's, held by the code that a signal
-        # interrupts would make the handler wait for ever.
+        # A plain attribute: a signal handler would deadlock on a lock, such as an Event's, that
+        # the interrupted code holds.
         self.cancelled = False
-        self.alone: Any = None
-        """A byte to set on cancelling; there only while this answer alone is being computed."""
-        self.reading: Reading | None = None
-        """None until a first part of the prompt was read, if it was read in parts."""
+        self.abort_flag: Any = None
+        """The context's abort flag, to be set on cancelling; None unless only this answer is
+        decoded."""
+        self.progress: PrefillProgress | None = None
+        """None before the first part of the prompt is decoded, or if it is decoded in one step."""
         self.on_piece: Callable[[], None] | None = None
-        """Called by the engine's thread whenever there is something new but the end."""
+        """Called by the decoding thread for each piece and each progress report."""
         self.on_end: Callable[[], None] | None = None
-        """Called by the engine's thread at the end."""
+        """Called by the decoding thread at the end."""
         self._pieces: queue.SimpleQueue[Piece | AppError | None] = queue.SimpleQueue()
 
     def put(self, piece: Piece) -> None:
-        """Hand over a piece; never waits."""
+        """Queue a piece; never blocks."""
         self._pieces.put(piece)
         if self.on_piece:
             self.on_piece()
 
-    def read(self, reading: Reading) -> None:
-        """Say how far the prompt has been read; only the last word counts."""
-        self.reading = reading
+    def report_progress(self, progress: PrefillProgress) -> None:
+        """Publish the progress of the prompt; replaces the previous report."""
+        self.progress = progress
         if self.on_piece:
             self.on_piece()
 
     def end(self, error: AppError | None = None) -> None:
-        """Say that this was all, or what went wrong."""
+        """Queue the end of the answer, with the error if it failed."""
         self._pieces.put(error)
         if self.on_end:
             self.on_end()
 
     def get(self) -> Piece | None:
-        """Wait for the next piece; return None at the end, raise what went wrong."""
+        """Wait for the next piece; return None at the end, raise the error if the answer failed."""
         while True:
             try:
                 item = self._pieces.get(timeout=POLL_SECONDS)
@@ -117,8 +118,8 @@ class Feed:
                 raise item
             return item
 
-    def waiting(self) -> Iterator[Piece | AppError | None]:
-        """Yield what is there now, without waiting: None is the end, an error as well."""
+    def drain(self) -> Iterator[Piece | AppError | None]:
+        """Yield the queued items without waiting; None or an error marks the end."""
         while True:
             try:
                 yield self._pieces.get_nowait()
@@ -127,23 +128,23 @@ class Feed:
 
 
 class TokenStream:
-    """The reader's end; see Answer. Forgetting it cancels."""
+    """The reader's end of a token stream; implements Answer. Its deletion cancels the answer."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, sink: TokenSink) -> None:
+        self._sink = sink
         self._ended = False
         self._error: AppError | None = None
 
     @property
     def stats(self) -> Stats:
-        """Return the costs so far."""
-        return self._feed.stats
+        """Return the statistics so far."""
+        return self._sink.stats
 
     def __iter__(self) -> Iterator[Piece]:
         """Yield the pieces; see Answer."""
         try:
             while not self._ended:
-                piece = self._feed.get()
+                piece = self._sink.get()
                 if piece is None:
                     self._ended = True
                 else:
@@ -155,29 +156,30 @@ class TokenStream:
             self.cancel()
 
     @property
-    def reading(self) -> Reading | None:
-        """Return how far the prompt has been read, if it is read in parts."""
-        return self._feed.reading
+    def progress(self) -> PrefillProgress | None:
+        """Return how much of the prompt has been decoded, None if it is decoded in one step."""
+        return self._sink.progress
 
     @property
     def ended(self) -> bool:
-        """Tell whether all pieces were taken."""
+        """Return whether all pieces have been read."""
         return self._ended
 
     def subscribe(self, tell: Callable[[], None], *, pieces: bool) -> None:
-        """Let the engine's thread call `tell` at the end, and with `pieces` at everything new.
+        """Let the decoding thread call `tell` at the end; with `pieces`, also at every piece.
 
-        For readers that cannot wait: they `take` afterwards, and once at once.
+        For readers that cannot block: they call `take` after each notification, and once at the
+        start.
         """
-        self._feed.on_end = tell
-        self._feed.on_piece = tell if pieces else None
+        self._sink.on_end = tell
+        self._sink.on_piece = tell if pieces else None
 
     def take(self) -> list[Piece]:
-        """Return the pieces that there are, without waiting; raise what went wrong, after them."""
+        """Return the queued pieces without waiting; after the last one, raise the error if any."""
         if self._error:
             raise self._error
         taken: list[Piece] = []
-        for item in self._feed.waiting():
+        for item in self._sink.drain():
             if isinstance(item, Piece):
                 taken.append(item)
                 continue
@@ -187,9 +189,9 @@ class TokenStream:
         return taken
 
     def cancel(self) -> None:
-        """End the answer within one step; safe from any thread or signal handler."""
-        self._feed.cancelled = True
-        byte = self._feed.alone
+        """End the answer within one decode step; safe from any thread or signal handler."""
+        self._sink.cancelled = True
+        byte = self._sink.abort_flag
         if byte is not None:
             byte.value = True
 

@@ -1,5 +1,5 @@
-"""A model in llama.cpp: the one door to its C API, the CPU variant to use, memory, loading.
+"""A model in llama.cpp: the C API, the CPU variant, the memory plan, loading.
 
-Gives a loaded `Model`: its vocabulary, tokens and metadata.
-May import weights and what stands above it.
+Gives a loaded `Model`: its vocabulary, tokenizer and metadata.
+May import weights and the packages above it.
 """

@@ -1,9 +1,9 @@
-"""Choose the CPU variant of the engine: the best that works, never one that crashes.
+"""Selection of the engine's CPU variant: the fastest that works on this processor.
 
-Every variant library says how well it suits the processor (0: not at all). A good score is no
-proof: miscompiled code, an emulator or a hypervisor that hides features still ends in SIGILL. So
-the best variant first computes a small model in a child process, and its logits must agree with
-those of the plainest variant. The verdict is remembered for this processor and this build.
+Each variant library scores how well it suits the processor (0: not supported). A high score does
+not prove that it works: miscompiled code, an emulator, or a hypervisor that hides CPU features can
+still end in SIGILL. So the best variant first evaluates a small model in a child process, and its
+logits must agree with those of the baseline variant. The verdict is cached per processor and build.
 """
 
 from __future__ import annotations
@@ -28,43 +28,45 @@ from runtime.host import app_dirs, resources
 
 PREFIX, SUFFIX = "libggml-cpu-", ".so"
 BASELINE = "x64"
-# Quantized products round activations to 8 bits, in blocks that differ between variants; the
-# logits of the probe are of order 1. Miscompiled variants miss by orders of magnitude.
+# Largest absolute difference of two logits, which are of order 1. Quantized products round
+# activations to 8 bits, in blocks that differ between variants. Miscompiled variants are off by
+# orders of magnitude.
 TOLERANCE = 0.05
 PROBE_MODEL, PROBE_LOGITS = "probe.gguf", "probe.logits"
 PROBE_TOKENS = (*range(40, 40 + 24), 7)
-"""A prompt long enough for matrix-matrix kernels, and one token more for matrix-vector ones."""
+"""A prompt long enough for matrix-matrix kernels, then one token for matrix-vector kernels."""
 CHILD_SECONDS = 60
-OUTSIDE = ("SIGKILL", "SIGALRM")
-"""How the system ends a child for want of memory or time: no fault of the variant's for good."""
+TRANSIENT_SIGNALS = ("SIGKILL", "SIGALRM")
+"""Signals that end a child for lack of memory or time; such a verdict is not cached."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The variant to use, and what is known of the others."""
+class Selection:
+    """The selected variant, and what is known about the others."""
 
     name: str
     path: Path
     scores: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
-    """Better variants that failed, and how."""
+    """Better variants that failed, with the reason."""
 
 
 def variants(folder: Path) -> dict[str, Path]:
-    """Return the variant libraries in `folder` by name."""
+    """Return the paths of the variant libraries in `folder`, by variant name."""
     return {
         path.name[len(PREFIX) : -len(SUFFIX)]: path
         for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
     }
 
 
-def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Choice:
-    """Return the variant of `folder` to use on this processor.
+def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Selection:
+    """Return the variant in `folder` to use on this processor.
 
-    `probe` is the folder with the probe model, `build` identifies the libraries. `force` names
-    a variant to take without proof. Must run before the engine or any thread is started.
-    Raise UsageError where there is none of that name, ModelError where the processor lacks what
-    it needs, or none works.
+    `probe` is the folder with the probe model, `build` identifies the libraries and is the key of
+    the cached verdict (empty: no caching). `force` names a variant to use without the probe. Forks,
+    so it must run before the engine or any thread is started. Raise UsageError if there is no
+    variant of the forced name, ModelError if the processor does not support it, or no variant
+    works.
     """
     available = variants(folder)
     if force:
@@ -79,11 +81,11 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
                 hint="leave out --cpu, or name another variant: "
                 + ", ".join(name for name, score in scores(available).items() if score),
             )
-        return Choice(force, available[force])
-    memory = _Memory(build)
-    if (known := memory.recall()) and known.get("variant") in available:
+        return Selection(force, available[force])
+    cache = _VerdictCache(build)
+    if (known := cache.load()) and known.get("variant") in available:
         name = known["variant"]
-        return Choice(name, available[name], known["scores"], known["rejected"])
+        return Selection(name, available[name], known["scores"], known["rejected"])
     found = scores(available)
     rejected: dict[str, str] = {}
     ranking = sorted((n for n in available if found.get(n)), key=lambda n: -found[n])
@@ -91,10 +93,12 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
         failure = prove(available[name], probe)
         if not failure:
             if not any(
-                signal_name in text for text in rejected.values() for signal_name in OUTSIDE
+                signal_name in text
+                for text in rejected.values()
+                for signal_name in TRANSIENT_SIGNALS
             ):
-                memory.keep(name, found, rejected)
-            return Choice(name, available[name], found, rejected)
+                cache.store(name, found, rejected)
+            return Selection(name, available[name], found, rejected)
         rejected[name] = failure
         print(
             f"note: CPU variant {name} does not work here ({failure}); trying the next best",
@@ -107,7 +111,7 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Ch
 
 
 def prove(variant: Path, probe: Path) -> str:
-    """Compute the probe with one variant in a child; return "" or how it failed."""
+    """Evaluate the probe model with one variant in a child; return how it failed, "" if not."""
     reference = probe / PROBE_LOGITS
     if not reference.exists():
         return ""
@@ -119,7 +123,7 @@ def prove(variant: Path, probe: Path) -> str:
 
 
 def compare(expected: bytes, found: bytes) -> str:
-    """Return "" when two rows of float32 logits agree within TOLERANCE, else how they differ."""
+    """Return how two rows of little-endian float32 logits differ, "" if within TOLERANCE."""
     if len(expected) != len(found) or not expected:
         return f"it computed {len(found) // 4} logits, expected {len(expected) // 4}"
     pairs = zip(struct.iter_unpack("<f", expected), struct.iter_unpack("<f", found), strict=True)
@@ -132,9 +136,10 @@ def compare(expected: bytes, found: bytes) -> str:
 
 
 def logits(variant: Path, model: Path) -> bytes:
-    """Return the float32 logits that `variant` computes for the probe: prompt, then one token.
+    """Return the logits of `variant` for the probe's prompt and for one more token.
 
-    Loads the engine into this process, so call it where that does no harm: in a child.
+    The bytes are two rows of `(n_vocab,)` native float32 values, empty if the engine fails. Loads
+    the engine into this process, so call it in a child process only.
     """
     from runtime.model import llama_api
 
@@ -160,11 +165,11 @@ def logits(variant: Path, model: Path) -> bytes:
 
 
 def scores(available: dict[str, Path]) -> dict[str, int]:
-    """Ask every variant for its score, in a child: even loading one may crash."""
+    """Return the score of every variant, asked in a child process: even loading one may crash."""
     found: dict[str, int] = {}
     remaining = dict(available)
     while remaining:
-        status, output = _in_child(lambda out: _ask(remaining, out))
+        status, output = _in_child(lambda out: _write_scores(remaining, out))
         for line in output.decode().splitlines():
             name, score = line.split()
             if score.lstrip("-").isdigit():
@@ -172,30 +177,31 @@ def scores(available: dict[str, Path]) -> dict[str, int]:
             remaining.pop(name, None)
         if not status:
             return found
-        # The one that was being asked is the first without an answer.
+        # The child crashed on the first variant without a score.
         if remaining:
             found[next(iter(remaining))] = 0
             remaining.pop(next(iter(remaining)))
     return found
 
 
-def _ask(available: dict[str, Path], out: BinaryIO) -> None:
+def _write_scores(available: dict[str, Path], out: BinaryIO) -> None:
+    """Write a line "NAME SCORE" for each variant."""
     for name, path in available.items():
         try:
             score = ctypes.CDLL(str(path)).ggml_backend_score()
         except (OSError, AttributeError):
             score = 0
-        out.write(f"{name} {score}\n".encode())  # at once: the next one may crash
+        out.write(f"{name} {score}\n".encode())  # unbuffered: the next one may crash
 
 
 def _in_child(work: Callable[[BinaryIO], object]) -> tuple[str, bytes]:
-    """Run `work` in a forked child; return how it failed ("" if not), and what it wrote."""
+    """Run `work` in a forked child; return how it failed ("" if not), and the bytes it wrote."""
     with tempfile.TemporaryFile(buffering=0) as out:
         child = os.fork()
         if not child:
             code = 1
             with contextlib.suppress(BaseException):
-                # What a crashing library prints is of no use to anybody.
+                # Discard what a crashing library prints.
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, 1)
                 os.dup2(null, 2)
@@ -215,16 +221,16 @@ def _in_child(work: Callable[[BinaryIO], object]) -> tuple[str, bytes]:
     return ("it failed" if os.WEXITSTATUS(status) else ""), output
 
 
-class _Memory:
-    """The verdict of earlier runs, in the user's cache folder; best effort."""
+class _VerdictCache:
+    """Verdicts of earlier runs, in the user's cache folder; best effort."""
 
     def __init__(self, build: str) -> None:
         identity = f"{resources.cpu_identity()}\n{build}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self.path = app_dirs.cache() / f"cpu-{key}.json" if build else None
 
-    def recall(self) -> dict[str, Any] | None:
-        """Return the remembered verdict, None when there is none that can be read."""
+    def load(self) -> dict[str, Any] | None:
+        """Return the cached verdict, None if there is none or it cannot be read."""
         if self.path is None:
             return None
         try:
@@ -238,9 +244,9 @@ class _Memory:
             return None
         return known
 
-    def keep(self, name: str, scores: dict[str, int], rejected: dict[str, str]) -> None:
-        """Remember the verdict; a read-only home only means asking again next time."""
+    def store(self, name: str, scores: dict[str, int], rejected: dict[str, str]) -> None:
+        """Cache the verdict; if that fails, the next run evaluates the probe again."""
         if self.path is None:
             return
         text = json.dumps({"variant": name, "scores": scores, "rejected": rejected})
-        app_dirs.remember(self.path, text)
+        app_dirs.write_best_effort(self.path, text)

@@ -1,4 +1,4 @@
-"""The engine as it is installed or frozen: where it lies, which build it is, and its start."""
+"""Build of the engine: its identity, its start, and the keys that saved states depend on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from runtime.model import cpu_variants, llama_api
 from runtime.options.registry import Options
 
 
-def start_engine(options: Options) -> cpu_variants.Choice:
-    """Choose and load the CPU variant, and initialise the engine."""
-    # Before any thread is started: the choice forks children.
+def start_engine(options: Options) -> cpu_variants.Selection:
+    """Select and load the CPU variant, and initialise the engine; return the selection."""
+    # Before any thread is started, since selecting a variant forks.
     choice = cpu_variants.choose(
         library_paths.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
     )
@@ -28,12 +28,12 @@ def start_engine(options: Options) -> cpu_variants.Choice:
 
 
 def probe_folder() -> Path:
-    """Return the folder of the probe model; it exists in a frozen program only."""
+    """Return the folder of the probe model, which exists in a frozen program only."""
     return (frozen_folder() or Path("/nonexistent")) / "probe"
 
 
 def build_identity() -> str:
-    """Return what tells this build of the engine from others; empty when not frozen."""
+    """Return the ID of this build of the engine; empty if the program is not frozen."""
     folder = frozen_folder()
     if folder is None:
         return ""
@@ -46,13 +46,16 @@ def build_identity() -> str:
 
 
 def state_form() -> str:
-    """Return in which form contexts keep states: ggml's types, and the kind of attention."""
+    """Return the format of KV-cache states: ggml types of keys and values, flash attention."""
     settings = llama_api.api.llama_context_default_params()
     return f"keys {settings.type_k}, values {settings.type_v}, flash {settings.flash_attn_type}"
 
 
 def engine_key(header: Header, context: int) -> dict[str, str]:
-    """Return what of the engine a state belongs to; not the CPU variant: a state is numbers."""
+    """Return the properties of engine and context that a saved state depends on.
+
+    The CPU variant is not among them: states are portable between variants.
+    """
     return {
         "engine": build_identity() or __version__,
         "cache": state_form(),

@@ -1,7 +1,7 @@
-"""The one module that imports llama_cpp: its C API, its libraries, its log.
+"""ctypes access to llama.cpp: its C API, its libraries, its log.
 
-Only the ctypes signatures are taken. The package's own `__init__` would pull in numpy and more,
-which costs a fifth of a second at start and 30 MB in the executable.
+The only module that imports llama_cpp, and only its ctypes signatures: the package's `__init__`
+would import numpy and more, which adds 0.2 seconds to the start and 30 MB to the executable.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _import_api() -> Any:
         package.__path__ = [str(folder)]
         package.__spec__ = importlib.machinery.ModuleSpec("llama_cpp", None, is_package=True)
         sys.modules["llama_cpp"] = package
-    # Both would make the engine load libraries from wherever they point.
+    # Either would make the engine load libraries from another place.
     os.environ.pop("LLAMA_CPP_LIB_PATH", None)
     os.environ.pop("GGML_BACKEND_PATH", None)
     try:
@@ -41,27 +41,27 @@ def _import_api() -> Any:
 
 
 api: Any = _import_api()
-"""The ctypes functions and structures of llama.h, as llama_cpp.llama_cpp has them."""
+"""The functions and structures of llama.h, from llama_cpp.llama_cpp."""
 
 
 WARN = 3
-"""GGML_LOG_LEVEL_WARN of ggml.h; errors, and what continues a line, are above it."""
+"""GGML_LOG_LEVEL_WARN of ggml.h; ERROR and CONT (continues a line) are greater."""
 
 
 NO_REASON = "no reason given"
 
 
 class CapturedLog:
-    """The warnings and errors that llama.cpp logged during one call."""
+    """Warnings and errors that llama.cpp logged during one call: the last 60 lines."""
 
     def __init__(self) -> None:
         self.lines: collections.deque[str] = collections.deque(maxlen=60)
 
     @property
     def reason(self) -> str:
-        """Return the most telling of the lines, without the function's name; empty for none."""
+        """Return the most specific message, without the C function's name; empty if none."""
         for line in reversed("".join(self.lines).strip().splitlines()):
-            # The outermost lines only say that loading failed; the cause stands before them.
+            # The last lines only say that loading failed; the cause is logged before them.
             if "failed to load model" in line and "error loading model" not in line:
                 continue
             return line.split(": ", 1)[-1].removeprefix("error loading model: ").strip()
@@ -69,7 +69,7 @@ class CapturedLog:
 
 
 class Log:
-    """The engine's log: captured by whoever calls it, or shown on stderr; never in the answer."""
+    """The engine's log: captured per call, and shown on stderr with `verbose`; never on stdout."""
 
     def __init__(self) -> None:
         self.verbose = False
@@ -80,9 +80,10 @@ class Log:
 
     @contextlib.contextmanager
     def captured(self) -> Iterator[CapturedLog]:
-        """Collect what is logged by a call from this thread.
+        """Yield the log of calls made by this thread inside the context.
 
-        Lines of threads that capture nothing, such as the engine's own, go to everybody who does.
+        Lines logged by threads without a capture, such as the engine's own, go to every active
+        capture.
         """
         outer = getattr(self._own, "capture", None)
         self._own.capture = capture = CapturedLog()
@@ -100,7 +101,7 @@ class Log:
             for capture in [own] if own else [*self._captures]:
                 capture.lines.append(line)
         if self.verbose:
-            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            with contextlib.suppress(OSError, ValueError):  # stderr was closed
                 sys.stderr.write(line)
                 sys.stderr.flush()
 
@@ -110,13 +111,13 @@ log = Log()
 
 @contextlib.contextmanager
 def native_call() -> Iterator[CapturedLog]:
-    """Call into llama.cpp: Ctrl-C waits until it returns, and its complaints are captured."""
+    """Defer Ctrl-C and capture the log during a call into llama.cpp."""
     with log.captured() as capture, interrupts_deferred():
         yield capture
 
 
 def load_variant(path: Path) -> None:
-    """Register one CPU backend library with the engine; raise ModelError if it refuses."""
+    """Register a CPU backend library with the engine; raise ModelError if that fails."""
     load = api._lib.ggml_backend_load
     load.restype = ctypes.c_void_p
     load.argtypes = (ctypes.c_char_p,)
@@ -130,7 +131,7 @@ def load_variant(path: Path) -> None:
 
 
 class ModelStream(Protocol):
-    """A C `FILE*` that stands at a GGUF."""
+    """A C `FILE*` positioned at the start of a GGUF."""
 
     @property
     def pointer(self) -> int: ...
@@ -138,13 +139,14 @@ class ModelStream(Protocol):
 
 
 def load_model(file: ModelStream, parameters: Any) -> tuple[Any, str]:
-    """Load the GGUF that `file` stands at; Ctrl-C ends that at the next tensor.
+    """Load the GGUF at the position of `file`; Ctrl-C aborts loading at the next tensor.
 
-    Return the engine's handle, null where it refuses, and then its reason.
+    Return the `llama_model*`, which the caller owns, or null; and the engine's reason if it is
+    null.
     """
     with log.captured() as capture, interrupts_deferred() as deferral:
         file.abort_when(lambda: deferral.pending)
-        # Called before every tensor: the engine gives up when it is told False.
+        # Called before every tensor; returning False aborts loading.
         callback = api.llama_progress_callback(lambda done, _: not deferral.pending)
         parameters.progress_callback = callback
         handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
@@ -152,16 +154,16 @@ def load_model(file: ModelStream, parameters: Any) -> tuple[Any, str]:
 
 
 def start() -> None:
-    """Initialise the engine; call after the backend is registered."""
+    """Initialise the engine; call it after a backend is registered."""
     with interrupts_deferred():
         api.llama_backend_init()
 
 
 def schema_to_grammar(schema: str) -> str:
-    """Return the grammar that the library's converter makes of a JSON schema."""
+    """Return the GBNF grammar for a JSON schema (JSON text), by llama_cpp's converter."""
     from llama_cpp import llama_grammar
 
-    # The library's own rule lets line breaks and the like through, which JSON does not.
+    # The converter's own rule allows unescaped control characters, which JSON forbids.
     escapes = r'["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F]'
     rule = rf'[^"\\\x7F\x00-\x1F] | "\\" ({escapes})'
     llama_grammar.PRIMITIVE_RULES["char"] = llama_grammar.BuiltinRule(rule)
@@ -169,10 +171,11 @@ def schema_to_grammar(schema: str) -> str:
 
 
 def abort_flag(context: Any) -> Any:
-    r"""Return a byte; while it is 1, the context gives up what it is computing.
+    r"""Return a `c_bool`; while it is true, the context aborts what it is computing.
 
-    The engine asks at every node of its graph. A callback in Python would take the interpreter's
-    lock each time; libc's strlen takes none, and says 1 of the text "\1" and 0 of "".
+    The caller must keep it alive as long as the context. Any thread may set it. The engine's abort
+    callback is called for every node of the graph, where a Python callback would take the GIL each
+    time. So libc's strlen is the callback, over two bytes: it returns 1 for "\1" and 0 for "".
     """
     text = (ctypes.c_bool * 2)(False, False)
     callback = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)

@@ -1,4 +1,4 @@
-"""A model as the engine can read it: in place, unpacked, or decoded while it is read."""
+"""Opening of model weights for the engine: mapped in place, decompressed, or decoded while read."""
 
 from __future__ import annotations
 
@@ -17,52 +17,52 @@ from runtime.units import gigabytes
 from runtime.weights import decompress, model_cache
 from runtime.weights.stdio_file import DecodingFile, File, RangeFile
 
-NUMBERS = ("", "F32", "F16", "BF16")
-"""Types that the engine uses as they are; it has layouts of its own for most others."""
+UNREPACKED_TYPES = ("", "F32", "F16", "BF16")
+"""Tensor types that the engine uses as stored; most others it rearranges (repacks) in memory."""
 
 
 def open_model(
     source: ModelFile, options: Options, update: Progress, notify: Callable[[str], None]
 ) -> File:
-    """Return the model as the engine can read it, restored where it must be.
+    """Return a stream on the model's GGUF, decompressed if necessary.
 
-    Weights that the engine will rearrange are decoded while it reads them: no copy is kept.
-    Others are restored into a file in memory and mapped, which processes can share.
+    Weights that the engine will repack are decoded while it reads them, without an intermediate
+    copy. Others are decompressed into a memory file and mapped, so that processes can share them.
     """
-    if source.restored is not None:
-        return RangeFile(source.restored, 0)
+    if source.decompressed_fd is not None:
+        return RangeFile(source.decompressed_fd, 0)
     if not source.compressed:
         return RangeFile(source.fd, source.offset)
     assert source.bundle is not None and source.bundle.model is not None
     bundle, section = source.bundle, source.bundle.model
     threads = options.threads or resources.physical_cores()
-    fd = _kept(bundle, section, options, threads, update, notify)
+    fd = _open_cached(bundle, section, options, threads, update, notify)
     if fd is not None:
-        return _opened(fd)
-    rearranged = options.repack and source.quantization not in NUMBERS
+        return _range_file(fd)
+    rearranged = options.repack and source.quantization not in UNREPACKED_TYPES
     if options.memfd and (rearranged or not options.mmap):
         return DecodingFile(bundle, section, threads=threads, progress=update)
     fd = decompress.to_fd(bundle, section, threads=threads, memfd=options.memfd, progress=update)
-    return _opened(fd)
+    return _range_file(fd)
 
 
-def restored(source: ModelFile, options: Options, notify: Callable[[str], None]) -> ModelFile:
-    """Return `source` with its model restored, for processes that are to share it."""
+def decompressed(source: ModelFile, options: Options, notify: Callable[[str], None]) -> ModelFile:
+    """Return `source` with its model decompressed, so that worker processes can share it."""
     if not source.compressed:
         return source
     assert source.bundle is not None and source.bundle.model is not None
     bundle, section = source.bundle, source.bundle.model
     threads = options.threads or resources.physical_cores()
     with progress(f"unpacking {gigabytes(source.size)}") as update:
-        fd = _kept(bundle, section, options, threads, update, notify)
+        fd = _open_cached(bundle, section, options, threads, update, notify)
         if fd is None:
             fd = decompress.to_fd(
                 bundle, section, threads=threads, memfd=options.memfd, progress=update
             )
-    return dataclasses.replace(source, restored=fd)
+    return dataclasses.replace(source, decompressed_fd=fd)
 
 
-def _kept(
+def _open_cached(
     bundle: Bundle,
     section: Section,
     options: Options,
@@ -70,9 +70,10 @@ def _kept(
     update: Progress,
     notify: Callable[[str], None],
 ) -> int | None:
-    """Return the model as the user's cache keeps it, None where it is not to or cannot.
+    """Return a file descriptor of the decompressed model in the user's cache, None if unavailable.
 
-    --cache is often baked in, by somebody who knew another machine: it must not stop the program.
+    A failure is only a note to the user: --cache is often baked in for another machine, and must
+    not keep the program from running.
     """
     if not options.cache:
         return None
@@ -86,8 +87,8 @@ def _kept(
         return None
 
 
-def _opened(fd: int) -> RangeFile:
-    """Return a file with a position of its own instead of `fd`, which is closed."""
+def _range_file(fd: int) -> RangeFile:
+    """Return a RangeFile with its own file position on the file of `fd`; close `fd`."""
     try:
         return RangeFile(fd, 0)
     finally:

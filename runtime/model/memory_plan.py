@@ -1,4 +1,4 @@
-"""Tell before loading whether a model fits, and which context does."""
+"""Memory estimate before loading: whether a model fits, and the largest context that does."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from runtime.gguf.header import Header
 from runtime.units import gigabytes
 
 DEFAULT_CONTEXT = 4096
-"""Used where neither the user nor the bundle says: long enough to chat, small enough to fit."""
+"""Tokens, if neither the user nor the bundle sets a size: a compromise of length and memory."""
 SMALLEST_CONTEXT = 512
+"""Tokens; a model that fits with less only is rejected."""
 PROGRAM = 120 << 20
-"""What the program itself takes: interpreter, engine, vocabulary."""
+"""Bytes for the program itself: interpreter, engine, vocabulary."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The context to use and what is expected to be needed."""
+    """Context size (tokens), estimated and available memory (bytes)."""
 
     context: int
     needed: int
     available: int | None
     notice: str = ""
-    """What to tell the user, when less than asked for is given."""
+    """A sentence for the user if the context was reduced or exceeds what the model was trained
+    for."""
 
 
 def plan(
@@ -35,10 +37,10 @@ def plan(
     available: int | None,
     fit: bool = True,
 ) -> Plan:
-    """Return the context that fits; raise MemoryShortage when none does.
+    """Return the context size that fits; raise MemoryShortage if none does.
 
-    `size` is the model's bytes. `wanted` is the context asked for, 0 for the default. With
-    `fit` off nothing is refused or shrunk.
+    `size` is the model's size in bytes, `wanted` the requested context in tokens (0: the default),
+    `batch` the batch size in tokens. Without `fit`, nothing is rejected or reduced.
     """
     trained = header.hyper("context_length") or DEFAULT_CONTEXT
     context = wanted or min(trained, DEFAULT_CONTEXT)
@@ -48,8 +50,8 @@ def plan(
             f"the model was trained for {trained:,} tokens of context: beyond that, "
             "its answers may make no sense"
         )
-    fixed = size + PROGRAM + _buffers(header, batch)
-    per_token = kv_bytes_per_token(header) + _mask(header, batch)
+    fixed = size + PROGRAM + _compute_buffer_bytes(header, batch)
+    per_token = kv_bytes_per_token(header) + _mask_bytes(header, batch)
     needed = fixed + per_token * context
     if not fit or available is None or needed <= available:
         return Plan(context, needed, available, beyond)
@@ -72,7 +74,7 @@ def plan(
 
 
 def kv_bytes_per_token(header: Header) -> int:
-    """Return the KV cache's bytes for one token at 16 bits, 0 where it cannot be told."""
+    """Return the bytes of KV cache per token at 16 bits, 0 if the header does not tell."""
     heads = header.hyper("attention.head_count")
     width = header.hyper("embedding_length") // heads if heads else 0
     key = header.hyper("attention.key_length") or width
@@ -86,19 +88,19 @@ def kv_bytes_per_token(header: Header) -> int:
     return kv_heads * (key + value) * 2
 
 
-def _mask(header: Header, batch: int) -> int:
-    """Return the compute buffers' bytes for one more token of context.
+def _mask_bytes(header: Header, batch: int) -> int:
+    """Return the bytes of compute buffers per token of context.
 
-    That is what tells each token of a batch which others it may look at, at 16 bits; there are two
-    of them where some layers look through a window only. So measured with llama.cpp's own figures
-    for contexts from 512 to 131,072 tokens.
+    That is the 16-bit attention mask, with one row per token of a batch; models with sliding-window
+    layers have two masks. Derived from llama.cpp's reported sizes for contexts of 512 to 131,072
+    tokens.
     """
     windowed = header.hyper("attention.sliding_window") or header.architecture == "gemma2"
     return 2 * batch * (2 if windowed else 1)
 
 
-def _buffers(header: Header, batch: int) -> int:
-    """Estimate the engine's compute buffers: logits, and the widest activations of a batch."""
+def _compute_buffer_bytes(header: Header, batch: int) -> int:
+    """Estimate the bytes of the compute buffers: logits, and the widest activations of a batch."""
     width = max(header.hyper("feed_forward_length"), header.hyper("embedding_length"))
     vocabulary = header.hyper("vocab_size") or 128_000
     return 4 * (batch * width * 4 + vocabulary * 8) + (32 << 20)

@@ -1,4 +1,4 @@
-"""An open model: its metadata, its vocabulary, its chat template."""
+"""A loaded model: vocabulary, tokenization, metadata, chat template."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from runtime.weights.stdio_file import File
 
 
 class Model:
-    """A model that the engine has loaded."""
+    """A `llama_model*`, owned by this object until `close`."""
 
     def __init__(self, source: ModelFile, file: File, options: Options) -> None:
-        """Load the GGUF that `file` stands at; raise ModelError with the engine's own reason."""
+        """Load the GGUF at the position of `file`; raise ModelError with the engine's reason."""
         self.label = source.label
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = options.gpu_layers
@@ -35,32 +35,32 @@ class Model:
         self._pieces: dict[tuple[int, bool], bytes] = {}
 
     def close(self) -> None:
-        """Free the model; contexts made from it must be freed before."""
+        """Free the model; its contexts must have been freed before."""
         if self.handle:
             api.llama_model_free(self.handle)
             self.handle = None
 
     @property
     def vocabulary(self) -> ctypes.c_void_p:
-        """Return the engine's handle of the vocabulary."""
+        """Return the engine's `llama_vocab*`, owned by the model."""
         vocabulary: ctypes.c_void_p = self._vocab
         return vocabulary
 
     @property
     def parameters(self) -> int:
-        """Return the number of weights."""
+        """Return the number of parameters."""
         return int(api.llama_model_n_params(self.handle))
 
     @property
     def chat_template(self) -> str:
-        """Return the Jinja text of the model's own chat template, empty if it has none."""
+        """Return the Jinja source of the model's own chat template, empty if it has none."""
         found = api.llama_model_chat_template(self.handle, None)
         return found.decode("utf-8", "replace") if found else ""
 
     def tokenize(self, text: str, *, beginning: bool, special: bool = True) -> list[int]:
-        """Return the tokens of `text`; `beginning` adds what the model wants at the start.
+        """Return the token IDs of `text`; `beginning` lets the model add its BOS and EOS tokens.
 
-        Without `special` the spelling of a control token is text like any other.
+        Without `special`, text that spells a control token is tokenized as plain text.
         """
         data = text.encode("utf-8", "surrogateescape")
         room = len(data) + 8
@@ -74,7 +74,7 @@ class Model:
             room = -count
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
-        """Return the bytes that `token` stands for; with `special` those of control tokens, too."""
+        """Return the bytes of a token; those of control tokens are empty without `special`."""
         key = token, special
         if key not in self._pieces:
             room = 64
@@ -88,52 +88,52 @@ class Model:
         return self._pieces[key]
 
     def token_text(self, token: int) -> str:
-        """Return a token's own spelling, control tokens included; empty for no token."""
+        """Return a token's text in the vocabulary, control tokens included; empty if negative."""
         return spelling(self._vocab, token)
 
     @property
     def bos(self) -> str:
-        """Return the spelling of the token that begins a text."""
+        """Return the text of the beginning-of-sequence token."""
         return self.token_text(api.llama_vocab_bos(self._vocab))
 
     @property
     def eos(self) -> str:
-        """Return the spelling of the token that ends a text."""
+        """Return the text of the end-of-sequence token."""
         return self.token_text(api.llama_vocab_eos(self._vocab))
 
     @property
     def adds_bos(self) -> bool:
-        """Tell whether the vocabulary itself puts the beginning token in front."""
+        """Return whether tokenization with `beginning` adds the BOS token."""
         return bool(api.llama_vocab_get_add_bos(self._vocab))
 
-    def ends(self, token: int) -> bool:
-        """Tell whether `token` ends an answer."""
+    def is_eog(self, token: int) -> bool:
+        """Return whether `token` ends generation."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
 
     @property
-    def endings(self) -> list[int]:
-        """Return the usual tokens that end an answer; to ask all of them would take too long."""
+    def end_tokens(self) -> list[int]:
+        """Return the EOS and EOT tokens; testing the whole vocabulary for EOG would be slow."""
         found = {int(ask(self._vocab)) for ask in (api.llama_vocab_eos, api.llama_vocab_eot)}
         return sorted(token for token in found if token >= 0)
 
     @property
     def suppressed(self) -> list[int]:
-        """Return the tokens that the model's file says must never be said."""
+        """Return the tokens that the model's metadata says must never be generated."""
         count = ctypes.c_int32()
         found = api.llama_vocab_get_suppress_tokens(self._vocab, ctypes.byref(count))
         return list(found[: count.value])
 
     @property
-    def rewinds(self) -> bool:
-        """Tell whether a part of what the model has read can be taken back.
+    def can_rewind(self) -> bool:
+        """Return whether the last tokens of a sequence can be removed from the KV cache.
 
-        Recurrent models keep one state for all that they read.
+        False for recurrent and hybrid models, which keep one state per sequence.
         """
         recurrent = api.llama_model_is_recurrent(self.handle)
         return not (recurrent or api.llama_model_is_hybrid(self.handle))
 
 
 def spelling(vocabulary: ctypes.c_void_p, token: int) -> str:
-    """Return how a vocabulary spells a token; empty for no token."""
+    """Return the text of a token in a vocabulary; empty if `token` is negative."""
     found = api.llama_vocab_get_text(vocabulary, token) if token >= 0 else None
     return found.decode("utf-8", "replace") if found else ""

@@ -1,4 +1,4 @@
-"""The file that a model is read from: a GGUF, or a section of a bundle; opened, not yet loaded."""
+"""Model file: a GGUF or a section of a bundle, opened but not yet loaded."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Where a model's bytes come from: a GGUF in some file, or a section of a bundle."""
+    """The source of a model's bytes: a GGUF file, or a section of a bundle."""
 
     label: str
-    """What to call it in messages."""
+    """The model's name in messages."""
     fd: int
     offset: int
     size: int
@@ -33,34 +33,34 @@ class ModelFile:
     header: Header
     """Its hyperparameters; no tensors."""
     bundle: Bundle | None = None
-    restored: int | None = None
-    """An open file of the restored GGUF, where somebody has done that already."""
+    decompressed_fd: int | None = None
+    """File descriptor of the decompressed GGUF, if it has been decompressed already."""
 
     @property
     def compressed(self) -> bool:
-        """Tell whether the model must be restored before it can be mapped."""
-        if self.restored is not None:
+        """Return whether the model must be decompressed before it can be mapped."""
+        if self.decompressed_fd is not None:
             return False
         section = self.bundle.model if self.bundle else None
         return section is not None and section.codec != "stored"
 
     @property
     def quantization(self) -> str:
-        """Return the type of most weights of a bundled model, empty where nobody says."""
+        """Return the type of most weights of a bundled model, empty if unknown."""
         return str(self.bundle.manifest.model.get("quantization", "")) if self.bundle else ""
 
     @property
     def name(self) -> str:
-        """Return what the model is called, by its bundle or by itself."""
+        """Return the model's display name: the bundle's, or that in the GGUF."""
         own = self.header.metadata.get("general.name")
         return (self.bundle.manifest.name if self.bundle else "") or str(own or self.label)
 
     @property
     def fingerprint(self) -> str:
-        """Return what tells this model from others.
+        """Return an identifier of the model's content.
 
-        A bundle knows the hash of all its bytes. Of a file the size, the start and samples are
-        hashed: to read gigabytes at every start would be worse than the risk.
+        For a bundle it is the SHA-256 of the model. For a file, only size, start and samples are
+        hashed: reading gigabytes at every start would be worse than the risk of a collision.
         """
         if self.bundle and self.bundle.model:
             return self.bundle.model.sha256
@@ -72,7 +72,7 @@ class ModelFile:
         return f"sampled-{digest.hexdigest()}"
 
     def plan(self, options: Options) -> memory_plan.Plan:
-        """Return the context that fits now; raise MemoryShortage when none does."""
+        """Return the context that fits into memory now; raise MemoryShortage if none does."""
         return memory_plan.plan(
             self.header,
             self.size,
@@ -84,7 +84,7 @@ class ModelFile:
 
 
 def from_bundle(bundle: Bundle) -> ModelFile:
-    """Return the model inside `bundle`, which must have one."""
+    """Return the model in `bundle`; raise ModelError if it has none."""
     section = bundle.model
     if section is None:
         raise ModelError(
@@ -102,7 +102,7 @@ def from_bundle(bundle: Bundle) -> ModelFile:
 
 
 def open_file(path: Path) -> ModelFile:
-    """Return the model in the file `path`: a GGUF, or another bundle's."""
+    """Return the model in a GGUF file or bundle; raise ModelError or GGUFError if none."""
     try:
         fd = user_files.open_seekable(path)
     except OSError as exc:
@@ -110,7 +110,7 @@ def open_file(path: Path) -> ModelFile:
             f"{path} cannot be opened: {exc.strerror}", hint="check the name after -m"
         ) from exc
     try:
-        # First, for a sidecar begins with its model: taken for a GGUF it would lose its adapters.
+        # Before the GGUF magic: a sidecar starts with its model, but has adapters as well.
         if bundle := bundle_file.find(path):
             source = from_bundle(bundle)
             os.close(fd)
@@ -130,7 +130,7 @@ def open_file(path: Path) -> ModelFile:
 
 
 def choose(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> ModelFile:
-    """Return the model to use: the file `path`, or the one in `bundle`."""
+    """Return the model to use, in the file `path` or in `bundle`; raise UsageError if none."""
     if path and embedded:
         raise UsageError("-m and --embedded contradict each other", hint="leave out one of them")
     if path:

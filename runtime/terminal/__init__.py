@@ -1,5 +1,5 @@
-"""The chat in a terminal, and one answer in a pipe.
+"""The chat on a terminal, and single answers in a pipe.
 
-Gives `run`: from options and a question to an exit, with Markdown, colours and commands on the way.
-May import dialogue and what stands above it; never server.
+Gives `run`, which opens a backend and chats or answers once; Markdown, colours, slash commands.
+May import dialogue and the packages above it; never server.
 """

@@ -1,4 +1,4 @@
-"""Show an answer as it comes: thoughts dimmed, the rest as it is or as Markdown."""
+"""Streaming output of an answer to a terminal: dimmed reasoning, Markdown or plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runtime.chat_format.reasoning import Markers, ReasoningSplitter
 
 
 class Style:
-    """The few colours of the chat, or none."""
+    """ANSI styles of the chat, empty without colour."""
 
     def __init__(self, colour: bool) -> None:
         self.colour = colour
@@ -17,19 +17,19 @@ class Style:
         self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
 
     def dim(self, text: str) -> str:
-        """Return `text` as a remark beside the conversation."""
+        """Return `text` dimmed, for notes beside the conversation."""
         return f"{self._dim}{text}{self._plain}"
 
 
 class Writer(Protocol):
-    """Takes text in pieces and shows it."""
+    """Takes text in pieces and displays it."""
 
     def write(self, text: str) -> object: ...
     def close(self) -> object: ...
 
 
 class AnswerView:
-    """One answer on a stream."""
+    """Displays one answer on a stream."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class AnswerView:
         prompt: str = "",
         body: Writer | None = None,
     ) -> None:
-        """`prompt` is the end of what the model was shown, `body` shows all but the thoughts.
+        """`prompt` is the end of the model's prompt, `body` displays everything but the reasoning.
 
-        Without colour the markers of the thoughts stay where they are: a reader must be able to
-        tell them.
+        Without colour, the reasoning markers are left in the text, since dimming cannot set it
+        apart.
         """
         self._out = out
         self._style = style
@@ -53,13 +53,13 @@ class AnswerView:
         self._begun = False
 
     def write(self, text: str) -> None:
-        """Show some more of the answer."""
+        """Display a piece of the answer."""
         for part in self._thoughts.feed(text):
             self._show(part.text, part.thought)
         self._out.flush()
 
     def close(self) -> None:
-        """Show what was held back; the answer is complete."""
+        """Display the text held back, at the end of the answer."""
         for part in self._thoughts.rest():
             self._show(part.text, part.thought)
         if self._body:
@@ -67,6 +67,7 @@ class AnswerView:
         self._out.flush()
 
     def _show(self, text: str, thought: bool) -> None:
+        """Write a part, with an empty line between reasoning and answer."""
         if thought:
             self._out.write(self._style.dim(text))
         elif self._thought and not self._begun:

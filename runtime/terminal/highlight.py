@@ -1,7 +1,7 @@
-"""Code in colours: pygments tells its words apart, the terminal's own palette paints them.
+"""Line-by-line syntax highlighting (pygments) for code blocks, in the terminal's palette.
 
-A line is shown when it is complete, since its last character may change what its first word is; so
-nothing on the screen is ever taken back.
+A line is displayed when it is complete, since its last character can change the meaning of its
+first word. Nothing already displayed is redrawn.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ STYLES = {
     "Token.Generic.Deleted": REMOVED,
     "Token.Generic.Subheading": NAME,
 }
-"""Colours by pygments' names of tokens; a kind takes after the one that it is a part of."""
+"""ANSI colours by pygments token type; a type inherits the colour of its parent."""
 LANGUAGE = re.compile(r"[\w+#.-]+")
 WINDOW = 2048
-"""Characters that are looked at again with every line, so that a long block stays cheap."""
+"""Characters before a line that are lexed again with it; bounds the cost of a long block."""
 RESET = "\x1b[0m"
 
 
 class Highlighter:
-    """Paints the lines of one block of code."""
+    """Highlights one code block, line by line."""
 
     def __init__(self, lexer: Any) -> None:
-        """`lexer` is pygments'."""
+        """`lexer` is a pygments lexer."""
         self._lexer = lexer
         self._before = ""
 
     def paint(self, line: str) -> str:
-        """Return the next line of the block with its colours; without them it is unchanged."""
+        """Return the next line of the block with ANSI colours; unchanged if the lexer fails."""
         begin, text = len(self._before), self._before + line
-        # Some lexers need the end of the line; of the last one it may not have come.
+        # Some lexers need a line break, which the last line may lack.
         missing = "" if line.endswith("\n") else "\n"
         try:
             tokens = list(self._lexer.get_tokens_unprocessed(text + missing))
-        except Exception:  # a lexer is a program, and half a text not what it was written for
+        except Exception:  # lexers can fail on incomplete code
             tokens = []
         if "".join(word for _, _, word in tokens) != text + missing:
             self._before = ""
             return line
         words = [
-            (_style(kind), word[max(0, begin - place) :])
+            (_colour_of(kind), word[max(0, begin - place) :])
             for place, kind, word in tokens
             if place + len(word) > begin
         ]
@@ -66,33 +66,32 @@ class Highlighter:
             text = text[_fresh_start(text, tokens) :]
         self._before = text
         painted = "".join(
-            _painted("".join(word for _, word in run), style)
+            _coloured("".join(word for _, word in run), style)
             for style, run in groupby(words, key=itemgetter(0))
         )
         return painted.removesuffix(missing)
 
 
 def _fresh_start(text: str, tokens: list[tuple[int, Any, str]]) -> int:
-    """Return the last place at which the rest can be read as if nothing had been before.
+    """Return the last offset in `text` from which it can be lexed without its beginning.
 
-    That is the start of a line, not indented if there is such a one, which is no part of a text or
-    remark of several lines.
+    That is the start of a line, if possible not indented, outside multi-line strings and comments.
     """
     starts = [
         place
         for place, kind, _ in tokens
-        if text[place - 1 : place] == "\n" and _style(kind) not in (TEXT, REMARK)
+        if text[place - 1 : place] == "\n" and _colour_of(kind) not in (TEXT, REMARK)
     ]
     outermost = [place for place in starts if not text[place : place + 1].isspace()]
     return (outermost or starts or [len(text)])[-1]
 
 
 def highlighter(language: str) -> Highlighter | None:
-    """Return what paints a block that calls itself `language`; None where nobody knows that."""
+    """Return a highlighter for a code block's language tag; None if the language is unknown."""
     name = LANGUAGE.search(language)
     if name is None:
         return None
-    # Only when it is needed: it takes longer to import than all the rest of the chat.
+    # Imported late: pygments takes longer to import than the rest of the chat.
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound
 
@@ -102,16 +101,16 @@ def highlighter(language: str) -> Highlighter | None:
         return None
 
 
-def _style(kind: Any) -> str:
-    """Return the colour of a kind of token, empty for none."""
+def _colour_of(kind: Any) -> str:
+    """Return the ANSI colour of a pygments token type, empty for none."""
     name = str(kind)
     while name not in STYLES and name:
         name = name.rpartition(".")[0]
     return STYLES.get(name, "")
 
 
-def _painted(word: str, style: str) -> str:
-    """Return `word` in its colour; the ends of lines, and what is empty, stay without."""
+def _coloured(word: str, style: str) -> str:
+    """Return `word` in a colour, except for line breaks."""
     if not style:
         return word
     return "\n".join(f"\x1b[{style}m{part}{RESET}" if part else "" for part in word.split("\n"))

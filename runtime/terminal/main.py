@@ -1,4 +1,4 @@
-"""One run of the program in a terminal or a pipe: a chat, or the answer to one question."""
+"""Run of the program in a terminal or pipe: an interactive chat, or one answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.open_backend import locate, open_backend
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.host.interrupts import on_interrupt
-from runtime.host.std_streams import colourful, notify
+from runtime.host.std_streams import colour_enabled, notify
 from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Open the backend and answer `question`, or chat; write the costs to `report` if given."""
     if report:
-        run_report.require_free(report)  # now: the answer may take long
+        run_report.require_free(report)  # before the answer, which may take long
     found = locate(bundle, path, embedded, options, notify)
     backend = open_backend(found, options, notify)
     try:
@@ -59,9 +59,9 @@ def run(
 
 
 def _resume(session: ChatSession, bundle: Bundle | None, path: Path | None) -> str:
-    """Load the saved conversation that --session names, or the prewarmed state.
+    """Load the conversation that --session names, or else the prewarmed state.
 
-    Return where the conversation is to be saved at the end, empty for nowhere.
+    Return the path to save the conversation to at the end, empty for none.
     """
     options, backend = session.options, session.backend
     if not isinstance(backend, LoadedModel):
@@ -69,7 +69,7 @@ def _resume(session: ChatSession, bundle: Bundle | None, path: Path | None) -> s
     saved = Path(options.session) if options.session else None
     if saved and session.store and exists(saved):
         notify(session.store.load(str(saved.absolute())))
-    elif path is None:  # a state is taken from this very file alone, never from a stranger's
+    elif path is None:  # a state is loaded from this executable only, never from an untrusted file
         backend.prewarm()
     elif bundle and prefix_state.section_of(bundle) and (options.stats or options.verbose):
         notify("the prewarmed beginning is not used: another model was given")
@@ -77,7 +77,7 @@ def _resume(session: ChatSession, bundle: Bundle | None, path: Path | None) -> s
 
 
 def _title(backend: LoadedModel | RemoteModel, bundle: Bundle | None, path: Path | None) -> str:
-    """Return the line that names who is talked to."""
+    """Return the title line of the chat: the model and its size, or the fallback server."""
     if isinstance(backend, RemoteModel):
         where = f"{backend.server.model} at {backend.server.base_url}"
         return plain(f"{program_name(bundle)} · FALLBACK: {where}")
@@ -86,11 +86,11 @@ def _title(backend: LoadedModel | RemoteModel, bundle: Bundle | None, path: Path
 
 
 def _answer_once(session: ChatSession, question: str) -> None:
-    """Answer one question on stdout."""
+    """Print the answer to one question on stdout."""
     written = ""
     view: AnswerView | None = None
     conversation = session.conversation
-    style = Style(colourful(session.options.color))
+    style = Style(colour_enabled(session.options.color))
     for piece in conversation.ask(question):
         if view is None:
             session.first_token_s = time.perf_counter() - START
@@ -109,7 +109,7 @@ def _answer_once(session: ChatSession, question: str) -> None:
 
 
 def _explain_emptiness(conversation: Conversation) -> None:
-    """Say why there is nothing to read, where the answer is empty."""
+    """Note why the answer is empty, if it is."""
     if conversation.turns[-1]["content"]:
         return
     options = conversation.options
@@ -125,12 +125,12 @@ def _explain_emptiness(conversation: Conversation) -> None:
 
 
 def _chat(session: ChatSession, title: str, question: str) -> None:
-    """Chat until the user leaves, beginning with `question` if there is one."""
+    """Chat until the user leaves; `question` is answered first, if there is one."""
     options = session.options
-    style = Style(colourful(options.color))
+    style = Style(colour_enabled(options.color))
     read_line = reader()
     on_terminal = sys.stdin.isatty()
-    # That somebody else answers is said in any case.
+    # The fallback is always announced, even without a terminal.
     if on_terminal or isinstance(session.backend, RemoteModel):
         click.echo(style.dim(title))
     if on_terminal:
@@ -148,6 +148,6 @@ def _chat(session: ChatSession, title: str, question: str) -> None:
         markers=session.markers,
         markdown=style.colour and options.markdown,
     )
-    # On a terminal Ctrl-C never ends the chat, whatever moment it hits: Ctrl-D and /exit do.
+    # On a terminal Ctrl-C never ends the chat; Ctrl-D and /exit do.
     with on_interrupt(lambda: None) if on_terminal else contextlib.nullcontext():
         repl.run(question)

@@ -1,8 +1,8 @@
-"""Markdown in a terminal while it is still being written: styled as it goes, nothing drawn twice.
+"""Streaming Markdown for a terminal: styles text while it arrives, without redrawing.
 
-What is on the screen is never taken back, so nothing flickers and scrolling back shows it all. The
-price is that only what can be told at once is styled: headings, lists, quotes, bold, italic, and
-code in a known language line by line. Code stands there by itself, so that it can be copied.
+Nothing already displayed is changed, so there is no flicker and the scrollback is complete. In
+return, only what can be recognised at once is styled: headings, lists, quotes, bold, italic, and
+code blocks in a known language, line by line. Code is not decorated, so that it can be copied.
 """
 
 from __future__ import annotations
@@ -15,34 +15,36 @@ from runtime.terminal.highlight import Highlighter, highlighter
 BOLD, ITALIC, CODE, DIM, HEAD = "1", "3", "36", "2", "1;4"
 RESET = "\x1b[0m"
 
-# What a line may begin with, and what may yet become that.
-MARK = re.compile(r"([ \t]*)(?:(#{1,6}) |([-*+]) |(>) |(```+|~~~+)([^\n`]*)\n)")
-MAYBE = re.compile(r"[ \t]*(?:#{0,6}|[-*+]|>|`{0,2}|~{0,2}|(?:```+|~~~+)[^\n`]*)")
+# Block markers at the start of a line, and the incomplete ones, which may still become one.
+BLOCK_START = re.compile(r"([ \t]*)(?:(#{1,6}) |([-*+]) |(>) |(```+|~~~+)([^\n`]*)\n)")
+PARTIAL_BLOCK_START = re.compile(r"[ \t]*(?:#{0,6}|[-*+]|>|`{0,2}|~{0,2}|(?:```+|~~~+)[^\n`]*)")
 
 
 class Markdown:
-    """Styles text that comes in pieces."""
+    """Styles Markdown that arrives in pieces."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
-        """`write` gets the styled text."""
+        """`write` is called with the styled text."""
         self._write = write
         self._lead: str | None = ""
-        """The beginning of a line, as long as it is not known what the line is."""
+        """The start of a line whose kind is not known yet; None after that."""
         self._fence = ""
+        """The fence that opened the current code block; empty outside."""
         self._code: Highlighter | None = None
-        """Of the block of code, if its language is known."""
+        """The highlighter of the code block, if its language is known."""
         self._styles: list[str] = []
         self._held = ""
+        """Stars or a backslash, whose meaning depends on the next character."""
         self._last = " "
 
     def write(self, text: str) -> None:
-        """Show some more."""
+        """Display a piece of text."""
         out = "".join(map(self._next, text))
         if out:
             self._write(out)
 
     def close(self) -> None:
-        """Show what was held back, and leave no style behind."""
+        """Display the text held back, and reset the style."""
         out = self._lead or ""
         if self._code:
             out = self._code.paint(out)
@@ -56,21 +58,21 @@ class Markdown:
             self._write(out)
 
     def _next(self, char: str) -> str:
-        """Return what to show now that `char` has come."""
+        """Return the output for the next character."""
         if self._lead is None:
             return self._inline(char)
         self._lead += char
         if self._fence:
             return self._code_line()
-        if found := MARK.match(self._lead):
+        if found := BLOCK_START.match(self._lead):
             return self._block(found)
-        if MAYBE.fullmatch(self._lead):
+        if PARTIAL_BLOCK_START.fullmatch(self._lead):
             return ""
         lead, self._lead = self._lead, None
         return "".join(map(self._inline, lead))
 
     def _block(self, found: re.Match[str]) -> str:
-        """Begin a line of a kind that shows at its beginning."""
+        """Return the output for the block marker at the start of a line."""
         indent, heading, bullet, quote, fence, language = found.groups()
         assert self._lead is not None
         rest, self._lead = self._lead[found.end() :], None
@@ -89,7 +91,7 @@ class Markdown:
         return out + "".join(map(self._inline, rest))
 
     def _code_line(self) -> str:
-        """Show code as it is, line by line until the fence that ends it."""
+        """Return the output for a line in a code block, possibly its closing fence."""
         line = self._lead or ""
         bare = line.strip()
         if line.endswith("\n"):
@@ -101,12 +103,13 @@ class Markdown:
         if self._code:
             return ""
         if self._fence.startswith(bare) or not bare.strip(self._fence[0]):
-            return ""  # may yet be the fence
-        # The rest of the line needs no further look.
+            return ""  # may still become the fence
+        # Not the fence: pass the rest of the line through.
         self._lead = None
         return line
 
     def _inline(self, char: str) -> str:
+        """Return the output for a character inside a line."""
         if self._fence:
             if char == "\n":
                 self._lead = ""
@@ -133,7 +136,7 @@ class Markdown:
         return out + self._plain(char)
 
     def _stars(self, following: str) -> str:
-        """Return what one or two held stars mean, now that what follows them is known."""
+        """Return the output for one or two stars held back, given the character after them."""
         stars, self._held = self._held, ""
         style = BOLD if len(stars) == 2 else ITALIC
         if style in self._styles and not self._last.isspace():
@@ -144,7 +147,7 @@ class Markdown:
         return self._plain(stars)
 
     def _flush(self) -> str:
-        """Return what is held at the end of a line."""
+        """Return the output for what is held back at the end of a line."""
         return self._stars(" ") if self._held.startswith("*") else self._plain(self._held)
 
     def _plain(self, text: str) -> str:
@@ -159,5 +162,5 @@ class Markdown:
 
     def _end(self, style: str) -> str:
         self._styles.remove(style)
-        self._last = "x"  # the end of a word, whatever it was
+        self._last = "x"  # counts as the end of a word
         return RESET + "".join(f"\x1b[{left}m" for left in self._styles)

@@ -1,4 +1,4 @@
-"""Talk with the model in a terminal."""
+"""Interactive chat: reads questions and slash commands, displays answers."""
 
 from __future__ import annotations
 
@@ -32,25 +32,26 @@ Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a l
 FENCE = '"""'
 
 ReadLine = Callable[[str], str]
-"""Shows a prompt and returns a line; raises EOFError at the end, KeyboardInterrupt at Ctrl-C."""
+"""Displays a prompt and returns a line; raises EOFError at the end of the input, KeyboardInterrupt
+at Ctrl-C."""
 
 
 class Lora(Protocol):
-    """The part of the adapters that a chat needs."""
+    """The part of the LoRA adapters that the chat uses."""
 
     def use(self, text: str) -> None: ...
     def describe(self) -> str: ...
 
 
 class Store(Protocol):
-    """Saves the conversation and loads others; both return a sentence to show."""
+    """Saves and loads conversations; both methods return a sentence to display."""
 
     def save(self, name: str) -> str: ...
     def load(self, name: str) -> str: ...
 
 
 class Repl:
-    """The loop of question and answer, with its commands."""
+    """The read-eval-print loop of a chat."""
 
     def __init__(
         self,
@@ -65,9 +66,10 @@ class Repl:
         markers: Markers | None = None,
         markdown: bool = False,
     ) -> None:
-        """`store` saves and loads, `markers` tell the model's thoughts; there may be neither.
+        """`store` saves and loads conversations, `markers` enclose the model's reasoning.
 
-        With `markdown` answers are shown as such.
+        /save and /load need a `store`, /lora needs `lora`. With `markdown`, answers are shown as
+        Markdown.
         """
         self.conversation = conversation
         self.show_stats = show_stats
@@ -88,11 +90,11 @@ class Repl:
         if lora:
             self._commands["lora"] = lambda text: self._use_lora(lora, text)
         if store:
-            self._commands["save"] = lambda name: self._say(store.save(_given(name)))
+            self._commands["save"] = lambda name: self._say(store.save(_required_name(name)))
             self._commands["load"] = lambda name: self._load(store, name)
 
     def run(self, first: str = "") -> None:
-        """Answer `first` if given, then what is typed, until the end of input or /exit."""
+        """Answer `first` if given, then each line read, until the end of the input or /exit."""
         if first:
             self._answer(first)
         while True:
@@ -112,11 +114,11 @@ class Repl:
                     return
                 self._command(name, argument.strip())
             else:
-                # A second slash says that the first is meant for the model.
+                # "//" escapes a question that starts with a slash.
                 self._answer(command[1:] if command.startswith("//") else text)
 
     def _read(self) -> str:
-        """Return one question, of several lines where they are continued."""
+        """Return one question; it can span several lines."""
         line = self._read_line(self.style.prompt)
         if line.strip().startswith(FENCE):
             return self._fenced(line.strip()[len(FENCE) :])
@@ -130,13 +132,14 @@ class Repl:
         return "\n".join([*lines, line])
 
     def _fenced(self, line: str) -> str:
+        """Return a question up to its closing fence; `line` is the text after the opening one."""
         lines = []
         while not line.rstrip().endswith(FENCE):
             lines.append(line)
             try:
                 line = self._read_line(self.style.more)
             except EOFError:
-                line = FENCE  # what was typed so far still counts
+                line = FENCE  # keep what was typed so far
         lines.append(line.rstrip()[: -len(FENCE)])
         return "\n".join(lines).strip("\n")
 
@@ -157,20 +160,20 @@ class Repl:
             self._say(exc.render())
 
     def _stream(self, pieces: Iterable[str]) -> None:
-        """Write the answer as it comes; Ctrl-C ends it, not the program."""
-        screen = None
+        """Display the answer as it arrives; Ctrl-C cancels the answer, not the program."""
+        view = None
         try:
             with on_interrupt(self.conversation.cancel):
                 for piece in pieces:
-                    screen = screen or self._screen()
-                    screen.write(piece)
+                    view = view or self._new_view()
+                    view.write(piece)
         except AppError:
-            if screen:
-                screen.close()
+            if view:
+                view.close()
                 self._out.write("\n")
             raise
-        if screen:
-            screen.close()
+        if view:
+            view.close()
         stats = self.conversation.stats
         self._out.write("\n")
         if stats.reason is FinishReason.CANCELLED:
@@ -181,8 +184,8 @@ class Repl:
             self._say(stats.line())
         self._out.flush()
 
-    def _screen(self) -> AnswerView:
-        """Return what shows the answer that has just begun."""
+    def _new_view(self) -> AnswerView:
+        """Return a view for an answer that begins now."""
         return AnswerView(
             self._out,
             self.style,
@@ -196,17 +199,17 @@ class Repl:
         self._say("the conversation starts anew")
 
     def _load(self, store: Store, name: str) -> None:
-        """Go on with a kept conversation, and show where it stood."""
-        self._say(store.load(_given(name)))
+        """Load a saved conversation, and display its last question and answer."""
+        self._say(store.load(_required_name(name)))
         turns = self.conversation.turns
         last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=0)
         for turn in turns[last:]:
             if turn["role"] == "user":
                 self._say(f"> {turn['content']}")
                 continue
-            screen = self._screen()
-            screen.write(str(turn["content"]))
-            screen.close()
+            view = self._new_view()
+            view.write(str(turn["content"]))
+            view.close()
             self._out.write("\n")
         self._out.flush()
 
@@ -232,8 +235,8 @@ class Repl:
         self._out.flush()
 
 
-def _given(name: str) -> str:
-    """Return `name`; raise UsageError where it is missing."""
+def _required_name(name: str) -> str:
+    """Return `name`; raise UsageError if it is empty."""
     if not name:
         raise UsageError("a name is missing", hint="for example /save holiday, /load holiday")
     return name
@@ -247,7 +250,7 @@ def terminal_reader() -> ReadLine:
     session: PromptSession[str] = PromptSession()
 
     def read(prompt: str) -> str:
-        # In raw mode Ctrl-C is a key; a SIGINT that still arrives is an echo of an earlier one.
+        # In raw mode Ctrl-C is a key; a SIGINT that still arrives duplicates an earlier one.
         with on_interrupt(lambda: None):
             return session.prompt(ANSI(prompt), handle_sigint=False)
 
@@ -255,7 +258,7 @@ def terminal_reader() -> ReadLine:
 
 
 def plain_reader(lines: Iterator[str]) -> ReadLine:
-    """Return a reader of lines from a pipe: no prompt, no editing."""
+    """Return a reader for lines from a pipe, without prompt or editing."""
 
     def read(_: str) -> str:
         line = next(lines, None)
@@ -267,7 +270,7 @@ def plain_reader(lines: Iterator[str]) -> ReadLine:
 
 
 def reader() -> ReadLine:
-    """Return the reader that suits standard input."""
+    """Return the reader for standard input: a line editor on a terminal, else a plain one."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         return terminal_reader()
     return plain_reader(iter(sys.stdin))

@@ -1,4 +1,4 @@
-"""What a run cost, in a file: JSON for programs, written over an earlier report only."""
+"""Run report: the costs of a run as a JSON file, which may replace only an earlier report."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 from runtime.errors import AppError, UsageError
 
 KIND = "modelembed report"
-TEXT_MAX = 1 << 20  # bytes; more than any report: a file given by mistake may be a model
+TEXT_MAX = 1 << 20  # bytes, more than any report has: the file may be a model, given by mistake
 
 
 def require_free(path: Path) -> None:
-    """Raise UsageError where a report would replace something else, or has no folder to be in.
+    """Raise UsageError if a report would replace another file, or cannot be written.
 
-    An empty file may be replaced, and what is no file, as /dev/stdout, written to.
+    An empty file may be replaced; anything that is not a regular file, such as /dev/stdout, is
+    written to.
     """
     try:
         if obstacle := _obstacle(path):
@@ -35,7 +36,7 @@ def require_free(path: Path) -> None:
 
 
 def write(path: Path, costs: Mapping[str, Any]) -> None:
-    """Write `costs`, in seconds and bytes, to `path`; raise AppError where that fails."""
+    """Write `costs`, in seconds and bytes, to `path`; raise AppError if that fails."""
     require_free(path)
     try:
         path.write_text(json.dumps({"kind": KIND, **costs}, indent=1) + "\n")
@@ -44,7 +45,7 @@ def write(path: Path, costs: Mapping[str, Any]) -> None:
 
 
 def _obstacle(path: Path) -> str:
-    """Return what is in the way of a file, empty for nothing; raise OSError where none may look."""
+    """Return why a file cannot be created at `path`, empty if it can; raise OSError if unknown."""
     folder = path.absolute().parent
     if path.is_dir():
         return "it is a folder"
@@ -55,7 +56,7 @@ def _obstacle(path: Path) -> str:
 
 
 def _start(path: Path) -> bytes:
-    """Return as much of a file as is needed to see whether it is a report."""
+    """Return the first bytes of a file, enough to recognise a report."""
     with open(path, "rb") as file:
         return file.read(TEXT_MAX + 1)
 

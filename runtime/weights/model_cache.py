@@ -24,7 +24,7 @@ from runtime.container.hashing import hash_of
 from runtime.container.layout import Section
 from runtime.errors import CacheError
 from runtime.host import app_dirs
-from runtime.host.atomic_write import terminable
+from runtime.host.atomic_write import raise_on_sigterm
 from runtime.host.progress_bar import Progress
 from runtime.units import gigabytes
 from runtime.weights import decompress
@@ -181,7 +181,7 @@ def _write(bundle: Bundle, section: Section, path: Path, threads: int, progress:
         bundle, section
     )  # first: no room is taken for what is damaged
     temporary = path.with_suffix(f".{os.getpid()}{UNFINISHED}")
-    with terminable(), _created(temporary) as fd:
+    with raise_on_sigterm(), _created(temporary) as fd:
         os.posix_fallocate(fd, 0, section.size)
         decompress.into_fd(bundle, section, fd, threads=threads, progress=progress, table=table)
         found = hash_of(bundle_file.read_chunks(fd, 0, section.size), section.size)

@@ -41,18 +41,18 @@ def test_a_state_of_somebody_elses_is_left_out(
     FULL.write(tmp_path / "x")
     content = (tmp_path / "x").read_bytes()
 
-    (tmp_path / "old").write_bytes(content[: -hmac_key.MARK_SIZE])
-    (tmp_path / "forged").write_bytes(content[: -hmac_key.MARK_SIZE] + bytes(hmac_key.MARK_SIZE))
+    (tmp_path / "old").write_bytes(content[: -hmac_key.MAC_SIZE])
+    (tmp_path / "forged").write_bytes(content[: -hmac_key.MAC_SIZE] + bytes(hmac_key.MAC_SIZE))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "yours"))
     for name in ("x", "old", "forged"):
         found = session_file.read(tmp_path / name)
-        assert (session_file.FOREIGN, FULL.turns, b"", []) == (
-            found.flaw, found.turns, found.state, found.tokens,
+        assert (session_file.STATE_UNTRUSTED, FULL.turns, b"", []) == (
+            found.state_error, found.turns, found.state, found.tokens,
         )  # fmt: skip
 
     dataclasses.replace(FULL, system="Mine.").write(tmp_path / "z")
-    assert "" == session_file.read(tmp_path / "z").flaw
-    assert session_file.FOREIGN == session_file.read(tmp_path / "x").flaw
+    assert "" == session_file.read(tmp_path / "z").state_error
+    assert session_file.STATE_UNTRUSTED == session_file.read(tmp_path / "x").state_error
 
 
 def test_a_secret_that_others_know_is_replaced(
@@ -61,19 +61,19 @@ def test_a_secret_that_others_know_is_replaced(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     place = tmp_path / "modelembed" / hmac_key.NAME
     digest = bytes(32)
-    first = hmac_key.mark(digest)
-    assert first == hmac_key.mark(digest) and hmac_key.is_own(digest, first)
-    assert not hmac_key.is_own(digest, b"")
+    first = hmac_key.sign(digest)
+    assert first == hmac_key.sign(digest) and hmac_key.verify(digest, first)
+    assert not hmac_key.verify(digest, b"")
     assert (0o600, hmac_key.SIZE) == (place.stat().st_mode & 0o777, place.stat().st_size)
 
     place.chmod(0o644)
-    assert not hmac_key.is_own(digest, first)
-    second = hmac_key.mark(digest)
-    assert second not in (first, b"") and hmac_key.is_own(digest, second)
+    assert not hmac_key.verify(digest, first)
+    second = hmac_key.sign(digest)
+    assert second not in (first, b"") and hmac_key.verify(digest, second)
     place.chmod(0o600)
     place.write_bytes(b"")
-    assert not hmac_key.is_own(digest, second)
-    assert second != hmac_key.mark(digest)
+    assert not hmac_key.verify(digest, second)
+    assert second != hmac_key.sign(digest)
     assert [hmac_key.NAME] == [path.name for path in place.parent.iterdir()]
 
 
@@ -84,9 +84,9 @@ def test_without_a_data_folder_all_but_the_state_is_kept(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     FULL.write(tmp_path / "x")
 
-    assert (FULL.turns, session_file.FOREIGN) == (
+    assert (FULL.turns, session_file.STATE_UNTRUSTED) == (
         session_file.read(tmp_path / "x").turns,
-        session_file.read(tmp_path / "x").flaw,
+        session_file.read(tmp_path / "x").state_error,
     )
 
 
@@ -181,7 +181,7 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
         found = session_file.read(tmp_path / "y")
     except SessionError:
         return
-    assert found.flaw
+    assert found.state_error
     assert b"" == found.state
     assert [] == found.tokens
 
@@ -189,10 +189,10 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
 def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
-    assert tmp_path / "modelembed" / "work.conversation" == session_store.place("work")
-    assert Path("a/b") == session_store.place("a/b")
-    assert Path("x.bin") == session_store.place("x.bin")
-    assert Path("~nobody-by-this-name/x") == session_store.place("~nobody-by-this-name/x")
+    assert tmp_path / "modelembed" / "work.conversation" == session_store.path_of("work")
+    assert Path("a/b") == session_store.path_of("a/b")
+    assert Path("x.bin") == session_store.path_of("x.bin")
+    assert Path("~nobody-by-this-name/x") == session_store.path_of("~nobody-by-this-name/x")
 
 
 @in_child
@@ -252,13 +252,13 @@ def test_a_state_is_computed_here_and_adopted_there() -> None:
     with engine() as one:
         state = one.state_of(tokens)
     with engine() as one:
-        one.adopt(state, tokens)
+        one.load_state(state, tokens)
         stream = one.submit([*tokens, *tokens])
         list(stream)
         assert len(tokens) == stream.stats.cached_tokens
         for wrong, count in ((state[:-10], len(tokens)), (state, 3), (b"", 1), (b"x" * 99, 5)):
             with pytest.raises(ModelError, match="does not fit"):
-                one.adopt(wrong, [1] * count)
+                one.load_state(wrong, [1] * count)
         assert "The capital of France is Paris." == "".join(
             piece.text for piece in one.submit(question("What is the capital of France?"))
         )

@@ -36,7 +36,7 @@ class Pressing(io.StringIO):
             os.kill(os.getpid(), signal.SIGINT)
         return len(text)
 
-interrupts.interrupt_once()
+interrupts.raise_on_first_interrupt()
 sys.stderr = Pressing()
 try:
     LoadedModel(open_file(Path(sys.argv[1])), Options(verbose=True), lambda _: None)

@@ -370,7 +370,7 @@ def test_a_state_in_memory_is_adopted_where_it_lies() -> None:
     with engine() as one:
         state = memoryview(bytearray(one.state_of(tokens)))
     with engine() as one:
-        one.adopt(state, tokens)
+        one.load_state(state, tokens)
         stream = one.submit([*tokens, *tokens])
         list(stream)
         assert len(tokens) == stream.stats.cached_tokens

@@ -113,7 +113,7 @@ def conversation(data: bytes) -> None:
     try:
         os.write(fd, data)
         found = session_file.read(Path(name))
-        assert not (found.flaw and found.state)
+        assert not (found.state_error and found.state)
     finally:
         os.close(fd)
         os.unlink(name)

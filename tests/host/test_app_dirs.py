@@ -30,9 +30,9 @@ def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    app_dirs._homeless.cache_clear()
+    app_dirs._fallback_dir.cache_clear()
     yield tmp_path
-    app_dirs._homeless.cache_clear()
+    app_dirs._fallback_dir.cache_clear()
 
 
 def test_the_user_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from runtime.errors import AppError, UsageError
 from runtime.host import atomic_write
-from runtime.host.atomic_write import move, publish, publish_all, require_new
+from runtime.host.atomic_write import publish, publish_all, rename_into_place, require_new
 
 
 def write(target: Path, data: bytes = b"new", *, force: bool = False) -> None:
@@ -76,12 +76,12 @@ def test_a_file_system_without_links_takes_a_file(
     monkeypatch.setattr(os, "link", refuse)
     draft, target = tmp_path / "draft", tmp_path / "chat"
     draft.write_text("new")
-    move(draft, target, force=False)
+    rename_into_place(draft, target, force=False)
     assert "new" == target.read_text()
 
     draft.write_text("newer")
     with pytest.raises(FileExistsError):
-        move(draft, target, force=False)
+        rename_into_place(draft, target, force=False)
     assert "new" == target.read_text()
 
 
@@ -263,14 +263,14 @@ def test_no_file_is_named_before_all_are_on_the_disk(
 def test_where_the_last_name_is_not_to_be_had_the_others_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    real = atomic_write.move
+    real = atomic_write.rename_into_place
 
     def failing(temporary: Path, target: Path, force: bool) -> None:
         if target.name == "chat":
             raise error
         real(temporary, target, force)
 
-    monkeypatch.setattr(atomic_write, "move", failing)
+    monkeypatch.setattr(atomic_write, "rename_into_place", failing)
     with pytest.raises((KeyboardInterrupt, AppError)):
         write_both(tmp_path)
     assert [] == os.listdir(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime.host import unpack_dir
-from runtime.host.unpack_dir import MARK, REMOVING_SECONDS, SEAL, UNPACKING_SECONDS
+from runtime.host.unpack_dir import MARKER, REMOVING_SECONDS, SEALED_MODE, UNPACKING_SECONDS
 
 OLD = time.time() - UNPACKING_SECONDS - 60
 
@@ -36,12 +36,12 @@ def planted(
 ) -> Path:
     """Make a folder as the launcher with this process number would; `sealed`: its program ran."""
     folder = parent / f"_MEI{number:08x}{letters}"
-    folder.mkdir(mode=SEAL if sealed else 0o700)
+    folder.mkdir(mode=SEALED_MODE if sealed else 0o700)
     (folder / "lib").mkdir()
     for path in (folder / "library.so", folder / "lib" / "other.so"):
         path.write_bytes(bytes(1000))
     if mark:
-        (folder / MARK).write_text("")
+        (folder / MARKER).write_text("")
     for path in (*folder.rglob("*"), folder):
         os.utime(path, (modified, modified))
     return folder
@@ -77,7 +77,7 @@ def test_folder_whose_sweeping_was_cut_off_is_removed(
 ) -> None:
     dead = planted(tmp_path, dead_number())  # it never came to run
     with monkeypatch.context() as patched:
-        patched.setattr(unpack_dir.shutil, "rmtree", lambda path, **_: (path / MARK).unlink())
+        patched.setattr(unpack_dir.shutil, "rmtree", lambda path, **_: (path / MARKER).unlink())
         unpack_dir.sweep(own)
     os.utime(dead, (OLD, OLD))
 
@@ -143,20 +143,20 @@ def test_foreign_folders_are_kept(tmp_path: Path, own: Path) -> None:
 def test_link_is_not_followed(tmp_path: Path, own: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / MARK).write_text("")
+    (elsewhere / MARKER).write_text("")
     os.utime(elsewhere, (OLD, OLD))
     link = tmp_path / f"_MEI{dead_number():08x}abcdef"
     link.symlink_to(elsewhere)
     os.utime(link, (OLD, OLD), follow_symlinks=False)
 
     assert [] == unpack_dir.sweep(own)
-    assert (elsewhere / MARK).exists()
+    assert (elsewhere / MARKER).exists()
 
 
 def test_mark_that_is_a_link_is_not_trusted(tmp_path: Path, own: Path) -> None:
     folder = planted(tmp_path, dead_number(), mark=False)
-    (folder / MARK).symlink_to(tmp_path / "anything")
-    os.utime(folder / MARK, (OLD, OLD), follow_symlinks=False)
+    (folder / MARKER).symlink_to(tmp_path / "anything")
+    os.utime(folder / MARKER, (OLD, OLD), follow_symlinks=False)
     os.utime(folder, (OLD, OLD))
 
     assert [] == unpack_dir.sweep(own)
@@ -166,7 +166,7 @@ def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own
     dead = planted(tmp_path, dead_number())
     code = (
         "import os, sys; from runtime.host import unpack_dir\n"
-        "sys._MEIPASS = sys.argv[1]; unpack_dir.settle(); os.chdir('/')\n"
+        "sys._MEIPASS = sys.argv[1]; unpack_dir.lock_and_sweep(); os.chdir('/')\n"
         "print(sys._MEIPASS, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -180,11 +180,11 @@ def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(lock)
-        assert SEAL == stat.S_IMODE(own.stat().st_mode)
+        assert SEALED_MODE == stat.S_IMODE(own.stat().st_mode)
         process.communicate("")
 
 
 def test_program_that_is_not_frozen_settles_nothing() -> None:
-    unpack_dir.settle()
+    unpack_dir.lock_and_sweep()
 
     assert not hasattr(sys, "_MEIPASS")

@@ -158,7 +158,7 @@ def test_stop_strings_end_the_answer_across_tokens() -> None:
 @in_child
 def test_no_special_token_leaks_into_text() -> None:
     model = demo()
-    specials = [model.token_text(token) for token in model.endings]
+    specials = [model.token_text(token) for token in model.end_tokens]
     with engine(context=1024) as one:
         for seed in range(5):
             answer = ask(one, HOT, seed=seed, n_predict=100, ignore_eos=False)

@@ -99,7 +99,7 @@ def test_questions_that_come_together_are_read_together() -> None:
     from runtime.inference import scheduler as module
 
     sizes: list[int] = []
-    usual, module.GATHER = module.GATHER, 0.3
+    usual, module.GATHER_SECONDS = module.GATHER_SECONDS, 0.3
     try:
         with engine(parallel=8, context=1024) as eight:
             decode = eight._batch.decode
@@ -117,7 +117,7 @@ def test_questions_that_come_together_are_read_together() -> None:
             for stream in streams:
                 list(stream)
         assert sum(map(len, prompts)) == sizes[0]
-        module.GATHER = 60
+        module.GATHER_SECONDS = 60
         with engine() as one:  # where there is one slot, nobody is waited for
             assert PARIS == read(one.submit(question(FRANCE)))
         with engine(parallel=2) as two:
@@ -128,7 +128,7 @@ def test_questions_that_come_together_are_read_together() -> None:
             list(kept)
             assert "cancelled" == kept.stats.reason
     finally:
-        module.GATHER = usual
+        module.GATHER_SECONDS = usual
 
 
 @in_child
@@ -509,7 +509,7 @@ def test_how_far_a_prompt_is() -> None:
     found = []
     with engine(context=1200, batch_size=100) as one:
         stream = one.submit(long, dataclasses.replace(GREEDY, n_predict=1))
-        stream.subscribe(lambda: found.append(stream.reading), pieces=True)
+        stream.subscribe(lambda: found.append(stream.progress), pieces=True)
         while not stream.ended:
             stream.take()
             time.sleep(0.001)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from runtime.chat_format.reasoning import Markers, ReasoningSplitter
 from runtime.chat_format.tool_calls import CallArguments, CallFormat, CallParser, CallStart, Parsed
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Piece
+from runtime.inference.token_stream import Piece, SampledToken
 from runtime.server.protocols.openai_types import CalledFunction, CalledTool
 from runtime.server.protocols.streaming import finish_reason, text_of
 
@@ -21,7 +21,7 @@ class NewParts:
     content: str = ""
     reasoning: str = ""
     calls: list[CalledTool] = field(default_factory=list)
-    chosen: list[Chosen] = field(default_factory=list)
+    chosen: list[SampledToken] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.content or self.reasoning or self.calls or self.chosen)
@@ -41,7 +41,7 @@ class AnswerParts:
         self.content = ""
         self.reasoning = ""
         self.calls: list[CalledTool] = []
-        self.chosen: list[Chosen] = []
+        self.chosen: list[SampledToken] = []
         self._thoughts = ReasoningSplitter(markers, prompt_end)
         self._calls = CallParser(call_format) if call_format else None
         self._fresh = True

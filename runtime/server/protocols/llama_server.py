@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from runtime import __version__
 from runtime.chat_format import reasoning
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Piece
+from runtime.inference.token_stream import Piece, SampledToken
 from runtime.options.registry import Options
 from runtime.server.http.endpoint import Text
 from runtime.server.http.http_error import HTTPError
@@ -133,7 +133,7 @@ def _probabilities(service: Service, pieces: Sequence[Piece]) -> list[TokenProba
     return [_probability(service, one) for one in chosen_in(pieces)] or UNSET
 
 
-def _probability(service: Service, chosen: Chosen) -> TokenProbability:
+def _probability(service: Service, chosen: SampledToken) -> TokenProbability:
     def one(token: int, logprob: float) -> TokenProbability:
         data = service.model.piece(token, special=True)
         return TokenProbability(

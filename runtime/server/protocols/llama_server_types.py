@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Reading
+from runtime.inference.token_stream import PrefillProgress
 from runtime.server.protocols.messages import ChatMessage, Tool
 from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
 
@@ -64,7 +64,7 @@ class PromptProgress(Struct):
     time_ms: int
 
     @classmethod
-    def of(cls, reading: Reading) -> PromptProgress:
+    def of(cls, reading: PrefillProgress) -> PromptProgress:
         """Return how far a prompt has been read."""
         return cls(
             total=reading.total,

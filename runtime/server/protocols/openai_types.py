@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime import __version__
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen
+from runtime.inference.token_stream import SampledToken
 from runtime.model.model import Model
 from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
 from runtime.server.protocols.messages import ChatMessage, Tool
@@ -149,7 +149,7 @@ class TokenLogprob(Struct):
     top_logprobs: list[TopLogprob]
 
     @classmethod
-    def of(cls, model: Model, chosen: Chosen) -> TokenLogprob:
+    def of(cls, model: Model, chosen: SampledToken) -> TokenLogprob:
         """Return how likely a token was."""
         others = []
         for other in chosen.alternatives:
@@ -166,7 +166,7 @@ class Logprobs(Struct):
     refusal: None = None
 
     @classmethod
-    def of(cls, model: Model, chosen: Sequence[Chosen]) -> Logprobs | None:
+    def of(cls, model: Model, chosen: Sequence[SampledToken]) -> Logprobs | None:
         """Return how likely tokens were, None where nobody asked."""
         return cls([TokenLogprob.of(model, one) for one in chosen]) if chosen else None
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from runtime.errors import AppError
 from runtime.inference.stats import Stats
-from runtime.inference.token_stream import Chosen, Piece, TokenStream
+from runtime.inference.token_stream import Piece, SampledToken, TokenStream
 from runtime.server.http.http_error import HTTPError, http_error_of
 from runtime.server.protocols.llama_server_types import PromptProgress
 from runtime.server.service.answer_request import AnswerRequest
@@ -62,7 +62,7 @@ async def steps(
             stream = reader.streams[index]
             if service.stopping and stream.ended and stream.stats.reason == "cancelled":
                 raise HTTPError(503, "the server stopped before the answer was complete")
-            reading = stream.reading
+            reading = stream.progress
             if not progress or reading is None or reading.processed == told:
                 yield Step(index, stream, pieces, None)
             else:
@@ -86,7 +86,7 @@ def text_of(pieces: Iterable[Piece]) -> str:
     return "".join([piece.text for piece in pieces])
 
 
-def chosen_in(pieces: Iterable[Piece]) -> list[Chosen]:
+def chosen_in(pieces: Iterable[Piece]) -> list[SampledToken]:
     """Return what is known of the tokens in pieces; nothing where that was not asked for."""
     return [one for piece in pieces for one in piece.chosen]
 

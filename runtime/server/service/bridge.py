@@ -74,7 +74,7 @@ class Reader:
             self._awake.clear()
             for index, stream in list(running.items()):
                 pieces = stream.take()
-                if pieces or stream.ended or stream.reading:
+                if pieces or stream.ended or stream.progress:
                     yield index, pieces
                 if stream.ended:
                     stream.take()  # raises what went wrong behind the last piece
