@@ -1,7 +1,7 @@
 # make demo    set up, build the runtime, bundle the demo model, ask it a question
 # make test    set up and run the tests
 # make check   format, lint and types
-# make fuzz    damage what is read from strangers, for SECONDS (60); findings are kept
+# make fuzz    damage untrusted files for SECONDS (60), to find crashes; findings are kept
 # make readme  put the live help texts into README.md
 # make stub    only build the runtime
 # make clean   remove what was built here (the compiled engine stays in the user's cache)
@@ -35,7 +35,7 @@ check: $(SETUP)
 
 SECONDS ?= 60
 fuzz: $(SETUP)
-	@echo "== damaging what is read from strangers, for $(SECONDS) seconds"
+	@echo "== damaging untrusted files for $(SECONDS) seconds"
 	@cd tests && ../$(BIN)/python -m fuzz $(SECONDS)
 
 readme: $(SETUP)

@@ -1,4 +1,4 @@
-"""The prompt of a conversation: its text by the chat template, and the tokens of that."""
+"""Prompt of a conversation: its text, rendered by the chat template, and its tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ END = 64
 
 
 class Tokenizer(Protocol):
-    """The part of a model that a prompt needs."""
+    """What a prompt needs of a model."""
 
     @property
     def bos(self) -> str: ...
@@ -25,7 +25,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is shown, up to where its answer begins or goes on."""
+    """The text and tokens of a conversation, up to where the answer begins or continues."""
 
     messages: Sequence[Message]
     text: str = ""
@@ -35,12 +35,12 @@ class Prompt:
 
     @property
     def end(self) -> str:
-        """Return the end of the text: the template may have begun the answer's reasoning there."""
+        """The end of the text: the template may begin the reasoning there."""
         return self.text[-END:]
 
 
 def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
-    """Return the messages of a conversation; an empty system prompt is none."""
+    """Return the messages of a conversation; an empty system prompt counts as none."""
     return [{"role": "system", "content": system}, *turns] if system else [*turns]
 
 
@@ -54,11 +54,11 @@ def build_prompt(
     answer: str = "",
     end_reasoning: Markers | None = None,
 ) -> Prompt:
-    """Return the prompt of `messages`, with the `answer` so far.
+    """Return the prompt of `messages`, followed by the `answer` so far.
 
-    `tools` and `variables` are for the template. With `end_reasoning` the model has no turn to
-    reason: where the template begins that at the prompt's end, it is ended there by these markers.
-    Raise ModelError where the template refuses.
+    `tools` and `variables` are passed to the template. With `end_reasoning` the model gets no turn
+    to reason: reasoning that the template begins at the prompt's end is closed by these markers.
+    Raise ModelError if the template fails.
     """
     text = template.render(messages, tools=tools, variables=variables)
     if end_reasoning and text.rstrip().endswith(end_reasoning.begin):

@@ -20,7 +20,7 @@ from runtime.inference.stop_strings import partial_match
 
 @dataclass(frozen=True)
 class CallFormat:
-    """How a model writes a call."""
+    """How a model writes a tool call."""
 
     name: str
     begin: str
@@ -47,7 +47,7 @@ OTHERS = ("<function=", "<arg_key>")
 
 
 def format_of(template: str) -> CallFormat | None:
-    """Return the format that a chat template asks for, None where it has no place for tools."""
+    """Return the format that a chat template asks for, None if it does not support tools."""
     if "tools" not in template or any(mark in template for mark in OTHERS):
         return None
     for call_format in FORMATS:
@@ -63,7 +63,7 @@ def format_of(template: str) -> CallFormat | None:
 
 
 def grammar(call_format: CallFormat, tools: Sequence[Mapping[str, Any]]) -> str:
-    """Return the grammar of one call of one of `tools`; raise UsageError where there is none."""
+    """Return the grammar of one call of one of `tools`; raise UsageError if a schema has none."""
     if call_format.named:
         rules, choices = [], []
         for number, tool in enumerate(tools):
@@ -97,7 +97,7 @@ def grammar(call_format: CallFormat, tools: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _renamed(document: Mapping[str, Any], rule: str) -> str:
-    """Return the grammar of a schema with all its rules called after `rule`."""
+    """Return the grammar of a schema with the prefix `rule` for all its rules."""
     shared = {"space", "char"}
     lines = json_schema.grammar(json.dumps(document)).splitlines()
     names = {line.partition(" ::= ")[0] for line in lines if " ::= " in line} - shared
@@ -118,14 +118,14 @@ def _renamed(document: Mapping[str, Any], rule: str) -> str:
 
 @dataclass(frozen=True)
 class CallStart:
-    """The beginning of a call."""
+    """The start of a call: the function's name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class CallArguments:
-    """Some more of a call's arguments, as JSON."""
+    """A fragment of a call's arguments, as JSON."""
 
     text: str
 
@@ -139,7 +139,7 @@ HEAD = re.compile(
 
 
 class CallParser:
-    """Divides what a model says into text and calls; what may become either is held back."""
+    """Divides a streamed answer into text and calls; what may still become either is held back."""
 
     def __init__(self, call_format: CallFormat) -> None:
         self._format = call_format
@@ -153,12 +153,12 @@ class CallParser:
         """Calls so far."""
 
     def feed(self, text: str) -> Iterator[Parsed]:
-        """Yield what is certain by now."""
+        """Yield what is final."""
         self._held += text
         yield from self._advance()
 
     def rest(self) -> Iterator[Parsed]:
-        """Yield what was held back; there will be no more."""
+        """Yield what was held back; call it once, at the end."""
         self._final = True
         yield from self._advance()
         held, self._held = self._held, ""
@@ -173,7 +173,7 @@ class CallParser:
                 return
 
     def _start(self) -> Iterator[Parsed]:
-        """See whether the whole answer is a call."""
+        """Decide whether the whole answer is a call."""
         stripped, begin = self._held.lstrip(), self._format.begin
         if stripped.startswith("{"):
             self._state = self._call
@@ -261,7 +261,7 @@ class CallParser:
             yield CallArguments(text)
 
     def _after(self) -> Iterator[Parsed]:
-        """Find what follows a call: its end, another one, or text."""
+        """Parse what follows a call: its end, another call, or text."""
         self._held = self._held.lstrip()
         call_format = self._format
         if self._held.startswith("}") and not call_format.named:
@@ -281,7 +281,7 @@ class CallParser:
 
 
 class ValueScanner:
-    """Finds the end of a JSON value in text that comes bit by bit."""
+    """Finds the end of a JSON value in streamed text."""
 
     def __init__(self) -> None:
         self.complete = False

@@ -1,6 +1,6 @@
-"""Spellings of command-line arguments that click does not know, rewritten to ones it does.
+"""Command-line spellings that click does not know, rewritten to ones it does.
 
-Accepted are Go's (-n=5, -i=false, -embedded) and llama.cpp's (--grammar-file F, a bare --color).
+These are Go's (-n=5, -i=false, -embedded) and llama.cpp's (--grammar-file F, a bare --color).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SWITCHES = {
 
 
 def normalized(arguments: Sequence[str]) -> list[str]:
-    """Return `arguments` in click's spelling; raise UsageError where a switch has a wrong value."""
+    """Return `arguments` in click's spelling; raise UsageError if a switch has an invalid value."""
     rest = deque(arguments)
     result: list[str] = []
     while rest and rest[0] != END_OF_OPTIONS:

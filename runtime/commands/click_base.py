@@ -1,4 +1,4 @@
-"""Base classes of the commands of both programs: each takes -v, for a traceback of a bug."""
+"""Base classes of commands: each has -v, which shows the traceback of a bug."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ verbose_option = click.option(
 
 
 class Command(click.Command):
-    """A command with -v, unless it has an option of its own with that flag."""
+    """A command with -v, unless it has another option with that flag."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Add the option."""
+        """Add -v."""
         super().__init__(*args, **kwargs)
         if not any(VERBOSE_FLAGS[0] in parameter.opts for parameter in self.params):
             verbose_option(self)
 
 
 class Group(click.Group):
-    """A group of such commands, and of groups like itself."""
+    """A group of such commands and groups."""
 
     command_class = Command
 

@@ -1,4 +1,4 @@
-"""The options as click's: decorators that add them to a command."""
+"""Decorators that add options to click commands."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CHAT_ONLY = tuple(specs(TerminalOptions))
 
 
 def chat_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a chat to a command, which gets None for what is not given."""
+    """Add the options of a chat to a command; those not given are None."""
     return _all(name for name in SPECS if name not in SERVER_ONLY)(command)
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a server to a command, which gets None for what is not given."""
+    """Add the options of a server to a command; those not given are None."""
     return _all((name for name in SPECS if name not in CHAT_ONLY), SERVER_DEFAULTS)(command)
 
 
@@ -35,7 +35,7 @@ def options_named(*names: str) -> Decorator:
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the choice of the model: --model and --embedded."""
+    """Add the options that choose the model: --model and --embedded."""
     command = click.option(
         "--embedded/--no-embedded",
         default=None,
@@ -51,7 +51,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _all(names: Iterable[str], defaults: Mapping[str, Any] = {}) -> Decorator:
-    """Return a decorator that adds options; help shows `defaults` instead of an option's own."""
+    """Return a decorator that adds options; help shows `defaults` instead of their own."""
     chosen = list(names)
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,7 +64,7 @@ def _all(names: Iterable[str], defaults: Mapping[str, Any] = {}) -> Decorator:
 
 
 def _option(name: str, spec: Spec, default: Any) -> Decorator:
-    """Return the click option `name`, whose help ends with its default, if there is one to name."""
+    """Return the click option `name`; its help ends with its default, if it has one."""
     hidden = default == "" or spec.python_type in (bool, tuple)
     help_text = spec.help if hidden else f"{spec.help} (default: {default})"
     flags = spec.flags

@@ -1,4 +1,4 @@
-"""The options of a run, from all their sources: defaults, baked-in defaults, flags."""
+"""Options of a run, merged from their sources: defaults, baked-in defaults, flags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Defaults = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def no_defaults(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return no defaults but the options' own."""
+    """Return no defaults other than the options' own."""
     return {}
 
 
@@ -32,10 +32,10 @@ def merged_options(
     model: Path | None,
     defaults: Defaults = no_defaults,
 ) -> Options:
-    """Return the options; flags in `given` override what is baked in, which overrides `defaults`.
+    """Return the options; flags in `given` override baked-in defaults, which override `defaults`.
 
-    A flag that is None or () is not given. What is baked in for the embedded model alone does not
-    apply to another `model`. Raise UsageError where a value is wrong.
+    A flag that is None or () is not given. Defaults baked in for the embedded model do not apply to
+    another `model`. Raise UsageError if a value is invalid.
     """
     overrides = checked(_baked(bundle, model), "baked-in ")
     flags = {key: from_file(key, value) for key, value in given.items() if value not in (None, ())}
@@ -59,7 +59,7 @@ def _baked(bundle: Bundle | None, model: Path | None) -> dict[str, Any]:
 
 
 def _model_specific(path: Path) -> dict[str, Any]:
-    """Return what was baked in for the model in `path`, where that is a bundle."""
+    """Return the defaults baked in for the model in `path`, if that is a bundle."""
     # What is wrong with the file is said where it is opened to be used.
     with contextlib.suppress(AppError, OSError):
         if found := bundle_file.find(path):

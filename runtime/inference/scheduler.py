@@ -122,7 +122,7 @@ class Scheduler:
         return Status(slots, waiting, self.steps, self.busy_steps)
 
     def compute(self, tokens: Sequence[int]) -> None:
-        """Compute the state of `tokens` where it is not there yet, and keep it."""
+        """Decode `tokens` where they are not cached yet, and leave them in the KV cache."""
         for _ in self.submit(
             tokens, dataclasses.replace(self.options.without_constraints(), n_predict=0)
         ):

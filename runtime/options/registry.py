@@ -44,7 +44,7 @@ class Options(
     """The options of one run. By rising precedence: defaults, baked-in defaults, flags."""
 
     def without_constraints(self) -> Options:
-        """Return a copy without grammar and JSON schema, for answers that nobody reads."""
+        """Return a copy without grammar and JSON schema, for internal answers."""
         return dataclasses.replace(self, grammar="", json_schema="")
 
     def merged(self, values: Mapping[str, Any], source: str) -> Options:
@@ -173,7 +173,7 @@ def _has_type(spec: Spec, value: Any) -> bool:
 
 
 def _is_allowed(spec: Spec, value: Any) -> bool:
-    """Tell whether a value of the right type is within bounds and among the choices."""
+    """Return whether a value of the right type is within bounds and among the choices."""
     if isinstance(value, float) and not math.isfinite(value):
         return False
     high = INT_MAX if spec.high is None and spec.python_type is int else spec.high
@@ -191,6 +191,6 @@ def _wrong(spec: Spec, shown: str, path: str) -> UsageError:
 
 
 def _as_typed(value: Any) -> str:
-    """Return a wrong value as the config file or the command line spells it."""
+    """Return a value as it is spelled in a config file or on the command line."""
     words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else repr(value)

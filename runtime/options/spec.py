@@ -21,7 +21,7 @@ TYPE_NAMES: Mapping[type, str] = {
 
 @dataclass(frozen=True)
 class Spec:
-    """What is known about an option beside its name."""
+    """The properties of an option."""
 
     default: Any
     flags: tuple[str, ...]
@@ -42,17 +42,17 @@ class Spec:
 
     @property
     def python_type(self) -> type[Any]:
-        """Return str, int, float, bool, or tuple for a list of texts."""
+        """str, int, float, bool, or tuple for a list of texts."""
         return type(self.default)
 
     @property
     def long_flag(self) -> str:
-        """Return the first long flag."""
+        """The first long flag."""
         return next(flag for flag in self.flags if flag.startswith("--"))
 
     @property
     def expected(self) -> str:
-        """Return which values the option takes, in words."""
+        """The values that the option takes, in words."""
         if self.choices:
             return " or ".join(self.choices)
         name = TYPE_NAMES[self.python_type]

@@ -1,4 +1,4 @@
-"""The routes: which path does what."""
+"""Routes: which path is answered by which handler."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 
 
 def endpoints(service: Service, body_max: int) -> list[Endpoint]:
-    """Return everything that a program may ask."""
+    """Return all endpoints of the API."""
     asking: list[tuple[str, Any, str, Any, Any, Any]] = [
         ("/v1/chat/completions", openai_chat.chat, "Answer a conversation",
          openai_types.ChatRequest, openai_types.ChatResponse, openai_types.ChatChunk),
@@ -108,7 +108,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 
 def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
-    """Return the whole application."""
+    """Return the ASGI application that answers with the loaded model."""
     routes: list[BaseRoute] = []
     for endpoint in endpoints(service, rules.body_max):
         for path in (endpoint.path, *ALIASES.get(endpoint.path, ())):
@@ -120,7 +120,7 @@ def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
 def build_remote(
     proxy: FallbackProxy, rules: Rules, files: Mapping[str, Asset], metrics: Metrics
 ) -> App:
-    """Return the application that lets another server answer."""
+    """Return the ASGI application that forwards requests to the fallback server."""
     paths = {*FORWARDED, "/completion", "/tokenize", "/detokenize", "/apply-template",
              "/api/completion"}  # fmt: skip
     routes: list[BaseRoute] = [
@@ -134,7 +134,7 @@ def build_remote(
 def _whole(
     routes: list[BaseRoute], rules: Rules, files: Mapping[str, Asset], metrics: Metrics
 ) -> App:
-    """Return the routes with those of the page, guarded."""
+    """Return the application with the page's files, error responses and the guard around it."""
     page = Reported(Page(files))
     routes += [
         Route("/", page, methods=["GET"]),
@@ -147,38 +147,38 @@ def _whole(
 
 
 class Named:
-    """Tells of the one model, by its name."""
+    """Endpoint of one model's card: `/v1/models/NAME`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send its card, or that there is no such model."""
+        """Send the model's card; raise HTTPError if the model has another name."""
         card = await openai_models.model(self._service, scope["path_params"]["name"])
         await respond(send, 200, encode(card), [])
 
 
 class Counted:
-    """Counts requests."""
+    """Middleware that counts requests in the metrics."""
 
     def __init__(self, app: App, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one."""
+        """Count the request and pass it on."""
         self._metrics.add("requests", 1)
         await self._app(scope, receive, send)
 
 
 class Reported:
-    """Says what is wrong; of what nobody foresaw it says where, on stderr."""
+    """Middleware that turns exceptions into error responses, and logs the unexpected ones."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Pass the request on; send an error response if it raises."""
         begun = False
 
         async def note(message: Message) -> None:
@@ -203,13 +203,13 @@ class Reported:
 
 
 class Page:
-    """Serves the page's files."""
+    """Endpoint of the page's files."""
 
     def __init__(self, files: Mapping[str, Asset]) -> None:
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a file, or that it has not changed."""
+        """Send a file, or 304 if the client's copy is up to date."""
         path = scope["path"].removeprefix("/page").lstrip("/") or START
         if path == "favicon.ico" and path not in self._files:
             await respond(send, 204, b"", [])
@@ -241,7 +241,7 @@ async def _wrong_method(request: Any, exc: Any) -> App:
 
 
 class _Refusal:
-    """A response that says what is wrong."""
+    """An error response as JSON."""
 
     def __init__(self, problem: HTTPError) -> None:
         self._problem = problem

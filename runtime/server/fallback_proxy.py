@@ -1,6 +1,6 @@
-"""Proxy to the remote server that answers when the model cannot be loaded, and says so.
+"""Proxy to the fallback server, for when the model could not be loaded.
 
-Every answer carries `X-Modelembed-Fallback` with that server's address.
+Every response has the header `X-Modelembed-Fallback` with that server's address.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
 
 
 class FallbackProxy:
-    """Forwards what the remote server can answer, and tells a page what it needs to know.
+    """Forwards chat requests to the fallback server; answers itself what the page asks.
 
-    What a request leaves open is as the options say, as it would be with the model itself.
+    The program's own options apply where a request does not set them, as with the local model.
     """
 
     def __init__(self, remote: RemoteModel, name: str, body_max: int) -> None:
@@ -52,12 +52,12 @@ class FallbackProxy:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> None:
-        """Cut all answers."""
+        """End all running responses."""
         for task in list(self._tasks):
             task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raise Problem where only the model itself could."""
+        """Answer one request; raise HTTPError for what only the local model can do."""
         path = scope["path"]
         if path in FORWARDED:
             await self._forward(FORWARDED[path], receive, send)
@@ -74,7 +74,7 @@ class FallbackProxy:
         await respond(send, 200, encode(known[path]), [*NO_STORE, *self._mark])
 
     async def _forward(self, path: str, receive: Receive, send: Send) -> None:
-        """Let the other server answer, as it comes."""
+        """Forward a request, and stream the response back unchanged."""
         body = decode(msgspec.json.decode, await read_body(receive, self._body_max))
         if not isinstance(body, dict):
             raise HTTPError(400, "expected a JSON object")
@@ -102,7 +102,7 @@ class FallbackProxy:
             self._tasks.discard(task)
 
     def _completed(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a request with the baked-in system prompt and sampling where it has none."""
+        """Return the request with the system prompt and sampling options it does not set."""
         completed = {**body, "model": self._server.model}
         if path not in GENERATING:
             return completed

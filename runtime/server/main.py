@@ -1,4 +1,4 @@
-"""Serve a model: from options to a server that ends when it is told to."""
+"""Serving a model: from options to a running server, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def run(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    `unguarded` says that no key is wanted, whoever can reach the address; `browser` opens one.
-    `on_desktop` says that nobody sees what is printed: the browser opens, at any port, and the end
-    comes by itself. Raise AppError where the server cannot begin.
+    `unguarded` allows any address without an API key; `browser` opens a browser. `on_desktop` is
+    a start without a terminal: the browser opens, any free port is taken, and the server stops
+    when it is idle. Raise AppError if the server cannot start.
     """
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
@@ -125,9 +125,9 @@ def run(
 
 
 def welcome(address: str, elsewhere: str) -> str:
-    """Return what is said once requests are taken; `elsewhere` is the address for others, if any.
+    """Return the text printed once requests are accepted; `elsewhere` is the URL for others.
 
-    The first line is for programs that wait for it.
+    Programs read the first line.
     """
     lines = [
         f"listening on {address}",
@@ -140,7 +140,7 @@ def welcome(address: str, elsewhere: str) -> str:
 
 
 def running(options: Options, name: str) -> str:
-    """Return the address of a server of this very program at that port; empty if there is none."""
+    """Return the URL of a server of this program already on that port; empty if there is none."""
     address = f"http://{listener.authority(options.host, options.port)}"
     try:
         with urllib.request.urlopen(f"{address}/props", timeout=2) as response:
@@ -151,7 +151,7 @@ def running(options: Options, name: str) -> str:
 
 
 def rules_of(options: Options, *, unguarded: bool) -> Rules:
-    """Return who may ask; raise UsageError where anybody could."""
+    """Return the access rules; raise UsageError if anybody on the network could use the server."""
     loopback = is_loopback(options.host)
     keys = keys_of(options)
     if not loopback and not keys and not unguarded:
@@ -172,7 +172,7 @@ def rules_of(options: Options, *, unguarded: bool) -> Rules:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine itself can reach `host`; a name may lead anywhere."""
+    """Return whether `host` is reachable from this machine only; a name may resolve to anything."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -180,7 +180,7 @@ def is_loopback(host: str) -> bool:
 
 
 def keys_of(options: Options) -> tuple[str, ...]:
-    """Return the API keys from option, file and environment."""
+    """Return the API keys from option, file and environment; empty if none is required."""
     found = [*options.api_key.split(","), *os.environ.get(KEY_VARIABLE, "").split(",")]
     if options.api_key_file:
         found += read_text(Path(options.api_key_file)).splitlines()
@@ -188,7 +188,7 @@ def keys_of(options: Options) -> tuple[str, ...]:
 
 
 def identity_of(bundle: Bundle | None, options: Options, source: ModelFile) -> Identity:
-    """Return what the program says about itself and the model."""
+    """Return the names and versions of the program and the model."""
     name = program_name(bundle)
     manifest = source.bundle.manifest if source.bundle else None
     own = str(source.header.metadata.get("general.name") or "")
@@ -198,7 +198,7 @@ def identity_of(bundle: Bundle | None, options: Options, source: ModelFile) -> I
 
 
 def page_folder() -> Path:
-    """Return where the page's files are, frozen or not."""
+    """Return the folder of the page's files, in the executable or in the source tree."""
     if frozen := frozen_folder():
         return frozen / "page"
     return Path(runtime.__file__).parent / "page"

@@ -1,7 +1,7 @@
-"""Several processes behind one socket: started, watched, replaced, and stopped together.
+"""Supervisor of worker processes behind one socket: starts, watches, replaces and stops them.
 
-They are forked before the engine has started a thread; what lies in the socket, in the memory
-for the metrics and in a restored model is theirs as well.
+They are forked before the engine starts a thread, and share the socket, the memory of the metrics
+and the restored model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Supervisor:
     def __init__(
         self, work: Work, count: int, *, grace: float, started: Callable[[], None]
     ) -> None:
-        """Call `started` once all are ready; they have `grace` seconds to end."""
+        """Call `started` once all are ready; on stop they have `grace` seconds to end."""
         self._work = work
         self._count = count
         self._grace = grace
@@ -46,7 +46,7 @@ class Supervisor:
         self._failed: AppError | None = None
 
     def run(self) -> None:
-        """Serve until SIGTERM or Ctrl-C; raise AppError when the workers cannot."""
+        """Serve until SIGTERM or Ctrl-C; raise AppError if the workers cannot start."""
         self._bell, ring = os.pipe()
         self._ready_read, self._ready_write = os.pipe()
         # Its other end is held by this process alone: when that ends, however, the workers see it.
@@ -121,7 +121,7 @@ class Supervisor:
         os.write(self._ready_write, bytes([number]))
 
     def _watch(self) -> None:
-        """Wait for what happens, until no worker is left."""
+        """Wait for events until no worker is left."""
         while self._workers:
             late = self._stopped_at + self._grace + LAST_SECONDS
             wait = max(0.1, late - time.monotonic()) if self._stopped_at else None
@@ -139,7 +139,7 @@ class Supervisor:
             self._reap()
 
     def _reap(self) -> None:
-        """Deal with workers that have ended."""
+        """Collect ended workers; replace those that crashed."""
         while self._workers:
             process, status = os.waitpid(-1, os.WNOHANG)
             if not process:

@@ -1,4 +1,4 @@
-"""Chat templates: those of models render as elsewhere, those of strangers do no harm."""
+"""Chat templates: those of real models render as in the peer, hostile ones do no harm."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Random damage to what is read from strangers; `make fuzz` runs it for a time of one's choice."""
+"""Random damage to untrusted input; `make fuzz` runs it for a given time."""

@@ -1,4 +1,4 @@
-"""Fuzz everything that is read from strangers, for a given time.
+"""Fuzz everything that reads untrusted input, for a given time.
 
     python -m fuzz [SECONDS] [TARGET …]         (in tests/; or `make fuzz SECONDS=600`)
 

@@ -1,5 +1,5 @@
-"""HTTP: the socket, connections, who may ask, typed endpoints, errors in JSON, the page's files.
+"""HTTP, independent of models and protocols: sockets, access control, typed endpoints, errors.
 
-Gives endpoints that read and write typed JSON, a guard around them, and a listener to serve them.
-May import options, host and what stands above them: it knows nothing of models or protocols.
+Gives endpoints that decode and encode typed JSON, a guard around them, and a listener that serves
+them. May import options, host and what stands above them.
 """

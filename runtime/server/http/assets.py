@@ -1,4 +1,4 @@
-"""The page's files, read once, compressed once, kept in memory."""
+"""Static files of the page: read once, compressed once, kept in memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORTH = 0.9  # compressed only where that saves a tenth
 
 @dataclass(frozen=True)
 class Asset:
-    """A file of the page."""
+    """One static file."""
 
     data: bytes
     packed: bytes | None
@@ -39,7 +39,7 @@ class Asset:
 
 
 def read(folder: Path) -> dict[str, Asset]:
-    """Return the files in `folder`, by their path with slashes."""
+    """Return the files in `folder`, keyed by relative path with slashes."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():

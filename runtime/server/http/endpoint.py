@@ -1,4 +1,4 @@
-"""One endpoint: reads a body, hands it over typed, writes the answer, whole or as it comes."""
+"""Endpoint: decodes a JSON body, calls a typed handler, encodes its answer or its event stream."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NO_STORE = [(b"cache-control", b"no-store")]
 
 @dataclass(frozen=True)
 class Text:
-    """An answer that is no JSON."""
+    """A plain-text answer."""
 
     text: str
     kind: str = "text/plain; charset=utf-8"
 
 
 class Endpoint:
-    """A method and a path, what goes in, what comes out."""
+    """An HTTP method and path with the types of its request and response, and its handler."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Endpoint:
         streams: Any = None,
         body_max: int = 8_000_000,
     ) -> None:
-        """`request` and `response` are types; `streams` is that of a stream's parts, if any.
+        """`request` and `response` are types; `streams` is that of a stream's events, if any.
 
-        `handler` gets the request, if there is one, and returns the response, an iterator of
-        lists of parts, or Text.
+        `handler` gets the request, if there is one, and returns the response, an iterator of lists
+        of events, or Text.
         """
         self.method = method
         self.path = path
@@ -60,7 +60,7 @@ class Endpoint:
         self._decoder = msgspec.json.Decoder(request) if request else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; what goes wrong is raised as HTTPError, or said in the stream."""
+        """Answer a request; raise HTTPError, or send the error as an event once a stream runs."""
         arguments = []
         if self._decoder:
             body = await read_body(receive, self._body_max)
@@ -81,7 +81,7 @@ class Endpoint:
             await respond(send, 200, encode(answer), NO_STORE)
 
     async def _stream(self, events: AsyncIterator[list[Any]], send: Send) -> None:
-        """Send events as they come; a failure in the middle is the last of them."""
+        """Send server-sent events as they come; an error ends the stream as its last event."""
         begun = False
 
         async def write(text: bytes, *, more: bool = True) -> None:
@@ -117,7 +117,7 @@ class Endpoint:
 
 @contextlib.asynccontextmanager
 async def while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what is inside when the client leaves: then nobody waits for it any more."""
+    """Cancel the body of the `async with` when the client disconnects."""
     task = asyncio.current_task()
     assert task is not None
     gone = False
@@ -140,7 +140,7 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return a request's body; raise HTTPError beyond `limit` bytes."""
+    """Return the request's body; raise HTTPError if it is longer than `limit` bytes."""
     parts: list[bytes] = []
     size = 0
     while True:

@@ -1,10 +1,10 @@
-"""Who may ask what: names, origins, keys, sizes, and the headers that keep a page to itself.
+"""Access control: host names, origins, API keys, body sizes, and security headers.
 
-Pure ASGI, around everything else. Browsers reach servers on this machine from any page that the
-user visits, so an address alone proves nothing:
+Pure ASGI, around the whole application. A browser can reach servers on this machine from any page
+that the user visits, so that a request comes from this machine proves nothing:
 
-- a page that has its own name point here (DNS rebinding) is known by the Host header;
-- a page that posts across sites is known by Origin, or by Sec-Fetch-Site where that is missing.
+- a page whose own name resolves to this machine (DNS rebinding) is recognized by the Host header;
+- a page that posts across sites is recognized by Origin, or else by Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ METHODS = b"GET, POST, OPTIONS"
 
 @dataclass(frozen=True)
 class Rules:
-    """Who may ask."""
+    """Which requests are allowed."""
 
     keys: tuple[str, ...] = ()
     """None: everybody may."""
@@ -62,7 +62,7 @@ class Rules:
 
 
 def own_names(allowed: Iterable[str], *, loopback: bool) -> frozenset[str]:
-    """Return the names of this server, lower case."""
+    """Return the host names of this server, in lower case."""
     names = {"localhost", *(name.lower().rstrip(".") for name in allowed)}
     if not loopback:
         host = socket.gethostname().lower()
@@ -71,7 +71,7 @@ def own_names(allowed: Iterable[str], *, loopback: bool) -> frozenset[str]:
 
 
 class Guard:
-    """Lets through to `app` what the rules allow."""
+    """ASGI middleware that passes to `app` only what the rules allow."""
 
     def __init__(self, app: App, rules: Rules) -> None:
         self._app = app
@@ -79,7 +79,7 @@ class Guard:
         self._keys = [key.encode() for key in rules.keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or refuse it."""
+        """Pass a request on, or send an error response."""
         if scope["type"] != "http":
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -111,7 +111,7 @@ class Guard:
                 self._print(scope, status, time.perf_counter() - begin)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes], origin: str) -> None:
-        """Raise HTTPError unless the request may pass."""
+        """Raise HTTPError unless the request is allowed."""
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._called_right(host):
             raise HTTPError(
@@ -196,7 +196,7 @@ class Guard:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a Host header, without its port, lower case; empty for nonsense."""
+    """Return the name in a Host header, in lower case and without port; empty if it is invalid."""
     try:
         parts = urlsplit(f"//{host}")
         found = parts.hostname if parts.port != 0 and "@" not in host else None
@@ -206,7 +206,7 @@ def host_name(host: str) -> str:
 
 
 def place(origin: str) -> str:
-    """Return host and port of an Origin header; empty for nonsense."""
+    """Return host and port of an Origin header; empty if it is invalid."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -214,12 +214,12 @@ def place(origin: str) -> str:
 
 
 def too_large(limit: int) -> HTTPError:
-    """Return the refusal of a body beyond `limit` bytes."""
+    """Return the error for a body longer than `limit` bytes."""
     return HTTPError(413, f"the request has more than {limit} bytes (--max-body)", code="too_large")
 
 
 async def refuse(send: Send, problem: HTTPError) -> None:
-    """Answer that something is wrong."""
+    """Send an error response."""
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     if problem.status in (401, 403, 408, 413):
         headers.append((b"connection", b"close"))  # what else it sends is not read
@@ -233,7 +233,7 @@ async def respond(
     headers: Sequence[tuple[bytes, bytes]],
     kind: bytes = b"application/json",
 ) -> None:
-    """Send a whole answer."""
+    """Send a complete response."""
     length = [(b"content-length", str(len(body)).encode())] if status not in (204, 304) else []
     kinds = [(b"content-type", kind)] if body else []
     await send(

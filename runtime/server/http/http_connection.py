@@ -1,6 +1,6 @@
-"""A connection: uvicorn's, with an end to the patience that slow clients may ask for.
+"""HTTP connection: uvicorn's, with timeouts for slow clients.
 
-uvicorn itself waits for ever for a request that was begun, and for a reader that takes nothing.
+uvicorn itself waits for ever for the rest of a request, and for a client that does not read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MALFORMED = HTTPError(400, "this is not HTTP that can be read")
 
 
 class Connection(H11Protocol):
-    """A client's connection."""
+    """One client's connection."""
 
     patience = 30.0
     """Seconds for sending a whole request in, and for taking what waits to be sent."""
@@ -30,7 +30,7 @@ class Connection(H11Protocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; the first request has to come in time."""
+        """Start the timeout of the first request."""
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS_MAX:
             transport.abort()
@@ -38,13 +38,13 @@ class Connection(H11Protocol):
         self._deadline = self.loop.call_later(self.patience, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Stop all timeouts."""
         self._forget_deadline()
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request; the rest of it has to come in time."""
+        """Take in data; start the timeout if a request is incomplete."""
         super().data_received(data)
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             if self._deadline is None and not self._refusing():
@@ -53,24 +53,24 @@ class Connection(H11Protocol):
             self._forget_deadline()
 
     def _refusing(self) -> bool:
-        """Tell whether the answer is complete: what still comes of the request is not read."""
+        """Return whether the response is complete, so that the rest of the request is not read."""
         return self.cycle is not None and self.cycle.response_complete and not self.cycle.more_body
 
     def pause_writing(self) -> None:
-        """Note that the client does not take what is sent."""
+        """Start the timeout of a client that does not read."""
         super().pause_writing()
         if self._stalled is None:
             self._stalled = self.loop.call_later(self.patience, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Note that it does again."""
+        """Stop it: the client reads again."""
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, in the shape of all refusals."""
+        """Send the error for what is not HTTP, as JSON like all other errors."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return

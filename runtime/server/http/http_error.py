@@ -1,6 +1,6 @@
-"""What goes wrong with a request, in the shape that OpenAI's clients know.
+"""HTTP errors, in the JSON of OpenAI's API: `{"error": {message, type, param, code}}`.
 
-https://platform.openai.com/docs/guides/error-codes: `{"error": {message, type, param, code}}`.
+https://platform.openai.com/docs/guides/error-codes
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TYPES = {
 
 
 class Details(msgspec.Struct, kw_only=True):
-    """What went wrong."""
+    """Message, type, field and code of an error."""
 
     message: str
     type: str
@@ -51,13 +51,13 @@ class Details(msgspec.Struct, kw_only=True):
 
 
 class ErrorBody(msgspec.Struct):
-    """The answer to a request that failed."""
+    """The response to a failed request."""
 
     error: Details
 
 
 class HTTPError(Exception):
-    """A failure to be told to the client."""
+    """An error that is sent to the client."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class HTTPError(Exception):
         code: str | int | None = None,
         headers: Mapping[str, str] = {},
     ) -> None:
-        """`status` is HTTP's; `param` names the field of the request that is wrong."""
+        """`status` is the HTTP status; `param` names the field of the request that is wrong."""
         super().__init__(message)
         self.status = status
         self.message = message
@@ -77,14 +77,14 @@ class HTTPError(Exception):
         self.headers = dict(headers)
 
     def body(self) -> ErrorBody:
-        """Return what to send."""
+        """Return the body of the response."""
         kind = TYPES.get(self.status, "server_error")
         code = self.status if self.code is None else self.code
         return ErrorBody(Details(message=self.message, type=kind, param=self.param, code=code))
 
 
 def http_error_of(exc: AppError, *, param: str | None = None) -> HTTPError:
-    """Return the HTTP error by which a client is told of one of our own."""
+    """Return an AppError as an HTTPError."""
     text = f"{exc.problem}; {exc.hint}" if exc.hint else exc.problem
     if isinstance(exc, Busy):
         return HTTPError(503, text, code="busy", headers={"Retry-After": str(RETRY_SECONDS)})
@@ -98,7 +98,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
-    """Return what `decoder`, one of msgspec's, makes of a body; raise HTTPError where it cannot."""
+    """Return the body decoded by a msgspec decoder; raise HTTPError if it does not fit."""
     try:
         return decoder(body)
     except msgspec.ValidationError as exc:
@@ -110,7 +110,7 @@ def decode(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
 
 
 def _misfit(text: str) -> HTTPError:
-    """Return how to tell what msgspec finds wrong with a request; names the field."""
+    """Return the error for a request that does not fit its type; it names the field."""
     place = PLACE.search(text)
     field = place[1] if place else ""
     plain = TERM.sub(_plain, text[: place.start()] if place else text)
@@ -119,7 +119,7 @@ def _misfit(text: str) -> HTTPError:
 
 
 def _plain(quoted: re.Match[str]) -> str:
-    """Return the types that msgspec names, or a field, in the words of who sent the JSON."""
+    """Return msgspec's message with JSON's names of types."""
     words = quoted[1].split(" | ")
     if not set(words) <= JSON_TYPES.keys():
         return f"'{quoted[1]}'"

@@ -1,4 +1,4 @@
-"""The socket to listen at, and uvicorn on it until it is told to stop."""
+"""Listening socket, and the uvicorn server on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TWICE_SECONDS = 0.5
 def bind(options: Options) -> socket.socket:
     """Return a listening socket.
 
-    Raise UsageError where the address is none, PortError where it cannot be listened at.
+    Raise UsageError if the address is invalid, PortError if it cannot be used.
     """
     try:
         found = socket.getaddrinfo(
@@ -67,13 +67,13 @@ def bind(options: Options) -> socket.socket:
 
 
 def url(sock: socket.socket, options: Options) -> str:
-    """Return the address for browsers."""
+    """Return the server's URL on this machine."""
     host, port = sock.getsockname()[:2]
     return _url("localhost" if host in EVERYWHERE else host, port, options)
 
 
 def url_for_others(sock: socket.socket, options: Options) -> str:
-    """Return the address for other machines; empty where not all networks are listened at."""
+    """Return the server's URL for other machines; empty unless it listens on all interfaces."""
     host, port = sock.getsockname()[:2]
     if host not in EVERYWHERE:
         return ""
@@ -86,14 +86,14 @@ def _url(host: str, port: int, options: Options) -> str:
 
 
 def authority(host: str, port: int) -> str:
-    """Return host and port as addresses have them, RFC 3986: an IPv6 address in brackets."""
+    """Return host and port as in a URL, RFC 3986: an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def network_address() -> str:
-    """Return an IPv4 address by which other machines may reach this one, empty if there is none.
+    """Return an IPv4 address at which other machines may reach this one; empty if there is none.
 
-    The interfaces are asked, as in netdevice(7), in the system's order; nothing is sent.
+    The interfaces are read as in netdevice(7), in the system's order; nothing is sent.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _, name in socket.if_nameindex():
@@ -109,7 +109,7 @@ def network_address() -> str:
 
 
 def check_certificate(options: Options) -> None:
-    """Raise UsageError where the files for HTTPS cannot be used."""
+    """Raise UsageError if the files for HTTPS cannot be used."""
     files = options.ssl_cert_file, options.ssl_key_file
     if not any(files):
         return
@@ -131,13 +131,13 @@ def check_certificate(options: Options) -> None:
 
 
 def silence_loggers() -> None:
-    """Let uvicorn and asyncio log nothing: what users need to know, this program says itself."""
+    """Turn off the logs of uvicorn and asyncio: this program reports errors itself."""
     for name in ("uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Listener(uvicorn.Server):
-    """Serves until SIGTERM or Ctrl-C, then gives running answers their grace."""
+    """A server that runs until SIGTERM or Ctrl-C, then gives running answers time to end."""
 
     def __init__(
         self,
@@ -148,9 +148,9 @@ class Listener(uvicorn.Server):
         cut: Callable[[], None],
         idle: float | None = None,
     ) -> None:
-        """End after `idle` seconds without a request, if given.
+        """Stop after `idle` seconds without a request, if given.
 
-        Call `started` when requests are taken, `cut` when answers have to end.
+        Call `started` when requests are accepted, `cut` when running answers must end.
         """
 
         class Patient(Connection):
@@ -181,7 +181,7 @@ class Listener(uvicorn.Server):
         self._cut = cut
 
     def serve_on(self, sock: socket.socket, life: int | None = None) -> None:
-        """Serve until the end; also until the pipe `life` is closed by who holds it."""
+        """Serve until told to stop, or until the other end of the pipe `life` is closed."""
         asyncio.run(self._until_stopped(sock, life))
 
     async def _until_stopped(self, sock: socket.socket, life: int | None) -> None:
@@ -204,7 +204,7 @@ class Listener(uvicorn.Server):
         self.stop()
 
     def stop(self) -> None:
-        """Take no more requests; when called again, wait for no answer either."""
+        """Accept no more requests; when called again, do not wait for running answers either."""
         now = time.monotonic()
         if self.should_exit and now - self._stopped_at > TWICE_SECONDS:
             self._cut()
@@ -213,7 +213,7 @@ class Listener(uvicorn.Server):
         self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Look whether it is time to end; called ten times a second."""
+        """Return whether to stop; called ten times a second."""
         total, now = self.server_state.total_requests, time.monotonic()
         if self._seen != total or self.server_state.tasks:
             self._seen, self._seen_at = total, now
@@ -222,12 +222,12 @@ class Listener(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to take requests."""
+        """Accept requests."""
         await super().startup(sockets)
         self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let answers end within their grace, then cut them."""
+        """Give running answers their grace period, then end them."""
         loop = asyncio.get_running_loop()
         cutting = loop.call_later(self._grace, self._cut)
         self.config.timeout_graceful_shutdown = self._grace + LAST_SECONDS  # type: ignore[assignment]
@@ -238,4 +238,4 @@ class Listener(uvicorn.Server):
 
 
 def _ignore() -> None:
-    """Hear a signal and do nothing."""
+    """Ignore a signal."""

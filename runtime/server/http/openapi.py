@@ -1,4 +1,4 @@
-"""The OpenAPI document of the interface, made from the very types that requests are read by."""
+"""OpenAPI document of the API, generated from the types that requests are decoded to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer of a chat in its parts, as it comes: reasoning, content, and calls of tools."""
+"""Parts of a chat answer as it streams: reasoning, content and tool calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.server.protocols.streaming import finish_reason, text_of
 
 @dataclass
 class NewParts:
-    """What came since the last time."""
+    """What is new since the last call."""
 
     content: str = ""
     reasoning: str = ""
@@ -28,7 +28,7 @@ class NewParts:
 
 
 class AnswerParts:
-    """One of the answers to a request, so far."""
+    """One answer of a request, divided into its parts."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class AnswerParts:
         prompt_end: str = "",
         call_format: CallFormat | None = None,
     ) -> None:
-        """`prompt_end` is where the answer begins: the template may have begun reasoning there."""
+        """`prompt_end` is the end of the prompt: the template may begin the reasoning there."""
         self.content = ""
         self.reasoning = ""
         self.calls: list[CalledTool] = []
@@ -47,7 +47,7 @@ class AnswerParts:
         self._fresh = True
 
     def feed(self, pieces: Sequence[Piece], *, last: bool) -> NewParts:
-        """Take in pieces; return what is certain by now."""
+        """Take in pieces; return what is final."""
         new = NewParts()
         text = text_of(pieces)
         for piece in pieces:
@@ -94,7 +94,7 @@ class AnswerParts:
                 new.content += item
 
     def finish_reason(self, stats: Stats) -> str:
-        """Return why the answer ended, in OpenAI's words."""
+        """Return OpenAI's `finish_reason`."""
         if self.calls and stats.reason == "stop":
             return "tool_calls"
         return finish_reason(stats)

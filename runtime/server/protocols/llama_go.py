@@ -1,4 +1,4 @@
-"""The completion of an older server in Go (llama-go), in its own field names."""
+"""Completion endpoint of an older server in Go (llama-go), with its field names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.server.service.service import Service
 
 
 class LlamaGoRequest(Struct, kw_only=True):
-    """A request to the older server; the defaults are its own."""
+    """A completion request; the defaults are the older server's."""
 
     prompt: str
     tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
@@ -25,7 +25,7 @@ class LlamaGoRequest(Struct, kw_only=True):
 
 
 class LlamaGoResponse(Struct):
-    """Its answer."""
+    """The response."""
 
     Prompt: str
     Text: str
@@ -34,7 +34,7 @@ class LlamaGoResponse(Struct):
 
 
 async def completion(service: Service, request: LlamaGoRequest) -> LlamaGoResponse:
-    """Go on with a text."""
+    """Complete a text."""
     options = dataclasses.replace(
         service.options,
         n_predict=request.tokens,

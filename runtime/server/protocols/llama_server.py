@@ -1,4 +1,4 @@
-"""llama-server's endpoints: its completion, and what can be asked about model and server."""
+"""llama-server's endpoints: completion, tokens, templates, health, properties, slots, metrics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 async def completion(
     service: Service, request: LlamaServerCompletionRequest
 ) -> Completion | list[Completion] | Events:
-    """Go on with texts."""
+    """Complete texts, at once or streamed."""
     asked, texts = await text_request(service, request, alternatives=request.n_probs or None)
     if request.stream:
         reader = await service.submit(asked, pieces=True)
@@ -104,7 +104,7 @@ def _last(
     index: int,
     pieces: Sequence[Piece],
 ) -> Completion:
-    """Return the last part of an answer; its text has been said."""
+    """Return the last event of a stream, which has statistics and no text."""
     kinds = {"stop": "word" if stats.stopped_by else "eos", "length": "limit", "context": "limit"}
     return Completion(
         index=index,
@@ -149,7 +149,7 @@ def _probability(service: Service, chosen: SampledToken) -> TokenProbability:
 
 
 async def tokenize(service: Service, request: TokenizeRequest) -> Tokens:
-    """Cut a text into tokens."""
+    """Tokenize a text."""
 
     def cut() -> Tokens:
         tokens = service.model.tokenize(
@@ -171,14 +171,14 @@ def _piece(service: Service, token: int) -> str | list[int]:
 
 
 async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
-    """Join tokens."""
+    """Return the text of tokens."""
     tokens = service.tokens_of(request.tokens, param="tokens")[0] if request.tokens else []
     data = b"".join(service.model.piece(token, special=True) for token in tokens)
     return Content(data.decode("utf-8", "replace"))
 
 
 async def apply_template(service: Service, request: TemplateRequest) -> TemplateResponse:
-    """Write a conversation as the model reads it."""
+    """Render a conversation with the chat template."""
     text = service.render(
         template_messages(request.messages),
         tools=template_tools(request.tools or ()),
@@ -188,14 +188,14 @@ async def apply_template(service: Service, request: TemplateRequest) -> Template
 
 
 async def health(service: Service) -> Health:
-    """Return whether the server can answer."""
+    """Return whether the server is ready."""
     if service.stopping:
         raise HTTPError(503, "the server is stopping")
     return Health("ok")
 
 
 async def props(service: Service) -> Props:
-    """Return what a page needs to know."""
+    """Return properties of the server and its model."""
     model, options = service.model, service.options
     return Props(
         default_generation_settings=GenerationDefaults(
@@ -224,7 +224,7 @@ async def props(service: Service) -> Props:
 
 
 async def slots(service: Service) -> list[SlotState]:
-    """Return what the sequences do."""
+    """Return the state of each slot."""
     return [
         SlotState(
             slot.number,
@@ -238,7 +238,7 @@ async def slots(service: Service) -> list[SlotState]:
 
 
 async def metrics(service: Service) -> Text:
-    """Return what was done, as Prometheus reads it."""
+    """Return the metrics in Prometheus' text format."""
     status = service.scheduler.status()
     service.metrics.set("decoded", status.steps)
     service.metrics.set("busy", status.busy_steps)

@@ -18,12 +18,12 @@ LEAST_LOGPROB = -9999.0  # JSON has no infinity
 
 
 def finite(logprob: float) -> float:
-    """Return what JSON can say of a log-probability."""
+    """Return a log-probability as a number that JSON can hold."""
     return max(logprob, LEAST_LOGPROB)
 
 
 class Timings(Struct):
-    """How fast an answer was made, as llama-server tells it; milliseconds."""
+    """Speed of an answer, in milliseconds and tokens per second, as llama-server reports it."""
 
     cache_n: int
     prompt_n: int
@@ -37,7 +37,7 @@ class Timings(Struct):
 
     @classmethod
     def of(cls, stats: Stats) -> Timings:
-        """Return how fast an answer was made."""
+        """Return the timings of an answer."""
         computed = stats.prompt_tokens - stats.cached_tokens
         prompt_ms, answer_ms = 1000 * stats.prompt_seconds, 1000 * stats.generate_seconds
         count = stats.generated_tokens
@@ -56,7 +56,7 @@ class Timings(Struct):
 
 
 class PromptProgress(Struct):
-    """How far a prompt has been read, in tokens and milliseconds."""
+    """Progress of reading a prompt, in tokens and milliseconds."""
 
     total: int
     cache: int
@@ -65,7 +65,7 @@ class PromptProgress(Struct):
 
     @classmethod
     def of(cls, reading: PrefillProgress) -> PromptProgress:
-        """Return how far a prompt has been read."""
+        """Return the progress of a prompt."""
         return cls(
             total=reading.total,
             cache=reading.cached,
@@ -75,7 +75,7 @@ class PromptProgress(Struct):
 
 
 class LlamaServerCompletionRequest(Sampling, kw_only=True):
-    """A text to go on with, in llama-server's terms."""
+    """A request to complete a text, with llama-server's fields."""
 
     prompt: Prompt
     n_predict: Limit | None = None
@@ -88,7 +88,7 @@ class LlamaServerCompletionRequest(Sampling, kw_only=True):
 
 
 class TokenProbability(Struct, kw_only=True):
-    """A token, how likely it was, and what else might have been."""
+    """A generated token, its log-probability, and the most likely alternatives."""
 
     id: int
     token: str
@@ -98,7 +98,7 @@ class TokenProbability(Struct, kw_only=True):
 
 
 class Completion(Struct, kw_only=True):
-    """A completion, or a part of one."""
+    """A completion, or one event of its stream."""
 
     index: int
     content: str
@@ -121,7 +121,7 @@ class Completion(Struct, kw_only=True):
 
 
 class TokenizeRequest(Struct, kw_only=True):
-    """A text to be cut into tokens."""
+    """A text to tokenize."""
 
     content: str
     add_special: bool = False
@@ -130,7 +130,7 @@ class TokenizeRequest(Struct, kw_only=True):
 
 
 class TokenPiece(Struct):
-    """A token and its text, or its bytes where they are no text."""
+    """A token with its text, or with its bytes if they are not valid text."""
 
     id: int
     piece: str | list[int]
@@ -143,7 +143,7 @@ class Tokens(Struct):
 
 
 class DetokenizeRequest(Struct):
-    """Tokens to be joined."""
+    """Tokens to turn into text."""
 
     tokens: list[int]
 
@@ -155,7 +155,7 @@ class Content(Struct):
 
 
 class TemplateRequest(Struct, kw_only=True):
-    """A conversation to be written as the model reads it."""
+    """A conversation to render with the chat template."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     tools: list[Tool] | None = None
@@ -163,27 +163,27 @@ class TemplateRequest(Struct, kw_only=True):
 
 
 class TemplateResponse(Struct):
-    """The conversation as the model reads it."""
+    """The rendered prompt."""
 
     prompt: str
 
 
 class Health(Struct, omit_defaults=True):
-    """Whether the server can answer."""
+    """Whether the server is ready."""
 
     status: str
     fallback: str | None = None
 
 
 class NextToken(Struct):
-    """How far an answer is."""
+    """Progress of a slot's answer."""
 
     has_next_token: bool
     n_decoded: int
 
 
 class SlotState(Struct):
-    """What a sequence does."""
+    """The state of one slot."""
 
     id: int
     n_ctx: int
@@ -193,14 +193,14 @@ class SlotState(Struct):
 
 
 class GenerationDefaults(Struct):
-    """How answers are made when a request says nothing."""
+    """The options of an answer that a request does not set."""
 
     n_ctx: int
     params: dict[str, Any]
 
 
 class Program(Struct):
-    """What this program says about itself."""
+    """What this program is: names, versions, how it was built."""
 
     name: str
     greeting: str
@@ -217,7 +217,7 @@ class Program(Struct):
 
 
 class Props(Struct, kw_only=True):
-    """What a page needs to know."""
+    """Properties of the server and its model."""
 
     default_generation_settings: GenerationDefaults
     total_slots: int

@@ -1,4 +1,4 @@
-"""Messages and tools of requests, in OpenAI's form, and as chat templates expect them."""
+"""Messages and tools in requests, in OpenAI's format, and converted for chat templates."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from runtime.server.http.http_error import HTTPError
 
 
 class TextPart(Struct):
-    """A part of a message; only those of text can be read."""
+    """A part of a message; only text is supported."""
 
     type: str
     text: str | None = None
 
 
 class FunctionCall(Struct):
-    """Which function a model called, with its arguments as JSON."""
+    """A called function and its arguments as JSON."""
 
     name: str
     arguments: str | dict[str, Any] = "{}"
 
 
 class ToolCall(Struct):
-    """A call of a tool, in a message of the assistant."""
+    """A tool call in an assistant message."""
 
     function: FunctionCall
     id: str | None = None
@@ -61,7 +61,7 @@ class Tool(Struct):
 
 
 def template_messages(messages: Iterable[ChatMessage]) -> list[dict[str, Any]]:
-    """Return messages as templates expect them; raise HTTPError where one is more than text."""
+    """Return messages as templates expect them; raise HTTPError if one is not text alone."""
     return [_message(index, message) for index, message in enumerate(messages)]
 
 
@@ -97,7 +97,7 @@ def _content(index: int, message: ChatMessage) -> str:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    """Return an earlier call; templates want its arguments as an object."""
+    """Return an earlier tool call as templates expect it: with its arguments as an object."""
     arguments: Any = call.function.arguments
     if isinstance(arguments, str):
         try:

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: a conversation answered, whole or as a stream, with calls of tools."""
+"""OpenAI's chat completions, at once or streamed, with tool calls."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _delta(new: NewParts) -> Delta:
 
 
 def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAnswer]:
-    """Return what a request asks, and how answers to it begin; raise HTTPError if it cannot be."""
+    """Return the answer request and how its answers begin; raise HTTPError if it is invalid."""
     limits = request.max_completion_tokens, request.max_tokens, request.n_predict
     options = merged_options(request, service.options, service.tokenize, *limits)
     options = _formatted(request.response_format, options)
@@ -173,7 +173,7 @@ def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAn
 def _tools(
     service: Service, request: ChatRequest, options: Options
 ) -> tuple[list[dict[str, Any]], tool_calls.CallFormat | None, Options]:
-    """Return the tools to show the model, how it calls them, and the options for that."""
+    """Return the tools to show the model, its call format, and the options for that."""
     choice = request.tool_choice
     if not request.tools:
         if choice in (None, "none", "auto"):
@@ -208,7 +208,7 @@ def _tools(
 
 
 def _formatted(wanted: ResponseFormat | None, options: Options) -> Options:
-    """Return the options that hold an answer to a format."""
+    """Return the options with the grammar of `response_format`."""
     if wanted is None or wanted.type == "text":
         return options
     schema: dict[str, Any] | bool | None = wanted.schema
@@ -229,7 +229,7 @@ def _formatted(wanted: ResponseFormat | None, options: Options) -> Options:
 
 
 def _template_variables(request: ChatRequest, *, held: bool) -> dict[str, Any]:
-    """Return the variables of the chat template that a request sets.
+    """Return the template variables that a request sets.
 
     An answer that is `held` to a grammar leaves no room for reasoning.
     """

@@ -1,4 +1,4 @@
-"""OpenAI's completions: texts gone on with, whole or as a stream."""
+"""OpenAI's text completions, at once or streamed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runtime.server.service.service import Service
 
 
 async def completion(service: Service, request: CompletionRequest) -> CompletionResponse | Events:
-    """Go on with texts."""
+    """Complete texts."""
     count = request.n or 1
     if request.suffix:
         raise HTTPError(400, "this model cannot fill in before a suffix", param="suffix")
@@ -92,7 +92,7 @@ async def _stream(
 
 
 def _logprobs(service: Service, pieces: Sequence[Piece], begin: int) -> CompletionLogprobs | None:
-    """Return how likely the tokens were of which the first stands at character `begin`."""
+    """Return the log-probabilities of tokens, the first of which begins at character `begin`."""
     found = [TokenLogprob.of(service.model, one) for one in chosen_in(pieces)]
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings: texts turned into vectors."""
+"""OpenAI's embeddings: vectors of texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.server.service.service import Service
 
 
 class EmbeddingRequest(Struct, kw_only=True):
-    """Texts to turn into vectors."""
+    """Texts to embed."""
 
     input: Prompt
     model: str | None = None
@@ -33,14 +33,14 @@ class Embedding(Struct, kw_only=True):
 
 
 class EmbeddingUsage(Struct):
-    """What embeddings cost, in tokens."""
+    """Tokens used by a request for embeddings."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class EmbeddingResponse(Struct, kw_only=True):
-    """Vectors, in the order of the texts."""
+    """The vectors, in the order of the texts."""
 
     object: str = "list"
     data: list[Embedding]
@@ -49,7 +49,7 @@ class EmbeddingResponse(Struct, kw_only=True):
 
 
 async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingResponse:
-    """Turn texts into vectors."""
+    """Return the embeddings of texts."""
     if not service.embedder.possible:
         raise HTTPError(
             501,

@@ -1,4 +1,4 @@
-"""OpenAI's list of models: the one that is served."""
+"""OpenAI's list of models; it holds one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.server.service.service import Service
 
 
 class ModelMeta(Struct, kw_only=True):
-    """What llama-server says of a model."""
+    """Model metadata that llama-server adds."""
 
     n_vocab: int
     n_ctx: int
@@ -29,19 +29,19 @@ class ModelCard(Struct, kw_only=True):
 
 
 class ModelList(Struct, kw_only=True):
-    """The models that there are: one."""
+    """The list of models."""
 
     object: str = "list"
     data: list[ModelCard]
 
 
 async def models(service: Service) -> ModelList:
-    """Return the models that there are."""
+    """Return the list of models."""
     return ModelList(data=[_card(service)])
 
 
 async def model(service: Service, name: str) -> ModelCard:
-    """Return the model of that name; raise HTTPError where it is another."""
+    """Return the model called `name`; raise HTTPError if there is none."""
     card = _card(service)
     if name != card.id:
         raise HTTPError(

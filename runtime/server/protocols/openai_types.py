@@ -1,6 +1,6 @@
-"""OpenAI's requests and answers: https://platform.openai.com/docs/api-reference.
+"""Requests and responses of OpenAI's API: https://platform.openai.com/docs/api-reference.
 
-Fields that are not listed are ignored, as OpenAI does. What llama-server adds is taken, too:
+Unknown fields are ignored, as by OpenAI. Fields that llama-server adds are accepted, too:
 https://github.com/ggml-org/llama.cpp/tree/master/tools/server.
 """
 
@@ -33,14 +33,14 @@ class Named(Struct):
 
 
 class NamedTool(Struct):
-    """The one tool that the model must use."""
+    """The one tool that the model must call."""
 
     function: Named
     type: Literal["function"] = "function"
 
 
 class JsonSchema(Struct, kw_only=True):
-    """A schema for the answer."""
+    """A JSON schema for the answer."""
 
     name: str | None = None
     description: str | None = None
@@ -49,7 +49,7 @@ class JsonSchema(Struct, kw_only=True):
 
 
 class ResponseFormat(Struct, kw_only=True):
-    """The form that the answer must have."""
+    """The format that the answer must have."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
@@ -63,7 +63,7 @@ class StreamOptions(Struct):
 
 
 class Generation(Sampling, kw_only=True):
-    """What both kinds of completions take."""
+    """The fields that both kinds of completion share."""
 
     model: str | None = None
     max_tokens: Limit | None = None
@@ -77,12 +77,12 @@ class Generation(Sampling, kw_only=True):
 
     @property
     def include_usage(self) -> bool:
-        """Tell whether a stream is to end with what it cost."""
+        """Whether a stream ends with its token usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
 class ChatRequest(Generation, kw_only=True):
-    """A conversation to go on with."""
+    """A request to answer a conversation."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     max_completion_tokens: Limit | None = None
@@ -100,7 +100,7 @@ class ChatRequest(Generation, kw_only=True):
 
 
 class CompletionRequest(Generation, kw_only=True):
-    """A text to go on with."""
+    """A request to complete a text."""
 
     prompt: Prompt
     suffix: str | None = None
@@ -110,13 +110,13 @@ class CompletionRequest(Generation, kw_only=True):
 
 
 class PromptDetails(Struct):
-    """How much of the prompt was there already."""
+    """How many tokens of the prompt were cached."""
 
     cached_tokens: int
 
 
 class Usage(Struct):
-    """What a request cost, in tokens."""
+    """Tokens used by a request."""
 
     completion_tokens: int
     prompt_tokens: int
@@ -125,7 +125,7 @@ class Usage(Struct):
 
     @classmethod
     def of(cls, answers: Sequence[Stats]) -> Usage:
-        """Return what the answers to one request cost."""
+        """Return the usage of all answers to one request."""
         prompt = max(stats.prompt_tokens for stats in answers)
         cached = max(stats.cached_tokens for stats in answers)
         answer = sum(stats.generated_tokens for stats in answers)
@@ -133,7 +133,7 @@ class Usage(Struct):
 
 
 class TopLogprob(Struct):
-    """A token that might have been."""
+    """A likely token and its log-probability."""
 
     token: str
     logprob: float
@@ -141,7 +141,7 @@ class TopLogprob(Struct):
 
 
 class TokenLogprob(Struct):
-    """A token of the answer, how likely it was, and what else might have been."""
+    """A generated token, its log-probability, and the most likely alternatives."""
 
     token: str
     logprob: float
@@ -150,7 +150,7 @@ class TokenLogprob(Struct):
 
     @classmethod
     def of(cls, model: Model, chosen: SampledToken) -> TokenLogprob:
-        """Return how likely a token was."""
+        """Return the log-probabilities of one token."""
         others = []
         for other in chosen.alternatives:
             piece = model.piece(other.token, special=True)
@@ -160,26 +160,26 @@ class TokenLogprob(Struct):
 
 
 class Logprobs(Struct):
-    """How likely the tokens of a chat's answer were."""
+    """The log-probabilities of a chat answer's tokens."""
 
     content: list[TokenLogprob]
     refusal: None = None
 
     @classmethod
     def of(cls, model: Model, chosen: Sequence[SampledToken]) -> Logprobs | None:
-        """Return how likely tokens were, None where nobody asked."""
+        """Return the log-probabilities of tokens, None if they were not requested."""
         return cls([TokenLogprob.of(model, one) for one in chosen]) if chosen else None
 
 
 class CalledFunction(Struct, omit_defaults=True):
-    """A call, or a part of one: its arguments are to be joined."""
+    """A function call; in a stream, a fragment whose arguments are to be concatenated."""
 
     arguments: str = ""
     name: str | None = None
 
 
 class CalledTool(Struct, kw_only=True):
-    """A call in an answer."""
+    """A tool call in an answer."""
 
     index: int | UnsetType = UNSET
     id: str | UnsetType = UNSET
@@ -188,7 +188,7 @@ class CalledTool(Struct, kw_only=True):
 
 
 class AnswerMessage(Struct, kw_only=True):
-    """What the assistant says."""
+    """The assistant's message."""
 
     role: str = "assistant"
     content: str | None
@@ -197,7 +197,7 @@ class AnswerMessage(Struct, kw_only=True):
 
 
 class ChatChoice(Struct, kw_only=True):
-    """One answer of a chat."""
+    """One answer."""
 
     index: int
     message: AnswerMessage
@@ -206,7 +206,7 @@ class ChatChoice(Struct, kw_only=True):
 
 
 class ChatResponse(Struct, kw_only=True):
-    """The answers of a chat."""
+    """The response to a chat request."""
 
     id: str
     object: str = "chat.completion"
@@ -219,7 +219,7 @@ class ChatResponse(Struct, kw_only=True):
 
 
 class Delta(Struct, kw_only=True):
-    """What came since the last part."""
+    """What is new in a chunk."""
 
     role: str | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
@@ -228,7 +228,7 @@ class Delta(Struct, kw_only=True):
 
 
 class ChunkChoice(Struct, kw_only=True):
-    """A part of one answer."""
+    """What is new in one answer."""
 
     index: int
     delta: Delta
@@ -237,7 +237,7 @@ class ChunkChoice(Struct, kw_only=True):
 
 
 class ChatChunk(Struct, kw_only=True):
-    """A part of the answers of a chat."""
+    """One event of a streamed chat response."""
 
     id: str
     object: str = "chat.completion.chunk"
@@ -251,7 +251,7 @@ class ChatChunk(Struct, kw_only=True):
 
 
 class CompletionLogprobs(Struct):
-    """How likely the tokens of a completion were."""
+    """The log-probabilities of a completion's tokens."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -260,7 +260,7 @@ class CompletionLogprobs(Struct):
 
 
 class CompletionChoice(Struct, kw_only=True):
-    """One completion, or a part of one."""
+    """One completion, or in a stream, what is new in it."""
 
     index: int
     text: str
@@ -269,7 +269,7 @@ class CompletionChoice(Struct, kw_only=True):
 
 
 class CompletionResponse(Struct, kw_only=True):
-    """Completions, or parts of them."""
+    """The response to a completion request, or one event of its stream."""
 
     id: str
     object: str = "text_completion"
@@ -283,7 +283,7 @@ class CompletionResponse(Struct, kw_only=True):
 
 
 def stamp(kind: str, model: str) -> dict[str, Any]:
-    """Return what all parts of an answer say alike; `kind` begins its id."""
+    """Return the fields that all events of a response share; `kind` is the prefix of its id."""
     return {
         "id": f"{kind}-{secrets.token_urlsafe(18)}",
         "created": int(time.time()),

@@ -1,4 +1,4 @@
-"""How to choose tokens, as requests say it, in OpenAI's names and llama.cpp's."""
+"""Sampling options in requests, by OpenAI's and llama.cpp's names."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Prompt = str | list[str | int | list[int]]
 
 
 class Sampling(msgspec.Struct, kw_only=True):
-    """How to choose the tokens of an answer; what is not given is as the server was started."""
+    """Sampling options of a request; those not given are the server's."""
 
     temperature: float | None = None
     top_k: int | None = None
@@ -92,9 +92,9 @@ def merged_options(
     tokenize: Callable[[str], list[int]],
     *limits: int | None,
 ) -> Options:
-    """Return `options` with what the request says over them; raise HTTPError naming the field.
+    """Return `options` overridden by the request; raise HTTPError naming an invalid field.
 
-    The first of `limits` that is given is the most tokens that the answer may have.
+    The first of `limits` that is given is the maximum number of tokens of the answer.
     """
     changes: dict[str, Any] = {}
     for limit in limits:
@@ -122,7 +122,7 @@ def merged_options(
 
 
 def option_fields(options: Options) -> dict[str, Any]:
-    """Return the options by the names of request fields, as llama-server shows them."""
+    """Return the options by llama-server's names of request fields."""
     found = {name: getattr(options, option) for name, option in NAMES.items()}
     return found | {
         "dry_sequence_breakers": list(options.dry_sequence_breaker),
@@ -152,7 +152,7 @@ def _checked(name: str, option: str, value: Any) -> Any:
 def _biases(
     given: Mapping[str, float] | list[list[Any]], tokenize: Callable[[str], list[int]]
 ) -> list[str]:
-    """Return the biases as options have them; tokens may be numbers or texts."""
+    """Return logit biases as options hold them; tokens may be ids or texts."""
     pairs = given.items() if isinstance(given, Mapping) else (tuple(pair) for pair in given)
     result = []
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""The engine's answers, whole or as they come: what the handlers of all protocols share."""
+"""Answers of the engine, complete or step by step, as the handlers of all protocols use them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Events = AsyncIterator[list[Struct]]
 
 @dataclass(frozen=True)
 class Step:
-    """What is new of one of the answers to a request; nothing but its end, perhaps."""
+    """What is new of one answer; no text if it has just ended."""
 
     index: int
     stream: TokenStream
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass
 class WholeAnswer:
-    """One of the answers to a request, complete."""
+    """One complete answer."""
 
     stats: Stats
     pieces: list[Piece] = field(default_factory=list)
@@ -54,7 +54,7 @@ async def steps(
 ) -> AsyncIterator[Step]:
     """Yield what is new of each answer until all have ended.
 
-    Raise HTTPError where the engine fails, or the server itself has cut an answer.
+    Raise HTTPError if the engine fails, or if the server stops.
     """
     told = -1
     try:
@@ -87,10 +87,10 @@ def text_of(pieces: Iterable[Piece]) -> str:
 
 
 def chosen_in(pieces: Iterable[Piece]) -> list[SampledToken]:
-    """Return what is known of the tokens in pieces; nothing where that was not asked for."""
+    """Return the tokens in pieces with their log-probabilities; empty if not requested."""
     return [one for piece in pieces for one in piece.chosen]
 
 
 def finish_reason(stats: Stats) -> str:
-    """Return why an answer has ended, in OpenAI's words."""
+    """Return OpenAI's `finish_reason` of an answer."""
     return "length" if stats.reason in ("length", "context") else "stop"

@@ -1,4 +1,4 @@
-"""Texts to go on with, as the completions of OpenAI and of llama-server ask for it."""
+"""Text completion, as OpenAI's and llama-server's endpoints share it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def text_request(
     count: int = 1,
     alternatives: int | None = None,
 ) -> tuple[AnswerRequest, list[str]]:
-    """Return what is asked, and the prompts as text; raise HTTPError where it cannot be."""
+    """Return the answer request and its prompts as text; raise HTTPError if it is invalid."""
     prompt = request.prompt
 
     def make() -> tuple[AnswerRequest, list[str]]:

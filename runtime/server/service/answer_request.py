@@ -1,4 +1,4 @@
-"""What clients ask for, in the service's own terms: every protocol is translated into these."""
+"""Request for answers, independent of protocols: each protocol translates into this."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TextOrTokens = str | Sequence[str | int | Sequence[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerRequest:
-    """Prompts to be answered, all with the same options."""
+    """Prompts to answer, all with the same options."""
 
     prompts: Sequence[Sequence[int]]
     """The tokens of each."""

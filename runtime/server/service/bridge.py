@@ -1,4 +1,4 @@
-"""From the engine's thread to the event loop: no thread an answer, no waking up in vain."""
+"""Bridge from the decoding thread to the event loop: one wake-up for all readers with news."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.inference.token_stream import Piece, TokenStream
 
 
 class Bridge:
-    """Wakes the readers of one event loop, all that have news by one call."""
+    """Wakes all readers of an event loop that have news, by one call."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -20,7 +20,7 @@ class Bridge:
         self._called = False
 
     def tell(self, reader: Reader) -> None:
-        """Wake `reader`; called by the engine's thread."""
+        """Schedule a wake-up of `reader`; called by the decoding thread."""
         self._news.append(reader)
         if not self._called:
             self._called = True
@@ -34,10 +34,10 @@ class Bridge:
 
 
 class Reader:
-    """Reads the streams of one request; leaving it cancels what still runs."""
+    """Reads the token streams of one request; a context manager that cancels what still runs."""
 
     def __init__(self, bridge: Bridge, streams: Sequence[TokenStream], *, pieces: bool) -> None:
-        """With `pieces` it wakes for each, otherwise at the ends alone."""
+        """With `pieces` it wakes for each new piece, otherwise only when a stream ends."""
         self.streams = tuple(streams)
         self._bridge = bridge
         self._awake = asyncio.Event()
@@ -58,15 +58,15 @@ class Reader:
         self.cancel()
 
     def cancel(self) -> None:
-        """End all answers within a step."""
+        """Cancel all streams; each ends within one step."""
         for stream in self.streams:
             stream.cancel()
 
     async def news(self) -> AsyncIterator[tuple[int, list[Piece]]]:
-        """Yield the number of a stream that has news, and its new pieces, until all have ended.
+        """Yield the index of a stream with news, and its new pieces, until all streams have ended.
 
-        There may be none: then it has ended, or its prompt is being read. Raise AppError when
-        the engine fails.
+        The pieces are empty when a stream has ended or reports the progress of its prompt. Raise
+        AppError if the engine fails.
         """
         running = dict(enumerate(self.streams))
         while running:
@@ -86,6 +86,6 @@ class Reader:
             self._bridge.tell(self)
 
     def wake(self) -> None:
-        """Look at the streams again."""
+        """Wake the reader; called by the event loop."""
         self._told = False
         self._awake.set()

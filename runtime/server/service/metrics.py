@@ -1,7 +1,7 @@
-"""What all worker processes together have done, as Prometheus reads it.
+"""Metrics of all worker processes together, in Prometheus' text format.
 
-Names are llama-server's. The numbers lie in memory that the workers share: each writes its own
-row, and whoever is asked adds them up.
+The names are llama-server's. The counters lie in memory shared by the workers: each writes its own
+row, and the one that is asked adds them up.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ WIDTH = 8 * len(NAMES)
 
 
 class Metrics:
-    """The numbers of one worker, in memory shared with the others."""
+    """The counters of one worker, in memory shared with the others."""
 
     def __init__(self, shared: mmap.mmap | None = None, workers: int = 1, own: int = 0) -> None:
-        """`own` is this worker's row of `shared`, which has `workers` of them."""
+        """`own` is this worker's row of `shared`, which has `workers` rows."""
         self._memory = shared or mmap.mmap(-1, WIDTH * workers)
         self._rows = [
             memoryview(self._memory)[row * WIDTH : (row + 1) * WIDTH].cast("d")
@@ -49,19 +49,19 @@ class Metrics:
 
     @staticmethod
     def shared(workers: int) -> mmap.mmap:
-        """Return memory for `workers`, to be inherited by them."""
+        """Return shared memory for `workers` rows, to be inherited by fork."""
         return mmap.mmap(-1, WIDTH * workers)
 
     def add(self, name: str, amount: float) -> None:
-        """Count."""
+        """Increase a counter."""
         self._own[NAMES.index(name)] += amount
 
     def set(self, name: str, value: float) -> None:
-        """Note a state."""
+        """Set a gauge."""
         self._own[NAMES.index(name)] = value
 
     def answered(self, stats: Stats) -> None:
-        """Count an answer that has ended."""
+        """Count a completed answer."""
         self.add("answers", 1)
         # The engine may not have heard yet that nobody listens any more.
         self.add("cancelled", stats.reason in ("cancelled", ""))

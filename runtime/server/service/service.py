@@ -1,4 +1,4 @@
-"""The loaded model as all protocols use it: prompts, answers of the engine, what is known of it."""
+"""Service: the loaded model as all protocols use it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Prepared = TypeVar("Prepared")
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What the program that serves and its model are called."""
+    """Names and versions of the program and its model."""
 
     name: str
     alias: str
@@ -39,7 +39,7 @@ class Identity:
 
 
 class Service:
-    """A loaded model, asked by many."""
+    """A loaded model, shared by all requests."""
 
     def __init__(self, loaded: LoadedModel, metrics: Metrics, identity: Identity) -> None:
         self.source = loaded.file
@@ -68,14 +68,14 @@ class Service:
     async def prepare(
         self, make: Callable[[], Prepared], *, characters: int, slow: bool = False
     ) -> Prepared:
-        """Return what `make` makes of a request; in a thread where that takes long.
+        """Return the result of `make`; it runs in a thread if that may take long.
 
-        It does with many `characters` to be tokenized, or where it is `slow` for another reason.
+        That is so with many `characters` to tokenize, or if it is `slow` for another reason.
         """
         return await asyncio.to_thread(make) if slow or characters > LONG else make()
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of `text` in the middle of others."""
+        """Return the tokens of `text`, without the special tokens of a beginning."""
         return self.model.tokenize(text, beginning=False)
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -83,7 +83,7 @@ class Service:
         return b"".join(self.model.piece(token) for token in tokens).decode("utf-8", "replace")
 
     def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
-        """Return the tokens of each prompt; raise HTTPError, naming the field, if one is wrong."""
+        """Return the tokens of each prompt; raise HTTPError naming the field if one is invalid."""
         if isinstance(given, str):
             return [self.model.tokenize(given, beginning=True)]
         if given and all(isinstance(item, int) for item in given):
@@ -118,9 +118,9 @@ class Service:
         variables: Mapping[str, Any] = {},
         end_reasoning: Markers | None = None,
     ) -> Prompt:
-        """Return the prompt of a conversation; see build_prompt. Raise HTTPError if there is none.
+        """Return the prompt of a conversation; see build_prompt. Raise HTTPError if it fails.
 
-        The server's own system prompt applies where `messages` have none; an empty one is none.
+        The server's own system prompt applies if `messages` have none; an empty one counts as none.
         """
         with _template_errors():
             return build_prompt(
@@ -139,7 +139,7 @@ class Service:
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] = {},
     ) -> str:
-        """Return the text of a conversation's prompt alone; raise HTTPError if there is none."""
+        """Return the prompt of a conversation as text; raise HTTPError if it fails."""
         with _template_errors():
             return self._template.render(
                 self._with_system(messages), tools=tools, variables=variables
@@ -154,9 +154,9 @@ class Service:
     # Answers
 
     async def submit(self, request: AnswerRequest, *, pieces: bool) -> Reader:
-        """Start all answers; with `pieces` the reader wakes for each, otherwise at the ends alone.
+        """Start all answers; with `pieces` the reader wakes for each piece, else only at the ends.
 
-        Raise HTTPError where the engine does not take them; then none is started.
+        Raise HTTPError if the engine refuses one; then none is started.
         """
         if self.stopping:
             raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
@@ -191,7 +191,7 @@ class Service:
         return streams
 
     def _refusal(self, exc: AppError) -> HTTPError:
-        """Return how to tell a client that the engine does not take its request."""
+        """Return the error for a request that the engine refuses."""
         if isinstance(exc, ContextOverflow):
             return HTTPError(
                 400,
@@ -208,14 +208,14 @@ class Service:
         return error
 
     def retry_seconds(self) -> int:
-        """Return after how many seconds a request that found the queue full may come again."""
+        """Return the seconds after which to retry a request that found the queue full."""
         waiting = self.scheduler.status().waiting
         expected = self._answer_seconds * waiting / max(1, self.options.parallel)
         return max(1, min(60, round(expected)))
 
     @contextlib.contextmanager
     def track(self, reader: Reader) -> Iterator[None]:
-        """Know of a request while it is answered, and count what it cost."""
+        """Register a request while it is answered, and count its tokens."""
         self._running.add(reader)
         self.metrics.add("processing", 1)
         try:
@@ -230,13 +230,13 @@ class Service:
                 self._answer_seconds += (took - self._answer_seconds) / 10
 
     def log(self, request: AnswerRequest, answer: str) -> None:
-        """Print what was asked and answered, if the user wants that."""
+        """Print request and answer, if the user asked for a log."""
         if self.options.log_text:
             asked = " | ".join(self.text(prompt) for prompt in request.prompts)
             print(f"asked: {asked}\nanswered: {answer}", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """Cut all answers."""
+        """End all running answers."""
         self.stopping = True
         for reader in list(self._running):
             reader.cancel()
@@ -244,7 +244,7 @@ class Service:
 
 @contextlib.contextmanager
 def _template_errors() -> Iterator[None]:
-    """Tell the client where the chat template refuses its messages."""
+    """Turn errors of the chat template into HTTPErrors."""
     try:
         yield
     except ModelError as exc:
