@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runtime.options.spec import option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class ConversationOptions:
     """What a conversation begins with, and what its answers may be."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from runtime.options.spec import option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class FallbackOptions:
     """Whether there is a fallback, and where."""
 

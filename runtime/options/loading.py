@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runtime.options.spec import option
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class LoadingOptions:
     """How to load the model; flags and defaults are llama.cpp's, where it has them."""
 

@@ -20,7 +20,7 @@ def server_defaults(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
     return SERVER_DEFAULTS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class ServingOptions:
     """How to serve; flags and defaults are llama-server's, where it has them and they are safe."""
 

@@ -25,7 +25,6 @@ from runtime.options.registry import Options
 from runtime.sanitize import plain
 from runtime.terminal import run_report
 from runtime.terminal.answer_view import AnswerView, Style
-from runtime.terminal.repl import Repl, reader
 from runtime.units import amount, counted
 
 
@@ -126,6 +125,9 @@ def _explain_emptiness(conversation: Conversation) -> None:
 
 def _chat(session: ChatSession, title: str, question: str) -> None:
     """Chat until the user leaves; `question` is answered first, if there is one."""
+    # Here, so that one answer need not wait for the editor and the highlighter.
+    from runtime.terminal.repl import Repl, reader
+
     options = session.options
     style = Style(colour_enabled(options.color))
     read_line = reader()
