@@ -43,12 +43,12 @@ def probe_model(path: Path, template: str) -> dict[str, Any]:
     result["template"] = "given" if template else "own" if own else "missing"
     vocabulary = api.llama_model_get_vocab(handle)
     try:
-        renderer = chat_template.from_text(
+        found = chat_template.from_text(
             text or chat_template.FALLBACK,
             bos=spelling(vocabulary, api.llama_vocab_bos(vocabulary)),
             eos=spelling(vocabulary, api.llama_vocab_eos(vocabulary)),
         )
-        renderer.render(EXAMPLE)
+        found.apply(chat_template.TemplateInputs(messages=EXAMPLE))
     except AppError as exc:
         result["template_error"] = exc.problem
     return result

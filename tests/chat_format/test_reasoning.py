@@ -7,9 +7,9 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runtime.chat_format.reasoning import Markers, Part, ReasoningSplitter
 
 from runtime.chat_format import chat_template, reasoning
-from runtime.chat_format.reasoning import Markers, Part, ReasoningSplitter
 from runtime.terminal.answer_view import AnswerView, Style
 
 THINK = Markers("<think>", "</think>")

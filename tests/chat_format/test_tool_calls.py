@@ -8,7 +8,6 @@ import pytest
 from engines import in_child
 from hypothesis import given
 from hypothesis import strategies as st
-
 from runtime.chat_format.tool_calls import (
     FORMATS,
     CallArguments,

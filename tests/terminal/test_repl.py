@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
-
 from runtime.chat_format.reasoning import Markers
+
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.errors import ModelError

@@ -1,0 +1,192 @@
+"""Fields of requests that the chat template is applied to, in OpenAI's and llama-server's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from runtime.chat_format.chat_template import Continuation, TemplateInputs
+from runtime.errors import AppError
+from runtime.inference import json_schema
+from runtime.options.registry import Options
+from runtime.server.http.http_error import HTTPError, encode, http_error_of
+from runtime.server.protocols.messages import (
+    ChatMessage,
+    Tool,
+    template_messages,
+    template_tools,
+)
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class Named(Struct):
+    """A function's name."""
+
+    name: str
+
+
+class NamedTool(Struct):
+    """The one tool that the model must call."""
+
+    function: Named
+    type: Literal["function"] = "function"
+
+
+class JsonSchema(Struct):
+    """A JSON schema for the answer."""
+
+    schema: dict[str, Any] | bool | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct):
+    """The format that the answer must have."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+    schema: dict[str, Any] | bool | None = None
+
+
+class TemplateFields(Struct, kw_only=True):
+    """A conversation, its tools, and how the answer begins."""
+
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: Continuation | None = None
+    reasoning_effort: Effort | None = None
+    reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
+    reasoning_budget: int | None = None
+    reasoning_budget_tokens: int | None = None
+    thinking_budget_tokens: int | None = None
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def with_format(fields: TemplateFields, options: Options) -> tuple[str, str]:
+    """Return grammar and JSON schema of the answer; raise HTTPError if both are asked for."""
+    wanted = fields.response_format
+    if wanted is None or wanted.type == "text":
+        return options.grammar, options.json_schema
+    schema = wanted.schema
+    if wanted.type == "json_schema":
+        if wanted.json_schema is None or wanted.json_schema.schema is None:
+            raise HTTPError(
+                400, "'response_format.json_schema.schema' is missing", param="response_format"
+            )
+        schema = wanted.json_schema.schema
+    if options.grammar:
+        raise HTTPError(
+            400, "give a grammar or a response format, not both", param="response_format"
+        )
+    document = {} if isinstance(schema, bool) or schema is None else schema
+    return "", encode(document or {"type": "object"}).decode()
+
+
+def template_inputs(
+    fields: TemplateFields, options: Options, *, grammar: str = "", schema: str = ""
+) -> TemplateInputs:
+    """Return what the chat template is applied to; raise HTTPError if a field is invalid."""
+    tools, choice, named = _tools(fields)
+    if grammar and tools and choice == "required":
+        raise HTTPError(
+            400, "a tool that must be used leaves no room for another form", param="tool_choice"
+        )
+    messages = template_messages(fields.messages)
+    continued = _continuation(fields, messages)
+    add = fields.add_generation_prompt is not False and not continued
+    thinks, variables = _variables(fields, options)
+    try:
+        document = json_schema.document(schema) if schema else None
+    except AppError as exc:
+        raise http_error_of(exc, param="response_format") from exc
+    return TemplateInputs(
+        messages=messages,
+        tools=tools,
+        tool_choice=choice,
+        named_tool=named,
+        parallel_tool_calls=fields.parallel_tool_calls,
+        json_schema=document,
+        grammar=grammar,
+        add_generation_prompt=add,
+        continue_final_message=continued,
+        reasoning_format=fields.reasoning_format or "auto",
+        enable_thinking=thinks,
+        reasoning_budget=_budget(fields, options),
+        variables=variables,
+    )
+
+
+def _tools(
+    fields: TemplateFields,
+) -> tuple[list[dict[str, Any]], Literal["auto", "required", "none"], str]:
+    """Return the tools, whether one must be called, and the name of the only one that may be."""
+    tools, choice = template_tools(fields.tools or ()), fields.tool_choice or "auto"
+    if isinstance(choice, NamedTool):
+        name = choice.function.name
+        if not any(tool["function"]["name"] == name for tool in tools):
+            raise HTTPError(400, f"there is no tool '{name}'", param="tool_choice")
+        return tools, "required", name
+    if choice == "required" and not tools:
+        raise HTTPError(400, "'tool_choice' asks for a tool, 'tools' has none", param="tools")
+    return tools, choice, ""
+
+
+def _continuation(fields: TemplateFields, messages: Sequence[dict[str, Any]]) -> Continuation:
+    """Return whether the last message is the start of the answer, as llama-server decides it."""
+    continued, last = fields.continue_final_message or False, messages[-1]
+    if not continued and last["role"] == "assistant" and not last.get("tool_calls"):
+        if len(messages) > 1 and messages[-2]["role"] == "assistant":
+            raise HTTPError(400, "the last two messages are both the assistant's", param="messages")
+        return True
+    if not continued:
+        return False
+    if fields.add_generation_prompt:
+        raise HTTPError(
+            400,
+            "'continue_final_message' needs 'add_generation_prompt' to be false",
+            param="continue_final_message",
+        )
+    if last.get("tool_calls"):
+        raise HTTPError(
+            400, "a message with tool calls cannot be continued", param="continue_final_message"
+        )
+    return continued
+
+
+def _variables(fields: TemplateFields, options: Options) -> tuple[bool, dict[str, Any]]:
+    """Return whether the model may reason, and the variables for the template."""
+    variables = dict(fields.chat_template_kwargs)
+    thinks = variables.get("enable_thinking", options.think)
+    if not isinstance(thinks, bool):
+        raise HTTPError(
+            400,
+            "'chat_template_kwargs.enable_thinking' must be true or false",
+            param="chat_template_kwargs",
+        )
+    effort = fields.reasoning_effort
+    if effort == "none":
+        variables.pop("reasoning_effort", None)
+        return False, variables
+    if effort is not None:
+        variables["reasoning_effort"] = effort
+    return thinks, variables
+
+
+def _budget(fields: TemplateFields, options: Options) -> int:
+    """Return the most tokens of reasoning, -1 for no limit."""
+    for given in (
+        fields.reasoning_budget_tokens,
+        fields.thinking_budget_tokens,
+        fields.reasoning_budget,
+    ):
+        if given is not None and given >= 0:
+            return given
+    return options.reasoning_budget
