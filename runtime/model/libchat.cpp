@@ -215,9 +215,15 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
     *answer = guarded([&] {
         const common_json asked = common_json::parse(request);
         made = std::make_unique<Template>();
-        made->templates = common_chat_templates_init(
-            nullptr, asked.at("source").get<std::string>(), asked.value("bos", ""),
-            asked.value("eos", ""));
+        const std::string source = asked.at("source").get<std::string>();
+        const std::string bos = asked.value("bos", ""), eos = asked.value("eos", "");
+        try {
+            made->templates = common_chat_templates_init(nullptr, source, bos, eos);
+        } catch (const std::exception &) {
+            // Its exception has lost its words; parsed here, it has them.
+            common_chat_template(source, bos, eos);
+            throw;
+        }
         common_json capabilities = common_json::object();
         for (const auto & [name, has] : common_chat_templates_get_caps(made->templates.get())) {
             capabilities[name] = has;

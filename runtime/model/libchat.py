@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,13 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
 
 class LibraryError(Exception):
     """The library's own words about a failure."""
+
+    def __init__(self, text: str) -> None:
+        """`text` may have the place in a template first, and the reason in its last line."""
+        place = re.search(r"at line (\d+)", text)
+        reason = text.rpartition("Error: ")[2].rpartition("generation failed: ")[2]
+        reason = reason.removeprefix("Jinja Exception: ").strip()
+        super().__init__(f"{reason} (line {place[1]})" if place else reason)
 
 
 class Template:

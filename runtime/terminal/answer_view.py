@@ -48,8 +48,7 @@ class AnswerView:
         if delta.reasoning:
             self._show_reasoning(delta.reasoning)
         if delta.content:
-            self._end_reasoning()
-            (self._body or self._out).write(delta.content)
+            self._show_content(delta.content)
         self._out.flush()
 
     def close(self) -> None:
@@ -72,6 +71,14 @@ class AnswerView:
         self._held = text[len(shown) :]
         if shown:
             self._out.write(self._style.dim(shown))
+
+    def _show_content(self, text: str) -> None:
+        if self._reasons:  # between reasoning and answer, models leave empty lines
+            text = text.lstrip("\n")
+            if not text:
+                return
+        self._end_reasoning()
+        (self._body or self._out).write(text)
 
     def _end_reasoning(self) -> None:
         if self._reasons:
