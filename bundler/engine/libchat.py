@@ -75,7 +75,7 @@ def source(say: Callable[[str], None] = print) -> Path:
     return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}", fetch)
 
 
-def build(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
+def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
     """Return libchat.so, for the libraries in the engine's `wheel`; made now unless kept."""
     words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, OWN.read_text()]
     key = key_of(*words, *COMMON, *FLAGS, *LINK_FLAGS, wheel.parent.name)

@@ -31,6 +31,8 @@ PROBE_TOOL = {
         "parameters": {"type": "object", "properties": {"value": {"type": "string"}}},
     },
 }
+DEFAULT_VARIABLES: Mapping[str, Any] = {"preserve_reasoning": True}
+"""As llama.cpp's programs set them."""
 ANOTHER_DAY: Mapping[str, Any] = {"date_string": "31 Dec 1999", "datetime": "Dec 31 1999"}
 """Variables by which a template that prints the date prints another one."""
 DATED = "{% macro strftime_now(format) %}31 Dec 1999{% endmacro %}{{ '' }}"
@@ -192,7 +194,7 @@ class JinjaTemplate:
             "continue_final_message": inputs.continue_final_message,
             "reasoning_format": inputs.reasoning_format,
             "enable_thinking": inputs.enable_thinking and not inputs.grammar and self.thinks,
-            "variables": dict(inputs.variables),
+            "variables": {**DEFAULT_VARIABLES, **inputs.variables},
             "end_reasoning": bool(inputs.grammar),
         }
         if inputs.json_schema is not None:

@@ -11,8 +11,7 @@ from typing import Any
 
 from runtime.errors import ModelError, UsageError
 from runtime.inference import json_schema
-from runtime.inference.answer_form import AnswerForm
-from runtime.inference.form_sampler import FormSampler
+from runtime.inference.answer_form import AnswerForm, FormSampler
 from runtime.inference.token_stream import Logprob, SampledToken
 from runtime.model.llama_api import api
 from runtime.model.model import Model
