@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -23,6 +24,9 @@ FALLBACK = "chatml"
 Message = Mapping[str, Any]
 """In OpenAI's format: a `role`, a `content`, and with tools, more keys."""
 Continuation = bool | Literal["reasoning_content", "content"]
+FREE_TEXT = re.compile(r"(?<= )until-\d+\?? (?=(?:space )?(?:\"[^\"]*\"\? )?[\w-]*tool-)", re.A)
+"""The text that llama.cpp's grammars let precede a tool call. Where a call is required, a model may
+write it for ever."""
 PROBE_TOOL = {
     "type": "function",
     "function": {
@@ -54,7 +58,7 @@ class TemplateInputs:
     json_schema: Any = None
     """A schema that the answer must follow, None for none."""
     grammar: str = ""
-    """A grammar in GBNF that the answer must follow, without any reasoning."""
+    """A grammar in GBNF that the answer must follow; reasoning that the template begins is ended."""
     add_generation_prompt: bool = True
     continue_final_message: Continuation = False
     """Whether the last message is the start of the answer."""
@@ -193,7 +197,7 @@ class JinjaTemplate:
             "add_generation_prompt": inputs.add_generation_prompt,
             "continue_final_message": inputs.continue_final_message,
             "reasoning_format": inputs.reasoning_format,
-            "enable_thinking": inputs.enable_thinking and not inputs.grammar and self.thinks,
+            "enable_thinking": inputs.enable_thinking and self.thinks,
             "variables": {**DEFAULT_VARIABLES, **inputs.variables},
             "end_reasoning": bool(inputs.grammar),
         }
@@ -276,6 +280,8 @@ def _plain_content(message: Message) -> str:
 def _form(reply: Mapping[str, Any], inputs: TemplateInputs) -> AnswerForm | None:
     """Return the form of answers to a prompt, None if there is nothing to hold them to."""
     grammar, of_template = (inputs.grammar, False) if inputs.grammar else (reply["grammar"], True)
+    if of_template and inputs.tools and inputs.tool_choice == "required":
+        grammar = FREE_TEXT.sub("", grammar)
     form = AnswerForm(
         grammar=grammar,
         lazy=of_template and reply["grammar_lazy"],

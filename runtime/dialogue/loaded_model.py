@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from runtime.chat_format import chat_template
@@ -86,6 +86,8 @@ class LoadedModel:
             self.lora.use(options.lora)
             self.template_text = self._choose_template()
             self.template = self._make_template(self.template_text)
+            if not options.think:
+                self._check_thinking_switch()
             self._resources = stack.pop_all()
 
     def close(self) -> None:
@@ -155,6 +157,14 @@ class LoadedModel:
             eos=self.model.eos,
             tool_use=self.model.tool_use_template if own else "",
         )
+
+    def _check_thinking_switch(self) -> None:
+        """Notify the user if the template writes the same prompt without reasoning as with it."""
+        question = prefix_cache.first_question("", prefix_cache.SAMPLE_QUESTIONS[0])
+        inputs = inputs_of(question, self.options)
+        with_reasoning = replace(inputs, enable_thinking=True)
+        if self.template.apply(inputs).text == self.template.apply(with_reasoning).text:
+            self._notify("the model's template has no switch for thinking: --no-think is ignored")
 
     def prewarm(self) -> None:
         """Load the prompt state from the bundle, if it has a matching one.
