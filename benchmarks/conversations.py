@@ -1,4 +1,4 @@
-"""Conversations that chat templates are compared by, and the prompts that a server makes of them."""
+"""Conversations that chat templates are compared by, and the prompts that servers make of them."""
 
 from __future__ import annotations
 

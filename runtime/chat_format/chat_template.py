@@ -58,7 +58,7 @@ class TemplateInputs:
     json_schema: Any = None
     """A schema that the answer must follow, None for none."""
     grammar: str = ""
-    """A grammar in GBNF that the answer must follow. Reasoning that the template begins is ended."""
+    """A grammar in GBNF that the answer must follow; the reasoning, if begun, is ended first."""
     add_generation_prompt: bool = True
     continue_final_message: Continuation = False
     """Whether the last message is the start of the answer."""
