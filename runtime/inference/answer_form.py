@@ -69,13 +69,14 @@ class FormSampler:
                 api.llama_sampler_accept(self._grammar, token)
         ends = [model.tokenize(text, beginning=False) for text in form.reasoning_ends if text]
         if form.reasoning_start and ends and (form.lazy or form.reasoning_budget >= 0):
-            self._budget = libchat.budget_sampler(
+            sampler = libchat.budget_sampler(
                 model.vocabulary,
                 start=model.tokenize(form.reasoning_start, beginning=False),
                 ends=ends,
                 forced=ends[0],
                 budget=form.reasoning_budget,
             )
+            self._budget = ctypes.cast(sampler, ctypes.POINTER(api.llama_sampler))
             for token in begun:
                 api.llama_sampler_accept(self._budget, token)
 

@@ -121,12 +121,12 @@ def budget_sampler(
     return int(made)
 
 
-def reasons(sampler: int) -> bool:
+def reasons(sampler: Any) -> bool:
     """Return whether the model is reasoning, by the budget sampler's count."""
     return bool(_function("budget_reasons")(sampler))
 
 
-def reasoning_end(sampler: int) -> list[int]:
+def reasoning_end(sampler: Any) -> list[int]:
     """Return the tokens that ended the reasoning; empty if none did."""
     size = SIZE()
     first = _function("budget_end")(sampler, ctypes.byref(size))
