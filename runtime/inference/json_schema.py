@@ -46,8 +46,12 @@ def document(text: str) -> dict[str, Any]:
         )
     try:
         _check(found, "#")
+    except UsageError:
+        raise
     except RecursionError:
         raise UsageError("the JSON schema is nested too deeply") from None
+    except Exception as exc:  # an untrusted schema can have anything anywhere
+        raise UsageError(f"the JSON schema is no schema: {exc}") from exc
     return found
 
 

@@ -12,6 +12,8 @@
 #include "reasoning-budget.h"
 
 #include <climits>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -23,6 +25,20 @@
 
 // Raised with every change of the interface; the caller compares it.
 static const int VERSION = 1;
+
+// What the converter of schemas could not express: it would print that on stderr, and is compiled
+// with fprintf as another name for libchat_note.
+static thread_local std::string incomplete;
+
+extern "C" int libchat_note(FILE *, const char * format, ...) {
+    char text[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    incomplete = text;
+    return size;
+}
 
 namespace {
 
@@ -61,6 +77,7 @@ char * failure(const char * what) {
 // Run `action`, which returns a JSON reply; an exception becomes an error.
 template <typename Action> char * guarded(Action && action) {
     try {
+        incomplete.clear();
         return reply(action());
     } catch (const std::exception & exc) {
         return failure(exc.what());
@@ -149,6 +166,7 @@ common_json prompt_reply(const common_chat_params & found) {
         { "thinks",            found.supports_thinking },
         { "thinking_start",    found.thinking_start_tag },
         { "thinking_ends",     found.thinking_end_tags },
+        { "incomplete",        incomplete },
     });
 }
 
@@ -324,11 +342,13 @@ EXPORT void libchat_answer_free(void * handle) {
     delete static_cast<Answer *>(handle);
 }
 
-// Reply: {"grammar": the grammar of a JSON schema, in GBNF}.
+// Reply: {"grammar": the grammar of a JSON schema, in GBNF; "incomplete": what of the schema it does
+// not express, empty if all is}.
 EXPORT char * libchat_grammar(const char * schema) {
     return guarded([&] {
         common_json found = common_json::object();
         found["grammar"] = json_schema_to_grammar(common_json::parse(schema), true);
+        found["incomplete"] = incomplete;
         return found;
     });
 }
