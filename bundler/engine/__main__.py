@@ -1,4 +1,4 @@
-"""Compile and install the engine, zstandard and the loops over weights.
+"""Compile and install the engine, zstandard, the chat library and the loops over weights.
 
     python -m bundler.engine            build (or take from the cache) and install it here
     python -m bundler.engine --wheel    only build the engine, and print where its wheel lies
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bundler.engine.libchat import build_chat
 from bundler.engine.toolchain import BuildFailed, find
 from bundler.engine.wheels import build, build_weights, build_zstandard, install
 from runtime.host import app_dirs
@@ -43,7 +44,11 @@ def main() -> int:
                 print(wheel)
                 return 0
             wheels = [wheel, *filter(None, [build_zstandard(toolchain, say)])]
-            install(wheels, build_weights(toolchain))
+            libraries = {
+                "libweights.so": build_weights(toolchain),
+                "libchat.so": build_chat(toolchain, wheel, say),
+            }
+            install(wheels, libraries)
             say(f"engine: installed {', '.join(made.name for made in wheels)}")
     except BuildFailed as exc:
         say(f"error: {exc}")

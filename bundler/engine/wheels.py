@@ -207,8 +207,11 @@ def build_weights(toolchain: Toolchain) -> Path:
     return target
 
 
-def install(wheels: Sequence[Path], weights: Path) -> None:
-    """Install `wheels` and what they need into the running environment, `weights` beside them."""
+def install(wheels: Sequence[Path], libraries: Mapping[str, Path]) -> None:
+    """Install `wheels` and what they need into the running environment.
+
+    The `libraries`, by the names that they get, are put beside the engine's own.
+    """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     names = [str(wheel) for wheel in wheels]
     subprocess.run([*command, *names], check=True)
@@ -216,4 +219,5 @@ def install(wheels: Sequence[Path], weights: Path) -> None:
     subprocess.run([*command, "--no-deps", "--force-reinstall", *names], check=True)
     show = [sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
     site = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
-    shutil.copy2(weights, Path(site) / "llama_cpp" / "lib" / "libweights.so")
+    for name, library in libraries.items():
+        shutil.copy2(library, Path(site) / "llama_cpp" / "lib" / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import tempfile
 from collections import Counter
@@ -185,15 +186,28 @@ def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
             f"{QUESTION_SECONDS} seconds",
             hint="the template may never end: give another one, --chat-template FILE|NAME",
         ) from None
-    if done.crashed:
-        return {"error": "it crashes the engine", "template_error": "", "template": "own"}
     try:
-        answer: dict[str, Any] = json.loads(done.out)
+        answer: dict[str, Any] = {"template_error": ""}
+        for line in done.out.splitlines():
+            answer |= json.loads(line)
     except ValueError:
         raise AppError(
             f"the runtime does not answer: {done.err or 'it printed nothing'}",
             hint="build it again with `modelembed stub --force`",
         ) from None
+    if "template" in answer and not answer["error"] and done.code:
+        answer["template_error"] = (
+            "the chat template does not end"
+            if -done.code in (signal.SIGXCPU, signal.SIGKILL)
+            else "the chat template crashes the engine"
+        )
+    elif done.crashed:
+        return {"error": "it crashes the engine", "template_error": "", "template": "own"}
+    elif "template" not in answer:
+        raise AppError(
+            f"the runtime does not answer: {done.err or 'it printed nothing'}",
+            hint="build it again with `modelembed stub --force`",
+        )
     return answer
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 DISTRIBUTIONS = (
-    "llama-cpp-python", "zstandard", "click", "jinja2", "markupsafe", "prompt_toolkit", "wcwidth",
+    "llama-cpp-python", "zstandard", "click", "prompt_toolkit", "wcwidth",
     "typing_extensions", "xxhash", "pynacl", "cffi", "pygments", "pyinstaller", "modelembed",
     "starlette", "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
     *(["exceptiongroup"] if sys.version_info < (3, 11) else []),  # built in since
@@ -35,6 +35,7 @@ LIBRARIES = {
     "libllama": "llama.cpp and ggml",
     "libomp": "LLVM libc++, libc++abi, libunwind, compiler-rt and OpenMP",
     "libweights": OWN,
+    "libchat": "JSON for Modern C++",
 }
 """Shared libraries, by the start of their names, and the entry that has their licence."""
 WITHIN = {

@@ -1,54 +1,117 @@
-"""Chat templates: messages to prompt text, by Jinja or by a template built into llama.cpp."""
+"""Chat templates: conversations to prompts, by llama.cpp's own chat library.
+
+A template is Jinja source, or the name of one that is built into llama.cpp. The library finds out
+from the source how the model writes reasoning and tool calls, and gives a grammar and a parser.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
-from runtime.chat_format import reasoning
+from runtime.chat_format.answer_reader import AnswerReader, ContentReader, LibraryReader
 from runtime.errors import ModelError
+from runtime.inference.answer_form import AnswerForm, Trigger
+from runtime.model import libchat
 from runtime.model.llama_api import api
 from runtime.options import builtin_templates
 
 FALLBACK = "chatml"
-
 Message = Mapping[str, Any]
-"""A `role` (system, user or assistant) and a `content`; with tools, more keys."""
+"""In OpenAI's format: a `role`, a `content`, and with tools, more keys."""
+Continuation = bool | Literal["reasoning_content", "content"]
+FREE_TEXT = re.compile(r"(?<= )until-\d+\?? (?=(?:space )?(?:\"[^\"]*\"\? )?[\w-]*tool-)", re.A)
+"""The text that llama.cpp's grammars let precede a tool call. Where a call is required, a model may
+write it for ever."""
+PROBE_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "probe",
+        "description": "",
+        "parameters": {"type": "object", "properties": {"value": {"type": "string"}}},
+    },
+}
+DEFAULT_VARIABLES: Mapping[str, Any] = {"preserve_reasoning": True}
+"""As llama.cpp's programs set them."""
+ANOTHER_DAY: Mapping[str, Any] = {"date_string": "31 Dec 1999", "datetime": "Dec 31 1999"}
+"""Variables by which a template that prints the date prints another one."""
+DATED = "{% macro strftime_now(format) %}31 Dec 1999{% endmacro %}{{ '' }}"
+"""The same for a template that asks for the time itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateInputs:
+    """What a template is applied to; the names are those of llama.cpp."""
+
+    messages: Sequence[Message]
+    tools: Sequence[Mapping[str, Any]] = ()
+    """In OpenAI's format."""
+    tool_choice: Literal["auto", "required", "none"] = "auto"
+    named_tool: str = ""
+    """The tool that must be called; empty for any."""
+    parallel_tool_calls: bool | None = None
+    """None leaves it to the template."""
+    json_schema: Any = None
+    """A schema that the answer must follow, None for none."""
+    grammar: str = ""
+    """A grammar in GBNF that the answer must follow; the reasoning, if begun, is ended first."""
+    add_generation_prompt: bool = True
+    continue_final_message: Continuation = False
+    """Whether the last message is the start of the answer."""
+    reasoning_format: str = "auto"
+    """`none` leaves the reasoning in the content."""
+    enable_thinking: bool = True
+    reasoning_budget: int = -1
+    """Most tokens of reasoning; -1 for no limit."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """For the template."""
+
+
+@dataclass(frozen=True)
+class FormattedPrompt:
+    """The text that a model is shown, and how its answer is written."""
+
+    text: str
+    form: AnswerForm | None = None
+    """None if the answer may have any form."""
+    stops: tuple[str, ...] = ()
+    """Strings that end the answer."""
+    reader: Callable[[], AnswerReader] = ContentReader
+    """Returns a reader for one answer."""
 
 
 class Template(Protocol):
-    """Renders messages up to where the assistant's answer begins."""
+    """Formats conversations up to where the assistant's answer begins or continues."""
 
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-    ) -> str:
-        """Return the prompt text; raise ModelError if the template fails.
+    @property
+    def thinks(self) -> bool:
+        """Return whether the model reasons before it answers."""
 
-        `tools` are functions in OpenAI's format, `variables` are passed to the template.
-        """
+    @property
+    def calls_tools(self) -> bool:
+        """Return whether the template has a form of its own for tool calls."""
+
+    @property
+    def capabilities(self) -> Mapping[str, bool]:
+        """Return what the template can express, by llama.cpp's names."""
+
+    def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
+        """Return the prompt; raise ModelError if the template fails."""
 
 
-def from_text(
-    text: str,
-    *,
-    bos: str = "",
-    eos: str = "",
-    think: bool = True,
-    now: Callable[[], datetime] = datetime.now,
-) -> Template:
+def from_text(text: str, *, bos: str = "", eos: str = "", tool_use: str = "") -> Template:
     """Return a template from Jinja source, or from the name of one built into llama.cpp.
 
-    Without `think`, the template's variable that disables reasoning is set, if there is one. `now`
-    is the clock for templates that print the date. Raise UsageError if the name is unknown.
+    `bos` and `eos` are the texts of these tokens, `tool_use` is the source of another template for
+    conversations with tools, if there is one. Raise UsageError if the name is unknown, ModelError
+    if the template does not parse.
     """
-    if "{" in text:
-        return JinjaTemplate(text, bos=bos, eos=eos, think=think, now=now)
+    if "{" in text or text == FALLBACK:
+        return JinjaTemplate(text, bos=bos, eos=eos, tool_use=tool_use)
     builtin_templates.check(text, builtin_names())
     return NamedTemplate(text)
 
@@ -61,20 +124,113 @@ def builtin_names() -> list[str]:
     return sorted(name.decode() for name in names if name)
 
 
+def on_another_day(source: str) -> str:
+    """Return a Jinja template that prints another date; see ANOTHER_DAY.
+
+    A name is returned as it is: templates known by name print no date.
+    """
+    return DATED + source if "{" in source else source
+
+
+class JinjaTemplate:
+    """A template in Jinja, by llama.cpp's own interpreter."""
+
+    def __init__(self, source: str, *, bos: str = "", eos: str = "", tool_use: str = "") -> None:
+        try:
+            self._template = libchat.Template(source, bos=bos, eos=eos)
+            self._tool_use = (
+                libchat.Template(tool_use, bos=bos, eos=eos) if tool_use else self._template
+            )
+        except libchat.LibraryError as exc:
+            raise _template_error(f"does not parse: {exc}") from exc
+
+    @property
+    def capabilities(self) -> Mapping[str, bool]:
+        return self._tool_use.capabilities
+
+    @functools.cached_property
+    def thinks(self) -> bool:
+        # As llama.cpp's common_chat_templates_support_enable_thinking.
+        asked = {"messages": [{"role": "user", "content": "test"}], "reasoning_format": "deepseek"}
+        try:
+            return bool(self._template.prompt(asked).reply["thinks"])
+        except libchat.LibraryError:
+            return False
+
+    @functools.cached_property
+    def calls_tools(self) -> bool:
+        asked = {
+            "messages": [{"role": "user", "content": "test"}],
+            "tools": [PROBE_TOOL],
+            "tool_choice": "required",
+        }
+        try:
+            return bool(self._tool_use.prompt(asked).reply["grammar"])
+        except libchat.LibraryError:
+            return False
+
+    def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
+        template = self._tool_use if inputs.tools else self._template
+        try:
+            prompt = shown = template.prompt(self._request(inputs))
+            if inputs.named_tool:  # the model is shown all tools, and held to the one
+                prompt = template.prompt(self._request(only_named(inputs)))
+        except libchat.LibraryError as exc:
+            raise _template_error(f"does not render: {exc}") from exc
+        reply = prompt.reply
+        return FormattedPrompt(
+            shown.reply["prompt"],
+            _form(reply, inputs),
+            tuple(reply["stops"]),
+            functools.partial(LibraryReader, prompt),
+        )
+
+    def _request(self, inputs: TemplateInputs) -> dict[str, Any]:
+        parallel = inputs.parallel_tool_calls
+        if parallel is None:
+            parallel = self.capabilities["supports_parallel_tool_calls"]
+        request: dict[str, Any] = {
+            "messages": [*inputs.messages],
+            "tools": [*inputs.tools],
+            "tool_choice": inputs.tool_choice,
+            "parallel_tool_calls": parallel,
+            "add_generation_prompt": inputs.add_generation_prompt,
+            "continue_final_message": inputs.continue_final_message,
+            "reasoning_format": inputs.reasoning_format,
+            "enable_thinking": inputs.enable_thinking and self.thinks,
+            "variables": {**DEFAULT_VARIABLES, **inputs.variables},
+            "end_reasoning": bool(inputs.grammar),
+        }
+        if inputs.json_schema is not None:
+            request["json_schema"] = inputs.json_schema
+        return request
+
+
 class NamedTemplate:
-    """A template built into llama.cpp."""
+    """A template built into llama.cpp, known by its name."""
+
+    thinks = False
+    calls_tools = False
+    capabilities: Mapping[str, bool] = {}
 
     def __init__(self, name: str) -> None:
         self.name = name.encode()
 
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-    ) -> str:
-        """Return the prompt text for `messages`; `tools` and `variables` are ignored."""
+    def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
+        """Return the prompt; tools, variables and whatever else there is are ignored."""
+        messages = [
+            {"role": message["role"], "content": _plain_content(message)}
+            for message in inputs.messages
+        ]
+        last = ""
+        if inputs.continue_final_message and messages:
+            last = messages.pop()["content"]
+        add = inputs.add_generation_prompt or bool(inputs.continue_final_message)
+        text = self._render(messages, add_generation_prompt=add) + last
+        form = AnswerForm(inputs.grammar) if inputs.grammar else None
+        return FormattedPrompt(text, form)
+
+    def _render(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool) -> str:
         if any("\0" in message["content"] for message in messages):
             # A C string ends at NUL: the rest would be lost.
             raise ModelError(
@@ -90,7 +246,7 @@ class NamedTemplate:
         while True:
             buffer = ctypes.create_string_buffer(room)
             count = api.llama_chat_apply_template(
-                self.name, chat, len(messages), True, buffer, room
+                self.name, chat, len(messages), add_generation_prompt, buffer, room
             )
             if count < 0:
                 raise ModelError(
@@ -102,80 +258,43 @@ class NamedTemplate:
             room = count
 
 
-class JinjaTemplate:
-    """A Jinja template, rendered in Jinja's sandbox."""
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        bos: str = "",
-        eos: str = "",
-        think: bool = True,
-        now: Callable[[], datetime] = datetime.now,
-    ) -> None:
-        from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        from runtime.chat_format.generation_tag import GenerationTag
-
-        # Same settings as Hugging Face's apply_chat_template, for which templates are written.
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, GenerationTag]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = lambda form: now().strftime(form)
-        self._constants: dict[str, Any] = {"bos_token": bos, "eos_token": eos}
-        if not think:
-            self._constants.update(dict.fromkeys(reasoning.SWITCHES, False))
-        # A template is an untrusted program: it can raise anything.
-        try:
-            self._template = environment.from_string(text)
-        except Exception as exc:
-            raise _template_error(f"does not parse: {exc}") from exc
-
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-    ) -> str:
-        """Return the prompt text.
-
-        If the template rejects a system message, it is merged into the first user message.
-        """
-        given = {**self._constants, **variables, "tools": [*tools] or None}
-        try:
-            return self._render(messages, given)
-        except ModelError:
-            if len(messages) < 2 or messages[0]["role"] != "system":
-                raise
-            system, first, *rest = messages
-            merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
-            return self._render([merged, *rest], given)
-
-    def _render(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str:
-        try:
-            return self._template.render(
-                messages=[dict(message) for message in messages],
-                **{"add_generation_prompt": True, **variables},
-            )
-        except Exception as exc:
-            raise _template_error(f"does not render: {exc}") from exc
+def only_named(inputs: TemplateInputs) -> TemplateInputs:
+    """Return the inputs with no tool but the named one, if one is named."""
+    if not inputs.named_tool:
+        return inputs
+    tools = [tool for tool in inputs.tools if tool["function"]["name"] == inputs.named_tool]
+    return replace(inputs, tools=tools)
 
 
-def _raise_exception(message: str) -> None:
-    from jinja2 import TemplateError
+def text_of(content: Any) -> str:
+    """Return the text of a message's content: a text, parts with texts, or None."""
+    if isinstance(content, list):
+        return "\n".join(part["text"] for part in content)
+    return content or ""
 
-    raise TemplateError(message)
+
+def _plain_content(message: Message) -> str:
+    return text_of(message.get("content"))
 
 
-def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
-    import json
-
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _form(reply: Mapping[str, Any], inputs: TemplateInputs) -> AnswerForm | None:
+    """Return the form of answers to a prompt, None if there is nothing to hold them to."""
+    grammar, of_template = (inputs.grammar, False) if inputs.grammar else (reply["grammar"], True)
+    if of_template and inputs.tools and inputs.tool_choice == "required":
+        grammar = FREE_TEXT.sub("", grammar)
+    form = AnswerForm(
+        grammar=grammar,
+        lazy=of_template and reply["grammar_lazy"],
+        triggers=tuple(Trigger(one["type"], one["value"]) for one in reply["triggers"]),
+        prompt_end=reply["generation_prompt"],
+        covers_prompt_end=of_template,
+        shown_tokens=tuple(reply["preserved_tokens"]),
+        reasoning_start=reply["thinking_start"],
+        reasoning_ends=tuple(reply["thinking_ends"]),
+        reasoning_budget=inputs.reasoning_budget,
+    )
+    limited = form.reasoning_start and form.reasoning_budget >= 0
+    return form if form.grammar or form.shown_tokens or limited else None
 
 
 def _template_error(detail: str) -> ModelError:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from runtime.chat_format.chat_template import Message, Template
-from runtime.chat_format.reasoning import Markers
-
-END = 64
-"""Characters of a prompt's end that may tell how the answer begins: within reasoning, or not."""
+from runtime.chat_format import generic_tools
+from runtime.chat_format.answer_reader import AnswerReader, ContentReader
+from runtime.chat_format.chat_template import FormattedPrompt, Message, Template, TemplateInputs
+from runtime.inference.answer_form import AnswerForm
 
 
 class Tokenizer(Protocol):
@@ -32,11 +31,12 @@ class Prompt:
     """As the chat template renders it; empty for a remote server, which does that itself."""
     tokens: Sequence[int] = ()
     """Of `text`."""
-
-    @property
-    def end(self) -> str:
-        """The end of the text: the template may begin the reasoning there."""
-        return self.text[-END:]
+    form: AnswerForm | None = None
+    """The form that answers must have, None for any."""
+    stops: tuple[str, ...] = ()
+    """Strings that end an answer, besides those of the options."""
+    reader: Callable[[], AnswerReader] = ContentReader
+    """Returns a reader for one answer, to be fed with the answer from its start."""
 
 
 def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
@@ -45,26 +45,32 @@ def messages_of(system: str, turns: Sequence[Message]) -> list[Message]:
 
 
 def build_prompt(
-    template: Template,
-    tokenizer: Tokenizer,
-    messages: Sequence[Message],
-    *,
-    tools: Sequence[Mapping[str, Any]] = (),
-    variables: Mapping[str, Any] = {},
-    answer: str = "",
-    end_reasoning: Markers | None = None,
+    template: Template, tokenizer: Tokenizer, inputs: TemplateInputs, *, answer: str = ""
 ) -> Prompt:
-    """Return the prompt of `messages`, followed by the `answer` so far.
+    """Return the prompt of a conversation, followed by the `answer` so far.
 
-    `tools` and `variables` are passed to the template. With `end_reasoning` the model gets no turn
-    to reason: reasoning that the template begins at the prompt's end is closed by these markers.
     Raise ModelError if the template fails.
     """
-    text = template.render(messages, tools=tools, variables=variables)
-    if end_reasoning and text.rstrip().endswith(end_reasoning.begin):
-        text += f"{end_reasoning.end}\n\n"
-    text += answer
-    return Prompt(messages, text, _tokens(tokenizer, text))
+    formatted = format_prompt(template, inputs)
+    text = formatted.text + answer
+    return Prompt(
+        inputs.messages,
+        text,
+        _tokens(tokenizer, text),
+        formatted.form,
+        formatted.stops,
+        formatted.reader,
+    )
+
+
+def format_prompt(template: Template, inputs: TemplateInputs) -> FormattedPrompt:
+    """Apply the template; tools that it has no place for are written into the messages.
+
+    Raise ModelError if the template fails.
+    """
+    if inputs.tools and inputs.tool_choice != "none" and not template.calls_tools:
+        return generic_tools.apply(template, inputs)
+    return template.apply(inputs)
 
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.chat_format import chat_template
+from runtime.chat_format.chat_template import TemplateInputs
 from runtime.commands import verify_extract
 from runtime.container import lora_sections, prefix_state
 from runtime.container.bundle_file import Bundle
@@ -196,10 +197,13 @@ def _template(source: ModelFile, options: Options) -> Finding:
                 f"the model has none: '{chat_template.FALLBACK}' is used",
                 "if the answers are odd, choose the right one with --chat-template",
             )
-        chat_template.from_text(text).render([{"role": "user", "content": "Hello"}])
+        template = chat_template.from_text(text)
+        template.apply(TemplateInputs(messages=[{"role": "user", "content": "Hello"}]))
     except AppError as exc:
         return Finding(FAIL, what, exc.problem, exc.hint)
-    return Finding(OK, what, "given" if options.chat_template else "the model's own")
+    whose = "given" if options.chat_template else "the model's own"
+    tools = "in its own form" if template.calls_tools else "in a generic form"
+    return Finding(OK, what, f"{whose}; tools are called {tools}")
 
 
 def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Finding | None:

@@ -336,7 +336,8 @@ def probe(model: Path, chat_template: str) -> None:
     """Ask the engine about a model and print JSON; run by `bundle` in a child process."""
     from runtime.commands.model_probe import probe_model
 
-    click.echo(json.dumps(probe_model(model, chat_template)))
+    for found in probe_model(model, chat_template):
+        click.echo(json.dumps(found))
 
 
 @main.command(hidden=True)

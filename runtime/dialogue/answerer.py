@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
-from runtime.chat_format.chat_template import Message, Template
+from runtime.chat_format.chat_template import Message, Template, TemplateInputs
 from runtime.chat_format.prompt import Prompt, Tokenizer, build_prompt
+from runtime.inference import json_schema
+from runtime.inference.answer_form import AnswerForm
 from runtime.inference.token_stream import Answer
 from runtime.options.registry import Options
 
@@ -18,7 +21,7 @@ class Answerer(Protocol):
     def context_size(self) -> int:
         """Return the context size in tokens, for prompt and answer together; 0 if unknown."""
 
-    def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
+    def prompt(self, messages: Sequence[Message], options: Options, answer: str = "") -> Prompt:
         """Return the prompt for `messages`; `answer` is the start of an answer to continue."""
 
     def submit(self, prompt: Prompt, options: Options) -> Answer:
@@ -30,7 +33,13 @@ class Generator(Protocol):
 
     context_size: int
 
-    def submit(self, prompt: Sequence[int], options: Options | None = None) -> Answer: ...
+    def submit(
+        self,
+        prompt: Sequence[int],
+        options: Options | None = None,
+        *,
+        form: AnswerForm | None = None,
+    ) -> Answer: ...
 
 
 class LocalAnswerer:
@@ -45,8 +54,21 @@ class LocalAnswerer:
     def context_size(self) -> int:
         return self._scheduler.context_size
 
-    def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
-        return build_prompt(self._template, self._tokenizer, messages, answer=answer)
+    def prompt(self, messages: Sequence[Message], options: Options, answer: str = "") -> Prompt:
+        inputs = inputs_of(messages, options)
+        return build_prompt(self._template, self._tokenizer, inputs, answer=answer)
 
     def submit(self, prompt: Prompt, options: Options) -> Answer:
-        return self._scheduler.submit(prompt.tokens, options)
+        options = dataclasses.replace(options, stop=(*options.stop, *prompt.stops))
+        return self._scheduler.submit(prompt.tokens, options, form=prompt.form)
+
+
+def inputs_of(messages: Sequence[Message], options: Options) -> TemplateInputs:
+    """Return what the chat template is applied to for an answer with these options."""
+    return TemplateInputs(
+        messages=messages,
+        json_schema=json_schema.document(options.json_schema) if options.json_schema else None,
+        grammar=options.grammar,
+        enable_thinking=options.think,
+        reasoning_budget=options.reasoning_budget,
+    )

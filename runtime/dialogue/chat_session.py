@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runtime.chat_format.reasoning import Markers
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.remote_model import RemoteModel
@@ -27,14 +26,11 @@ class ChatSession:
         """Saves and loads the conversation; None with a remote server."""
         self.lora: Lora | None = None
         """The LoRA adapters; None with a remote server."""
-        self.markers: Markers | None = None
-        """The reasoning markers of the model's chat template, if it has any."""
         if isinstance(backend, LoadedModel):
             self.store = SessionStore(
                 self.conversation, backend.scheduler, backend.state_key, notify
             )
             self.lora = backend.lora
-            self.markers = backend.markers
 
     def report(self) -> dict[str, Any]:
         """Return the costs of the run and of its last answer, in seconds and bytes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from runtime.chat_format.answer_reader import AnswerReader, Delta
 from runtime.chat_format.chat_template import Message
 from runtime.chat_format.prompt import Prompt, messages_of
 from runtime.dialogue.answerer import Answerer
@@ -36,33 +37,34 @@ class Conversation:
         self.turns: list[Message] = []
         self.stats = Stats(context_size=answerer.context_size)
         """Statistics of the last answer."""
-        self.prompt_end = ""
-        """The last characters of the prompt, before the answer."""
         self._answerer = answerer
         self._notify = notify
-        self._answer_text = ""
-        """The answer so far."""
+        self._written = ""
+        """The answer so far, as the model writes it."""
+        self._answer = Delta()
+        """The answer so far, divided."""
+        self._reader: AnswerReader | None = None
         self._running: Answer | None = None
         self._cancelled = False
 
-    def ask(self, text: str) -> Iterator[str]:
-        """Yield the answer to `text` in pieces, and append both to the turns.
+    def ask(self, text: str) -> Iterator[Delta]:
+        """Yield the answer to `text` as it comes, and append both to the turns.
 
         A cancelled answer is appended as far as it got. Raise ModelError if the question alone does
         not fit into the context, or the engine fails; the turns are then unchanged.
         """
         before = list(self.turns)
         self.turns.append({"role": "user", "content": text})
-        yield from self._answer(before)
+        yield from self._reply(before)
 
-    def regenerate(self) -> Iterator[str]:
+    def regenerate(self) -> Iterator[Delta]:
         """Yield a new answer to the last question; it replaces the previous one."""
         if not self.turns:
             raise ModelError("there is nothing to answer again", hint="ask something first")
         before = list(self.turns)
         if self.turns[-1]["role"] == "assistant":
             self.turns.pop()
-        yield from self._answer(before)
+        yield from self._reply(before)
 
     def undo(self) -> str:
         """Remove the last question and its answer; return the question, empty if there is none."""
@@ -87,9 +89,9 @@ class Conversation:
         if running is not None:
             running.cancel()
 
-    def _answer(self, before: list[Message]) -> Iterator[str]:
+    def _reply(self, before: list[Message]) -> Iterator[Delta]:
         """Yield the assistant's turn and append it; on failure restore the turns `before`."""
-        self._answer_text = ""
+        self._written, self._answer, self._reader = "", Delta(), None
         failed = self._cancelled = False
         try:
             yield from self._answer_in_parts()
@@ -103,41 +105,50 @@ class Conversation:
             if failed:
                 self.turns[:] = before
             else:
-                self.turns.append({"role": "assistant", "content": self._answer_text})
+                self.turns.append(_turn(self._answer))
 
-    def _answer_in_parts(self) -> Iterator[str]:
+    def _answer_in_parts(self) -> Iterator[Delta]:
         """Yield the answer; if the context is full, drop the oldest turns and continue it."""
         self.stats = total = Stats(context_size=self._answerer.context_size)
         while True:
             left = self.options.n_predict
             if left >= 0:
                 left = max(0, left - total.generated_tokens)
-            prompt = self._fitting(self._answer_text, left)
-            begin = len(self._answer_text)
+            prompt = self._fitting(self._written, left)
+            self._reader = reader = self._reader or prompt.reader()
+            begin = len(self._written)
             options = dataclasses.replace(self.options, n_predict=left)
             running = self._answerer.submit(prompt, options)
             try:
-                yield from self._stream(running)
+                yield from self._stream(running, reader)
             finally:
                 total.add(running.stats)
             full = total.reason is FinishReason.CONTEXT
             # Continue only if a turn can be dropped to make room, and the last part was not empty.
-            if not full or len(self._answer_text) == begin or not self._droppable:
+            if not full or len(self._written) == begin or not self._droppable:
                 if full:
                     self._notify(
                         f"the answer was cut: the context of {self._answerer.context_size} "
                         "tokens is full (give more with -c)"
                     )
+                yield from self._read(reader, "", last=True)
                 return
 
-    def _stream(self, running: Answer) -> Iterator[str]:
-        """Yield the pieces of `running` and collect its text; `cancel` then applies to it."""
+    def _stream(self, running: Answer, reader: AnswerReader) -> Iterator[Delta]:
+        """Yield what is new of `running`; `cancel` then applies to it."""
         self._running = running
         if self._cancelled:  # cancelled before `_running` was set
             running.cancel()
         for piece in running:
-            self._answer_text += piece.text
-            yield piece.text
+            self._written += piece.text
+            yield from self._read(reader, piece.text, last=False)
+
+    def _read(self, reader: AnswerReader, text: str, *, last: bool) -> Iterator[Delta]:
+        """Yield what `reader` makes of `text`, and collect it."""
+        if delta := reader.feed(text, last=last):
+            self._answer.reasoning += delta.reasoning
+            self._answer.content += delta.content
+            yield delta
 
     def _fitting(self, answer: str, left: int) -> Prompt:
         """Return the prompt, after dropping as few of the oldest turns as possible to make it fit.
@@ -170,6 +181,9 @@ class Conversation:
         return users[1] if len(users) > 1 else 0
 
     def _prompt(self, answer: str) -> Prompt:
-        prompt = self._answerer.prompt(messages_of(self.system, self.turns), answer)
-        self.prompt_end = prompt.end
-        return prompt
+        return self._answerer.prompt(messages_of(self.system, self.turns), self.options, answer)
+
+
+def _turn(answer: Delta) -> Message:
+    turn = {"role": "assistant", "content": answer.content}
+    return {**turn, "reasoning_content": answer.reasoning} if answer.reasoning else turn

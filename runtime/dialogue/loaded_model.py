@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from runtime.chat_format import chat_template, reasoning
+from runtime.chat_format import chat_template
 from runtime.chat_format.prompt import build_prompt
 from runtime.container import prefix_state
 from runtime.container.layout import Section
 from runtime.dialogue import prefix_cache
-from runtime.dialogue.answerer import LocalAnswerer
+from runtime.dialogue.answerer import LocalAnswerer, inputs_of
 from runtime.errors import AppError, ModelError
 from runtime.host import resources
 from runtime.host.progress_bar import Progress, progress
@@ -86,8 +85,9 @@ class LoadedModel:
             self.lora = Lora(self.model, self.scheduler, file.bundle)
             self.lora.use(options.lora)
             self.template_text = self._choose_template()
-            self.markers = reasoning.markers(self.template_text)
-            self.template = self._dated_template(datetime.now)
+            self.template = self._make_template(self.template_text)
+            if not options.think:
+                self._check_thinking_switch()
             self._resources = stack.pop_all()
 
     def close(self) -> None:
@@ -147,19 +147,24 @@ class LoadedModel:
                 "(choose another with --chat-template)"
             )
             text = chat_template.FALLBACK
-        if not self.options.think and not reasoning.switchable(text):
-            self._notify("the model's template has no switch for thinking: --no-think is ignored")
         return text
 
-    def _dated_template(self, now: Callable[[], datetime]) -> chat_template.Template:
-        """Return the chat template with the clock `now`."""
+    def _make_template(self, text: str) -> chat_template.Template:
+        own = not self.options.chat_template
         return chat_template.from_text(
-            self.template_text,
+            text,
             bos=self.model.bos,
             eos=self.model.eos,
-            think=self.options.think,
-            now=now,
+            tool_use=self.model.tool_use_template if own else "",
         )
+
+    def _check_thinking_switch(self) -> None:
+        """Notify the user if the template writes the same prompt without reasoning as with it."""
+        question = prefix_cache.first_question("", prefix_cache.SAMPLE_QUESTIONS[0])
+        inputs = inputs_of(question, self.options)
+        with_reasoning = replace(inputs, enable_thinking=True)
+        if self.template.apply(inputs).text == self.template.apply(with_reasoning).text:
+            self._notify("the model's template has no switch for thinking: --no-think is ignored")
 
     def prewarm(self) -> None:
         """Load the prompt state from the bundle, if it has a matching one.
@@ -173,7 +178,7 @@ class LoadedModel:
         messages = prefix_cache.first_question(
             self.options.system, prefix_cache.SAMPLE_QUESTIONS[0]
         )
-        tokens = build_prompt(self.template, self.model, messages).tokens
+        tokens = build_prompt(self.template, self.model, inputs_of(messages, self.options)).tokens
         try:
             self.prewarmed = prefix_cache.load(
                 bundle,
@@ -190,8 +195,8 @@ class LoadedModel:
 
     def compute_prefix(self, out: BinaryIO, update: Progress) -> None:
         """Write the state of the tokens that all conversations begin with; see prefix_cache."""
-        system = self.options.system
-        tokens = prefix_cache.shared_tokens(self._dated_template, self.model, system)
+        another_day = self._make_template(chat_template.on_another_day(self.template_text))
+        tokens = prefix_cache.shared_tokens([self.template, another_day], self.model, self.options)
         prefix_cache.compute(self.scheduler, self._prefix_key(), tokens, out, update)
 
     def state_key(self) -> dict[str, str]:

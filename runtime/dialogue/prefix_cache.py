@@ -5,42 +5,44 @@ It is computed while bundling, and loaded at start.
 
 from __future__ import annotations
 
+import dataclasses
 import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import BinaryIO
 
-from runtime.chat_format.chat_template import Message, Template
+from runtime.chat_format.chat_template import ANOTHER_DAY, Message, Template
 from runtime.chat_format.prompt import Tokenizer, build_prompt, messages_of
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
+from runtime.dialogue.answerer import inputs_of
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common_prefix_length
+from runtime.options.registry import Options
 from runtime.weights import decompress
 
 SAMPLE_QUESTIONS = ("Hello", "1", "\n", " x", "你好", "<", '"')
 """Questions so different that only the template and system prompt are common to their tokens."""
-OTHER_DATES = (datetime(1999, 12, 31, 23, 58), datetime(2008, 4, 6, 7, 9))
 MIN_TOKENS = 2
 """Shortest prefix worth storing; nearly every prompt begins with a BOS token."""
 
 
 def shared_tokens(
-    template: Callable[[Callable[[], datetime]], Template], tokenizer: Tokenizer, system: str
+    templates: Sequence[Template], tokenizer: Tokenizer, options: Options
 ) -> list[int]:
     """Return the token prefix of all conversations, for any question and any date.
 
-    `template` returns the chat template for a clock, since some templates print the date first.
+    `templates` are the chat template today and on another day, since some print the date first.
     """
-    clocks = [datetime.now, *((lambda day=day: day) for day in OTHER_DATES)]
     first: list[int] | None = None
     shared = 0
-    for shaped in map(template, clocks):
+    for template, variables in zip(templates, ({}, ANOTHER_DAY), strict=True):
         for words in SAMPLE_QUESTIONS:
-            tokens = list(build_prompt(shaped, tokenizer, first_question(system, words)).tokens)
+            inputs = inputs_of(first_question(options.system, words), options)
+            inputs = dataclasses.replace(inputs, variables=variables)
+            tokens = list(build_prompt(template, tokenizer, inputs).tokens)
             shared = common_prefix_length(first[:shared], tokens) if first else len(tokens)
             first = first or tokens
     return (first or [])[:shared]

@@ -137,7 +137,7 @@ class RemoteAnswerer:
     def __init__(self, server: RemoteServer) -> None:
         self._server = server
 
-    def prompt(self, messages: Sequence[Message], answer: str = "") -> Prompt:
+    def prompt(self, messages: Sequence[Message], options: Options, answer: str = "") -> Prompt:
         return Prompt(messages)
 
     def submit(self, prompt: Prompt, options: Options) -> RemoteAnswer:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import AppError
+from runtime.inference.answer_form import AnswerForm
 from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
@@ -27,6 +28,7 @@ class Generation:
         options: Options,
         context_size: int,
         alternatives: int | None,
+        form: AnswerForm | None = None,
     ) -> None:
         """Create the sampler; raise AppError if an option is invalid."""
         self.sink = TokenSink()
@@ -41,11 +43,13 @@ class Generation:
         self._model = model
         self._limit = options.n_predict
         self._special = options.special
+        self._shown = _single_tokens(model, form.shown_tokens) if form else frozenset[int]()
         # When a grammar is complete it allows only an end-of-generation token.
-        self._ignore_eog = options.ignore_eos and not (options.grammar or options.json_schema)
+        held = options.grammar or options.json_schema or (form and form.grammar)
+        self._ignore_eog = options.ignore_eos and not held
         self._alternatives = alternatives
         self._detokenizer = Detokenizer(options.stop)
-        self._sampler = Sampler(model, options, context_size, prompt)
+        self._sampler = Sampler(model, options, context_size, prompt, form)
         self._unsent_tokens: list[int] = []
         self._unsent_logprobs: list[SampledToken] = []
         self._submitted_at = time.perf_counter()
@@ -113,7 +117,8 @@ class Generation:
             )
         self.tokens.append(token)
         self._unsent_tokens.append(token)
-        self._emit(self._detokenizer.feed(self._model.piece(token, special=self._special)))
+        shown = self._special or token in self._shown
+        self._emit(self._detokenizer.feed(self._model.piece(token, special=shown)))
         if self._detokenizer.stopped:
             stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
@@ -140,3 +145,9 @@ class Generation:
     def close(self) -> None:
         """Free the sampler."""
         self._sampler.close()
+
+
+def _single_tokens(model: Model, texts: Sequence[str]) -> frozenset[int]:
+    """Return the tokens of those texts that are one token each."""
+    found = [model.tokenize(text, beginning=False) for text in texts]
+    return frozenset(tokens[0] for tokens in found if len(tokens) == 1)

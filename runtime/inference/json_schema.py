@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runtime.errors import UsageError
-from runtime.model import llama_api
+from runtime.model import libchat
 
 ANNOTATIONS = {
     "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
@@ -25,26 +25,34 @@ ARRAY = {"type", "items", "minItems", "maxItems"}
 def grammar(text: str) -> str:
     """Return the GBNF grammar for the JSON schema `text`; raise UsageError if it is unsupported."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise UsageError(f"the JSON schema is not JSON: {exc}") from exc
-    if not isinstance(document, dict):
-        raise UsageError(
-            f"the JSON schema is {json.dumps(document)}, expected an object",
-            hint="{} stands for any JSON object",
-        )
-    try:
-        _check(document, "#")
-        return llama_api.schema_to_grammar(json.dumps(document))
-    except UsageError:
-        raise
-    except RecursionError:
-        raise UsageError("the JSON schema is nested too deeply") from None
-    except Exception as exc:  # an untrusted schema can make the converter fail in any way
+        return libchat.grammar(json.dumps(document(text)))
+    except libchat.LibraryError as exc:
         raise UsageError(
             f"the JSON schema cannot be turned into a grammar: {exc}",
             hint="simplify it, or write the grammar yourself with --grammar",
         ) from exc
+
+
+def document(text: str) -> dict[str, Any]:
+    """Return the JSON schema `text` as an object; raise UsageError if it is unsupported."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise UsageError(f"the JSON schema is not JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise UsageError(
+            f"the JSON schema is {json.dumps(found)}, expected an object",
+            hint="{} stands for any JSON object",
+        )
+    try:
+        _check(found, "#")
+    except UsageError:
+        raise
+    except RecursionError:
+        raise UsageError("the JSON schema is nested too deeply") from None
+    except Exception as exc:  # an untrusted schema can have anything anywhere
+        raise UsageError(f"the JSON schema is no schema: {exc}") from exc
+    return found
 
 
 def _check(schema: Any, where: str) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from runtime.errors import ModelError, UsageError
 from runtime.inference import json_schema
+from runtime.inference.answer_form import AnswerForm, FormSampler
 from runtime.inference.token_stream import Logprob, SampledToken
-from runtime.model.llama_api import api, native_call
+from runtime.model.llama_api import api
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -25,23 +26,23 @@ class Sampler:
     """The sampler chain of one answer, with the token history for its penalties."""
 
     def __init__(
-        self, model: Model, options: Options, context_size: int, prompt: Sequence[int]
+        self,
+        model: Model,
+        options: Options,
+        context_size: int,
+        prompt: Sequence[int],
+        form: AnswerForm | None = None,
     ) -> None:
         """Build the chain; the end of `prompt` counts as history for the repetition penalties.
 
-        Raise AppError if a grammar, a JSON schema or a logit bias is invalid.
+        The answer has the `form` given, or else that of the options' grammar or JSON schema. Raise
+        AppError if a grammar, a JSON schema or a logit bias is invalid.
         """
         self._candidates: _Candidates | None = None
-        self._grammar: Any = None
         self._vocab_size = model.vocab_size
         biases = _biases(model, options)
-        text = options.grammar
-        if options.json_schema:
-            if text:
-                raise UsageError("an answer can follow a grammar or a JSON schema, not both")
-            text = json_schema.grammar(options.json_schema)
-        if text:
-            self._grammar = _grammar(model, text)
+        form = form or _form(options)
+        self._form = FormSampler(model, form) if form else None
         self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
         for part in _samplers(model, options, context_size, biases):
             api.llama_sampler_chain_add(self._chain, part)
@@ -49,11 +50,11 @@ class Sampler:
             api.llama_sampler_accept(self._chain, token)
 
     def close(self) -> None:
-        """Free the chain and the grammar."""
+        """Free everything in the engine."""
         api.llama_sampler_free(self._chain)
-        if self._grammar:
-            api.llama_sampler_free(self._grammar)
-        self._chain = self._grammar = None
+        self._chain = None
+        if self._form:
+            self._form.close()
 
     def sample(self, context: Any, index: int) -> int:
         """Return the next token, from the logits at batch index `index` of the `llama_context*`.
@@ -66,25 +67,36 @@ class Sampler:
                 "the model computed something that is not a number",
                 hint="the file may be damaged (verify it), or this CPU variant be wrong: --cpu x64",
             )
-        if not self._grammar:
+        if self._form is None:
             return int(api.llama_sampler_sample(self._chain, context, index))
+        if self._form.restricts:
+            token = self._restricted(self._form, logits)
+            api.llama_sampler_accept(self._chain, token)
+        else:
+            token = int(api.llama_sampler_sample(self._chain, context, index))
+        self._form.accept(token)
+        return token
+
+    def _restricted(self, form: FormSampler, logits: Any) -> int:
+        """Return the next token, as `form` allows it."""
         candidates = self._all_candidates(logits)
+        form.limit_reasoning(candidates.pointer)
         api.llama_sampler_apply(self._chain, candidates.pointer)
         # Test only the sampled token against the grammar: far cheaper than testing all tokens,
         # and it nearly always fits.
         token = candidates.selected
-        if not self._grammar_allows(token):
-            candidates = self._all_candidates(logits)
-            api.llama_sampler_apply(self._grammar, candidates.pointer)
-            api.llama_sampler_apply(self._chain, candidates.pointer)
-            token = candidates.selected
-            if not self._grammar_allows(token):
-                raise ModelError(
-                    "the grammar allows none of the model's tokens here",
-                    hint="check the grammar: is there a way to its end from everywhere?",
-                )
-        api.llama_sampler_accept(self._grammar, token)
-        api.llama_sampler_accept(self._chain, token)
+        if form.allows(token):
+            return token
+        candidates = self._all_candidates(logits)
+        form.limit_reasoning(candidates.pointer)
+        form.limit_to_grammar(candidates.pointer)
+        api.llama_sampler_apply(self._chain, candidates.pointer)
+        token = candidates.selected
+        if not form.allows(token):
+            raise ModelError(
+                "the grammar allows none of the model's tokens here",
+                hint="check the grammar: is there a way to its end from everywhere?",
+            )
         return token
 
     def logprobs(self, context: Any, index: int, token: int, alternatives: int) -> SampledToken:
@@ -94,13 +106,6 @@ class Sampler:
         """
         candidates = self._all_candidates(api.llama_get_logits_ith(context, index))
         return candidates.logprobs(token, alternatives)
-
-    def _grammar_allows(self, token: int) -> bool:
-        """Return whether the grammar accepts `token` next."""
-        one = api.llama_token_data(token, 1.0, 0.0)
-        alone = api.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
-        api.llama_sampler_apply(self._grammar, ctypes.pointer(alone))
-        return bool(one.logit != -math.inf)
 
     def _all_candidates(self, logits: Any) -> _Candidates:
         """Return all tokens with their logits, `(n_vocab,)` float32 owned by the context."""
@@ -158,15 +163,13 @@ def _log_or_minus_inf(probability: float) -> float:
     return math.log(probability) if probability > 0 else -math.inf
 
 
-def _grammar(model: Model, text: str) -> Any:
-    with native_call() as call:
-        found = api.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
-    if not found:
-        raise UsageError(
-            f"the grammar cannot be used: {call.reason or 'it does not parse'}",
-            hint="llama.cpp's notation: root ::= …",
-        )
-    return found
+def _form(options: Options) -> AnswerForm | None:
+    """Return the form that the options ask for, None for any."""
+    if options.json_schema:
+        if options.grammar:
+            raise UsageError("an answer can follow a grammar or a JSON schema, not both")
+        return AnswerForm(json_schema.grammar(options.json_schema))
+    return AnswerForm(options.grammar) if options.grammar else None
 
 
 def _biases(model: Model, options: Options) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from runtime.errors import AppError, Busy, ContextOverflow, ModelError
 from runtime.host import resources
+from runtime.inference.answer_form import AnswerForm
 from runtime.inference.context import ABORTED, NO_ROOM, Context
 from runtime.inference.generation import Generation
 from runtime.inference.stats import FinishReason, SlotStatus, Status
@@ -62,10 +63,12 @@ class Scheduler:
         prompt: Sequence[int],
         options: Options | None = None,
         *,
+        form: AnswerForm | None = None,
         alternatives: int | None = None,
     ) -> TokenStream:
         """Return the answer to `prompt` (token IDs) as a stream; safe from any thread.
 
+        It has the `form` given, or else the one of the options' grammar or JSON schema.
         With `alternatives` every token comes with its log-probability and those of as many
         likeliest ones. Raise ModelError when the prompt is empty, ContextOverflow when it does not
         fit, UsageError when an option is wrong, Busy when too many are waiting.
@@ -79,7 +82,7 @@ class Scheduler:
             raise ModelError("the prompt is empty", hint="ask something")
         self.require_room(prompt)
         generation = Generation(
-            self.model, prompt, options or self.options, self.context_size, alternatives
+            self.model, prompt, options or self.options, self.context_size, alternatives, form
         )
         try:
             with self._wake:

@@ -159,17 +159,6 @@ def start() -> None:
         api.llama_backend_init()
 
 
-def schema_to_grammar(schema: str) -> str:
-    """Return the GBNF grammar for a JSON schema (JSON text), by llama_cpp's converter."""
-    from llama_cpp import llama_grammar
-
-    # The converter's own rule allows unescaped control characters, which JSON forbids.
-    escapes = r'["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F]'
-    rule = rf'[^"\\\x7F\x00-\x1F] | "\\" ({escapes})'
-    llama_grammar.PRIMITIVE_RULES["char"] = llama_grammar.BuiltinRule(rule)
-    return str(llama_grammar.json_schema_to_gbnf(schema))
-
-
 def abort_flag(context: Any) -> Any:
     r"""Return a `c_bool`; while it is true, the context aborts what it is computing.
 

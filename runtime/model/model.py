@@ -57,6 +57,12 @@ class Model:
         found = api.llama_model_chat_template(self.handle, None)
         return found.decode("utf-8", "replace") if found else ""
 
+    @property
+    def tool_use_template(self) -> str:
+        """Return the source of the template for conversations with tools, empty if none."""
+        found = api.llama_model_chat_template(self.handle, b"tool_use")
+        return found.decode("utf-8", "replace") if found else ""
+
     def tokenize(self, text: str, *, beginning: bool, special: bool = True) -> list[int]:
         """Return the token IDs of `text`; `beginning` lets the model add its BOS and EOS tokens.
 

@@ -41,6 +41,13 @@ class ConversationOptions:
         "--think",
         help="let reasoning models think before they answer (if their chat template supports it)",
     )
+    reasoning_budget: int = option(
+        -1,
+        "--reasoning-budget",
+        low=-1,
+        metavar="N",
+        help="maximum number of tokens to think before the answer, -1 for no limit, 0 for none",
+    )
     n_predict: int = option(
         -1,
         "--predict",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
-from runtime.chat_format.reasoning import Markers, ReasoningSplitter
+from runtime.chat_format.answer_reader import Delta
+
+OPENED, CLOSED = "<think>\n", "\n</think>\n\n"
+"""What the reasoning stands between where there is no colour to set it apart."""
 
 
 class Style:
@@ -31,55 +34,53 @@ class Writer(Protocol):
 class AnswerView:
     """Displays one answer on a stream."""
 
-    def __init__(
-        self,
-        out: TextIO,
-        style: Style,
-        *,
-        markers: Markers | None = None,
-        prompt: str = "",
-        body: Writer | None = None,
-    ) -> None:
-        """`prompt` is the end of the model's prompt, `body` displays everything but the reasoning.
-
-        Without colour, the reasoning markers are left in the text, since dimming cannot set it
-        apart.
-        """
+    def __init__(self, out: TextIO, style: Style, *, body: Writer | None = None) -> None:
+        """`body` displays everything but the reasoning."""
         self._out = out
         self._style = style
-        self._thoughts = ReasoningSplitter(markers if style.colour else None, prompt)
         self._body = body
-        self._thought = False
-        self._begun = False
+        self._reasons = False
+        self._held = ""
+        """Empty lines at the end of the reasoning, which are not shown if nothing follows."""
 
-    def write(self, text: str) -> None:
-        """Display a piece of the answer."""
-        for part in self._thoughts.feed(text):
-            self._show(part.text, part.thought)
+    def write(self, delta: Delta) -> None:
+        """Display what is new of the answer."""
+        if delta.reasoning:
+            self._show_reasoning(delta.reasoning)
+        if delta.content:
+            self._show_content(delta.content)
         self._out.flush()
 
     def close(self) -> None:
-        """Display the text held back, at the end of the answer."""
-        for part in self._thoughts.rest():
-            self._show(part.text, part.thought)
+        """End the display, at the end of the answer."""
+        self._end_reasoning()
         if self._body:
             self._body.close()
         self._out.flush()
 
-    def _show(self, text: str, thought: bool) -> None:
-        """Write a part, with an empty line between reasoning and answer."""
-        if thought:
-            self._out.write(self._style.dim(text))
-        elif self._thought and not self._begun:
+    def _show_reasoning(self, text: str) -> None:
+        if not self._reasons:
             text = text.lstrip("\n")
             if not text:
                 return
-            self._out.write("\n\n")
-        self._thought |= thought
-        if thought:
-            return
-        self._begun = True
-        if self._body:
-            self._body.write(text)
-        else:
-            self._out.write(text)
+            self._reasons = True
+            if not self._style.colour:
+                self._out.write(OPENED)
+        text = self._held + text
+        shown = text.rstrip("\n")
+        self._held = text[len(shown) :]
+        if shown:
+            self._out.write(self._style.dim(shown))
+
+    def _show_content(self, text: str) -> None:
+        if self._reasons:  # between reasoning and answer, models leave empty lines
+            text = text.lstrip("\n")
+            if not text:
+                return
+        self._end_reasoning()
+        (self._body or self._out).write(text)
+
+    def _end_reasoning(self) -> None:
+        if self._reasons:
+            self._reasons, self._held = False, ""
+            self._out.write("\n\n" if self._style.colour else CLOSED)

@@ -87,18 +87,14 @@ def _title(backend: LoadedModel | RemoteModel, bundle: Bundle | None, path: Path
 def _answer_once(session: ChatSession, question: str) -> None:
     """Print the answer to one question on stdout."""
     written = ""
-    view: AnswerView | None = None
     conversation = session.conversation
-    style = Style(colour_enabled(session.options.color))
-    for piece in conversation.ask(question):
-        if view is None:
+    view = AnswerView(sys.stdout, Style(colour_enabled(session.options.color)))
+    for delta in conversation.ask(question):
+        if not session.first_token_s:
             session.first_token_s = time.perf_counter() - START
-            prompt = conversation.prompt_end
-            view = AnswerView(sys.stdout, style, markers=session.markers, prompt=prompt)
-        written = piece
-        view.write(piece)
-    if view:
-        view.close()
+        written = delta.content or written
+        view.write(delta)
+    view.close()
     if not written.endswith("\n"):
         sys.stdout.write("\n")
     sys.stdout.flush()
@@ -147,7 +143,6 @@ def _chat(session: ChatSession, title: str, question: str) -> None:
         show_stats=options.stats,
         store=session.store,
         lora=session.lora,
-        markers=session.markers,
         markdown=style.colour and options.markdown,
     )
     # On a terminal Ctrl-C never ends the chat; Ctrl-D and /exit do.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TextIO
 
-from runtime.chat_format.reasoning import Markers
+from runtime.chat_format.answer_reader import Delta
 from runtime.dialogue.conversation import Conversation
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import on_interrupt
@@ -63,18 +63,15 @@ class Repl:
         show_stats: bool = False,
         store: Store | None = None,
         lora: Lora | None = None,
-        markers: Markers | None = None,
         markdown: bool = False,
     ) -> None:
-        """`store` saves and loads conversations, `markers` enclose the model's reasoning.
+        """/save and /load need a `store`, /lora needs `lora`.
 
-        /save and /load need a `store`, /lora needs `lora`. With `markdown`, answers are shown as
-        Markdown.
+        With `markdown`, answers are shown as Markdown.
         """
         self.conversation = conversation
         self.show_stats = show_stats
         self.style = style
-        self._markers = markers
         self._markdown = markdown
         self._read_line = read_line
         self._out = out
@@ -159,14 +156,14 @@ class Repl:
         except AppError as exc:
             self._say(exc.render())
 
-    def _stream(self, pieces: Iterable[str]) -> None:
+    def _stream(self, answer: Iterable[Delta]) -> None:
         """Display the answer as it arrives; Ctrl-C cancels the answer, not the program."""
         view = None
         try:
             with on_interrupt(self.conversation.cancel):
-                for piece in pieces:
+                for delta in answer:
                     view = view or self._new_view()
-                    view.write(piece)
+                    view.write(delta)
         except AppError:
             if view:
                 view.close()
@@ -187,11 +184,7 @@ class Repl:
     def _new_view(self) -> AnswerView:
         """Return a view for an answer that begins now."""
         return AnswerView(
-            self._out,
-            self.style,
-            markers=self._markers,
-            prompt=self.conversation.prompt_end,
-            body=Markdown(self._out.write) if self._markdown else None,
+            self._out, self.style, body=Markdown(self._out.write) if self._markdown else None
         )
 
     def _clear(self, _: str) -> None:
@@ -208,7 +201,7 @@ class Repl:
                 self._say(f"> {turn['content']}")
                 continue
             view = self._new_view()
-            view.write(str(turn["content"]))
+            view.write(Delta(turn.get("reasoning_content", ""), turn["content"]))
             view.close()
             self._out.write("\n")
         self._out.flush()

@@ -205,10 +205,10 @@ def test_closing_ends_what_runs_and_what_waits() -> None:
 @in_child
 def test_the_queue_is_bounded() -> None:
     with engine() as one:
-        streams = []
+        streams, story = [], question(STORY)
         with pytest.raises(Busy, match="64 questions are waiting"):
             for _ in range(70):
-                streams.append(one.submit(question(STORY), ENDLESS))
+                streams.append(one.submit(story, ENDLESS))
         assert 65 == len(streams)  # one is being answered
         for stream in streams:
             stream.cancel()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from runtime.chat_format.reasoning import Markers, ReasoningSplitter
-from runtime.chat_format.tool_calls import CallArguments, CallFormat, CallParser, CallStart, Parsed
+from msgspec import UNSET, UnsetType
+
+from runtime.chat_format.answer_reader import AnswerReader, CallDelta
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Piece, SampledToken
 from runtime.server.protocols.openai_types import CalledFunction, CalledTool
@@ -30,71 +30,41 @@ class NewParts:
 class AnswerParts:
     """One answer of a request, divided into its parts."""
 
-    def __init__(
-        self,
-        *,
-        markers: Markers | None = None,
-        prompt_end: str = "",
-        call_format: CallFormat | None = None,
-    ) -> None:
-        """`prompt_end` is the end of the prompt: the template may begin the reasoning there."""
+    def __init__(self, reader: AnswerReader) -> None:
         self.content = ""
         self.reasoning = ""
         self.calls: list[CalledTool] = []
         self.chosen: list[SampledToken] = []
-        self._thoughts = ReasoningSplitter(markers, prompt_end)
-        self._calls = CallParser(call_format) if call_format else None
-        self._fresh = True
+        self._reader = reader
 
     def feed(self, pieces: Sequence[Piece], *, last: bool) -> NewParts:
         """Take in pieces; return what is final."""
-        new = NewParts()
-        text = text_of(pieces)
+        delta = self._reader.feed(text_of(pieces), last=last)
+        new = NewParts(delta.content, delta.reasoning, [self._call(call) for call in delta.calls])
         for piece in pieces:
             new.chosen += piece.chosen
-        parts = [*self._thoughts.feed(text)]
-        if last:
-            parts += self._thoughts.rest()
-        for part in parts:
-            if part.thought:
-                new.reasoning += part.text
-            elif self._calls:
-                self._sort(self._calls.feed(part.text), new)
-            else:
-                new.content += part.text
-        if last and self._calls:
-            self._sort(self._calls.rest(), new)
-        if (self.reasoning or new.reasoning) and self._fresh:
-            # Between thought and answer models leave empty lines.
-            new.content = new.content.lstrip("\n")
-        self._fresh = self._fresh and not new.content
         self.content += new.content
         self.reasoning += new.reasoning
         self.chosen += new.chosen
         return new
 
-    def _sort(self, said: Iterable[Parsed], new: NewParts) -> None:
-        for item in said:
-            if isinstance(item, CallStart):
-                call = CalledTool(
-                    index=len(self.calls),
-                    id=f"call_{secrets.token_hex(12)}",
-                    type="function",
-                    function=CalledFunction(name=item.name),
-                )
-                # The stream's copy stays as it is, ours collects.
-                new.calls.append(call)
-                whole = CalledFunction(name=item.name)
-                self.calls.append(CalledTool(id=call.id, type="function", function=whole))
-            elif isinstance(item, CallArguments):
-                self.calls[-1].function.arguments += item.text
-                part = CalledFunction(arguments=item.text)
-                new.calls.append(CalledTool(index=len(self.calls) - 1, function=part))
-            else:
-                new.content += item
+    def _call(self, delta: CallDelta) -> CalledTool:
+        """Return what is new of a call, for a stream; add it to the whole call."""
+        if delta.index < len(self.calls):
+            self.calls[delta.index].function.arguments += delta.arguments
+            part = CalledFunction(arguments=delta.arguments)
+            return CalledTool(index=delta.index, function=part)
+        # The stream's copy stays as it is, ours collects.
+        self.calls.append(_called(delta))
+        return _called(delta, index=delta.index)
 
     def finish_reason(self, stats: Stats) -> str:
         """Return OpenAI's `finish_reason`."""
         if self.calls and stats.reason == "stop":
             return "tool_calls"
         return finish_reason(stats)
+
+
+def _called(delta: CallDelta, index: int | UnsetType = UNSET) -> CalledTool:
+    function = CalledFunction(name=delta.name, arguments=delta.arguments)
+    return CalledTool(index=index, id=delta.id, type="function", function=function)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from msgspec import UNSET, Struct, UnsetType
 
 from runtime import __version__
-from runtime.chat_format import reasoning
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Piece, SampledToken
 from runtime.options.registry import Options
@@ -25,7 +24,6 @@ from runtime.server.protocols.llama_server_types import (
     Program,
     Props,
     SlotState,
-    TemplateRequest,
     TemplateResponse,
     Timings,
     TokenizeRequest,
@@ -34,9 +32,10 @@ from runtime.server.protocols.llama_server_types import (
     Tokens,
     finite,
 )
-from runtime.server.protocols.messages import template_messages, template_tools
+from runtime.server.protocols.openai_types import ChatRequest
 from runtime.server.protocols.sampling_fields import option_fields
 from runtime.server.protocols.streaming import Events, chosen_in, steps, whole
+from runtime.server.protocols.template_inputs import template_inputs
 from runtime.server.protocols.text_completion import text_request
 from runtime.server.service.bridge import Reader
 from runtime.server.service.service import Service
@@ -177,14 +176,9 @@ async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
     return Content(data.decode("utf-8", "replace"))
 
 
-async def apply_template(service: Service, request: TemplateRequest) -> TemplateResponse:
+async def apply_template(service: Service, request: ChatRequest) -> TemplateResponse:
     """Render a conversation with the chat template."""
-    text = service.render(
-        template_messages(request.messages),
-        tools=template_tools(request.tools or ()),
-        variables=request.chat_template_kwargs or {},
-    )
-    return TemplateResponse(text)
+    return TemplateResponse(service.render(template_inputs(request, service.options)))
 
 
 async def health(service: Service) -> Health:
@@ -206,6 +200,7 @@ async def props(service: Service) -> Props:
         model_path=service.source.label,
         modalities={"vision": False, "audio": False},
         chat_template=service.template_text,
+        chat_template_caps=dict(service.template.capabilities),
         bos_token=model.bos,
         eos_token=model.eos,
         build_info=f"modelembed {__version__}",
@@ -215,8 +210,8 @@ async def props(service: Service) -> Props:
             system=options.system,
             licence=service.identity.licence,
             version=__version__,
-            thinking=reasoning.switchable(service.template_text),
-            tools=service.call_format is not None,
+            thinking=service.template.thinks,
+            tools="native" if service.template.calls_tools else "generic",
             embeddings=service.embedder.possible,
             fallback="",
         ),

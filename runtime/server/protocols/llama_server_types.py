@@ -5,13 +5,12 @@ https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import PrefillProgress
-from runtime.server.protocols.messages import ChatMessage, Tool
 from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
 
 LEAST_LOGPROB = -9999.0  # JSON has no infinity
@@ -154,14 +153,6 @@ class Content(Struct):
     content: str
 
 
-class TemplateRequest(Struct, kw_only=True):
-    """A conversation to render with the chat template."""
-
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    tools: list[Tool] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-
-
 class TemplateResponse(Struct):
     """The rendered prompt."""
 
@@ -208,9 +199,10 @@ class Program(Struct):
     licence: str
     version: str
     thinking: bool
-    """Whether the model can be told not to think aloud."""
-    tools: bool
-    """Whether the model can call tools."""
+    """Whether the model reasons before it answers, and can be told not to."""
+    tools: str
+    """How the model calls tools: `native` in its chat template's own form, `generic` in one that is
+    described to it."""
     embeddings: bool
     fallback: str
     """The server that answers instead, empty when this one does."""
@@ -225,6 +217,7 @@ class Props(Struct, kw_only=True):
     model_path: str
     modalities: dict[str, bool]
     chat_template: str
+    chat_template_caps: dict[str, bool]
     bos_token: str
     eos_token: str
     build_info: str

@@ -71,8 +71,7 @@ def template_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:
-    role = "system" if message.role == "developer" else message.role
-    role = "tool" if role == "function" else role
+    role = "tool" if message.role == "function" else message.role
     found: dict[str, Any] = {"role": role, "content": _content(index, message)}
     for key in ("name", "reasoning_content", "tool_call_id"):
         if value := getattr(message, key):
@@ -82,9 +81,9 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     return found
 
 
-def _content(index: int, message: ChatMessage) -> str:
+def _content(index: int, message: ChatMessage) -> str | list[dict[str, str]] | None:
     if not isinstance(message.content, list):
-        return message.content or ""
+        return message.content if message.tool_calls else message.content or ""
     texts = []
     for place, part in enumerate(message.content):
         if part.type not in ("text", "input_text", "output_text") or part.text is None:
@@ -92,18 +91,21 @@ def _content(index: int, message: ChatMessage) -> str:
             raise HTTPError(
                 400, f"'{where}' is of type '{part.type}': this model reads text only", param=where
             )
-        texts.append(part.text)
-    return "\n".join(texts)
+        texts.append({"type": "text", "text": part.text})
+    return texts
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    """Return an earlier tool call as templates expect it: with its arguments as an object."""
-    arguments: Any = call.function.arguments
-    if isinstance(arguments, str):
+    """Return an earlier tool call as the library expects it: with its arguments as JSON text."""
+    arguments = call.function.arguments
+    if not isinstance(arguments, str):
+        arguments = msgspec.json.encode(arguments).decode()
+    else:
         try:
-            arguments = msgspec.json.decode(arguments)
+            msgspec.json.decode(arguments)
         except (msgspec.DecodeError, RecursionError):
-            arguments = {"arguments": arguments}
+            # Templates take it apart; a model may have written what is no JSON.
+            arguments = msgspec.json.encode({"arguments": arguments}).decode()
     function = {"name": call.function.name, "arguments": arguments}
     return {"id": call.id or "", "type": "function", "function": function}
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from msgspec import UNSET, Struct
 
-from runtime.chat_format import reasoning, tool_calls
-from runtime.errors import AppError
-from runtime.options.registry import Options
-from runtime.server.http.http_error import HTTPError, encode, http_error_of
+from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.answer_parts import AnswerParts, NewParts
 from runtime.server.protocols.llama_server_types import Timings
-from runtime.server.protocols.messages import template_messages, template_tools
 from runtime.server.protocols.openai_types import (
     AnswerMessage,
     ChatChoice,
@@ -25,19 +20,18 @@ from runtime.server.protocols.openai_types import (
     ChunkChoice,
     Delta,
     Logprobs,
-    NamedTool,
-    ResponseFormat,
     Usage,
     stamp,
 )
 from runtime.server.protocols.sampling_fields import merged_options
 from runtime.server.protocols.streaming import Events, steps, whole
+from runtime.server.protocols.template_inputs import template_inputs, with_format
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
 from runtime.server.service.service import Service
 
 NewAnswer = Callable[[], AnswerParts]
-"""Returns an empty answer, to be read in the way that its prompt asks for."""
+"""Returns an empty answer, to be read in the form that its prompt asks for."""
 
 
 async def chat(service: Service, request: ChatRequest) -> ChatResponse | Events:
@@ -144,100 +138,17 @@ def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAn
     """Return the answer request and how its answers begin; raise HTTPError if it is invalid."""
     limits = request.max_completion_tokens, request.max_tokens, request.n_predict
     options = merged_options(request, service.options, service.tokenize, *limits)
-    options = _formatted(request.response_format, options)
-    tools, call_format, options = _tools(service, request, options)
-    # What is held to a grammar leaves no room for reasoning.
-    held = bool(options.grammar or options.json_schema)
-    prompt = service.prompt(
-        template_messages(request.messages),
-        tools=tools,
-        variables=_template_variables(request, held=held),
-        end_reasoning=service.markers if held else None,
-    )
+    grammar, schema = with_format(request, options)
+    prompt = service.prompt(template_inputs(request, options, grammar=grammar, schema=schema))
     if request.top_logprobs is not None and not request.logprobs:
         raise HTTPError(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
     asked = AnswerRequest(
         prompts=[prompt.tokens],
-        options=options,
+        options=dataclasses.replace(
+            options, grammar=grammar, json_schema=schema, stop=(*options.stop, *prompt.stops)
+        ),
+        form=prompt.form,
         count=request.n or 1,
         alternatives=(request.top_logprobs or 0) if request.logprobs else None,
     )
-    return asked, partial(
-        AnswerParts,
-        markers=None if request.reasoning_format == "none" else service.markers,
-        prompt_end=prompt.end,
-        call_format=call_format,
-    )
-
-
-def _tools(
-    service: Service, request: ChatRequest, options: Options
-) -> tuple[list[dict[str, Any]], tool_calls.CallFormat | None, Options]:
-    """Return the tools to show the model, its call format, and the options for that."""
-    choice = request.tool_choice
-    if not request.tools:
-        if choice in (None, "none", "auto"):
-            return [], None, options
-        raise HTTPError(400, "'tool_choice' asks for a tool, 'tools' has none", param="tools")
-    if choice == "none":
-        return [], None, options
-    if service.call_format is None:
-        raise HTTPError(
-            400,
-            "this model's chat template has no place for tools, or one that is not known here",
-            param="tools",
-        )
-    tools = template_tools(request.tools)
-    options = dataclasses.replace(options, special=True)
-    if choice in (None, "auto"):
-        return tools, service.call_format, options
-    if options.grammar or options.json_schema:
-        raise HTTPError(
-            400, "a tool that must be used leaves no room for another form", param="tool_choice"
-        )
-    forced = tools
-    if isinstance(choice, NamedTool):
-        forced = [tool for tool in tools if tool["function"]["name"] == choice.function.name]
-        if not forced:
-            raise HTTPError(400, f"there is no tool '{choice.function.name}'", param="tool_choice")
-    try:
-        grammar = tool_calls.grammar(service.call_format, forced)
-    except AppError as exc:
-        raise http_error_of(exc, param="tools") from exc
-    return tools, service.call_format, dataclasses.replace(options, grammar=grammar)
-
-
-def _formatted(wanted: ResponseFormat | None, options: Options) -> Options:
-    """Return the options with the grammar of `response_format`."""
-    if wanted is None or wanted.type == "text":
-        return options
-    schema: dict[str, Any] | bool | None = wanted.schema
-    if wanted.type == "json_schema":
-        if wanted.json_schema is None or wanted.json_schema.schema is None:
-            raise HTTPError(
-                400, "'response_format.json_schema.schema' is missing", param="response_format"
-            )
-        schema = wanted.json_schema.schema
-    if options.grammar:
-        raise HTTPError(
-            400, "give a grammar or a response format, not both", param="response_format"
-        )
-    document = {} if isinstance(schema, bool) or schema is None else schema
-    if not document:
-        document = {"type": "object"}
-    return dataclasses.replace(options, json_schema=encode(document).decode(), grammar="")
-
-
-def _template_variables(request: ChatRequest, *, held: bool) -> dict[str, Any]:
-    """Return the template variables that a request sets.
-
-    An answer that is `held` to a grammar leaves no room for reasoning.
-    """
-    variables: dict[str, Any] = {}
-    effort = request.reasoning_effort
-    if effort is not None:
-        variables["reasoning_effort"] = effort
-    silent = effort == "none" or request.reasoning_budget == 0
-    if silent or held or request.thinking_budget_tokens == 0:
-        variables |= dict.fromkeys(reasoning.SWITCHES, False)
-    return variables | (request.chat_template_kwargs or {})
+    return asked, lambda: AnswerParts(prompt.reader())

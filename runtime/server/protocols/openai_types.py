@@ -11,9 +11,11 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime import __version__
+from runtime.chat_format.chat_template import Continuation
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import SampledToken
 from runtime.model.model import Model
@@ -23,7 +25,7 @@ from runtime.server.protocols.sampling_fields import Count, Limit, Prompt, Sampl
 
 FINGERPRINT = f"modelembed-{__version__}"
 """What answers depend on beside the request."""
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class Named(Struct):
@@ -39,16 +41,16 @@ class NamedTool(Struct):
     type: Literal["function"] = "function"
 
 
-class JsonSchema(Struct, kw_only=True):
+class JsonSchema(Struct):
     """A JSON schema for the answer."""
 
+    schema: dict[str, Any] | bool | None = None
     name: str | None = None
     description: str | None = None
-    schema: dict[str, Any] | bool | None = None
     strict: bool | None = None
 
 
-class ResponseFormat(Struct, kw_only=True):
+class ResponseFormat(Struct):
     """The format that the answer must have."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -85,18 +87,21 @@ class ChatRequest(Generation, kw_only=True):
     """A request to answer a conversation."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    max_completion_tokens: Limit | None = None
-    logprobs: bool | None = None
-    top_logprobs: Top | None = None
-    response_format: ResponseFormat | None = None
     tools: list[Tool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: Continuation | None = None
     reasoning_effort: Effort | None = None
     reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
     reasoning_budget: int | None = None
+    reasoning_budget_tokens: int | None = None
     thinking_budget_tokens: int | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    max_completion_tokens: Limit | None = None
+    logprobs: bool | None = None
+    top_logprobs: Top | None = None
 
 
 class CompletionRequest(Generation, kw_only=True):

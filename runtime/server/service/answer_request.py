@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runtime.inference.answer_form import AnswerForm
 from runtime.options.registry import Options
 
 TextOrTokens = str | Sequence[str | int | Sequence[int]]
@@ -19,6 +20,8 @@ class AnswerRequest:
     """The tokens of each."""
     options: Options
     """How to choose the tokens of the answers, how many there may be, and where to stop."""
+    form: AnswerForm | None = None
+    """The form of the answers; None for that of the options' grammar or JSON schema."""
     count: int = 1
     """Answers to each prompt; those to the first come first."""
     alternatives: int | None = None

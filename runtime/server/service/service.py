@@ -7,13 +7,11 @@ import contextlib
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from runtime.chat_format import tool_calls
-from runtime.chat_format.chat_template import Message
-from runtime.chat_format.prompt import Prompt, build_prompt
-from runtime.chat_format.reasoning import Markers
+from runtime.chat_format.chat_template import TemplateInputs
+from runtime.chat_format.prompt import Prompt, build_prompt, format_prompt
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.inference.token_stream import TokenStream
@@ -48,16 +46,12 @@ class Service:
         self.options = loaded.options
         self.embedder = loaded.embedder
         self.template_text = loaded.template_text
-        self.markers = loaded.markers
-        """What the model's reasoning stands between, if it reasons."""
-        self.call_format = tool_calls.format_of(self.template_text)
-        """How the model writes calls of tools, if it can."""
+        self.template = loaded.template
         self.metrics = metrics
         self.identity = identity
         self.started = int(time.time())
         """Seconds since 1970."""
         self.stopping = False
-        self._template = loaded.template
         self._running: set[Reader] = set()
         self._bridge: Bridge | None = None
         self._answer_seconds = 1.0
@@ -110,46 +104,25 @@ class Service:
                 )
         return list(tokens)
 
-    def prompt(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-        end_reasoning: Markers | None = None,
-    ) -> Prompt:
-        """Return the prompt of a conversation; see build_prompt. Raise HTTPError if it fails.
+    def prompt(self, inputs: TemplateInputs) -> Prompt:
+        """Return the prompt of a conversation; raise HTTPError if the template fails.
 
-        The server's own system prompt applies if `messages` have none; an empty one counts as none.
+        The server's own system prompt applies if the messages have none; an empty one is none.
         """
         with _template_errors():
-            return build_prompt(
-                self._template,
-                self.model,
-                self._with_system(messages),
-                tools=tools,
-                variables=variables,
-                end_reasoning=end_reasoning,
-            )
+            return build_prompt(self.template, self.model, self._with_system(inputs))
 
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-    ) -> str:
-        """Return the prompt of a conversation as text; raise HTTPError if it fails."""
+    def render(self, inputs: TemplateInputs) -> str:
+        """Return the prompt of a conversation as text; raise HTTPError if the template fails."""
         with _template_errors():
-            return self._template.render(
-                self._with_system(messages), tools=tools, variables=variables
-            )
+            return format_prompt(self.template, self._with_system(inputs)).text
 
-    def _with_system(self, messages: Sequence[Message]) -> list[Message]:
-        found = [*messages]
-        if self.options.system and not any(m["role"] == "system" for m in found):
+    def _with_system(self, inputs: TemplateInputs) -> TemplateInputs:
+        found = [*inputs.messages]
+        if self.options.system and not any(m["role"] in ("system", "developer") for m in found):
             found.insert(0, {"role": "system", "content": self.options.system})
-        return [m for m in found if m["role"] != "system" or m["content"]]
+        messages = [m for m in found if m["role"] != "system" or m["content"]]
+        return dataclasses.replace(inputs, messages=messages)
 
     # Answers
 
@@ -162,7 +135,7 @@ class Service:
             raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
         if not self.scheduler.generates:
             raise HTTPError(501, "this model gives no answers, it only makes embeddings")
-        if request.options.grammar or request.options.json_schema:
+        if request.form or request.options.grammar or request.options.json_schema:
             streams = await asyncio.to_thread(self._start, request)
         else:
             streams = self._start(request)
@@ -182,7 +155,9 @@ class Service:
                         seed = (options.seed + number) % 2**32
                         options = dataclasses.replace(options, seed=seed)
                     streams.append(
-                        self.scheduler.submit(prompt, options, alternatives=request.alternatives)
+                        self.scheduler.submit(
+                            prompt, options, form=request.form, alternatives=request.alternatives
+                        )
                     )
         except AppError as exc:
             for stream in streams:

@@ -1,0 +1,134 @@
+"""Build libchat: llama.cpp's chat library, behind the C interface of libchat.cpp.
+
+It is compiled from the engine's own source distribution, so that both are of the same commit, and
+linked statically with what it needs of it; only libllama is shared.
+
+Uses nothing but the standard library, since it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bundler.engine.toolchain import GLIBC, BuildFailed, Toolchain, kept, key_of
+from bundler.engine.wheels import VERSION
+from runtime.host import app_dirs
+
+OWN = Path(__file__).parents[2] / "runtime" / "model" / "libchat.cpp"
+VENDORED = f"llama_cpp_python-{VERSION}/vendor/llama.cpp"
+KEPT = ("common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE")
+"""What is kept of the source distribution; the templates are for tests."""
+COMMON = (
+    "chat*.cpp",
+    "common.cpp",
+    "jinja/*.cpp",
+    "json*.cpp",
+    "log.cpp",
+    "parsers/*.cpp",
+    "peg-parser.cpp",
+    "reasoning-budget.cpp",
+    "trie.cpp",
+    "unicode.cpp",
+)
+NOTING = "json-schema-to-grammar.cpp"
+"""Prints on stderr what it cannot express; libchat.cpp takes that down instead."""
+INCLUDES = ("common", "include", "ggml/include", "vendor")
+FLAGS = (
+    "-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
+    "-ffunction-sections", "-fdata-sections", "-fno-sanitize=undefined", "-w",
+)  # fmt: skip
+LINK_FLAGS = ("-shared", "-s", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN")
+LIBRARIES = ("libllama.so", "libggml-base.so", "libggml.so")
+USUAL_MINUTES = 3
+
+
+def source(say: Callable[[str], None] = print) -> Path:
+    """Return llama.cpp's source tree as the engine is compiled from it, the parts in KEPT."""
+
+    def fetch(target: Path) -> None:
+        say(f"engine: fetching the source of llama-cpp-python {VERSION}; usually half a minute")
+        with tempfile.TemporaryDirectory(prefix="modelembed-source-") as folder:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--disable-pip-version-check", "--no-binary", "llama-cpp-python"]
+            command += ["--dest", folder, f"llama-cpp-python=={VERSION}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            archive = next(Path(folder).glob("*.tar.gz"), None)
+            if done.returncode or archive is None:
+                tail = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
+                raise BuildFailed(
+                    f"pip cannot fetch the source of llama-cpp-python {VERSION} ({tail[0]})"
+                )
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    inner = member.name.removeprefix(f"{VENDORED}/")
+                    if member.isfile() and inner != member.name and inner.startswith(KEPT):
+                        member.name = inner
+                        tar.extract(member, target, filter="data")
+
+    return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}", fetch)
+
+
+def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
+    """Return libchat.so, for the libraries in the engine's `wheel`; made now unless kept."""
+    words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, OWN.read_text()]
+    key = key_of(*words, *COMMON, *FLAGS, *LINK_FLAGS, wheel.parent.name)
+
+    def make(target: Path) -> None:
+        tree = source(say)
+        units = [OWN, *sorted(file for glob in COMMON for file in (tree / "common").glob(glob))]
+        say(
+            f"engine: compiling the chat library, {len(units)} files with {toolchain.name}; "
+            f"usually {USUAL_MINUTES} minutes on 2 cores"
+        )
+        with tempfile.TemporaryDirectory(prefix="modelembed-chat-") as folder:
+            scratch = Path(folder)
+            objects = _compile(toolchain, tree, units, scratch)
+            _link(toolchain, objects, _libraries(wheel, scratch), target / "libchat.so")
+
+    return kept(app_dirs.cache() / "libchat" / f"{VERSION}-{toolchain.name}-{key}", make) / (
+        "libchat.so"
+    )
+
+
+def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: Path) -> list[Path]:
+    includes = [f"-I{tree / folder}" for folder in INCLUDES]
+
+    def compile_one(numbered: tuple[int, Path]) -> Path:
+        number, unit = numbered
+        made = scratch / f"{number}.o"
+        more = ["-Dfprintf=libchat_note"] if unit.name == NOTING else []
+        flags = [*FLAGS, *more, *includes]
+        _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_one, enumerate(units)))
+
+
+def _libraries(wheel: Path, scratch: Path) -> Path:
+    """Return a folder with the engine's libraries that libchat is linked with."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if Path(name).name in LIBRARIES:
+                (scratch / Path(name).name).write_bytes(archive.read(name))
+    return scratch
+
+
+def _link(toolchain: Toolchain, objects: Sequence[Path], libraries: Path, target: Path) -> None:
+    command = [toolchain.cxx, *LINK_FLAGS, "-o", str(target), *map(str, objects)]
+    _run([*command, f"-L{libraries}", "-lllama", "-lggml", "-lggml-base"], target.name)
+
+
+def _run(command: Sequence[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildFailed(f"{what} could not be compiled:\n{done.stderr.strip()[-2000:]}")

@@ -1,0 +1,201 @@
+"""ctypes access to libchat: llama.cpp's own chat templates, answer parsers and schema converter.
+
+The library is compiled from libchat.cpp and llama.cpp's `common`, and loaded when first needed.
+Requests and replies are JSON, in the forms that libchat.cpp describes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import re
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runtime.errors import ModelError
+from runtime.host.library_paths import CHAT, REINSTALL, library_folder
+
+VERSION = 1
+"""Of the interface; libchat.cpp has the same number."""
+HANDLE, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+INTS, SIZES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(SIZE)
+FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
+    "version": (INT, ()),
+    "free": (None, (HANDLE,)),
+    "template_new": (HANDLE, (ctypes.c_char_p, ctypes.POINTER(HANDLE))),
+    "template_free": (None, (HANDLE,)),
+    "prompt_new": (HANDLE, (HANDLE, ctypes.c_char_p, ctypes.POINTER(HANDLE))),
+    "prompt_free": (None, (HANDLE,)),
+    "answer_new": (HANDLE, (HANDLE, ctypes.POINTER(HANDLE))),
+    "answer_feed": (HANDLE, (HANDLE, ctypes.c_char_p, SIZE, INT)),
+    "answer_free": (None, (HANDLE,)),
+    "grammar": (HANDLE, (ctypes.c_char_p,)),
+    "budget_new": (HANDLE, (HANDLE, INTS, SIZE, INTS, SIZES, SIZE, INTS, SIZE, ctypes.c_int32)),
+    "budget_reasons": (INT, (HANDLE,)),
+    "budget_end": (INTS, (HANDLE, SIZES)),
+    "grammar_accept": (INT, (HANDLE, ctypes.c_int32)),
+}
+"""Result and arguments of each function, by its name after `libchat_`."""
+
+
+class LibraryError(Exception):
+    """The library's own words about a failure."""
+
+    def __init__(self, text: str) -> None:
+        """`text` may have the place in a template first, and the reason in its last line."""
+        place = re.search(r"at line (\d+)", text)
+        reason = text.rpartition("Error: ")[2].rpartition("generation failed: ")[2]
+        reason = reason.removeprefix("Jinja Exception: ").strip()
+        super().__init__(f"{reason} (line {place[1]})" if place else reason)
+
+
+class Template:
+    """A parsed chat template."""
+
+    def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
+        """Raise LibraryError if it does not parse; `bos` and `eos` are texts of these tokens."""
+        request = {"source": source, "bos": bos, "eos": eos}
+        self._handle, reply = _made("template", _json(request))
+        self.capabilities: Mapping[str, bool] = reply["capabilities"]
+
+    def prompt(self, request: Mapping[str, Any]) -> Prompt:
+        """Return a rendered conversation; raise LibraryError if the template refuses it."""
+        return Prompt(self._handle, request)
+
+
+class Prompt:
+    """A rendered conversation, and how answers to it are read."""
+
+    def __init__(self, template: _Handle, request: Mapping[str, Any]) -> None:
+        self._handle, self.reply = _made("prompt", template.pointer, _json(request))
+        """`reply` is as in libchat.cpp's prompt_reply."""
+
+    def answer(self) -> Answer:
+        """Return a reader of one answer to this prompt."""
+        return Answer(self._handle)
+
+
+class Answer:
+    """Reads one answer as it comes."""
+
+    def __init__(self, prompt: _Handle) -> None:
+        self._handle, _ = _made("answer", prompt.pointer)
+
+    def feed(self, text: str, *, partial: bool) -> dict[str, Any]:
+        """Take in text; return what is new, and the whole message unless `partial`.
+
+        Raise LibraryError if the text does not have the form that the prompt asked for.
+        """
+        data = text.encode("utf-8", "replace")
+        return _reply(_function("answer_feed")(self._handle.pointer, data, len(data), partial))
+
+
+def grammar(schema: str) -> str:
+    """Return the GBNF grammar of a JSON schema (JSON text); raise LibraryError if it has none."""
+    reply = _reply(_function("grammar")(schema.encode("utf-8", "replace")))
+    return str(reply["grammar"])
+
+
+def budget_sampler(
+    vocabulary: Any,
+    *,
+    start: Sequence[int],
+    ends: Sequence[Sequence[int]],
+    forced: Sequence[int],
+    budget: int,
+) -> int:
+    """Return a `llama_sampler*`, owned by the caller, that ends reasoning after `budget` tokens.
+
+    `start` and `ends` are the tokens around the reasoning, `forced` are those that end it when the
+    budget is used up; -1 is no limit. `vocabulary` is a `llama_vocab*`.
+    """
+    flat = [token for end in ends for token in end]
+    made = _function("budget_new")(
+        vocabulary, _ints(start), len(start), _ints(flat), (SIZE * len(ends))(*map(len, ends)),
+        len(ends), _ints(forced), len(forced), budget,
+    )  # fmt: skip
+    if not made:
+        raise ModelError("the engine has no memory for a reasoning budget")
+    return int(made)
+
+
+def reasons(sampler: Any) -> bool:
+    """Return whether the model is reasoning, by the budget sampler's count."""
+    return bool(_function("budget_reasons")(sampler))
+
+
+def reasoning_end(sampler: Any) -> list[int]:
+    """Return the tokens that ended the reasoning; empty if none did."""
+    size = SIZE()
+    first = _function("budget_end")(sampler, ctypes.byref(size))
+    return [first[place] for place in range(size.value)]
+
+
+def grammar_accepts(sampler: Any, token: int) -> bool:
+    """Let a grammar's `llama_sampler*` take in a token; return whether it could.
+
+    One that could not is of no use any more.
+    """
+    return bool(_function("grammar_accept")(sampler, token))
+
+
+class _Handle:
+    """An object of the library, freed with this one."""
+
+    def __init__(self, pointer: int, free: Callable[[int], None]) -> None:
+        self.pointer = pointer
+        weakref.finalize(self, free, pointer).atexit = False
+
+
+def _made(kind: str, *arguments: Any) -> tuple[_Handle, dict[str, Any]]:
+    text = HANDLE()
+    pointer = _function(f"{kind}_new")(*arguments, ctypes.byref(text))
+    reply = _reply(text.value)
+    return _Handle(pointer, _function(f"{kind}_free")), reply
+
+
+def _reply(pointer: int | None) -> dict[str, Any]:
+    """Return a reply, freed; raise LibraryError if it tells of a failure."""
+    if not pointer:
+        raise ModelError("the engine has no memory for the conversation")
+    try:
+        found: dict[str, Any] = json.loads(ctypes.string_at(pointer))
+    finally:
+        _function("free")(pointer)
+    if "error" in found:
+        raise LibraryError(found["error"])
+    return found
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _ints(values: Sequence[int]) -> Any:
+    return (ctypes.c_int32 * len(values))(*values)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = library_folder() / CHAT
+    try:
+        library = ctypes.CDLL(str(path))
+        for name, (result, arguments) in FUNCTIONS.items():
+            function = library[f"libchat_{name}"]
+            function.restype, function.argtypes = result, arguments
+            setattr(library, name, function)
+        version = library.version()
+    except (OSError, AttributeError) as exc:
+        raise ModelError(f"{CHAT} cannot be used: {exc}", hint=REINSTALL) from exc
+    if version != VERSION:
+        raise ModelError(
+            f"{CHAT} is of version {version}, not {VERSION} as this program", hint=REINSTALL
+        )
+    return library
+
+
+def _function(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(_library(), name)
+    return found
