@@ -26,5 +26,5 @@ class Detokenizer:
         return self._stops.feed(self._decoder.decode(data))
 
     def rest(self) -> str:
-        """Return what was held back; there will be no more."""
-        return self._stops.feed(self._decoder.decode(b"", final=True)) + self._stops.rest()
+        """Return what was held back; there will be no more. An incomplete character is left out."""
+        return self._stops.rest()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.errors import AppError
+from runtime.errors import AppError, UsageError
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
@@ -43,6 +43,7 @@ class Generation:
         self._model = model
         self._limit = options.n_predict
         self._special = options.special
+        self._stop_tokens = _stop_tokens(model, options)
         self._shown = _single_tokens(model, form.shown_tokens) if form else frozenset[int]()
         # When a grammar is complete it allows only an end-of-generation token.
         held = options.grammar or options.json_schema or (form and form.grammar)
@@ -110,6 +111,9 @@ class Generation:
         stats.generate_seconds = now - self._first_token_at
         if self._model.is_eog(token) and not self._ignore_eog:
             return FinishReason.STOP
+        if token in self._stop_tokens:
+            stats.stopped_by = self._stop_tokens[token]
+            return FinishReason.STOP
         stats.generated_tokens += 1
         if self._alternatives is not None:
             self._unsent_logprobs.append(
@@ -145,6 +149,27 @@ class Generation:
     def close(self) -> None:
         """Free the sampler."""
         self._sampler.close()
+
+
+def _stop_tokens(model: Model, options: Options) -> dict[int, str]:
+    """Return the tokens that end the answer, and their texts; raise UsageError if one is none.
+
+    A special token's text is not shown, so that a stop string that is one would not be found.
+    """
+    found = {}
+    for text in options.stop:
+        tokens = model.tokenize(text, beginning=False)
+        if len(tokens) == 1 and not model.piece(tokens[0]):
+            found[tokens[0]] = text
+    for number in options.stop_token_ids:
+        if not number.isdecimal() or int(number) >= model.vocab_size:
+            raise UsageError(
+                f"the stop token '{number}' is no token: expected a number below "
+                f"{model.vocab_size}",
+                hint="the server's /tokenize tells the numbers of a text's tokens",
+            )
+        found[int(number)] = model.piece(int(number), special=True).decode("utf-8", "replace")
+    return found
 
 
 def _single_tokens(model: Model, texts: Sequence[str]) -> frozenset[int]:

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import importlib.machinery
 import os
+import re
 import sys
 import threading
 import types
@@ -49,6 +50,8 @@ WARN = 3
 
 
 NO_REASON = "no reason given"
+LOG_PREFIXES = re.compile(r"^(?:\w+: )?(?:\w+_\w+: |error loading model: )*")
+"""What comes before the reason: C functions, and that it is one."""
 
 
 class CapturedLog:
@@ -60,11 +63,12 @@ class CapturedLog:
     @property
     def reason(self) -> str:
         """Return the most specific message, without the C function's name; empty if none."""
-        for line in reversed("".join(self.lines).strip().splitlines()):
+        for line in reversed("".join(self.lines).splitlines()):
             # The last lines only say that loading failed; the cause is logged before them.
             if "failed to load model" in line and "error loading model" not in line:
                 continue
-            return line.split(": ", 1)[-1].removeprefix("error loading model: ").strip()
+            if reason := LOG_PREFIXES.sub("", line).strip():
+                return reason
         return ""
 
 

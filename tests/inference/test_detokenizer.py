@@ -18,7 +18,8 @@ def fed(data: bytes, *stops: str, size: int = 1) -> tuple[list[str], str]:
 
 def test_characters_are_never_cut() -> None:
     assert ["", "", "", "😀", "", "é", ""] == fed("😀é".encode())[0]
-    assert ["", "\N{REPLACEMENT CHARACTER}"] == fed("😀".encode()[:1])[0]
+    assert ["", ""] == fed("😀".encode()[:1])[0]
+    assert ["a", "", "", ""] == fed(b"a" + "😀".encode()[:2])[0]
     assert ["\N{REPLACEMENT CHARACTER}", "a", ""] == fed(b"\xffa")[0]
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
-from engines import in_child
+import gguf
+import ggufs
+import pytest
+from engines import demo, in_child
 
 SECONDS = 10
 
@@ -51,3 +55,49 @@ def test_a_capture_within_another_takes_its_lines() -> None:
 
     assert ["within\n"] == list(inner.lines)
     assert ["before\n", "after\n"] == list(outer.lines)
+
+
+@in_child
+def test_the_reason_is_the_last_line_that_says_more_than_that_it_failed() -> None:
+    from runtime.model.llama_api import CapturedLog
+
+    for lines, reason in (
+        (["load: error loading model: no merges\n\n", "x_y: failed to load model\n"], "no merges"),
+        (["llama_model_load: error loading model: check_dims: wrong shape\n"], "wrong shape"),
+        (["parse: error: expecting name\n"], "error: expecting name"),
+        (["x_y: failed to load model\n"], ""),
+        ([], ""),
+    ):
+        capture = CapturedLog()
+        capture.lines.extend(lines)
+        assert reason == capture.reason
+
+
+@in_child
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("add_token_merges", "cannot find tokenizer merges"),
+        ("add_context_length", "key not found in model: llama.context_length"),
+        ("add_head_count", "has wrong shape"),
+        ("add_tokenizer_pre", "pre-tokenizer"),
+        ("add_tokenizer_model", "tokenizer"),
+    ],
+)
+def test_a_refused_model_has_its_reason(tmp_path: Path, method: str, reason: str) -> None:
+    from runtime.commands.model_probe import probe_model
+    from runtime.errors import ModelError
+
+    def other(writer: gguf.GGUFWriter, value: object) -> None:
+        if isinstance(value, str):
+            writer.add_string(f"tokenizer.ggml.{method.rpartition('_')[2]}", "nonsense")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gguf.GGUFWriter, method, other)
+        broken = ggufs.write_model(tmp_path / "broken.gguf")
+    with pytest.raises(ModelError) as caught:
+        demo(broken)
+
+    assert reason in caught.value.problem
+    if "tokenizer" in reason:  # the vocabulary is all that is looked at while bundling
+        assert reason in next(probe_model(broken, ""))["error"]
