@@ -224,8 +224,9 @@ def _template_findings(template: str) -> EngineFindings:
     """Return the template to bake in when the model has none."""
     if template == "missing":
         warning = (
-            "the model has no chat template: using 'chatml' "
-            "(set the right one with --chat-template FILE|NAME if its answers are odd)"
+            "the model has no chat template: using 'chatml' (set the right one with "
+            "--chat-template FILE|NAME). If it is a base model, it continues texts: one question "
+            "is continued as it is"
         )
         return EngineFindings("chatml", [warning])
     return EngineFindings()

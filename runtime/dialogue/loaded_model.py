@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, BinaryIO
 
 from runtime.chat_format import chat_template
@@ -84,15 +85,36 @@ class LoadedModel:
             stack.callback(self.embedder.close)
             self.lora = Lora(self.model, self.scheduler, file.bundle)
             self.lora.use(options.lora)
-            self.template_text = self._choose_template()
-            self.template = self._make_template(self.template_text)
-            if not options.think:
-                self._check_thinking_switch()
             self._resources = stack.pop_all()
 
     def close(self) -> None:
         """Free everything in the engine."""
         self._resources.close()
+
+    @cached_property
+    def template_text(self) -> str:
+        """Return the source or name of the chat template; notify the user if it is the fallback."""
+        text = self.options.chat_template or self.model.chat_template
+        if not text:
+            self._notify(
+                f"the model has no chat template: using '{chat_template.FALLBACK}' "
+                "(choose another with --chat-template)"
+            )
+        return text or chat_template.FALLBACK
+
+    @cached_property
+    def template(self) -> chat_template.Template:
+        """Return the chat template; made when it is first used, since completions need none."""
+        template = self._make_template(self.template_text)
+        if not self.options.think:
+            self._check_thinking_switch(template)
+        return template
+
+    @property
+    def has_template(self) -> bool:
+        """Return whether the model has a chat template of its own, or was given one for it."""
+        given = self.options.chat_template
+        return bool(self.model.chat_template) or given not in ("", chat_template.FALLBACK)
 
     @property
     def answerer(self) -> LocalAnswerer:
@@ -138,17 +160,6 @@ class LoadedModel:
         elif found >= 2 * planned:
             self._notify(f"the context has {found} tokens: the engine makes none of {planned}")
 
-    def _choose_template(self) -> str:
-        """Return the chat template: from the options, the model's own, or the fallback."""
-        text = self.options.chat_template or self.model.chat_template
-        if not text:
-            self._notify(
-                f"the model has no chat template: using '{chat_template.FALLBACK}' "
-                "(choose another with --chat-template)"
-            )
-            text = chat_template.FALLBACK
-        return text
-
     def _make_template(self, text: str) -> chat_template.Template:
         own = not self.options.chat_template
         return chat_template.from_text(
@@ -158,12 +169,12 @@ class LoadedModel:
             tool_use=self.model.tool_use_template if own else "",
         )
 
-    def _check_thinking_switch(self) -> None:
+    def _check_thinking_switch(self, template: chat_template.Template) -> None:
         """Notify the user if the template writes the same prompt without reasoning as with it."""
         question = prefix_cache.first_question("", prefix_cache.SAMPLE_QUESTIONS[0])
         inputs = inputs_of(question, self.options)
         with_reasoning = replace(inputs, enable_thinking=True)
-        if self.template.apply(inputs).text == self.template.apply(with_reasoning).text:
+        if template.apply(inputs).text == template.apply(with_reasoning).text:
             self._notify("the model's template has no switch for thinking: --no-think is ignored")
 
     def prewarm(self) -> None:

@@ -19,6 +19,10 @@ class Style:
         self.more = "\x1b[32m… \x1b[0m" if colour else "… "
         self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
 
+    def echo(self, text: str) -> str:
+        """Return `text` in the colour of a prompt that is shown before its completion."""
+        return f"\x1b[33m{text}{self._plain}" if self.colour else text
+
     def dim(self, text: str) -> str:
         """Return `text` dimmed, for notes beside the conversation."""
         return f"{self._dim}{text}{self._plain}"

@@ -98,7 +98,9 @@ def test_a_missing_template_is_replaced_visibly(modelembed: Program, tmp_path: P
 
     assert done.code == 0
     assert "no chat template: using 'chatml'" in done.err
-    assert "no chat template" not in Program(target)("hello", "-n", "2").err  # baked in, so chosen
+    assert "it continues the text" in Program(target)("hello", "-n", "2").err
+    # baked in, so chosen
+    assert "no chat template" not in Program(target)("hello", "-n", "2", "--no-raw").err
     # What is baked in is for the model inside.
     assert "no chat template" in Program(target)("hello", "-n", "2", "-m", str(model)).err
     assert "chatml" in Program(target)("info").out
