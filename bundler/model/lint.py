@@ -47,8 +47,6 @@ class Model:
 class EngineFindings:
     """The engine's findings on a model that it can load."""
 
-    chat_template: str = ""
-    """What to bake in when the model has none of its own."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -221,15 +219,28 @@ def _refused(reason: str, header: Header, path: Path) -> GGUFError:
 
 
 def _template_findings(template: str) -> EngineFindings:
-    """Return the template to bake in when the model has none."""
     if template == "missing":
         warning = (
-            "the model has no chat template: using 'chatml' (set the right one with "
+            "the model has no chat template: chats will use 'chatml' (set the right one with "
             "--chat-template FILE|NAME). If it is a base model, it continues texts: one question "
             "is continued as it is"
         )
-        return EngineFindings("chatml", [warning])
+        return EngineFindings([warning])
     return EngineFindings()
+
+
+def _file_type(header: Header) -> str:
+    """Return the name of the file's mix of tensor types, such as Q4_K_M; empty if it has none."""
+    from gguf import LlamaFileType
+
+    number = header.metadata.get("general.file_type")
+    if not isinstance(number, int):
+        return ""
+    try:
+        name = str(LlamaFileType(number & ~LlamaFileType.GUESSED).name)
+    except ValueError:  # newer than this list
+        return ""
+    return name.removeprefix("MOSTLY_").removeprefix("ALL_")
 
 
 def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
@@ -244,7 +255,7 @@ def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
         "name": header.text("general.name"),
         "architecture": header.architecture,
         "parameters": sum(part.header.parameters for part in opened),
-        "quantization": kinds[0] if kinds else "",
+        "quantization": _file_type(header) or (kinds[0] if kinds else ""),
         "context": header.hyper("context_length"),
         "license": header.text("general.license.name") or header.text("general.license"),
         "license_link": header.text("general.license.link"),

@@ -112,9 +112,8 @@ class LoadedModel:
 
     @property
     def has_template(self) -> bool:
-        """Return whether the model has a chat template of its own, or was given one for it."""
-        given = self.options.chat_template
-        return bool(self.model.chat_template) or given not in ("", chat_template.FALLBACK)
+        """Return whether the model has a chat template, its own or one that was given."""
+        return bool(self.options.chat_template or self.model.chat_template)
 
     @property
     def answerer(self) -> LocalAnswerer:
@@ -213,7 +212,7 @@ class LoadedModel:
     def state_key(self) -> dict[str, str]:
         """Return the properties of model and adapters that a saved state depends on."""
         return {
-            **engine_key(self.file.header, self.scheduler.context_size),
+            **engine_key(self.file.header, self.scheduler.context_size, self.options),
             "model": self.file.fingerprint,
             "adapters": prefix_state.adapters_key(self.lora.strengths, self._sections),
         }

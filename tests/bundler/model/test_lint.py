@@ -10,6 +10,8 @@ import pytest
 from paths import DEMO
 from program import Program
 
+from bundler.model import lint as model_lint
+
 
 @pytest.fixture
 def lint(modelembed: Program, tmp_path: Path):  # type: ignore[no-untyped-def]
@@ -97,13 +99,11 @@ def test_a_missing_template_is_replaced_visibly(modelembed: Program, tmp_path: P
     done = modelembed("bundle", str(model), "-o", str(target), "--no-check")
 
     assert done.code == 0
-    assert "no chat template: using 'chatml'" in done.err
+    assert "no chat template: chats will use 'chatml'" in done.err
     assert "it continues the text" in Program(target)("hello", "-n", "2").err
-    # baked in, so chosen
-    assert "no chat template" not in Program(target)("hello", "-n", "2", "--no-raw").err
-    # What is baked in is for the model inside.
-    assert "no chat template" in Program(target)("hello", "-n", "2", "-m", str(model)).err
-    assert "chatml" in Program(target)("info").out
+    assert "no chat template: using 'chatml'" in Program(target)("hello", "-n2", "--no-raw").err
+    chosen = Program(target)("hello", "-n2", "--chat-template", "chatml")
+    assert "no chat template" not in chosen.err
 
 
 @pytest.mark.parametrize("architecture", ggufs.ARCHITECTURES)
@@ -152,3 +152,14 @@ def test_what_was_made_here_is_no_model(
         assert done.err.startswith(f"error: {path} {said}")
         assert "modelembed extract" in done.err
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(15, "Q4_K_M"), (1, "F16"), (0, "F32"), (1024 + 7, "Q8_0"), (999, "Q4_K")]
+)
+def test_the_quantization_is_what_the_file_says(tmp_path: Path, number: int, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ggufs.FILE_TYPES, "Q4_K", number)
+        model = ggufs.write_model(tmp_path / "model.gguf")
+
+    assert name == model_lint.examine(model_lint.preflight(model)).facts["quantization"]
