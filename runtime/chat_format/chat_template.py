@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from runtime.chat_format import required_call
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader, LibraryReader
 from runtime.errors import ModelError
 from runtime.inference.answer_form import AnswerForm, Trigger
@@ -24,9 +24,6 @@ FALLBACK = "chatml"
 Message = Mapping[str, Any]
 """In OpenAI's format: a `role`, a `content`, and with tools, more keys."""
 Continuation = bool | Literal["reasoning_content", "content"]
-FREE_TEXT = re.compile(r"(?<= )until-\d+\?? (?=(?:space )?(?:\"[^\"]*\"\? )?[\w-]*tool-)", re.A)
-"""The text that llama.cpp's grammars let precede a tool call. Where a call is required, a model may
-write it for ever."""
 PROBE_TOOL = {
     "type": "function",
     "function": {
@@ -67,6 +64,8 @@ class TemplateInputs:
     enable_thinking: bool = True
     reasoning_budget: int = -1
     """Most tokens of reasoning; -1 for no limit."""
+    end_reasoning: bool = False
+    """Whether reasoning that the template begins is ended at once."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     """For the template."""
 
@@ -137,23 +136,21 @@ class JinjaTemplate:
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "", tool_use: str = "") -> None:
         try:
-            self._template = libchat.Template(source, bos=bos, eos=eos)
-            self._tool_use = (
-                libchat.Template(tool_use, bos=bos, eos=eos) if tool_use else self._template
-            )
+            self._template = _Pair(source, bos, eos)
+            self._tool_use = _Pair(tool_use, bos, eos) if tool_use else self._template
         except libchat.LibraryError as exc:
             raise _template_error(f"does not parse: {exc}") from exc
 
     @property
     def capabilities(self) -> Mapping[str, bool]:
-        return self._tool_use.capabilities
+        return self._tool_use.shown.capabilities
 
     @functools.cached_property
     def thinks(self) -> bool:
         # As llama.cpp's common_chat_templates_support_enable_thinking.
         asked = {"messages": [{"role": "user", "content": "test"}], "reasoning_format": "deepseek"}
         try:
-            return bool(self._template.prompt(asked).reply["thinks"])
+            return bool(self._template.read.prompt(asked).reply["thinks"])
         except libchat.LibraryError:
             return False
 
@@ -165,16 +162,17 @@ class JinjaTemplate:
             "tool_choice": "required",
         }
         try:
-            return bool(self._tool_use.prompt(asked).reply["grammar"])
+            return bool(self._tool_use.read.prompt(asked).reply["grammar"])
         except libchat.LibraryError:
             return False
 
     def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
         template = self._tool_use if inputs.tools else self._template
         try:
-            prompt = shown = template.prompt(self._request(inputs))
-            if inputs.named_tool:  # the model is shown all tools, and held to the one
-                prompt = template.prompt(self._request(only_named(inputs)))
+            prompt = shown = template.shown.prompt(self._request(inputs))
+            if inputs.named_tool or template.read is not template.shown:
+                # With a named tool, the model is shown all tools, and held to the one.
+                prompt = template.read.prompt(self._request(only_named(inputs)))
         except libchat.LibraryError as exc:
             raise _template_error(f"does not render: {exc}") from exc
         reply = prompt.reply
@@ -197,13 +195,26 @@ class JinjaTemplate:
             "add_generation_prompt": inputs.add_generation_prompt,
             "continue_final_message": inputs.continue_final_message,
             "reasoning_format": inputs.reasoning_format,
-            "enable_thinking": inputs.enable_thinking and self.thinks,
+            "enable_thinking": inputs.enable_thinking and self.thinks and not _must_call(inputs),
             "variables": {**DEFAULT_VARIABLES, **inputs.variables},
-            "end_reasoning": bool(inputs.grammar),
+            "end_reasoning": bool(inputs.grammar) or inputs.end_reasoning or _must_call(inputs),
         }
         if inputs.json_schema is not None:
             request["json_schema"] = inputs.json_schema
         return request
+
+
+class _Pair:
+    """A template as it is shown to the model, and as its answers are read.
+
+    An answer has no end-of-text token. Where a template writes that after every message, llama.cpp
+    would take it for a part of the form of calls.
+    """
+
+    def __init__(self, source: str, bos: str, eos: str) -> None:
+        self.shown = self.read = libchat.Template(source, bos=bos, eos=eos)
+        if "eos_token" in source and eos:
+            self.read = libchat.Template(source)
 
 
 class NamedTemplate:
@@ -258,6 +269,10 @@ class NamedTemplate:
             room = count
 
 
+def _must_call(inputs: TemplateInputs) -> bool:
+    return bool(inputs.tools) and inputs.tool_choice == "required"
+
+
 def only_named(inputs: TemplateInputs) -> TemplateInputs:
     """Return the inputs with no tool but the named one, if one is named."""
     if not inputs.named_tool:
@@ -280,8 +295,11 @@ def _plain_content(message: Message) -> str:
 def _form(reply: Mapping[str, Any], inputs: TemplateInputs) -> AnswerForm | None:
     """Return the form of answers to a prompt, None if there is nothing to hold them to."""
     grammar, of_template = (inputs.grammar, False) if inputs.grammar else (reply["grammar"], True)
-    if of_template and inputs.tools and inputs.tool_choice == "required":
-        grammar = FREE_TEXT.sub("", grammar)
+    if of_template and _must_call(inputs):
+        start = reply["thinking_start"]
+        reasons = bool(start) and start in reply["generation_prompt"]
+        grammar = required_call.at_once(grammar, reasons=reasons)
+        grammar = required_call.with_enums(grammar, inputs.tools)
     form = AnswerForm(
         grammar=grammar,
         lazy=of_template and reply["grammar_lazy"],

@@ -144,7 +144,8 @@ void end_reasoning(common_chat_params & found) {
         found.prompt.compare(last + 1 - start.size(), start.size(), start) != 0) {
         return;
     }
-    const std::string end = found.thinking_end_tags.front() + "\n\n";
+    // What follows is an empty line, unless a grammar has something else there.
+    const std::string end = found.thinking_end_tags.front() + (found.grammar.empty() ? "\n\n" : "");
     found.prompt += end;
     found.generation_prompt += end;
 }
