@@ -186,7 +186,9 @@ def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
             hint="the template may never end: give another one, --chat-template FILE|NAME",
         ) from None
     if done.crashed:
-        return {"error": "it crashes the engine", "template_error": "", "template": "own"}
+        why = done.err.partition("\n")[0].removeprefix("error: ")
+        error = f"it crashes the engine: {why}" if why else "it crashes the engine"
+        return {"error": error, "template_error": "", "template": "own"}
     try:
         answer: dict[str, Any] = json.loads(done.out)
     except ValueError:

@@ -12,7 +12,7 @@ from typing import Any
 from runtime.errors import ModelError, UsageError
 from runtime.inference import json_schema
 from runtime.inference.token_stream import Logprob, SampledToken
-from runtime.model.llama_api import api, native_call
+from runtime.model.llama_api import api, grammar_sampler
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -159,11 +159,10 @@ def _log_or_minus_inf(probability: float) -> float:
 
 
 def _grammar(model: Model, text: str) -> Any:
-    with native_call() as call:
-        found = api.llama_sampler_init_grammar(model.vocabulary, text.encode(), b"root")
+    found, reason = grammar_sampler(model.vocabulary, text)
     if not found:
         raise UsageError(
-            f"the grammar cannot be used: {call.reason or 'it does not parse'}",
+            f"the grammar cannot be used: {reason or 'it does not parse'}",
             hint="llama.cpp's notation: root ::= …",
         )
     return found
