@@ -26,5 +26,8 @@ class Detokenizer:
         return self._stops.feed(self._decoder.decode(data))
 
     def rest(self) -> str:
-        """Return what was held back; there will be no more."""
-        return self._stops.feed(self._decoder.decode(b"", final=True)) + self._stops.rest()
+        """Return what was held back; there will be no more.
+
+        A character that is incomplete now is left out: it was cut, and not by the model.
+        """
+        return self._stops.rest()

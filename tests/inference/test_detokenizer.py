@@ -18,8 +18,20 @@ def fed(data: bytes, *stops: str, size: int = 1) -> tuple[list[str], str]:
 
 def test_characters_are_never_cut() -> None:
     assert ["", "", "", "😀", "", "é", ""] == fed("😀é".encode())[0]
-    assert ["", "\N{REPLACEMENT CHARACTER}"] == fed("😀".encode()[:1])[0]
     assert ["\N{REPLACEMENT CHARACTER}", "a", ""] == fed(b"\xffa")[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 99])
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_character_that_is_cut_at_the_end_is_left_out(missing: int, size: int) -> None:
+    assert "é" == "".join(fed("é😀".encode()[:-missing], size=size)[0])
+    # What is held back for another reason is not.
+    assert "é\nU" == "".join(fed("é\nU😀".encode()[:-missing], "\nUser:", size=size)[0])
+
+
+def test_what_is_no_character_anywhere_is_shown_as_such() -> None:
+    assert "a\N{REPLACEMENT CHARACTER}b" == "".join(fed(b"a\xf0\x9fb")[0])
+    assert "a\N{REPLACEMENT CHARACTER}" == "".join(fed(b"a\xff")[0])
 
 
 def test_stop_string_over_several_pieces() -> None:
