@@ -21,9 +21,13 @@ class Detokenizer:
         """Return the stop string that ended the text; empty until then."""
         return self._stops.stopped
 
-    def feed(self, data: bytes) -> str:
-        """Take in the bytes of a token; return the text that is certain by now."""
-        return self._stops.feed(self._decoder.decode(data))
+    def feed(self, data: bytes, hidden: bytes = b"") -> str:
+        """Take in the bytes of a token; return the text that is certain by now.
+
+        Those that are `hidden` are no part of the text, but may be of a stop string.
+        """
+        text = self._decoder.decode(data)
+        return self._stops.feed(text, hidden.decode("utf-8", "replace"))
 
     def rest(self) -> str:
         """Return what was held back; there will be no more.

@@ -12,6 +12,7 @@ from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
 from runtime.inference.stats import FinishReason
+from runtime.inference.stop_tokens import stop_tokens
 from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken, TokenSink
 from runtime.model.model import Model
 from runtime.options.registry import Options
@@ -44,6 +45,7 @@ class Generation:
         # When a grammar is complete it allows only an end-of-generation token.
         self._ignore_eog = options.ignore_eos and not (options.grammar or options.json_schema)
         self._alternatives = alternatives
+        self._stop_tokens = stop_tokens(model, options)
         self._detokenizer = Detokenizer(options.stop)
         self._sampler = Sampler(model, options, context_size, prompt)
         self._unsent_tokens: list[int] = []
@@ -104,7 +106,12 @@ class Generation:
             self._first_token_at = now
             stats.prompt_seconds = now - self._started_at
         stats.generate_seconds = now - self._first_token_at
+        if token in self._stop_tokens:
+            stats.stopped_by = self._model.spelled(token)
+            return FinishReason.STOP
         if self._model.is_eog(token) and not self._ignore_eog:
+            self._emit(self._detokenizer.feed(b"", self._model.piece(token, special=True)))
+            stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
         stats.generated_tokens += 1
         if self._alternatives is not None:
@@ -113,7 +120,9 @@ class Generation:
             )
         self.tokens.append(token)
         self._unsent_tokens.append(token)
-        self._emit(self._detokenizer.feed(self._model.piece(token, special=self._special)))
+        shown = self._model.piece(token, special=self._special)
+        hidden = b"" if shown else self._model.piece(token, special=True)
+        self._emit(self._detokenizer.feed(shown, hidden))
         if self._detokenizer.stopped:
             stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP

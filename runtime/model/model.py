@@ -87,6 +87,10 @@ class Model:
                 room = -count
         return self._pieces[key]
 
+    def spelled(self, token: int) -> str:
+        """Return the text of a token, control tokens included; incomplete characters as U+FFFD."""
+        return self.piece(token, special=True).decode("utf-8", "replace")
+
     def token_text(self, token: int) -> str:
         """Return a token's text in the vocabulary, control tokens included; empty if negative."""
         return spelling(self._vocab, token)

@@ -173,6 +173,7 @@ class Service:
     def _start(self, request: AnswerRequest) -> list[TokenStream]:
         streams: list[TokenStream] = []
         try:
+            self._known([int(one) for one in request.options.stop_token_ids], "stop_token_ids")
             for prompt in request.prompts:  # before any is started
                 self.scheduler.require_room(prompt)
             for prompt in request.prompts:
