@@ -27,7 +27,7 @@ class Model:
         if not self.handle:
             raise ModelError(
                 f"the engine cannot load {source.label}: {reason or NO_REASON}",
-                hint="run it with -v to see the engine's whole log",
+                hint="convert or download it again; -v shows the engine's whole log",
             )
         self._vocab = api.llama_model_get_vocab(self.handle)
         self.vocab_size = int(api.llama_vocab_n_tokens(self._vocab))

@@ -130,7 +130,8 @@ def test_baked_tokens_are_for_the_model_they_came_with(
 ) -> None:
     target = tmp_path / "chat"
     done = modelembed(
-        "bundle", str(DEMO), "-o", str(target), "--no-check", "--compress", "none", "--set", "temp=0",
+        "bundle", str(DEMO), "-o", str(target), "--no-check", "--compress", "none",
+        "--set", "temp=0",
         "--set", "stop_token_ids=1", "--set", "stop_token_ids=1023", "--set", "logit_bias=1+1000",
     )  # fmt: skip
     assert 0 == done.code, done.err
