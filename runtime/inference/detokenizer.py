@@ -11,9 +11,15 @@ from runtime.inference.stop_strings import StopStrings
 class Detokenizer:
     """Decodes incrementally; an incomplete character or stop string is held back."""
 
-    def __init__(self, stops: Sequence[str] = ()) -> None:
-        """End the text before the first of `stops`."""
+    def __init__(self, stops: Sequence[str] = (), *, before: bytes = b"") -> None:
+        """End the text before the first of `stops`.
+
+        A character that begins at the end of `before`, the prompt, is part of the text.
+        """
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder.decode(before)
+        self._begun = bool(self._decoder.getstate()[0])
+        """Whether the next byte must complete a character of the prompt."""
         self._stops = StopStrings(stops)
 
     @property
@@ -26,6 +32,10 @@ class Detokenizer:
 
         Those that are `hidden` are no part of the text, but may be of a stop string.
         """
+        if self._begun and data:
+            if data[0] & 0xC0 != 0x80:  # it does not
+                self._decoder.reset()
+            self._begun = False
         text = self._decoder.decode(data)
         return self._stops.feed(text, hidden.decode("utf-8", "replace"))
 

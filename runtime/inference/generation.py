@@ -17,6 +17,9 @@ from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken,
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
+CHARACTER = 4
+"""The most bytes, and so the most tokens, of a character in UTF-8."""
+
 
 class Generation:
     """State of one answer; used by the decoding thread only."""
@@ -46,7 +49,8 @@ class Generation:
         self._ignore_eog = options.ignore_eos and not (options.grammar or options.json_schema)
         self._alternatives = alternatives
         self._stop_tokens = stop_tokens(model, options)
-        self._detokenizer = Detokenizer(options.stop)
+        before = b"".join(model.piece(token, special=True) for token in prompt[-CHARACTER:])
+        self._detokenizer = Detokenizer(options.stop, before=before)
         self._sampler = Sampler(model, options, context_size, prompt)
         self._unsent_tokens: list[int] = []
         self._unsent_logprobs: list[SampledToken] = []

@@ -63,3 +63,17 @@ def test_the_terminal(chat: Program, limit: int) -> None:
 
     assert 0 == done.code
     assert BEGINNINGS[limit] == done.out.rstrip("\n")
+
+
+@pytest.mark.parametrize("known", [1, 2, 3])
+def test_a_character_that_a_prompt_of_tokens_begins(server: Served, known: int) -> None:
+    tokens = post(server, "/tokenize", {"content": f"ab{SMILE}"})["tokens"]
+    cut = len(tokens) - 4 + known
+    # Every byte of it is a token; a bias makes the model write the next one.
+    request = {"prompt": tokens[:cut], "logit_bias": {str(tokens[cut]): 1000}, "max_tokens": 1}
+    rest = "😀" if known == 3 else ""
+
+    for path, whole in (("/v1/completions", of_text), ("/completion", of_llama_server)):
+        assert rest == whole(post(server, path, request))
+        assert rest == "".join(map(whole, events(server, path, request)))
+    assert f"abé{rest}" == of_text(post(server, "/v1/completions", {**request, "echo": True}))

@@ -29,6 +29,16 @@ def test_a_character_that_is_cut_at_the_end_is_left_out(missing: int, size: int)
     assert "é\nU" == "".join(fed("é\nU😀".encode()[:-missing], "\nUser:", size=size)[0])
 
 
+@pytest.mark.parametrize("known", [1, 2, 3])
+def test_a_character_that_the_prompt_begins_is_completed(known: int) -> None:
+    data = "😀".encode()
+
+    assert "😀a" == Detokenizer(before=b"x" + data[:known]).feed(data[known:] + b"a")
+    assert "a" == Detokenizer(before=data[:known]).feed(b"a")  # or not
+    assert "é" == Detokenizer(before=data[:known]).feed("é".encode())
+    assert "a" == Detokenizer(before=data).feed(b"a")
+
+
 def test_what_is_no_character_anywhere_is_shown_as_such() -> None:
     assert "a\N{REPLACEMENT CHARACTER}b" == "".join(fed(b"a\xf0\x9fb")[0])
     assert "a\N{REPLACEMENT CHARACTER}" == "".join(fed(b"a\xff")[0])

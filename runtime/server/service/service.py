@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import dataclasses
 import sys
@@ -79,8 +80,9 @@ class Service:
         return self.model.tokenize(text, beginning=False)
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; control tokens have none."""
-        return b"".join(self.model.piece(token) for token in tokens).decode("utf-8", "replace")
+        """Return the text of tokens, up to the last whole character; control tokens have none."""
+        data = b"".join(self.model.piece(token) for token in tokens)
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(data)
 
     def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
         """Return the tokens of each prompt; raise HTTPError naming the field if one is invalid."""
