@@ -200,7 +200,9 @@ def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
             else "the chat template crashes the engine"
         )
     elif done.crashed:
-        return {"error": "it crashes the engine", "template_error": "", "template": "own"}
+        why = done.err.partition("\n")[0].removeprefix("error: ")
+        error = f"it crashes the engine: {why}" if why else "it crashes the engine"
+        return {"error": error, "template_error": "", "template": "own"}
     elif "template" not in answer:
         raise AppError(
             f"the runtime does not answer: {done.err or 'it printed nothing'}",

@@ -22,6 +22,7 @@ from runtime.inference.embedder import Embedder
 from runtime.inference.lora import Lora
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.stats import Stats
+from runtime.inference.stops import stop_tokens
 from runtime.model import loader, memory_plan
 from runtime.model.engine_build import engine_key, start_engine
 from runtime.model.model import Model
@@ -73,6 +74,7 @@ class LoadedModel:
         with ExitStack() as stack:  # frees the engine's objects if a step fails
             self.model = self._load()
             stack.callback(self.model.close)
+            stop_tokens(self.model, options)  # a wrong one is told now, not with each answer
             self.scheduler = self._create_scheduler()
             stack.callback(self.scheduler.close)
             self._report_context()

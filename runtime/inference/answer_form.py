@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from runtime.errors import UsageError
 from runtime.model import libchat
-from runtime.model.llama_api import api, native_call
+from runtime.model.llama_api import api, grammar_sampler
 from runtime.model.model import Model
 
 
@@ -142,28 +142,19 @@ class FormSampler:
 
 def _grammar(model: Model, form: AnswerForm) -> Any:
     """Return the grammar's `llama_sampler*`; raise UsageError if it does not parse."""
-    text = form.grammar.encode()
-    with native_call() as call:
-        if form.lazy:
-            tokens, patterns = _triggers(model, form)
-            found = api.llama_sampler_init_grammar_lazy_patterns(
-                model.vocabulary, text, b"root",
-                (ctypes.c_char_p * len(patterns))(*patterns), len(patterns),
-                (ctypes.c_int32 * len(tokens))(*tokens), len(tokens),
-            )  # fmt: skip
-        else:
-            found = api.llama_sampler_init_grammar(model.vocabulary, text, b"root")
+    triggers = _triggers(model, form) if form.lazy else None
+    found, reason = grammar_sampler(model.vocabulary, form.grammar, triggers)
     if not found:
         raise UsageError(
-            f"the grammar cannot be used: {call.reason or 'it does not parse'}",
+            f"the grammar cannot be used: {reason or 'it does not parse'}",
             hint="llama.cpp's notation: root ::= …",
         )
     return found
 
 
-def _triggers(model: Model, form: AnswerForm) -> tuple[list[int], list[bytes]]:
-    """Return the tokens and the regular expressions that make a lazy grammar apply."""
-    tokens, patterns = [], []
+def _triggers(model: Model, form: AnswerForm) -> tuple[list[bytes], list[int]]:
+    """Return the regular expressions and the tokens that make a lazy grammar apply."""
+    patterns, tokens = [], []
     for trigger in form.triggers:
         if trigger.kind == "word":
             found = model.tokenize(trigger.value, beginning=False)
@@ -171,7 +162,7 @@ def _triggers(model: Model, form: AnswerForm) -> tuple[list[int], list[bytes]]:
                 tokens.append(found[0])
                 continue
         patterns.append(_pattern(trigger).encode())
-    return tokens, patterns
+    return patterns, tokens
 
 
 def _pattern(trigger: Trigger) -> str:

@@ -72,8 +72,13 @@ class Context:
         """
         handles = (api.llama_adapter_lora_p_ctypes * len(adapters))(*(a for a, _ in adapters))
         scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
-        if api.llama_set_adapters_lora(self.handle, handles, len(adapters), scales):
-            raise ModelError("the engine refuses the adapters", hint="leave one out of --lora")
+        with log.captured() as call:
+            failed = api.llama_set_adapters_lora(self.handle, handles, len(adapters), scales)
+        if failed:
+            raise ModelError(
+                f"the engine refuses the adapters: {call.reason or NO_REASON}",
+                hint="leave one out of --lora",
+            )
         for slot in self.slots:
             self.slots.truncate(slot, 0)
 

@@ -7,15 +7,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.errors import AppError, UsageError
+from runtime.errors import AppError
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
 from runtime.inference.stats import FinishReason
+from runtime.inference.stops import stop_tokens
 from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken, TokenSink
 from runtime.model.model import Model
 from runtime.options.registry import Options
+
+CHARACTER = 4
+"""The most bytes, and so the most tokens, of a character in UTF-8."""
 
 
 class Generation:
@@ -43,13 +47,14 @@ class Generation:
         self._model = model
         self._limit = options.n_predict
         self._special = options.special
-        self._stop_tokens = _stop_tokens(model, options)
+        self._stop_tokens = stop_tokens(model, options)
         self._shown = _single_tokens(model, form.shown_tokens) if form else frozenset[int]()
         # When a grammar is complete it allows only an end-of-generation token.
         held = options.grammar or options.json_schema or (form and form.grammar)
         self._ignore_eog = options.ignore_eos and not held
         self._alternatives = alternatives
-        self._detokenizer = Detokenizer(options.stop)
+        before = b"".join(model.piece(token, special=True) for token in prompt[-CHARACTER:])
+        self._detokenizer = Detokenizer(options.stop, before=before)
         self._sampler = Sampler(model, options, context_size, prompt, form)
         self._unsent_tokens: list[int] = []
         self._unsent_logprobs: list[SampledToken] = []
@@ -109,10 +114,12 @@ class Generation:
             self._first_token_at = now
             stats.prompt_seconds = now - self._started_at
         stats.generate_seconds = now - self._first_token_at
-        if self._model.is_eog(token) and not self._ignore_eog:
-            return FinishReason.STOP
         if token in self._stop_tokens:
-            stats.stopped_by = self._stop_tokens[token]
+            stats.stopped_by = self._model.spelled(token)
+            return FinishReason.STOP
+        if self._model.is_eog(token) and not self._ignore_eog:
+            self._emit(self._detokenizer.feed(b"", self._model.piece(token, special=True)))
+            stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
         stats.generated_tokens += 1
         if self._alternatives is not None:
@@ -121,8 +128,9 @@ class Generation:
             )
         self.tokens.append(token)
         self._unsent_tokens.append(token)
-        shown = self._special or token in self._shown
-        self._emit(self._detokenizer.feed(self._model.piece(token, special=shown)))
+        shown = self._model.piece(token, special=self._special or token in self._shown)
+        hidden = b"" if shown else self._model.piece(token, special=True)
+        self._emit(self._detokenizer.feed(shown, hidden))
         if self._detokenizer.stopped:
             stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
@@ -149,27 +157,6 @@ class Generation:
     def close(self) -> None:
         """Free the sampler."""
         self._sampler.close()
-
-
-def _stop_tokens(model: Model, options: Options) -> dict[int, str]:
-    """Return the tokens that end the answer, and their texts; raise UsageError if one is none.
-
-    A special token's text is not shown, so that a stop string that is one would not be found.
-    """
-    found = {}
-    for text in options.stop:
-        tokens = model.tokenize(text, beginning=False)
-        if len(tokens) == 1 and not model.piece(tokens[0]):
-            found[tokens[0]] = text
-    for number in options.stop_token_ids:
-        if not number.isdecimal() or int(number) >= model.vocab_size:
-            raise UsageError(
-                f"the stop token '{number}' is no token: expected a number below "
-                f"{model.vocab_size}",
-                hint="the server's /tokenize tells the numbers of a text's tokens",
-            )
-        found[int(number)] = model.piece(int(number), special=True).decode("utf-8", "replace")
-    return found
 
 
 def _single_tokens(model: Model, texts: Sequence[str]) -> frozenset[int]:

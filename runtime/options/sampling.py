@@ -228,6 +228,6 @@ class SamplingOptions:
         (),
         "--stop-token-id",
         metavar="ID",
-        help="stop generating at this token, given by its number; repeatable",
+        help="stop generating at token ID; repeatable",
         aliases=("stop_token_id",),
     )

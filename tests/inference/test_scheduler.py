@@ -562,7 +562,7 @@ def test_a_token_ends_an_answer_by_its_number_or_as_a_special_stop_string() -> N
         assert special == stream.stats.stopped_by
 
         for wrong in ("x", "-1", "1000000"):
-            with pytest.raises(UsageError, match="is no token: expected a number below"):
+            with pytest.raises(UsageError, match="is not a token below"):
                 one.submit(question(FRANCE), dataclasses.replace(GREEDY, stop_token_ids=(wrong,)))
 
 

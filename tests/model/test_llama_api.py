@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
-import gguf
-import ggufs
 import pytest
-from engines import demo, in_child
+from engines import in_child
 
 SECONDS = 10
 
@@ -57,47 +54,56 @@ def test_a_capture_within_another_takes_its_lines() -> None:
     assert ["before\n", "after\n"] == list(outer.lines)
 
 
-@in_child
-def test_the_reason_is_the_last_line_that_says_more_than_that_it_failed() -> None:
-    from runtime.model.llama_api import CapturedLog
-
-    for lines, reason in (
-        (["load: error loading model: no merges\n\n", "x_y: failed to load model\n"], "no merges"),
-        (["llama_model_load: error loading model: check_dims: wrong shape\n"], "wrong shape"),
-        (["parse: error: expecting name\n"], "error: expecting name"),
-        (["x_y: failed to load model\n"], ""),
-        ([], ""),
-    ):
-        capture = CapturedLog()
-        capture.lines.extend(lines)
-        assert reason == capture.reason
+INFO, WARNING, ERROR, CONTINUED = 2, 3, 4, 5  # of ggml.h
 
 
-@in_child
 @pytest.mark.parametrize(
-    ("method", "reason"),
+    ("said", "reason"),
     [
-        ("add_token_merges", "cannot find tokenizer merges"),
-        ("add_context_length", "key not found in model: llama.context_length"),
-        ("add_head_count", "has wrong shape"),
-        ("add_tokenizer_pre", "pre-tokenizer"),
-        ("add_tokenizer_model", "tokenizer"),
+        ([], ""),
+        ([(WARNING, "load: odd token\n"), (WARNING, "load: odd type\n")], "odd type"),
+        # A thrown message may end in a line break of its own.
+        ([(ERROR, "load_model: error loading model: no merges\n\n")], "no merges"),
+        ([(ERROR, "load: no merges\n"), (ERROR, "load_file: failed to load model\n")], "no merges"),
+        ([(ERROR, "load: no merges\n"), (WARNING, "free: odd order\n")], "no merges"),
+        ([(ERROR, "\n"), (ERROR, "gguf_init: bad type\n"), (ERROR, "failed\n")], "bad type"),
+        ([(ERROR, "load: two lines:\n  the second\n")], "two lines: the second"),
+        ([(ERROR, "load: begun"), (CONTINUED, " and ended\n")], "begun and ended"),
+        ([(INFO, "load: "), (CONTINUED, "."), (CONTINUED, ".\n")], ""),
+        ([(ERROR, "invalid rule: unknown\n")], "invalid rule: unknown"),
+        ([(ERROR, "failed to load model\n")], "failed to load model"),
+        ([(ERROR, "a: error loading model: check_dims: 't'   has  1,  2\n")], "'t' has 1, 2"),
     ],
 )
-def test_a_refused_model_has_its_reason(tmp_path: Path, method: str, reason: str) -> None:
-    from runtime.commands.model_probe import probe_model
-    from runtime.errors import ModelError
+@in_child
+def test_the_reason_is_the_first_error(said: list[tuple[int, str]], reason: str) -> None:
+    from runtime.model.llama_api import log
 
-    def other(writer: gguf.GGUFWriter, value: object) -> None:
-        if isinstance(value, str):
-            writer.add_string(f"tokenizer.ggml.{method.rpartition('_')[2]}", "nonsense")
+    with log.captured() as capture:
+        for level, text in said:
+            log._receive(level, text.encode(), None)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gguf.GGUFWriter, method, other)
-        broken = ggufs.write_model(tmp_path / "broken.gguf")
-    with pytest.raises(ModelError) as caught:
-        demo(broken)
+    assert reason == capture.reason
 
-    assert reason in caught.value.problem
-    if "tokenizer" in reason:  # the vocabulary is all that is looked at while bundling
-        assert reason in next(probe_model(broken, ""))["error"]
+
+@pytest.mark.parametrize(
+    ("grammar", "reason"),
+    [
+        ('root ::= "a" (', "expecting ')' at its end"),
+        ("root ::= nothing", "Undefined rule identifier 'nothing'"),
+        ("root ::= [a", "unexpected end of input"),
+        ('other ::= "b"', "grammar does not contain a 'root' symbol"),
+        ("root ::= root", "unsupported grammar, left recursion detected"),
+        ("root = (" * 500, "expecting ::= at = (root = ("),
+    ],
+)
+@in_child
+def test_a_grammar_that_cannot_be_used_has_a_reason(grammar: str, reason: str) -> None:
+    from engines import demo
+
+    from runtime.model.llama_api import REASON_MAX, grammar_sampler
+
+    made, found = grammar_sampler(demo().vocabulary, grammar)
+    assert not made
+    assert found.startswith(reason)
+    assert len(found) <= REASON_MAX

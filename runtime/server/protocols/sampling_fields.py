@@ -45,6 +45,7 @@ NAMES = {
 """Fields that are options by another name, or the same."""
 
 Stops = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=STOPS_MAX)]
+StopTokens = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=STOPS_MAX)]
 Count = Annotated[int, Meta(ge=1, le=128)]
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -84,7 +85,7 @@ class Sampling(msgspec.Struct, kw_only=True):
     grammar: Annotated[str, Meta(max_length=GRAMMAR_MAX)] | None = None
     json_schema: dict[str, Any] | bool | None = None
     stop: str | Stops | None = None
-    stop_token_ids: Annotated[list[int], Meta(max_length=STOPS_MAX)] | None = None
+    stop_token_ids: StopTokens | None = None  # as vLLM names it
 
 
 def merged_options(

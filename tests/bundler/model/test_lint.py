@@ -11,6 +11,8 @@ from paths import DEMO
 from program import Program
 
 from bundler.model import lint as model_lint
+from bundler.model.lint import ask_engine, preflight
+from runtime.errors import GGUFError
 
 
 @pytest.fixture
@@ -57,6 +59,26 @@ def test_a_truncated_download(lint, tmp_path: Path) -> None:  # type: ignore[no-
 )
 def test_broken_models(lint, tmp_path: Path, breaker, message: str) -> None:  # type: ignore[no-untyped-def]
     assert message in lint(breaker(tmp_path / "model.gguf"))
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            "error: the engine gave up: no layers\n\nhint: …",
+            "it crashes the engine: the engine gave up: no layers",
+        ),
+        ("", "it crashes the engine"),
+    ],
+)
+def test_a_model_that_ends_the_engine(tmp_path: Path, said: str, problem: str) -> None:
+    stub = tmp_path / "stub"
+    stub.write_text(f"#!/bin/sh\nprintf %s '{said}' >&2\nkill -ABRT $$\n")
+    stub.chmod(0o755)
+
+    with pytest.raises(GGUFError) as caught:
+        ask_engine(stub, preflight(ggufs.write_model(tmp_path / "model.gguf")), "")
+    assert caught.value.problem.endswith(f"refuses {tmp_path / 'model.gguf'}: {problem}")
 
 
 @pytest.mark.parametrize("kind", sorted(misfits.HOSTILE))
