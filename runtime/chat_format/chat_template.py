@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from runtime.chat_format import tool_parameters
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader, LibraryReader
 from runtime.errors import ModelError
 from runtime.inference.answer_form import AnswerForm, Trigger
@@ -166,18 +167,38 @@ class JinjaTemplate:
     def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
         template = self._tool_use if inputs.tools else self._template
         try:
-            prompt = shown = template.prompt(self._request(inputs))
-            if inputs.named_tool:  # the model is shown all tools, and held to the one
-                prompt = template.prompt(self._request(only_named(inputs)))
+            if inputs.tools and inputs.tool_choice != "none":
+                prompt, text = self._held_to_tools(template, inputs)
+            else:
+                prompt = template.prompt(self._request(inputs))
+                text = prompt.reply["prompt"]
         except libchat.LibraryError as exc:
             raise _template_error(f"does not render: {exc}") from exc
         reply = prompt.reply
         return FormattedPrompt(
-            shown.reply["prompt"],
+            text,
             _form(reply, inputs),
             tuple(reply["stops"]),
             functools.partial(LibraryReader, prompt),
         )
+
+    def _held_to_tools(
+        self, template: libchat.Template, inputs: TemplateInputs
+    ) -> tuple[libchat.Prompt, str]:
+        """Return a prompt that holds calls to parameters as the converter knows them, and its text.
+
+        The model is shown all tools as they were given, even if one of them must be called. Where
+        the text depends on whether there is a choice, it is shown what calls are held to.
+        """
+        held = replace(inputs, tools=tool_parameters.written(inputs.tools))
+        prompt = template.prompt(self._request(only_named(held)))
+        shown = template.prompt(self._request(held)) if inputs.named_tool else prompt
+        text: str = shown.reply["prompt"]
+        free, given = (
+            template.prompt(self._request(replace(one, tool_choice="none"))).reply["prompt"]
+            for one in (held, inputs)
+        )
+        return prompt, given if free == text else text
 
     def _request(self, inputs: TemplateInputs) -> dict[str, Any]:
         parallel = inputs.parallel_tool_calls

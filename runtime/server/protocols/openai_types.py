@@ -20,6 +20,7 @@ from runtime.model.model import Model
 from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
 from runtime.server.protocols.sampling_fields import Count, Limit, Prompt, Sampling, Top
 from runtime.server.protocols.template_fields import TemplateFields
+from runtime.server.service.schema_report import SchemaCheck
 
 FINGERPRINT = f"modelembed-{__version__}"
 """What answers depend on beside the request."""
@@ -175,6 +176,7 @@ class ChatResponse(Struct, kw_only=True):
     choices: list[ChatChoice]
     usage: Usage
     timings: Timings
+    schema_check: SchemaCheck | UnsetType = UNSET
 
 
 class Delta(Struct, kw_only=True):
@@ -207,6 +209,7 @@ class ChatChunk(Struct, kw_only=True):
     usage: Usage | UnsetType | None = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: Timings | UnsetType = UNSET
+    schema_check: SchemaCheck | UnsetType = UNSET
 
 
 class CompletionLogprobs(Struct):
@@ -239,6 +242,7 @@ class CompletionResponse(Struct, kw_only=True):
     usage: Usage | UnsetType | None = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: Timings | UnsetType = UNSET
+    schema_check: SchemaCheck | UnsetType = UNSET
 
 
 def stamp(kind: str, model: str) -> dict[str, Any]:

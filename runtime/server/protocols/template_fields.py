@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from runtime.chat_format import tool_parameters
 from runtime.chat_format.chat_template import Continuation, TemplateInputs
 from runtime.errors import AppError
-from runtime.inference import json_schema
+from runtime.json_schema import schemas
 from runtime.options.registry import Options
 from runtime.server.http.http_error import HTTPError, encode, http_error_of
 from runtime.server.protocols.messages import (
@@ -104,9 +105,10 @@ def template_inputs(
     add = fields.add_generation_prompt is not False and not continued
     thinks, variables = _variables(fields, options)
     try:
-        document = json_schema.document(schema) if schema else None
+        document = schemas.prepared(schema).written if schema else None
     except AppError as exc:
-        raise http_error_of(exc, param="response_format") from exc
+        raise http_error_of(exc, param=_schema_field(fields)) from exc
+    _require_schemas(tools)
     return TemplateInputs(
         messages=messages,
         tools=tools,
@@ -122,6 +124,22 @@ def template_inputs(
         reasoning_budget=_budget(fields, options),
         variables=variables,
     )
+
+
+def _schema_field(fields: TemplateFields) -> str:
+    """Return the field that the answer's schema comes from."""
+    wanted = fields.response_format
+    return "json_schema" if wanted is None or wanted.type == "text" else "response_format"
+
+
+def _require_schemas(tools: Sequence[Mapping[str, Any]]) -> None:
+    """Raise HTTPError if the parameters of a tool are described by what is no JSON schema."""
+    for number, tool in enumerate(tools):
+        try:
+            tool_parameters.schema_of(tool)
+        except AppError as exc:
+            field = f"tools[{number}].function.parameters"
+            raise http_error_of(exc, param=field) from exc
 
 
 def _tools(
