@@ -47,9 +47,9 @@ stub: $(SETUP)
 	@$(BIN)/modelembed stub
 
 # The engine is compiled before the rest is installed: the package index has its source only.
-$(SETUP): pyproject.toml bundler/engine/wheels.py bundler/engine/toolchain.py runtime/weights/byte_planes.c
+$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py) runtime/weights/byte_planes.c runtime/model/libchat.cpp
 	@$(PYTHON) tools/prerequisites.py
-	@echo "== setting up $(VENV) (the first time compiles the engine: 15 minutes on 2 cores)"
+	@echo "== setting up $(VENV) (the first time compiles the engine: 18 minutes on 2 cores)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m bundler.engine
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'

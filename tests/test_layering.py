@@ -145,7 +145,10 @@ def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
     assert ("llama_cpp" in top_level(path)) == (path == door)
 
 
-SETTING_UP = ("engine/__main__", "engine/wheels", "engine/toolchain", "engine/__init__", "__init__")
+SETTING_UP = (
+    "engine/__main__", "engine/libchat", "engine/wheels", "engine/toolchain", "engine/__init__",
+    "__init__",
+)  # fmt: skip
 
 
 @named(
@@ -160,6 +163,7 @@ SETTING_UP = ("engine/__main__", "engine/wheels", "engine/toolchain", "engine/__
 def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
     assert set() == top_level(path) - sys.stdlib_module_names - {"bundler", "runtime"}
     assert imported(path) <= {
+        "bundler.engine.libchat",
         "bundler.engine.toolchain",
         "bundler.engine.wheels",
         "runtime.host",

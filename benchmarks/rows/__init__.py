@@ -22,6 +22,7 @@ from benchmarks.rows import (
     serve,
     speed,
     start,
+    templates,
 )
 
 Measure = Callable[[Lab], list[Row]]
@@ -42,6 +43,7 @@ ROWS: dict[str, Measure] = {
     "edit": edit.measure,
     "flips": flips.measure,
     "page": page.measure,
+    "templates": templates.measure,
 }
 
 

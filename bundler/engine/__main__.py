@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bundler.engine import libchat
+from bundler.engine.libchat import build_chat
 from bundler.engine.toolchain import BuildFailed, find
 from bundler.engine.wheels import build, build_weights, build_zstandard, install
 from runtime.host import app_dirs
@@ -46,7 +46,7 @@ def main() -> int:
             wheels = [wheel, *filter(None, [build_zstandard(toolchain, say)])]
             libraries = {
                 "libweights.so": build_weights(toolchain),
-                "libchat.so": libchat.build(toolchain, wheel, say),
+                "libchat.so": build_chat(toolchain, wheel, say),
             }
             install(wheels, libraries)
             say(f"engine: installed {', '.join(made.name for made in wheels)}")

@@ -39,6 +39,8 @@ COMMON = (
     "trie.cpp",
     "unicode.cpp",
 )
+NOTING = "json-schema-to-grammar.cpp"
+"""Prints on stderr what it cannot express; libchat.cpp takes that down instead."""
 INCLUDES = ("common", "include", "ggml/include", "vendor")
 FLAGS = (
     "-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
@@ -75,7 +77,7 @@ def source(say: Callable[[str], None] = print) -> Path:
     return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}", fetch)
 
 
-def build(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
+def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
     """Return libchat.so, for the libraries in the engine's `wheel`; made now unless kept."""
     words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, OWN.read_text()]
     key = key_of(*words, *COMMON, *FLAGS, *LINK_FLAGS, wheel.parent.name)
@@ -103,7 +105,9 @@ def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: P
     def compile_one(numbered: tuple[int, Path]) -> Path:
         number, unit = numbered
         made = scratch / f"{number}.o"
-        _run([toolchain.cxx, *FLAGS, *includes, "-c", "-o", str(made), str(unit)], unit.name)
+        more = ["-Dfprintf=libchat_note"] if unit.name == NOTING else []
+        flags = [*FLAGS, *more, *includes]
+        _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

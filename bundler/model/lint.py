@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import tempfile
 from collections import Counter
@@ -46,8 +47,6 @@ class Model:
 class EngineFindings:
     """The engine's findings on a model that it can load."""
 
-    chat_template: str = ""
-    """What to bake in when the model has none of its own."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -185,15 +184,30 @@ def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
             f"{QUESTION_SECONDS} seconds",
             hint="the template may never end: give another one, --chat-template FILE|NAME",
         ) from None
-    if done.crashed:
-        return {"error": "it crashes the engine", "template_error": "", "template": "own"}
     try:
-        answer: dict[str, Any] = json.loads(done.out)
+        answer: dict[str, Any] = {"template_error": ""}
+        for line in done.out.splitlines():
+            answer |= json.loads(line)
     except ValueError:
         raise AppError(
             f"the runtime does not answer: {done.err or 'it printed nothing'}",
             hint="build it again with `modelembed stub --force`",
         ) from None
+    if "template" in answer and not answer["error"] and done.code:
+        answer["template_error"] = (
+            "the chat template does not end"
+            if -done.code in (signal.SIGXCPU, signal.SIGKILL)
+            else "the chat template crashes the engine"
+        )
+    elif done.crashed:
+        why = done.err.partition("\n")[0].removeprefix("error: ")
+        error = f"it crashes the engine: {why}" if why else "it crashes the engine"
+        return {"error": error, "template_error": "", "template": "own"}
+    elif "template" not in answer:
+        raise AppError(
+            f"the runtime does not answer: {done.err or 'it printed nothing'}",
+            hint="build it again with `modelembed stub --force`",
+        )
     return answer
 
 
@@ -207,14 +221,28 @@ def _refused(reason: str, header: Header, path: Path) -> GGUFError:
 
 
 def _template_findings(template: str) -> EngineFindings:
-    """Return the template to bake in when the model has none."""
     if template == "missing":
         warning = (
-            "the model has no chat template: using 'chatml' "
-            "(set the right one with --chat-template FILE|NAME if its answers are odd)"
+            "the model has no chat template: chats will use 'chatml' (set the right one with "
+            "--chat-template FILE|NAME). If it is a base model, it continues texts: one question "
+            "is continued as it is"
         )
-        return EngineFindings("chatml", [warning])
+        return EngineFindings([warning])
     return EngineFindings()
+
+
+def _file_type(header: Header) -> str:
+    """Return the name of the file's mix of tensor types, such as Q4_K_M; empty if it has none."""
+    from gguf import LlamaFileType
+
+    number = header.metadata.get("general.file_type")
+    if not isinstance(number, int):
+        return ""
+    try:
+        name = str(LlamaFileType(number & ~LlamaFileType.GUESSED).name)
+    except ValueError:  # newer than this list
+        return ""
+    return name.removeprefix("MOSTLY_").removeprefix("ALL_")
 
 
 def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
@@ -229,7 +257,7 @@ def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
         "name": header.text("general.name"),
         "architecture": header.architecture,
         "parameters": sum(part.header.parameters for part in opened),
-        "quantization": kinds[0] if kinds else "",
+        "quantization": _file_type(header) or (kinds[0] if kinds else ""),
         "context": header.hyper("context_length"),
         "license": header.text("general.license.name") or header.text("general.license"),
         "license_link": header.text("general.license.link"),

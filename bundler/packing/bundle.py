@@ -104,9 +104,7 @@ def make(
             return written
 
         def describe() -> Manifest:
-            return _manifest(
-                recipe, model, findings.result(), [(name, result()) for name, result in originals]
-            )
+            return _manifest(recipe, model, [(name, result()) for name, result in originals])
 
         section = Section(SECTION, "model", 0, 0, model.source.size, "stored", "")
         parts = [Part(section, write, digest), *_adapters(recipe, model)]
@@ -120,19 +118,14 @@ def make(
             write_bundle(out, Stub.of(stub), parts, describe, sign, last)
 
 
-def _manifest(
-    recipe: Recipe, model: Model, findings: EngineFindings, originals: Sequence[tuple[str, str]]
-) -> Manifest:
+def _manifest(recipe: Recipe, model: Model, originals: Sequence[tuple[str, str]]) -> Manifest:
     """Return the manifest without sections; `originals` are names and SHA-256 of merged files."""
-    defaults = dict(recipe.defaults)
-    if findings.chat_template:
-        defaults.setdefault("chat_template", findings.chat_template)
     facts = dict(model.facts)
     if recipe.license:
         facts["license"] = recipe.license
     if originals:
         facts["originals"] = [f"{name} sha256:{digest}" for name, digest in originals]
-    return Manifest(recipe.name, (), defaults, facts, tool=f"modelembed {__version__}")
+    return Manifest(recipe.name, (), dict(recipe.defaults), facts, tool=f"modelembed {__version__}")
 
 
 def _write_model(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runtime.model import libchat
+
+STEPS = 200
+"""Parts at most that an answer in a broken form is read in."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Delta:
     def __bool__(self) -> bool:
         return bool(self.reasoning or self.content or self.calls)
 
+    def add(self, more: Delta) -> None:
+        """Add what is new after this."""
+        self.reasoning += more.reasoning
+        self.content += more.content
+        self.calls += more.calls
+
 
 class AnswerReader(Protocol):
     """Reads one answer."""
@@ -54,10 +65,13 @@ class LibraryReader:
     """
 
     def __init__(self, prompt: libchat.Prompt) -> None:
+        self._prompt = prompt
         self._answer = prompt.answer()
         self._text = ""
         self._told = False
         """Whether anything of the answer was returned."""
+        self._arguments: dict[int, str] = {}
+        """The arguments of each call so far."""
         self._calls: dict[int, CallDelta] = {}
         """Calls that have a name and no arguments yet: it may become a longer name."""
 
@@ -69,16 +83,43 @@ class LibraryReader:
             if not last:
                 return Delta()
             delta = self._broken()
+        if last and not delta and not self._told:
+            delta = Delta(content=self._text)
         self._told |= bool(delta)
+        for call in delta.calls:
+            self._arguments[call.index] = self._arguments.get(call.index, "") + call.arguments
+        if last:
+            delta.calls += self._closings()
         return delta
 
+    def _closings(self) -> Iterator[CallDelta]:
+        """Yield the braces that are missing where the model left a call's form after its values."""
+        for index, text in self._arguments.items():
+            for missing in ("", "}", "}}", "}}}"):
+                if _is_json(text + missing):
+                    if missing:
+                        yield CallDelta(index, "", "", missing)
+                    break
+
     def _broken(self) -> Delta:
-        """Return the rest of an answer that ends in another form."""
-        try:
-            delta = self._delta(self._answer.feed("", partial=True)["news"], last=True)
-        except libchat.LibraryError:
-            delta = Delta()
-        return delta if delta or self._told else Delta(content=self._text)
+        """Return the rest of an answer that ends in another form: what of it still has the form.
+
+        Where parts were returned as they came, that is all there is to return.
+        """
+        if self._told:
+            return self._delta([], last=True)
+        # As it would have come in a stream, cut where forms have their ends.
+        pieces = re.split(r"(?<=[>}\]\n])", self._text)
+        size = 1 + len(pieces) // STEPS
+        answer, whole = self._prompt.answer(), Delta()
+        for begin in range(0, len(pieces), size):
+            try:
+                news = answer.feed("".join(pieces[begin : begin + size]), partial=True)["news"]
+            except libchat.LibraryError:
+                continue
+            whole.add(self._delta(news, last=False))
+        whole.add(self._delta([], last=True))
+        return whole
 
     def _delta(self, news: Sequence[dict[str, Any]], *, last: bool) -> Delta:
         delta = Delta()
@@ -104,3 +145,11 @@ class LibraryReader:
             self._calls[index] = new
         else:
             delta.calls.append(new)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

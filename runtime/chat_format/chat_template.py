@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from runtime.chat_format import tool_parameters
+from runtime.chat_format import required_call, tool_parameters
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader, LibraryReader
 from runtime.errors import ModelError
 from runtime.inference.answer_form import AnswerForm, Trigger
@@ -32,6 +32,8 @@ PROBE_TOOL = {
         "parameters": {"type": "object", "properties": {"value": {"type": "string"}}},
     },
 }
+DEFAULT_VARIABLES: Mapping[str, Any] = {"preserve_reasoning": True}
+"""As llama.cpp's programs set them."""
 ANOTHER_DAY: Mapping[str, Any] = {"date_string": "31 Dec 1999", "datetime": "Dec 31 1999"}
 """Variables by which a template that prints the date prints another one."""
 DATED = "{% macro strftime_now(format) %}31 Dec 1999{% endmacro %}{{ '' }}"
@@ -53,7 +55,7 @@ class TemplateInputs:
     json_schema: Any = None
     """A schema that the answer must follow, None for none."""
     grammar: str = ""
-    """A grammar in GBNF that the answer must follow, without any reasoning."""
+    """A grammar in GBNF that the answer must follow; the reasoning, if begun, is ended first."""
     add_generation_prompt: bool = True
     continue_final_message: Continuation = False
     """Whether the last message is the start of the answer."""
@@ -62,6 +64,8 @@ class TemplateInputs:
     enable_thinking: bool = True
     reasoning_budget: int = -1
     """Most tokens of reasoning; -1 for no limit."""
+    end_reasoning: bool = False
+    """Whether reasoning that the template begins is ended at once."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     """For the template."""
 
@@ -132,23 +136,21 @@ class JinjaTemplate:
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "", tool_use: str = "") -> None:
         try:
-            self._template = libchat.Template(source, bos=bos, eos=eos)
-            self._tool_use = (
-                libchat.Template(tool_use, bos=bos, eos=eos) if tool_use else self._template
-            )
+            self._template = _Pair(source, bos, eos)
+            self._tool_use = _Pair(tool_use, bos, eos) if tool_use else self._template
         except libchat.LibraryError as exc:
             raise _template_error(f"does not parse: {exc}") from exc
 
     @property
     def capabilities(self) -> Mapping[str, bool]:
-        return self._tool_use.capabilities
+        return self._tool_use.shown.capabilities
 
     @functools.cached_property
     def thinks(self) -> bool:
         # As llama.cpp's common_chat_templates_support_enable_thinking.
         asked = {"messages": [{"role": "user", "content": "test"}], "reasoning_format": "deepseek"}
         try:
-            return bool(self._template.prompt(asked).reply["thinks"])
+            return bool(self._template.read.prompt(asked).reply["thinks"])
         except libchat.LibraryError:
             return False
 
@@ -160,20 +162,33 @@ class JinjaTemplate:
             "tool_choice": "required",
         }
         try:
-            return bool(self._tool_use.prompt(asked).reply["grammar"])
+            return bool(self._tool_use.read.prompt(asked).reply["grammar"])
         except libchat.LibraryError:
             return False
 
     def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
-        template = self._tool_use if inputs.tools else self._template
+        held = inputs
+        if inputs.tools and inputs.tool_choice != "none":
+            held = replace(inputs, tools=tool_parameters.written(inputs.tools))
         try:
-            if inputs.tools and inputs.tool_choice != "none":
-                prompt, text = self._held_to_tools(template, inputs)
-            else:
-                prompt = template.prompt(self._request(inputs))
-                text = prompt.reply["prompt"]
+            return self._applied(inputs, held)
         except libchat.LibraryError as exc:
-            raise _template_error(f"does not render: {exc}") from exc
+            error = exc
+        try:  # the template may need what is no part of the parameters that are held to
+            return self._applied(inputs, inputs)
+        except libchat.LibraryError:
+            raise _template_error(f"does not render: {error}") from error
+
+    def _applied(self, inputs: TemplateInputs, held: TemplateInputs) -> FormattedPrompt:
+        """Return the prompt for answers to `inputs`, held to the parameters of the tools `held`."""
+        template = self._tool_use if inputs.tools else self._template
+        prompt = shown = template.shown.prompt(self._request(held))
+        if inputs.named_tool or template.read is not template.shown:
+            # With a named tool, the model is shown all tools, and held to the one.
+            prompt = template.read.prompt(self._request(only_named(held)))
+        text = shown.reply["prompt"]
+        if held is not inputs:
+            text = self._text_with_tools(template.shown, inputs, held, text)
         reply = prompt.reply
         return FormattedPrompt(
             text,
@@ -182,23 +197,19 @@ class JinjaTemplate:
             functools.partial(LibraryReader, prompt),
         )
 
-    def _held_to_tools(
-        self, template: libchat.Template, inputs: TemplateInputs
-    ) -> tuple[libchat.Prompt, str]:
-        """Return a prompt that holds calls to parameters as the converter knows them, and its text.
+    def _text_with_tools(
+        self, template: libchat.Template, given: TemplateInputs, held: TemplateInputs, text: str
+    ) -> str:
+        """Return the `text` for the tools that calls are `held` to, with the tools as `given`.
 
-        The model is shown all tools as they were given, even if one of them must be called. Where
-        the text depends on whether there is a choice, it is shown what calls are held to.
+        With these there may be no grammar, so that they are rendered as if none could be called. If
+        that makes a difference to the text, it stays as it is.
         """
-        held = replace(inputs, tools=tool_parameters.written(inputs.tools))
-        prompt = template.prompt(self._request(only_named(held)))
-        shown = template.prompt(self._request(held)) if inputs.named_tool else prompt
-        text: str = shown.reply["prompt"]
-        free, given = (
-            template.prompt(self._request(replace(one, tool_choice="none"))).reply["prompt"]
-            for one in (held, inputs)
+        free, found = (
+            str(template.prompt({**self._request(one), "tool_choice": "none"}).reply["prompt"])
+            for one in (held, given)
         )
-        return prompt, given if free == text else text
+        return found if free == text else text
 
     def _request(self, inputs: TemplateInputs) -> dict[str, Any]:
         parallel = inputs.parallel_tool_calls
@@ -212,13 +223,26 @@ class JinjaTemplate:
             "add_generation_prompt": inputs.add_generation_prompt,
             "continue_final_message": inputs.continue_final_message,
             "reasoning_format": inputs.reasoning_format,
-            "enable_thinking": inputs.enable_thinking and not inputs.grammar and self.thinks,
-            "variables": dict(inputs.variables),
-            "end_reasoning": bool(inputs.grammar),
+            "enable_thinking": inputs.enable_thinking and self.thinks and not _must_call(inputs),
+            "variables": {**DEFAULT_VARIABLES, **inputs.variables},
+            "end_reasoning": bool(inputs.grammar) or inputs.end_reasoning or _must_call(inputs),
         }
         if inputs.json_schema is not None:
             request["json_schema"] = inputs.json_schema
         return request
+
+
+class _Pair:
+    """A template as it is shown to the model, and as its answers are read.
+
+    An answer has no end-of-text token. Where a template writes that after every message, llama.cpp
+    would take it for a part of the form of calls.
+    """
+
+    def __init__(self, source: str, bos: str, eos: str) -> None:
+        self.shown = self.read = libchat.Template(source, bos=bos, eos=eos)
+        if "eos_token" in source and eos:
+            self.read = libchat.Template(source)
 
 
 class NamedTemplate:
@@ -273,6 +297,10 @@ class NamedTemplate:
             room = count
 
 
+def _must_call(inputs: TemplateInputs) -> bool:
+    return bool(inputs.tools) and inputs.tool_choice == "required"
+
+
 def only_named(inputs: TemplateInputs) -> TemplateInputs:
     """Return the inputs with no tool but the named one, if one is named."""
     if not inputs.named_tool:
@@ -295,6 +323,11 @@ def _plain_content(message: Message) -> str:
 def _form(reply: Mapping[str, Any], inputs: TemplateInputs) -> AnswerForm | None:
     """Return the form of answers to a prompt, None if there is nothing to hold them to."""
     grammar, of_template = (inputs.grammar, False) if inputs.grammar else (reply["grammar"], True)
+    if of_template and _must_call(inputs):
+        start = reply["thinking_start"]
+        reasons = bool(start) and start in reply["generation_prompt"]
+        grammar = required_call.at_once(grammar, reasons=reasons)
+        grammar = required_call.with_enums(grammar, inputs.tools)
     form = AnswerForm(
         grammar=grammar,
         lazy=of_template and reply["grammar_lazy"],

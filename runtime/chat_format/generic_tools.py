@@ -104,6 +104,7 @@ def _without_tools(inputs: TemplateInputs) -> TemplateInputs:
         tools=(),
         named_tool="",
         enable_thinking=inputs.enable_thinking and not required,
+        end_reasoning=required,
     )
 
 

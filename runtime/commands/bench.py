@@ -70,7 +70,11 @@ def measure_prompt(engine: Scheduler, count: int) -> float:
 def measure_generation(engine: Scheduler, count: int) -> float:
     """Return tokens per second for generating `count` tokens."""
     options = dataclasses.replace(
-        engine.options.without_constraints(), n_predict=count + 1, ignore_eos=True, stop=()
+        engine.options.without_constraints(),
+        n_predict=count + 1,
+        ignore_eos=True,
+        stop=(),
+        stop_token_ids=(),
     )
     stream = engine.submit([random.Random().randrange(engine.model.vocab_size)], options)
     for _ in stream:

@@ -221,7 +221,7 @@ def _prewarmed(bundle: Bundle | None, source: ModelFile, options: Options) -> Fi
         strengths = lora_sections.requested(sections, options.lora)
         expected = {
             **prefix_state.conversation_key(options, strengths, sections),
-            **engine_build.engine_key(source.header, context),
+            **engine_build.engine_key(source.header, context, options),
             "model": bundle.model.sha256,
         }
         why = prefix_cache.mismatch(found, expected, context)

@@ -110,6 +110,18 @@ def main() -> None:
     "--interactive/--no-interactive", "-i/--no-i", default=None,
     help="chat, even after a question (default: if a terminal and no question)",
 )  # fmt: skip
+@click.option(
+    "--raw/--no-raw", "--no-conversation/--conversation", "-no-cnv/-cnv", default=None,
+    help="continue the text as it is, without the chat template (default: if the model has none, "
+    "or the text has turns written out)",
+)  # fmt: skip
+@click.option(
+    "--escape/--no-escape", "-e/ ", default=True, help="read \\n and the like in a raw text"
+)
+@click.option(
+    "--display-prompt/--no-display-prompt", default=None,
+    help="show a raw text before what continues it (default: with --raw, or in colour)",
+)  # fmt: skip
 @model_options
 @chat_options
 @click.option(
@@ -125,6 +137,9 @@ def chat(
     question: tuple[str, ...],
     prompt: str | None,
     interactive: bool | None,
+    raw: bool | None,
+    escape: bool,
+    display_prompt: bool | None,
     model: Path | None,
     embedded: bool | None,
     report: Path | None,
@@ -138,20 +153,22 @@ def chat(
         server.run(bundle, options, model, embedded, on_desktop=True)
         return
     options = merged_options(bundle, given, model)
-    parts = [part for part in (" ".join(question), prompt or "") if part]
-    ask_first = "\n\n".join(parts)
-    if not interactive and (piped := piped_text()).strip():
-        ask_first = f"{ask_first}\n\n{piped}" if ask_first else piped
+    from runtime.terminal import main as terminal
+
+    typed = "\n\n".join(part for part in (" ".join(question), prompt or "") if part)
+    piped = "" if interactive else piped_text()
+    asked = terminal.Question(typed, piped if piped.strip() else "")
     if interactive is None:
-        interactive = not ask_first and sys.stdin.isatty()
-    if not interactive and not ask_first.strip():
+        interactive = not asked.text and raw is None and sys.stdin.isatty()
+    if interactive and raw:
+        raise UsageError("a chat needs the chat template", hint="leave out --raw, or -i")
+    if not interactive and not asked.text.strip():
         raise UsageError(
             "there is no question",
             hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
         )
-    from runtime.terminal import main as terminal
-
-    terminal.run(bundle, options, ask_first, interactive, model, embedded, report)
+    mode = terminal.Raw(raw, escape, display_prompt)
+    terminal.run(bundle, options, asked, interactive, model, embedded, report, mode)
 
 
 @main.command()
@@ -336,7 +353,8 @@ def probe(model: Path, chat_template: str) -> None:
     """Ask the engine about a model and print JSON; run by `bundle` in a child process."""
     from runtime.commands.model_probe import probe_model
 
-    click.echo(json.dumps(probe_model(model, chat_template)))
+    for found in probe_model(model, chat_template):
+        click.echo(json.dumps(found))
 
 
 @main.command(hidden=True)

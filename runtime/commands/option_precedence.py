@@ -14,7 +14,7 @@ from runtime.host.std_streams import notify
 from runtime.options import fallback
 from runtime.options.registry import Options, checked, from_file
 
-MODEL_SPECIFIC = ("chat_template", "lora")
+MODEL_SPECIFIC = ("chat_template", "lora", "logit_bias", "stop_token_ids")
 """Options that are baked in for one model, and are wrong for any other."""
 
 Defaults = Callable[[Mapping[str, Any]], Mapping[str, Any]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, BinaryIO
 
 from runtime.chat_format import chat_template
@@ -21,6 +22,7 @@ from runtime.inference.embedder import Embedder
 from runtime.inference.lora import Lora
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.stats import Stats
+from runtime.inference.stops import stop_tokens
 from runtime.model import loader, memory_plan
 from runtime.model.engine_build import engine_key, start_engine
 from runtime.model.model import Model
@@ -72,6 +74,7 @@ class LoadedModel:
         with ExitStack() as stack:  # frees the engine's objects if a step fails
             self.model = self._load()
             stack.callback(self.model.close)
+            stop_tokens(self.model, options)  # a wrong one is told now, not with each answer
             self.scheduler = self._create_scheduler()
             stack.callback(self.scheduler.close)
             self._report_context()
@@ -84,13 +87,35 @@ class LoadedModel:
             stack.callback(self.embedder.close)
             self.lora = Lora(self.model, self.scheduler, file.bundle)
             self.lora.use(options.lora)
-            self.template_text = self._choose_template()
-            self.template = self._make_template(self.template_text)
             self._resources = stack.pop_all()
 
     def close(self) -> None:
         """Free everything in the engine."""
         self._resources.close()
+
+    @cached_property
+    def template_text(self) -> str:
+        """Return the source or name of the chat template; notify the user if it is the fallback."""
+        text = self.options.chat_template or self.model.chat_template
+        if not text:
+            self._notify(
+                f"the model has no chat template: using '{chat_template.FALLBACK}' "
+                "(choose another with --chat-template)"
+            )
+        return text or chat_template.FALLBACK
+
+    @cached_property
+    def template(self) -> chat_template.Template:
+        """Return the chat template; made when it is first used, since completions need none."""
+        template = self._make_template(self.template_text)
+        if not self.options.think:
+            self._check_thinking_switch(template)
+        return template
+
+    @property
+    def has_template(self) -> bool:
+        """Return whether the model has a chat template, its own or one that was given."""
+        return bool(self.options.chat_template or self.model.chat_template)
 
     @property
     def answerer(self) -> LocalAnswerer:
@@ -136,17 +161,6 @@ class LoadedModel:
         elif found >= 2 * planned:
             self._notify(f"the context has {found} tokens: the engine makes none of {planned}")
 
-    def _choose_template(self) -> str:
-        """Return the chat template: from the options, the model's own, or the fallback."""
-        text = self.options.chat_template or self.model.chat_template
-        if not text:
-            self._notify(
-                f"the model has no chat template: using '{chat_template.FALLBACK}' "
-                "(choose another with --chat-template)"
-            )
-            text = chat_template.FALLBACK
-        return text
-
     def _make_template(self, text: str) -> chat_template.Template:
         own = not self.options.chat_template
         return chat_template.from_text(
@@ -155,6 +169,14 @@ class LoadedModel:
             eos=self.model.eos,
             tool_use=self.model.tool_use_template if own else "",
         )
+
+    def _check_thinking_switch(self, template: chat_template.Template) -> None:
+        """Notify the user if the template writes the same prompt without reasoning as with it."""
+        question = prefix_cache.first_question("", prefix_cache.SAMPLE_QUESTIONS[0])
+        inputs = inputs_of(question, self.options)
+        with_reasoning = replace(inputs, enable_thinking=True)
+        if template.apply(inputs).text == template.apply(with_reasoning).text:
+            self._notify("the model's template has no switch for thinking: --no-think is ignored")
 
     def prewarm(self) -> None:
         """Load the prompt state from the bundle, if it has a matching one.
@@ -192,7 +214,7 @@ class LoadedModel:
     def state_key(self) -> dict[str, str]:
         """Return the properties of model and adapters that a saved state depends on."""
         return {
-            **engine_key(self.file.header, self.scheduler.context_size),
+            **engine_key(self.file.header, self.scheduler.context_size, self.options),
             "model": self.file.fingerprint,
             "adapters": prefix_state.adapters_key(self.lora.strengths, self._sections),
         }

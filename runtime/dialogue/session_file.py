@@ -160,7 +160,7 @@ def _header(line: bytes, path: Path) -> Mapping[str, Any]:
 def _is_turn(turn: Any) -> bool:
     return (
         isinstance(turn, dict)
-        and turn.keys() == {"role", "content"}
+        and turn.keys() in ({"role", "content"}, {"role", "content", "reasoning_content"})
         and turn["role"] in ROLES
-        and isinstance(turn["content"], str)
+        and all(isinstance(text, str) for text in turn.values())
     )

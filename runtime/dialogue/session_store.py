@@ -46,7 +46,7 @@ class SessionStore:
         if not conversation.turns:
             raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(conversation.prompt().tokens)
-        turns = [{"role": turn["role"], "content": turn["content"]} for turn in conversation.turns]
+        turns = [dict(turn) for turn in conversation.turns]
         SessionFile(conversation.system, turns, self._key(), tokens, state).write(
             path, replace=_resolved(path) in self._saved_paths
         )

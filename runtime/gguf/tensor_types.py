@@ -57,3 +57,5 @@ TYPES: Mapping[int, TensorType] = {
     42: TensorType("Q2_0", 64, 18),
 }
 """By the numbers that files give them."""
+NUMBERS: Mapping[str, int] = {kind.name.lower(): number for number, kind in TYPES.items()}
+"""The numbers by the names that command lines give them."""

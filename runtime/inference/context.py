@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError
+from runtime.gguf.tensor_types import NUMBERS
 from runtime.host.interrupts import interrupts_deferred
 from runtime.inference.batch import Batch
 from runtime.inference.slots import Slots
 from runtime.model import llama_api
+from runtime.model.engine_build import FLASH_ATTENTION
 from runtime.model.llama_api import NO_REASON, api, log, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
@@ -35,12 +37,15 @@ class Context:
         settings.n_threads = threads
         settings.n_threads_batch = options.threads_batch or threads
         settings.no_perf = True
+        settings.type_k = NUMBERS[options.cache_type_k]
+        settings.type_v = NUMBERS[options.cache_type_v]
+        settings.flash_attn_type = FLASH_ATTENTION[options.flash_attn]
         with native_call() as call:
             self.handle = api.llama_init_from_model(model.handle, settings)
         if not self.handle:
             raise ModelError(
                 f"the engine cannot set up a context of {size} tokens: {call.reason or NO_REASON}",
-                hint="try a smaller one with -c",
+                hint="try a smaller one with -c, or without -ctk, -ctv and -fa if they are given",
             )
         self.size = int(api.llama_n_ctx(self.handle))
         self.generates = bool(api.llama_get_memory(self.handle))
@@ -67,8 +72,13 @@ class Context:
         """
         handles = (api.llama_adapter_lora_p_ctypes * len(adapters))(*(a for a, _ in adapters))
         scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
-        if api.llama_set_adapters_lora(self.handle, handles, len(adapters), scales):
-            raise ModelError("the engine refuses the adapters", hint="leave one out of --lora")
+        with log.captured() as call:
+            failed = api.llama_set_adapters_lora(self.handle, handles, len(adapters), scales)
+        if failed:
+            raise ModelError(
+                f"the engine refuses the adapters: {call.reason or NO_REASON}",
+                hint="leave one out of --lora",
+            )
         for slot in self.slots:
             self.slots.truncate(slot, 0)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError
-from runtime.model.llama_api import NO_REASON, api, native_call
+from runtime.model.llama_api import NO_REASON, api, log, native_call
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
@@ -82,10 +82,15 @@ class Embedder:
         if memory:
             api.llama_memory_clear(memory, True)
         array = (ctypes.c_int32 * len(tokens))(*tokens)
-        status = api.llama_decode(self._context, api.llama_batch_get_one(array, len(tokens)))
-        found = None if status else api.llama_get_embeddings_seq(self._context, 0)
+        with log.captured() as call:
+            status = api.llama_decode(self._context, api.llama_batch_get_one(array, len(tokens)))
+            found = None if status else api.llama_get_embeddings_seq(self._context, 0)
         if not found:
-            raise ModelError(f"the engine failed to compute a vector (code {status})")
+            raise ModelError(
+                f"the engine failed to compute a vector (code {status}): "
+                f"{call.reason or NO_REASON}",
+                hint="start it with -v for the engine's whole log",
+            )
         vector = found[: int(api.llama_model_n_embd(self._model.handle))]
         length = math.sqrt(sum(value * value for value in vector))
         if not math.isfinite(length):

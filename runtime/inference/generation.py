@@ -13,9 +13,13 @@ from runtime.inference.detokenizer import Detokenizer
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
 from runtime.inference.stats import FinishReason
+from runtime.inference.stops import stop_tokens
 from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken, TokenSink
 from runtime.model.model import Model
 from runtime.options.registry import Options
+
+CHARACTER = 4
+"""The most bytes, and so the most tokens, of a character in UTF-8."""
 
 
 class Generation:
@@ -43,12 +47,14 @@ class Generation:
         self._model = model
         self._limit = options.n_predict
         self._special = options.special
+        self._stop_tokens = stop_tokens(model, options)
         self._shown = _single_tokens(model, form.shown_tokens) if form else frozenset[int]()
         # When a grammar is complete it allows only an end-of-generation token.
         held = options.grammar or options.json_schema or (form and form.grammar)
         self._ignore_eog = options.ignore_eos and not held
         self._alternatives = alternatives
-        self._detokenizer = Detokenizer(options.stop)
+        before = b"".join(model.piece(token, special=True) for token in prompt[-CHARACTER:])
+        self._detokenizer = Detokenizer(options.stop, before=before)
         self._sampler = Sampler(model, options, context_size, prompt, form)
         self._unsent_tokens: list[int] = []
         self._unsent_logprobs: list[SampledToken] = []
@@ -108,7 +114,12 @@ class Generation:
             self._first_token_at = now
             stats.prompt_seconds = now - self._started_at
         stats.generate_seconds = now - self._first_token_at
+        if token in self._stop_tokens:
+            stats.stopped_by = self._model.spelled(token)
+            return FinishReason.STOP
         if self._model.is_eog(token) and not self._ignore_eog:
+            self._emit(self._detokenizer.feed(b"", self._model.piece(token, special=True)))
+            stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
         stats.generated_tokens += 1
         if self._alternatives is not None:
@@ -117,8 +128,9 @@ class Generation:
             )
         self.tokens.append(token)
         self._unsent_tokens.append(token)
-        shown = self._special or token in self._shown
-        self._emit(self._detokenizer.feed(self._model.piece(token, special=shown)))
+        shown = self._model.piece(token, special=self._special or token in self._shown)
+        hidden = b"" if shown else self._model.piece(token, special=True)
+        self._emit(self._detokenizer.feed(shown, hidden))
         if self._detokenizer.stopped:
             stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP

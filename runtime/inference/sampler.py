@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError, UsageError
-from runtime.inference.answer_form import AnswerForm
-from runtime.inference.form_sampler import FormSampler
+from runtime.inference.answer_form import AnswerForm, FormSampler
+from runtime.inference.stops import ignored_ends
 from runtime.inference.token_stream import Logprob, SampledToken
 from runtime.json_schema import schemas
 from runtime.model.llama_api import api
@@ -184,7 +184,7 @@ def _biases(model: Model, options: Options) -> list[Any]:
                 hint="for example 15043+1, 15043-2.5 or 15043-inf",
             )
         result.append(api.llama_logit_bias(int(match[1]), float(match[2])))
-    never = [*model.suppressed, *(model.end_tokens if options.ignore_eos else ())]
+    never = [*model.suppressed, *ignored_ends(model, options)]
     return result + [api.llama_logit_bias(token, -math.inf) for token in never]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.errors import ModelError
-from runtime.model.llama_api import api
+from runtime.model.llama_api import api, log
 
 
 @dataclass(eq=False)
@@ -142,13 +142,15 @@ class Slots:
         view, kind = memoryview(state), ctypes.c_uint8 * len(state)
         buffer = kind.from_buffer_copy(view) if view.readonly else kind.from_buffer(view)
         while True:
-            size = api.llama_state_seq_set_data(self._context, buffer, len(state), slot.number)
+            with log.captured() as call:
+                size = api.llama_state_seq_set_data(self._context, buffer, len(state), slot.number)
             held = int(api.llama_memory_seq_pos_max(self._memory, slot.number)) + 1
             if size == len(state) and held == len(tokens):
                 break
             api.llama_memory_seq_rm(self._memory, slot.number, -1, -1)
             if size or not self.evict():
-                raise ModelError("its state does not fit this model and context")
+                why = f": {call.reason}" if call.reason else ""
+                raise ModelError(f"its state does not fit this model and context{why}")
         slot.held = list(tokens)
         self.touch(slot)
 

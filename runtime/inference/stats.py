@@ -12,7 +12,7 @@ class FinishReason(str, enum.Enum):
     NONE = ""
     """Not finished."""
     STOP = "stop"
-    """End-of-generation token or stop string."""
+    """End-of-generation token, stop string or stop token."""
     LENGTH = "length"
     """Token limit reached."""
     CONTEXT = "context"
@@ -40,7 +40,7 @@ class Stats:
     context_size: int = 0
     reason: FinishReason = FinishReason.NONE
     stopped_by: str = ""
-    """The stop string that ended the answer, if any."""
+    """The stop string, or the text of the stop token, that ended the answer, if any."""
     queue_seconds: float = 0.0
     """Waiting time before the prompt was decoded."""
 

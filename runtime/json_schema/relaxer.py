@@ -293,7 +293,9 @@ class Relaxer:
                 found.append(value)
         if not found:
             return NOTHING
-        return {"const": found[0]} if len(found) == 1 else {"enum": found}
+        kinds = {facts.type_of(value) for value in found}
+        kind = {"type": kinds.pop()} if len(kinds) == 1 else {}  # templates may ask for it
+        return {**kind, "const": found[0]} if len(found) == 1 else {**kind, "enum": found}
 
     def is_valid(self, value: Any, schema: Any, at: str) -> bool:
         """Return whether a value follows a part of the document; True if that cannot be said."""

@@ -42,7 +42,7 @@ def write_number(relaxer: Writer, bases: Sequence[Part], *, whole: bool) -> Writ
             if not values:
                 return None
             if len(values) <= MULTIPLES_MAX:
-                return {"enum": values}
+                return {"type": "integer", "enum": values}
         for _, at in steps:
             relaxer.note("multipleOf", at)
     return _between(relaxer, bases, low, high)

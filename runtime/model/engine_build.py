@@ -9,10 +9,14 @@ from runtime import __version__
 from runtime.container import prefix_state
 from runtime.errors import ModelError
 from runtime.gguf.header import Header
+from runtime.gguf.tensor_types import NUMBERS
 from runtime.host import library_paths
 from runtime.host.unpack_dir import frozen_folder
 from runtime.model import cpu_variants, llama_api
 from runtime.options.registry import Options
+
+FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+"""`enum llama_flash_attn_type` of llama.h."""
 
 
 def start_engine(options: Options) -> cpu_variants.Selection:
@@ -45,19 +49,19 @@ def build_identity() -> str:
         ) from None
 
 
-def state_form() -> str:
+def state_form(options: Options) -> str:
     """Return the format of KV-cache states: ggml types of keys and values, flash attention."""
-    settings = llama_api.api.llama_context_default_params()
-    return f"keys {settings.type_k}, values {settings.type_v}, flash {settings.flash_attn_type}"
+    keys, values = NUMBERS[options.cache_type_k], NUMBERS[options.cache_type_v]
+    return f"keys {keys}, values {values}, flash {FLASH_ATTENTION[options.flash_attn]}"
 
 
-def engine_key(header: Header, context: int) -> dict[str, str]:
+def engine_key(header: Header, context: int, options: Options) -> dict[str, str]:
     """Return the properties of engine and context that a saved state depends on.
 
     The CPU variant is not among them: states are portable between variants.
     """
     return {
         "engine": build_identity() or __version__,
-        "cache": state_form(),
+        "cache": state_form(options),
         "positions": prefix_state.positions(header, context),
     }

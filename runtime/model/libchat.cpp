@@ -12,6 +12,8 @@
 #include "reasoning-budget.h"
 
 #include <climits>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -23,6 +25,20 @@
 
 // Raised with every change of the interface; the caller compares it.
 static const int VERSION = 1;
+
+// What the converter of schemas could not express: it would print that on stderr, and is compiled
+// with fprintf as another name for libchat_note.
+static thread_local std::string incomplete;
+
+extern "C" int libchat_note(FILE *, const char * format, ...) {
+    char text[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    incomplete = text;
+    return size;
+}
 
 namespace {
 
@@ -61,6 +77,7 @@ char * failure(const char * what) {
 // Run `action`, which returns a JSON reply; an exception becomes an error.
 template <typename Action> char * guarded(Action && action) {
     try {
+        incomplete.clear();
         return reply(action());
     } catch (const std::exception & exc) {
         return failure(exc.what());
@@ -127,7 +144,8 @@ void end_reasoning(common_chat_params & found) {
         found.prompt.compare(last + 1 - start.size(), start.size(), start) != 0) {
         return;
     }
-    const std::string end = found.thinking_end_tags.front() + "\n\n";
+    // What follows is an empty line, unless a grammar has something else there.
+    const std::string end = found.thinking_end_tags.front() + (found.grammar.empty() ? "\n\n" : "");
     found.prompt += end;
     found.generation_prompt += end;
 }
@@ -149,6 +167,7 @@ common_json prompt_reply(const common_chat_params & found) {
         { "thinks",            found.supports_thinking },
         { "thinking_start",    found.thinking_start_tag },
         { "thinking_ends",     found.thinking_end_tags },
+        { "incomplete",        incomplete },
     });
 }
 
@@ -215,9 +234,15 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
     *answer = guarded([&] {
         const common_json asked = common_json::parse(request);
         made = std::make_unique<Template>();
-        made->templates = common_chat_templates_init(
-            nullptr, asked.at("source").get<std::string>(), asked.value("bos", ""),
-            asked.value("eos", ""));
+        const std::string source = asked.at("source").get<std::string>();
+        const std::string bos = asked.value("bos", ""), eos = asked.value("eos", "");
+        try {
+            made->templates = common_chat_templates_init(nullptr, source, bos, eos);
+        } catch (const std::exception &) {
+            // Its exception has lost its words; parsed here, it has them.
+            common_chat_template(source, bos, eos);
+            throw;
+        }
         common_json capabilities = common_json::object();
         for (const auto & [name, has] : common_chat_templates_get_caps(made->templates.get())) {
             capabilities[name] = has;
@@ -318,11 +343,13 @@ EXPORT void libchat_answer_free(void * handle) {
     delete static_cast<Answer *>(handle);
 }
 
-// Reply: {"grammar": the grammar of a JSON schema, in GBNF}.
+// Reply: {"grammar": the grammar of a JSON schema, in GBNF; "incomplete": what of the schema it does
+// not express, empty if all is}.
 EXPORT char * libchat_grammar(const char * schema) {
     return guarded([&] {
         common_json found = common_json::object();
         found["grammar"] = json_schema_to_grammar(common_json::parse(schema), true);
+        found["incomplete"] = incomplete;
         return found;
     });
 }

@@ -46,6 +46,13 @@ OTHER_NAMES = re.compile(r'^[\w-]*additional-k\d* ::= \["\] \( .*$', re.MULTILIN
 class LibraryError(Exception):
     """The library's own words about a failure."""
 
+    def __init__(self, text: str) -> None:
+        """`text` may have the place in a template first, and the reason in its last line."""
+        place = re.search(r"at line (\d+)", text)
+        reason = text.rpartition("Error: ")[2].rpartition("generation failed: ")[2]
+        reason = reason.removeprefix("Jinja Exception: ").strip()
+        super().__init__(f"{reason} (line {place[1]})" if place else reason)
+
 
 class Template:
     """A parsed chat template."""
@@ -127,12 +134,12 @@ def budget_sampler(
     return int(made)
 
 
-def reasons(sampler: int) -> bool:
+def reasons(sampler: Any) -> bool:
     """Return whether the model is reasoning, by the budget sampler's count."""
     return bool(_function("budget_reasons")(sampler))
 
 
-def reasoning_end(sampler: int) -> list[int]:
+def reasoning_end(sampler: Any) -> list[int]:
     """Return the tokens that ended the reasoning; empty if none did."""
     size = SIZE()
     first = _function("budget_end")(sampler, ctypes.byref(size))

@@ -11,16 +11,18 @@ import contextlib
 import ctypes
 import importlib.machinery
 import os
+import re
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from runtime.errors import ModelError
 from runtime.host.interrupts import interrupts_deferred
 from runtime.host.library_paths import REINSTALL, package_folder
+from runtime.host.std_streams import pass_on, with_stderr
 
 
 def _import_api() -> Any:
@@ -44,28 +46,50 @@ api: Any = _import_api()
 """The functions and structures of llama.h, from llama_cpp.llama_cpp."""
 
 
-WARN = 3
-"""GGML_LOG_LEVEL_WARN of ggml.h; ERROR and CONT (continues a line) are greater."""
-
+WARN, CONTINUED = 3, 5
+"""Of ggml_log_level in ggml.h: ERROR is between them; CONT continues the text before."""
+PREFIXES = re.compile(
+    r"(?:[\w()]+|error loading model|failed to (?:initialize the context|apply lora adapter)): "
+)
+"""What stands before a message: the C function that logs it, and what has failed thereby."""
 
 NO_REASON = "no reason given"
+REASON_MAX = 200
+"""Characters of a reason that quotes the rest of a grammar, which may be long."""
 
 
 class CapturedLog:
-    """Warnings and errors that llama.cpp logged during one call: the last 60 lines."""
+    """Warnings and errors that llama.cpp logged during one call: the last 60 of each."""
 
     def __init__(self) -> None:
         self.lines: collections.deque[str] = collections.deque(maxlen=60)
+        """All of them, as they were logged."""
+        self._errors: collections.deque[str] = collections.deque(maxlen=60)
+
+    def add(self, level: int, text: str, *, continues: bool) -> None:
+        """Take in a text of `level`; it `continues` the one before or begins another."""
+        for kept in [self.lines] if level == WARN else [self.lines, self._errors]:
+            if continues and kept:
+                kept[-1] += text
+            else:
+                kept.append(text)
 
     @property
     def reason(self) -> str:
-        """Return the most specific message, without the C function's name; empty if none."""
-        for line in reversed("".join(self.lines).strip().splitlines()):
-            # The last lines only say that loading failed; the cause is logged before them.
-            if "failed to load model" in line and "error loading model" not in line:
-                continue
-            return line.split(": ", 1)[-1].removeprefix("error loading model: ").strip()
-        return ""
+        """Return the first error, else the last warning, in one line; empty if there is none.
+
+        Errors that follow the first are its consequences: the file cannot be read, so the model
+        cannot be loaded. The name of the C function is left out.
+        """
+        return next(filter(None, map(_message, [*self._errors, *reversed(self.lines)])), "")
+
+
+def _message(logged: str) -> str:
+    """Return what was logged in one line, without what stands before the message."""
+    text = " ".join(logged.split())
+    while found := PREFIXES.match(text):
+        text = text[found.end() :]
+    return text
 
 
 class Log:
@@ -96,10 +120,14 @@ class Log:
 
     def _receive(self, level: int, text: bytes, _: Any) -> None:
         line = text.decode("utf-8", "replace")
+        continues = level == CONTINUED
+        if continues:
+            level = getattr(self._own, "level", 0)
+        self._own.level = level
         if level >= WARN:
             own = getattr(self._own, "capture", None)
             for capture in [own] if own else [*self._captures]:
-                capture.lines.append(line)
+                capture.add(level, line, continues=continues)
         if self.verbose:
             with contextlib.suppress(OSError, ValueError):  # stderr was closed
                 sys.stderr.write(line)
@@ -156,7 +184,58 @@ def load_model(file: ModelStream, parameters: Any) -> tuple[Any, str]:
 def start() -> None:
     """Initialise the engine; call it after a backend is registered."""
     with interrupts_deferred():
+        api._lib.ggml_set_abort_callback(_abort_callback)
         api.llama_backend_init()
+
+
+def _tell_abort(message: bytes) -> None:
+    """Say why the engine ends the program, which it does next, instead of a backtrace."""
+    place, _, failed = message.decode("utf-8", "replace").partition(": ")
+    error = ModelError(
+        f"the engine gave up: {' '.join(failed.split())} ({os.path.basename(place)})",
+        hint="the model may be damaged, or not be made for this engine: download or convert it "
+        "again",
+    )
+    with contextlib.suppress(OSError, ValueError):  # stderr was closed
+        sys.stderr.write(f"{error.render()}\n")
+        sys.stderr.flush()
+
+
+_abort_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_tell_abort)
+
+
+def grammar_sampler(
+    vocabulary: ctypes.c_void_p,
+    grammar: str,
+    lazy: tuple[Sequence[bytes], Sequence[int]] | None = None,
+) -> tuple[Any, str]:
+    """Return the `llama_sampler*` of a GBNF grammar, or null; and the engine's reason if null.
+
+    A `lazy` grammar applies only from one of these patterns, or one of these tokens, on.
+
+    The reason why a grammar does not parse is not logged, but written to stderr by the engine.
+    """
+    text = grammar.encode()
+
+    def make() -> Any:
+        if lazy is None:
+            return api.llama_sampler_init_grammar(vocabulary, text, b"root")
+        patterns, tokens = lazy
+        return api.llama_sampler_init_grammar_lazy_patterns(
+            vocabulary, text, b"root",
+            (ctypes.c_char_p * len(patterns))(*patterns), len(patterns),
+            (ctypes.c_int32 * len(tokens))(*tokens), len(tokens),
+        )  # fmt: skip
+
+    with native_call() as call:
+        made, written = with_stderr(make)
+    others, _, said = written.partition(b"parse: error parsing grammar: ")
+    message, _, behind = said.partition(b"\n\n" + text + b"\n")
+    pass_on(others + behind)
+    reason = " ".join(message.decode("utf-8", "replace").split())
+    if reason.endswith(" at"):
+        reason += " its end"
+    return made, reason[:REASON_MAX] or call.reason
 
 
 def abort_flag(context: Any) -> Any:

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from runtime.errors import MemoryShortage
 from runtime.gguf.header import Header
+from runtime.gguf.tensor_types import NUMBERS, TYPES
 from runtime.units import gigabytes
 
-DEFAULT_CONTEXT = 4096
-"""Tokens, if neither the user nor the bundle sets a size: a compromise of length and memory."""
+UNKNOWN_CONTEXT = 4096
+"""Tokens that a model is taken to be trained for if its header does not tell."""
+LONGEST_DEFAULT = 32_768
+"""Tokens, if neither the user nor the bundle sets a size: the first message of agents fits."""
+USUAL_CONTEXT = 4096
+"""Tokens; a default context of at least this size is reduced without a notice."""
 SMALLEST_CONTEXT = 512
 """Tokens; a model that fits with less only is rejected."""
 PROGRAM = 120 << 20
@@ -36,14 +41,16 @@ def plan(
     batch: int,
     available: int | None,
     fit: bool = True,
+    cache_types: tuple[str, str] = ("f16", "f16"),
 ) -> Plan:
     """Return the context size that fits; raise MemoryShortage if none does.
 
     `size` is the model's size in bytes, `wanted` the requested context in tokens (0: the default),
-    `batch` the batch size in tokens. Without `fit`, nothing is rejected or reduced.
+    `batch` the batch size in tokens, `cache_types` are those of keys and values in the KV cache.
+    Without `fit`, nothing is rejected or reduced.
     """
-    trained = header.hyper("context_length") or DEFAULT_CONTEXT
-    context = wanted or min(trained, DEFAULT_CONTEXT)
+    trained = header.hyper("context_length") or UNKNOWN_CONTEXT
+    context = wanted or min(trained, LONGEST_DEFAULT)
     beyond = ""
     if wanted > trained:
         beyond = (
@@ -51,7 +58,7 @@ def plan(
             "its answers may make no sense"
         )
     fixed = size + PROGRAM + _compute_buffer_bytes(header, batch)
-    per_token = kv_bytes_per_token(header) + _mask_bytes(header, batch)
+    per_token = kv_bytes_per_token(header, *cache_types) + _mask_bytes(header, batch)
     needed = fixed + per_token * context
     if not fit or available is None or needed <= available:
         return Plan(context, needed, available, beyond)
@@ -66,6 +73,8 @@ def plan(
             hint="close other programs, use a smaller or more strongly quantized model, "
             "or try all the same with --no-fit",
         )
+    if not wanted and shrunk >= USUAL_CONTEXT:
+        return Plan(shrunk, fixed + per_token * shrunk, available)
     notice = (
         f"context reduced from {context} to {shrunk} tokens: {gigabytes(needed)} would be "
         f"needed, {gigabytes(available)} are free (--no-fit to insist)"
@@ -73,8 +82,8 @@ def plan(
     return Plan(shrunk, fixed + per_token * shrunk, available, notice)
 
 
-def kv_bytes_per_token(header: Header) -> int:
-    """Return the bytes of KV cache per token at 16 bits, 0 if the header does not tell."""
+def kv_bytes_per_token(header: Header, key_type: str = "f16", value_type: str = "f16") -> int:
+    """Return the bytes of KV cache per token, 0 if the header does not tell."""
     heads = header.hyper("attention.head_count")
     width = header.hyper("embedding_length") // heads if heads else 0
     key = header.hyper("attention.key_length") or width
@@ -85,7 +94,13 @@ def kv_bytes_per_token(header: Header) -> int:
         kv_heads = sum(v for v in per_layer if isinstance(v, int))
     else:
         kv_heads = layers * (header.hyper("attention.head_count_kv") or heads)
-    return kv_heads * (key + value) * 2
+    return int(kv_heads * (key * _bytes(key_type) + value * _bytes(value_type)))
+
+
+def _bytes(name: str) -> float:
+    """Return the bytes of a number of that type."""
+    kind = TYPES[NUMBERS[name]]
+    return kind.size / kind.values
 
 
 def _mask_bytes(header: Header, batch: int) -> int:

@@ -27,7 +27,7 @@ class Model:
         if not self.handle:
             raise ModelError(
                 f"the engine cannot load {source.label}: {reason or NO_REASON}",
-                hint="run it with -v to see the engine's whole log",
+                hint="convert or download it again; -v shows the engine's whole log",
             )
         self._vocab = api.llama_model_get_vocab(self.handle)
         self.vocab_size = int(api.llama_vocab_n_tokens(self._vocab))
@@ -92,6 +92,10 @@ class Model:
                     break
                 room = -count
         return self._pieces[key]
+
+    def spelled(self, token: int) -> str:
+        """Return the text of a token, control tokens included; incomplete characters as U+FFFD."""
+        return self.piece(token, special=True).decode("utf-8", "replace")
 
     def token_text(self, token: int) -> str:
         """Return a token's text in the vocabulary, control tokens included; empty if negative."""

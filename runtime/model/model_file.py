@@ -80,6 +80,7 @@ class ModelFile:
             batch=options.batch_size,
             available=resources.available_memory(),
             fit=options.fit,
+            cache_types=(options.cache_type_k, options.cache_type_v),
         )
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from runtime.options.spec import option
 
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+"""The types that llama.cpp can keep the KV cache in."""
+
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class LoadingOptions:
@@ -17,8 +20,8 @@ class LoadingOptions:
         "-c",
         low=0,
         metavar="N",
-        help="context size in tokens, 0 for automatic: the model's own, at most 4096, less if "
-        "memory is short",
+        help="context size in tokens, 0 for automatic: the model's own, at most 32768, less "
+        "if memory is short",
         aliases=("context_length", "n_ctx", "num_ctx"),
     )
     batch_size: int = option(
@@ -70,6 +73,27 @@ class LoadingOptions:
         metavar="N",
         help="number of layers to offload to a GPU, if this build supports one",
         aliases=("n_gpu_layers",),
+    )
+    cache_type_k: str = option(
+        "f16",
+        "--cache-type-k",
+        "-ctk",
+        choices=CACHE_TYPES,
+        help="type of the keys in the KV cache; q8_0 takes half the memory of f16",
+    )
+    cache_type_v: str = option(
+        "f16",
+        "--cache-type-v",
+        "-ctv",
+        choices=CACHE_TYPES,
+        help="type of the values in the KV cache; a quantized one needs flash attention",
+    )
+    flash_attn: str = option(
+        "auto",
+        "--flash-attn",
+        "-fa",
+        choices=("on", "off", "auto"),
+        help="flash attention",
     )
     cache_prompt: bool = option(
         True, "--cache-prompt", help="reuse the KV cache for prompts that start the same way"

@@ -224,3 +224,10 @@ class SamplingOptions:
         help="stop generating at TEXT; repeatable",
         aliases=("reverse_prompt",),
     )
+    stop_token_ids: tuple[str, ...] = option(
+        (),
+        "--stop-token-id",
+        metavar="ID",
+        help="stop generating at token ID; repeatable",
+        aliases=("stop_token_id",),
+    )

@@ -64,7 +64,7 @@ def endpoints(service: Service, body_max: int) -> list[Endpoint]:
          llama_server_types.DetokenizeRequest, llama_server_types.Content, None),
         ("/apply-template", llama_server.apply_template,
          "Write a conversation as the model reads it",
-         llama_server_types.TemplateRequest, llama_server_types.TemplateResponse, None),
+         openai_types.ChatRequest, llama_server_types.TemplateResponse, None),
         ("/api/completion", llama_go.completion, "Go on with a text, as an older server did",
          llama_go.LlamaGoRequest, llama_go.LlamaGoResponse, None),
     ]  # fmt: skip

@@ -19,6 +19,10 @@ class Style:
         self.more = "\x1b[32m… \x1b[0m" if colour else "… "
         self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
 
+    def echo(self, text: str) -> str:
+        """Return `text` in the colour of a prompt that is shown before its completion."""
+        return f"\x1b[33m{text}{self._plain}" if self.colour else text
+
     def dim(self, text: str) -> str:
         """Return `text` dimmed, for notes beside the conversation."""
         return f"{self._dim}{text}{self._plain}"
@@ -48,8 +52,7 @@ class AnswerView:
         if delta.reasoning:
             self._show_reasoning(delta.reasoning)
         if delta.content:
-            self._end_reasoning()
-            (self._body or self._out).write(delta.content)
+            self._show_content(delta.content)
         self._out.flush()
 
     def close(self) -> None:
@@ -72,6 +75,14 @@ class AnswerView:
         self._held = text[len(shown) :]
         if shown:
             self._out.write(self._style.dim(shown))
+
+    def _show_content(self, text: str) -> None:
+        if self._reasons:  # between reasoning and answer, models leave empty lines
+            text = text.lstrip("\n")
+            if not text:
+                return
+        self._end_reasoning()
+        (self._body or self._out).write(text)
 
     def _end_reasoning(self) -> None:
         if self._reasons:

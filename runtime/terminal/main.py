@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,25 +19,57 @@ from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.open_backend import locate, open_backend
 from runtime.dialogue.remote_model import RemoteModel
+from runtime.errors import UsageError
 from runtime.host.interrupts import on_interrupt
 from runtime.host.std_streams import colour_enabled, notify
 from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
 from runtime.sanitize import plain
-from runtime.terminal import run_report, schema_notes
+from runtime.terminal import completion, run_report, schema_notes
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.units import amount, counted
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user asks, or gives to be continued."""
+
+    typed: str
+    """On the command line."""
+    piped: str = ""
+    """On standard input."""
+
+    @property
+    def text(self) -> str:
+        """The whole question."""
+        return "\n\n".join(part for part in (self.typed, self.piped) if part)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """How a text is continued without the chat template; None leaves it to what the text is."""
+
+    wanted: bool | None = None
+    escape: bool = True
+    """Whether escapes such as \\n in what was typed are read."""
+    show_prompt: bool | None = None
+
+    def text(self, question: Question) -> str:
+        """Return the text to continue."""
+        typed = completion.unescaped(question.typed) if self.escape else question.typed
+        return typed + question.piped
 
 
 def run(
     bundle: Bundle | None,
     options: Options,
-    question: str,
+    question: Question,
     interactive: bool,
     path: Path | None,
     embedded: bool | None,
     report: Path | None,
+    raw: Raw,
 ) -> None:
     """Open the backend and answer `question`, or chat; write the costs to `report` if given."""
     if report:
@@ -43,18 +77,58 @@ def run(
     found = locate(bundle, path, embedded, options, notify)
     backend = open_backend(found, options, notify)
     try:
+        if not interactive and _is_raw(backend, question, raw):
+            costs = _complete(backend, question, raw)
+            if report:
+                run_report.write(report, costs)
+            return
         session = ChatSession(backend, notify)
         saved = _resume(session, bundle, path)
         if interactive:
-            _chat(session, _title(backend, bundle, path), question)
+            _chat(session, _title(backend, bundle, path), question.text)
         else:
-            _answer_once(session, question)
+            _answer_once(session, question.text)
         if saved and session.store and session.conversation.turns:
             notify(session.store.save(saved))
         if report:
             run_report.write(report, session.report())
     finally:
         backend.close()
+
+
+def _is_raw(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) -> bool:
+    """Return whether the text is given to the model as it is; notify the user if he did not say."""
+    if raw.wanted is not None or isinstance(backend, RemoteModel):
+        return bool(raw.wanted)
+    if not backend.has_template:
+        notify("the model has no chat template: it continues the text (--no-raw asks it instead)")
+        return True
+    if completion.is_formatted(raw.text(question), backend.model):
+        notify(
+            "the prompt has turns written out: it is given to the model as it is (--no-raw puts it "
+            "into the chat template)"
+        )
+        return True
+    return False
+
+
+def _complete(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) -> dict[str, Any]:
+    """Print the completion of the text; return the costs."""
+    if isinstance(backend, RemoteModel):
+        raise UsageError(
+            "the model cannot be loaded, and the fallback server does not continue texts",
+            hint="leave out --raw",
+        )
+    options = backend.options
+    if options.session:
+        raise UsageError("a completion is no conversation to be saved", hint="leave out --session")
+    style = Style(colour_enabled(options.color))
+    show = raw.show_prompt
+    if show is None:
+        show = bool(raw.wanted) or style.colour
+    text = raw.text(question)
+    stats, first_token_s = completion.complete(backend, text, style=style, show_prompt=show)
+    return {**backend.report(stats), "first_token_s": first_token_s}
 
 
 def _resume(session: ChatSession, bundle: Bundle | None, path: Path | None) -> str:

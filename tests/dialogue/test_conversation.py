@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import FakeEngine, FakeTemplate, FakeTokenizer
+from fakes import FakeEngine, FakeTemplate, FakeTokenizer, content
 
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
@@ -32,7 +32,7 @@ class Talk:
         )
 
     def ask(self, text: str) -> str:
-        return "".join(self.conversation.ask(text))
+        return content(self.conversation.ask(text))
 
     @property
     def turns(self) -> list[str]:
@@ -75,14 +75,14 @@ def test_regenerate_asks_the_same_again() -> None:
     talk = Talk(FakeEngine(["one"], ["eins"]))
     talk.ask("1?")
 
-    assert "eins" == "".join(talk.conversation.regenerate())
+    assert "eins" == content(talk.conversation.regenerate())
     assert talk.engine.prompts[0] == talk.engine.prompts[1]
     assert ["user: 1?", "assistant: eins"] == talk.turns
 
 
 def test_regenerate_needs_a_question() -> None:
     with pytest.raises(ModelError, match="nothing to answer again"):
-        "".join(Talk(FakeEngine()).conversation.regenerate())
+        content(Talk(FakeEngine()).conversation.regenerate())
 
 
 def test_clear_keeps_the_system_prompt() -> None:
@@ -222,7 +222,7 @@ def test_regenerating_that_fails_keeps_the_question() -> None:
     talk = Talk(FakeEngine(["one"], [NO_ROOM], ["three"]))
     talk.ask("1?")
     with pytest.raises(ModelError):
-        "".join(talk.conversation.regenerate())
+        content(talk.conversation.regenerate())
 
     assert "user: 1?" == talk.turns[0]
 
@@ -250,4 +250,4 @@ def test_nobody_need_listen_to_notices() -> None:
     answerer = LocalAnswerer(engine, FakeTokenizer(), FakeTemplate())
     conversation = Conversation(answerer, Options())
 
-    assert "x" * 41 == "".join(conversation.ask("?"))
+    assert "x" * 41 == content(conversation.ask("?"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from engines import GREEDY, demo, engine, in_child, question
+from fakes import content
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -222,7 +223,7 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
         assert "opened" in kept.load(path)
         assert conversation.stats.line().startswith("no answer yet · context ")
         assert conversation.stats.context_used >= used
-        assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
+        assert "Your name is Ada." == content(conversation.ask("What is my name?"))
         assert conversation.stats.cached_tokens >= used - 1
         assert [] == notes
 
@@ -233,16 +234,16 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
             conversation, kept = talk(two, other)
             kept.load(path)
             assert why in notes.pop()
-            assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
+            assert "Your name is Ada." == content(conversation.ask("What is my name?"))
 
-    content = bytearray(Path(path).read_bytes())
-    content[-100] ^= 1
-    Path(path).write_bytes(content)
+    damaged = bytearray(Path(path).read_bytes())
+    damaged[-100] ^= 1
+    Path(path).write_bytes(damaged)
     with engine() as one:
         conversation, kept = talk(one)
         kept.load(path)
         assert "it is damaged; its text is opened" in notes.pop()
-        assert "Your name is Ada." == "".join(conversation.ask("What is my name?"))
+        assert "Your name is Ada." == content(conversation.ask("What is my name?"))
         assert 0 == conversation.stats.cached_tokens
 
 

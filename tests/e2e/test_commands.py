@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+import ggufs
 from paths import DEMO
 from program import Program
 
@@ -193,3 +194,48 @@ def test_thinking_that_cannot_be_switched_off_is_said(chat: Program) -> None:
 
     assert f"{PARIS}\n" == done.out
     assert "--no-think is ignored" in done.err
+
+
+TUTORIAL = "<start_of_turn>user\\nHello! How are you doing?<end_of_turn>\\n<start_of_turn>model\\n"
+SHOWN = "<start_of_turn>user\nHello! How are you doing?<end_of_turn>\n<start_of_turn>model\n"
+
+
+def test_a_prompt_is_continued_as_it_is(chat: Program) -> None:
+    plain = chat("--raw", "-n", "4", "--temp", "0", "-p", "The capital of")
+    assert plain.out.startswith("The capital of ")
+    assert 0 == plain.code
+    assert plain.out == chat("-no-cnv", "-n", "4", "--temp", "0", "-p", "The capital of").out
+    alone = chat("--raw", "--no-display-prompt", "-n", "4", "--temp", "0", "-p", "The capital of")
+    assert plain.out == "The capital of" + alone.out
+    assert "a\\nb" in chat("--raw", "--no-escape", "-n", "1", "-p", "a\\nb").out
+
+    refused = chat("--raw", "-i")
+    assert 2 == refused.code
+    assert "a chat needs the chat template" in refused.err
+
+
+def test_the_tutorials_command_works_as_it_is(chat: Program) -> None:
+    done = chat("-n", "64", "-c", "512", "-co", "-p", TUTORIAL)
+    assert done.out.startswith(f"\x1b[33m{SHOWN}\x1b[0m")
+    assert len(done.out) > len(SHOWN) + 12
+    assert "the prompt has turns written out" in done.err
+
+    quiet = chat("-n", "64", "-c", "512", "-no-cnv", "-co", "-p", TUTORIAL)
+    assert quiet.out.startswith(f"\x1b[33m{SHOWN}\x1b[0m")
+    assert "" == quiet.err
+    assert "written out" not in chat("-n", "4", "--no-raw", "-p", TUTORIAL).err
+
+
+def test_a_base_model_continues_texts(chat: Program, tmp_path: Path) -> None:
+    base = ggufs.no_template(tmp_path / "base.gguf")
+    done = chat("-m", str(base), "-n", "4", "-p", "Once upon a time")
+    assert "the model has no chat template: it continues the text" in done.err
+    assert "using 'chatml'" not in done.err
+    assert "using 'chatml'" in chat("-m", str(base), "-n", "4", "--no-raw", "-p", "Once").err
+
+
+def test_an_unknown_option_is_refused(chat: Program) -> None:
+    for word in ("-no-xyz", "-nonsense", "--nonsense"):
+        done = chat(word, "Hello")
+        assert (2, "") == (done.code, done.out)
+        assert f"no such option '{word}'" in done.err

@@ -335,9 +335,12 @@ def test_axe_finds_nothing(browser: Browser, site: Served, scheme: str, size: st
             page.get_by_role("button", name="Show the conversations").tap()
         page.locator(".conversations .pick").click()
         expect(page.locator(".hljs-keyword").first).to_be_visible()
+        if device:  # what slides in or out is looked at once it is there
+            expect(page.locator(".conversations .pick")).to_be_hidden()
         check(page)
         if device:
             page.get_by_role("button", name="Show the conversations").tap()
+            expect(page.locator(".conversations .pick")).to_be_in_viewport(ratio=1)
             check(page)
         page.get_by_role("button", name="Settings").click()
         check(page)

@@ -73,7 +73,12 @@ def test_a_hostile_model_is_harmless_and_its_thoughts_are_folded(
     thought = "I *weigh* it. <img src=x onerror='window.pwned = 1'>"
     hostile = "\n\n".join([*HOSTILE.split("\n\n")[:4], "[run](javascript:window.pwned=1) end."])
     literal = json.dumps(f"<think>{thought}</think>{hostile}", ensure_ascii=False)
-    template = "<think></think>{{ messages[-1].content }}"
+    template = (
+        "{% for m in messages %}<|{{ m.role }}|>"
+        "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+        "{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+        "{% if not enable_thinking %}<think></think>{% endif %}{% endif %}"
+    )
     flags = (
         "--grammar",
         f"root ::= {literal}",

@@ -352,10 +352,11 @@ def test_what_all_conversations_begin_with() -> None:
     model = demo()
 
     def shared(text: str, system: str = SYSTEM) -> str:
-        def make(now: Any) -> chat_template.Template:
-            return chat_template.from_text(text, bos=model.bos, eos=model.eos, now=now)
-
-        tokens = prefix_cache.shared_tokens(make, model, system)
+        sources = text, chat_template.on_another_day(text)
+        templates = [
+            chat_template.from_text(source, bos=model.bos, eos=model.eos) for source in sources
+        ]
+        tokens = prefix_cache.shared_tokens(templates, model, Options(system=system))
         return b"".join(map(model.piece, tokens)).decode()
 
     assert shared(DATED).rstrip() == "Today is"

@@ -16,11 +16,15 @@ FRANCE = "What is the capital of France?"
 PARIS = "The capital of France is Paris."
 STORY = "Tell me a story."
 HERMES = (
-    "{% if tools %}<tools>{{ tools | tojson }}</tools><tool_call></tool_call>{% endif %}"
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}"
-    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
-    "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    "{% if tools %}<|im_start|>system\n<tools>{{ tools | tojson }}</tools><|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ 'user' if m.role == 'tool' else m.role }}\n"
+    "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+    "{{ m.content or '' }}{% for c in m.tool_calls or [] %}<tool_call>\n"
+    '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}\n'
+    "</tool_call>{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+    "{% endif %}{% endif %}"
 )
 WEATHER = {
     "type": "function",
@@ -256,7 +260,6 @@ def test_wrong_requests_name_the_field(client: openai.OpenAI) -> None:
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"extra_body": {"grammar": "root ::= ("}}, None),
         ({"extra_body": {"grammar": "(" * 500}}, "grammar"),
-        ({"tools": [WEATHER]}, "tools"),
         ({"stop": ["x"] * 100}, "stop"),
     ):
         with pytest.raises(openai.BadRequestError) as caught:
@@ -313,11 +316,12 @@ def test_a_tool_that_must_be_called(caller: openai.OpenAI, choice: object) -> No
 
 def test_tools_that_may_be_called(caller: openai.OpenAI) -> None:
     grammar = (
-        'root ::= "Let me see. <tool_call>" call "</tool_call><tool_call>" call "</tool_call>"\n'
+        'root ::= "Let me see. <tool_call>\\n" call "\\n</tool_call>\\n<tool_call>\\n" call '
+        '"\\n</tool_call>"\n'
         'call ::= "{\\"name\\": \\"weather\\", \\"arguments\\": {\\"city\\": \\"Rome\\"}}"'
     )
     answer = said(caller, tools=[WEATHER], extra_body={"grammar": grammar}).choices[0]
-    assert "Let me see." == answer.message.content
+    assert "Let me see. " == answer.message.content
     assert [("weather", '{"city": "Rome"}')] * 2 == [
         (call.function.name, call.function.arguments) for call in answer.message.tool_calls or ()
     ]

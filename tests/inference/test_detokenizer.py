@@ -18,8 +18,32 @@ def fed(data: bytes, *stops: str, size: int = 1) -> tuple[list[str], str]:
 
 def test_characters_are_never_cut() -> None:
     assert ["", "", "", "😀", "", "é", ""] == fed("😀é".encode())[0]
-    assert ["", "\N{REPLACEMENT CHARACTER}"] == fed("😀".encode()[:1])[0]
+    assert ["", ""] == fed("😀".encode()[:1])[0]
+    assert ["a", "", "", ""] == fed(b"a" + "😀".encode()[:2])[0]
     assert ["\N{REPLACEMENT CHARACTER}", "a", ""] == fed(b"\xffa")[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 99])
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_character_that_is_cut_at_the_end_is_left_out(missing: int, size: int) -> None:
+    assert "é" == "".join(fed("é😀".encode()[:-missing], size=size)[0])
+    # What is held back for another reason is not.
+    assert "é\nU" == "".join(fed("é\nU😀".encode()[:-missing], "\nUser:", size=size)[0])
+
+
+@pytest.mark.parametrize("known", [1, 2, 3])
+def test_a_character_that_the_prompt_begins_is_completed(known: int) -> None:
+    data = "😀".encode()
+
+    assert "😀a" == Detokenizer(before=b"x" + data[:known]).feed(data[known:] + b"a")
+    assert "a" == Detokenizer(before=data[:known]).feed(b"a")  # or not
+    assert "é" == Detokenizer(before=data[:known]).feed("é".encode())
+    assert "a" == Detokenizer(before=data).feed(b"a")
+
+
+def test_what_is_no_character_anywhere_is_shown_as_such() -> None:
+    assert "a\N{REPLACEMENT CHARACTER}b" == "".join(fed(b"a\xf0\x9fb")[0])
+    assert "a\N{REPLACEMENT CHARACTER}" == "".join(fed(b"a\xff")[0])
 
 
 def test_stop_string_over_several_pieces() -> None:
@@ -65,3 +89,53 @@ def test_pieces_make_the_text_up_to_the_first_stop(text: str, stops: list[str], 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_several_stops_at_any_size(size: int) -> None:
     assert "x" == "".join(fed("xü😀b".encode(), "ü😀", size=size)[0])
+
+
+def fed_tokens(tokens: list[str], *stops: str) -> tuple[str, str]:
+    """Feed tokens, of which those in `<>` are hidden; return what came out, and what stopped it."""
+    text = Detokenizer(stops)
+    parts = [
+        text.feed(b"", token.encode()) if token.startswith("<") else text.feed(token.encode())
+        for token in tokens
+    ]
+    return "".join([*parts, text.rest()]), text.stopped
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stops", "shown", "stopped"),
+    [
+        (["a", "<end>", "b"], ["<end>"], "a", "<end>"),
+        (["a", "<end>", "b"], [], "ab", ""),
+        (["a", "<end>", "b"], ["<begin>"], "ab", ""),
+        (["a", "<end>", "<begin>", "b"], ["<end><begin>"], "a", "<end><begin>"),
+        (["a", "<end>", "b", "<begin>"], ["<end><begin>"], "ab", ""),
+        (["a\n", "<end>", "b"], ["\n<end>"], "a", "\n<end>"),
+        (["a\n", "<end>", "\nUs", "er"], ["<end>\nUser"], "a\n", "<end>\nUser"),
+        (["a\n", "<end>", "\nUs", "ed"], ["<end>\nUser"], "a\n\nUsed", ""),
+        (["a", "<end>", "<end>", "<begin>"], ["<end><begin>"], "a", "<end><begin>"),
+        (["ab", "<end>", "cd"], ["bc", "<end>cd"], "ab", "<end>cd"),
+        # What is not shown stops nothing in part: a ">" that nobody sees is none.
+        (["a", "<end>", "b", ">", "c"], [">"], "ab", ">"),
+        (["a", "<end>", "b"], ["end", "d>b", "<", "a<e"], "ab", ""),
+        (["a", "<end>", "nd>b"], ["<end>b", "nd>b"], "a", "nd>b"),
+        (["a", "<e<e>", "b"], ["<e>b"], "ab", ""),
+        (["😀", "<end>", "b"], ["😀<end>"], "", "😀<end>"),
+    ],
+)
+def test_hidden_tokens_stop_whole(
+    tokens: list[str], stops: list[str], shown: str, stopped: str
+) -> None:
+    assert (shown, stopped) == fed_tokens(tokens, *stops)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "ab", "b", "<x>", "<y>"]), max_size=8),
+    st.lists(st.sampled_from(["a", "b", "<x>", "<y>"]), min_size=1, max_size=3).map("".join),
+)
+def test_hidden_tokens_stop_as_if_shown(tokens: list[str], stop: str) -> None:
+    written = "".join(tokens)
+    before = written.partition(stop)[0]
+
+    shown, stopped = fed_tokens(tokens, stop)
+    assert before.replace("<x>", "").replace("<y>", "") == shown
+    assert bool(stopped) == (stop in written)

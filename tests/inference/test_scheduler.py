@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from engines import DEMO, ENDLESS, GREEDY, demo, engine, facts, in_child, question
 
-from runtime.errors import Busy, ContextOverflow, ModelError
+from runtime.errors import Busy, ContextOverflow, ModelError, UsageError
+from runtime.inference.answer_form import AnswerForm
+from runtime.inference.stats import FinishReason
 from runtime.inference.token_stream import TokenStream
 
 STORY = "Tell me a story."
@@ -205,10 +207,10 @@ def test_closing_ends_what_runs_and_what_waits() -> None:
 @in_child
 def test_the_queue_is_bounded() -> None:
     with engine() as one:
-        streams = []
+        streams, story = [], question(STORY)
         with pytest.raises(Busy, match="64 questions are waiting"):
             for _ in range(70):
-                streams.append(one.submit(question(STORY), ENDLESS))
+                streams.append(one.submit(story, ENDLESS))
         assert 65 == len(streams)  # one is being answered
         for stream in streams:
             stream.cancel()
@@ -542,3 +544,35 @@ def test_the_status_tells_who_works() -> None:
         assert len(busy) == 1 or stream.stats.reason
         stream.cancel()
         assert two.status().steps > 0
+
+
+@in_child
+def test_a_token_ends_an_answer_by_its_number_or_as_a_special_stop_string() -> None:
+    number = str(demo().tokenize(" is", beginning=False)[0])
+    with engine() as one:
+        stream = one.submit(question(FRANCE), dataclasses.replace(GREEDY, stop_token_ids=(number,)))
+        assert "The capital of France" == read(stream)
+        assert (FinishReason.STOP, " is") == (stream.stats.reason, stream.stats.stopped_by)
+
+        special = demo().token_text(1)
+        held = AnswerForm('root ::= "The capital" <[1]> " of"')
+        stops = dataclasses.replace(GREEDY, stop=(special,))
+        stream = one.submit(question(FRANCE), stops, form=held)
+        assert "The capital" == read(stream)
+        assert special == stream.stats.stopped_by
+
+        for wrong in ("x", "-1", "1000000"):
+            with pytest.raises(UsageError, match="is not a token below"):
+                one.submit(question(FRANCE), dataclasses.replace(GREEDY, stop_token_ids=(wrong,)))
+
+
+@in_child
+def test_a_character_that_the_limit_cuts_is_left_out() -> None:
+    first = demo().tokenize("😀", beginning=False)
+    held = AnswerForm('root ::= "a😀"')
+    with engine() as one:
+        stream = one.submit(
+            question(FRANCE), dataclasses.replace(GREEDY, n_predict=len(first)), form=held
+        )
+        assert "a" == read(stream)
+        assert FinishReason.LENGTH == stream.stats.reason

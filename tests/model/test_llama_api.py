@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from engines import in_child
 
 SECONDS = 10
@@ -51,3 +52,58 @@ def test_a_capture_within_another_takes_its_lines() -> None:
 
     assert ["within\n"] == list(inner.lines)
     assert ["before\n", "after\n"] == list(outer.lines)
+
+
+INFO, WARNING, ERROR, CONTINUED = 2, 3, 4, 5  # of ggml.h
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ([], ""),
+        ([(WARNING, "load: odd token\n"), (WARNING, "load: odd type\n")], "odd type"),
+        # A thrown message may end in a line break of its own.
+        ([(ERROR, "load_model: error loading model: no merges\n\n")], "no merges"),
+        ([(ERROR, "load: no merges\n"), (ERROR, "load_file: failed to load model\n")], "no merges"),
+        ([(ERROR, "load: no merges\n"), (WARNING, "free: odd order\n")], "no merges"),
+        ([(ERROR, "\n"), (ERROR, "gguf_init: bad type\n"), (ERROR, "failed\n")], "bad type"),
+        ([(ERROR, "load: two lines:\n  the second\n")], "two lines: the second"),
+        ([(ERROR, "load: begun"), (CONTINUED, " and ended\n")], "begun and ended"),
+        ([(INFO, "load: "), (CONTINUED, "."), (CONTINUED, ".\n")], ""),
+        ([(ERROR, "invalid rule: unknown\n")], "invalid rule: unknown"),
+        ([(ERROR, "failed to load model\n")], "failed to load model"),
+        ([(ERROR, "a: error loading model: check_dims: 't'   has  1,  2\n")], "'t' has 1, 2"),
+    ],
+)
+@in_child
+def test_the_reason_is_the_first_error(said: list[tuple[int, str]], reason: str) -> None:
+    from runtime.model.llama_api import log
+
+    with log.captured() as capture:
+        for level, text in said:
+            log._receive(level, text.encode(), None)
+
+    assert reason == capture.reason
+
+
+@pytest.mark.parametrize(
+    ("grammar", "reason"),
+    [
+        ('root ::= "a" (', "expecting ')' at its end"),
+        ("root ::= nothing", "Undefined rule identifier 'nothing'"),
+        ("root ::= [a", "unexpected end of input"),
+        ('other ::= "b"', "grammar does not contain a 'root' symbol"),
+        ("root ::= root", "unsupported grammar, left recursion detected"),
+        ("root = (" * 500, "expecting ::= at = (root = ("),
+    ],
+)
+@in_child
+def test_a_grammar_that_cannot_be_used_has_a_reason(grammar: str, reason: str) -> None:
+    from engines import demo
+
+    from runtime.model.llama_api import REASON_MAX, grammar_sampler
+
+    made, found = grammar_sampler(demo().vocabulary, grammar)
+    assert not made
+    assert found.startswith(reason)
+    assert len(found) <= REASON_MAX

@@ -34,8 +34,8 @@ def plan(available: int | None, wanted: int = 0, **options: int | bool) -> memor
 def test_needs_are_those_of_weights_cache_and_buffers() -> None:
     found = plan(None)
 
-    assert 4096 == found.context
-    assert FIXED + 4096 * TOKEN == found.needed
+    assert 8192 == found.context
+    assert FIXED + 8192 * TOKEN == found.needed
     assert SIZE < FIXED < SIZE + (200 << 20)
     assert "" == found.notice
 
@@ -58,8 +58,28 @@ def test_a_context_beyond_what_the_model_knows_is_given_with_a_warning() -> None
     assert "" == plan(1 << 40, wanted=8192).notice
 
 
+def test_default_context_has_a_limit_and_what_fits_is_no_news() -> None:
+    header = dataclasses.replace(HEADER, metadata={**FACTS, "llama.context_length": 1 << 20})
+
+    def found(available: int | None) -> memory_plan.Plan:
+        return memory_plan.plan(header, SIZE, wanted=0, batch=512, available=available)
+
+    assert 32_768 == found(None).context
+    assert (5120, "") == (found(FIXED + 5200 * TOKEN).context, found(FIXED + 5200 * TOKEN).notice)
+
+
+def test_a_quantized_cache_takes_less() -> None:
+    def needed(*types: str) -> int:
+        return memory_plan.kv_bytes_per_token(HEADER, *types)
+
+    assert 2048 == needed()
+    assert 4096 == needed("f32", "f32")
+    assert 1024 + 544 == needed("f16", "q8_0")
+    assert 2 * 288 == needed("q4_0", "iq4_nl")
+
+
 def test_just_enough_is_enough() -> None:
-    assert 4096 == plan(FIXED + 4096 * TOKEN).context
+    assert 8192 == plan(FIXED + 8192 * TOKEN).context
 
 
 def test_context_is_reduced_to_what_fits() -> None:
@@ -67,7 +87,7 @@ def test_context_is_reduced_to_what_fits() -> None:
 
     assert 768 == found.context
     assert FIXED + 768 * TOKEN == found.needed
-    assert found.notice.startswith("context reduced from 4096 to 768 tokens: 1.2 GB would be")
+    assert found.notice.startswith("context reduced from 8192 to 768 tokens: 1.2 GB would be")
     assert "--no-fit" in found.notice
 
 
@@ -79,7 +99,7 @@ def test_model_that_does_not_fit_is_refused() -> None:
 
 
 def test_insisting_helps() -> None:
-    assert (4096, "") == (plan(0, fit=False).context, plan(0, fit=False).notice)
+    assert (8192, "") == (plan(0, fit=False).context, plan(0, fit=False).notice)
 
 
 def test_header_that_says_nothing_is_judged_by_its_size() -> None:
@@ -99,5 +119,5 @@ def test_what_is_planned_fits(available: int, wanted: int) -> None:
         return
 
     assert found.needed <= available
-    assert 0 < found.context <= (wanted or 4096)
+    assert 0 < found.context <= (wanted or 8192)
     assert bool(found.notice) == (found.context < (wanted or 4096) or wanted > 8192)

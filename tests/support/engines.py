@@ -89,7 +89,7 @@ def question(text: str, *more: str) -> list[int]:
         {"role": ("user", "assistant")[number % 2], "content": content}
         for number, content in enumerate((text, *more))
     ]
-    rendered = shaped.render(turns)
+    rendered = shaped.apply(chat_template.TemplateInputs(messages=turns)).text
     if model.adds_bos and model.bos:
         rendered = rendered.removeprefix(model.bos)
     return model.tokenize(rendered, beginning=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from runtime.chat_format.chat_template import Message
+from runtime.chat_format.answer_reader import AnswerReader, ContentReader, Delta
+from runtime.chat_format.chat_template import FormattedPrompt, JinjaTemplate, TemplateInputs
 from runtime.errors import ModelError
+from runtime.inference.answer_form import AnswerForm
 from runtime.inference.stats import FinishReason, Stats
 from runtime.inference.token_stream import Piece
 from runtime.options.registry import Options
@@ -32,7 +33,13 @@ class FakeEngine:
         assert self.running
         self.running.cancel()
 
-    def submit(self, prompt: Sequence[int], options: Options | None = None) -> FakeAnswer:
+    def submit(
+        self,
+        prompt: Sequence[int],
+        options: Options | None = None,
+        *,
+        form: AnswerForm | None = None,
+    ) -> FakeAnswer:
         if len(prompt) >= self.context_size:
             raise ModelError(
                 f"the prompt has {len(prompt)} tokens, the context {self.context_size}"
@@ -40,6 +47,11 @@ class FakeEngine:
         self.prompts.append("".join(map(chr, prompt)))
         self.running = FakeAnswer(self, len(prompt), options.n_predict if options else -1)
         return self.running
+
+
+def content(answer: Iterable[Delta]) -> str:
+    """Return the content of an answer."""
+    return "".join(delta.content for delta in answer)
 
 
 class FakeAnswer:
@@ -94,18 +106,23 @@ class FakeTokenizer:
 class FakeTemplate:
     """Write a line a message; refuse what strict templates refuse."""
 
-    def __init__(self, begin: str = "") -> None:
-        self.begin = begin
+    thinks = False
+    calls_tools = False
+    capabilities: Mapping[str, bool] = {}
 
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, Any]] = (),
-        variables: Mapping[str, Any] = {},
-    ) -> str:
+    def __init__(self, begin: str = "", source: str = "") -> None:
+        """Answers are read as the Jinja template `source` asks for, if there is one."""
+        self.begin = begin
+        self._reader: Callable[[], AnswerReader] = ContentReader
+        if source:
+            asked = TemplateInputs(messages=[{"role": "user", "content": "?"}])
+            self._reader = JinjaTemplate(source).apply(asked).reader
+
+    def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
+        messages = inputs.messages
         roles = [message["role"] for message in messages if message["role"] != "system"]
         if any(role != ("user", "assistant")[i % 2] for i, role in enumerate(roles)):
             raise ModelError("conversation roles must alternate user/assistant/user/assistant/...")
         lines = [f"{message['role']}: {message['content']}\n" for message in messages]
-        return self.begin + "".join(lines) + "assistant: "
+        text = self.begin + "".join(lines) + "assistant: "
+        return FormattedPrompt(text, reader=self._reader)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +205,13 @@ def write_model(
     seed: int = 0,
     endian: gguf.GGUFEndian = gguf.GGUFEndian.LITTLE,
     tensors: bool = True,
+    change: Callable[[gguf.GGUFWriter], object] = lambda _: None,
 ) -> Path:
     """Write a model with random weights to `path` and return `path`.
 
     `tokenizer` is "bpe" (byte-level, the default) or "spm" (the default of gemma and phi3).
-    `arch` may be a name nobody knows; it is then written as a llama would be.
+    `arch` may be a name nobody knows; it is then written as a llama would be. `change` may alter
+    what was added before it is written.
     """
     if arch in ("gpt2", "phi3"):  # a fused QKV of the full width
         shape = dataclasses.replace(shape, kv_heads=shape.heads)
@@ -223,6 +225,7 @@ def write_model(
         data = random_tensor(tensor, dimensions, weight_type, seed)
         raw = None if data.dtype == np.float32 else gguf.GGMLQuantizationType[weight_type]
         writer.add_tensor(tensor, data, raw_dtype=raw)
+    change(writer)
     return finish(writer, path)
 
 

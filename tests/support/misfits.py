@@ -1,6 +1,7 @@
 """Write files that are no usable models: broken ones, other kinds of file, and ones that lie.
 
     truncated(path), big_endian(path) …     models that cannot be used, each for one reason
+    refused(path, "no_merges")              models that the engine refuses; see REFUSED
     not_gguf(path, "zip")                   other kinds of file; see NOT_GGUF
     hostile(path, "absurd_tensor_count")    containers that lie about themselves; see HOSTILE
 
@@ -21,6 +22,9 @@ from pathlib import Path
 import gguf
 import numpy as np
 from ggufs import finish, write_model
+
+Change = Callable[[gguf.GGUFWriter], object]
+"""Alters what was added to a model before it is written."""
 
 
 def truncated(path: Path, missing: int = 1000) -> Path:
@@ -53,6 +57,83 @@ def unparsable_template(path: Path) -> Path:
 def raising_template(path: Path) -> Path:
     """Write a model whose chat template parses but refuses every conversation."""
     return write_model(path, chat_template="{{ raise_exception('no conversation suits me') }}")
+
+
+def _without_key(key: str) -> Change:
+    return lambda writer: writer.kv_data[0].pop(key)
+
+
+def _with_key(key: str, value: object) -> Change:
+    def change(writer: gguf.GGUFWriter) -> None:
+        writer.kv_data[0][key].value = value
+
+    return change
+
+
+def _without_tensor(name: str) -> Change:
+    return lambda writer: writer.tensors[0].pop(name)
+
+
+def _misshapen(name: str) -> Change:
+    def change(writer: gguf.GGUFWriter) -> None:
+        del writer.tensors[0][name]
+        writer.add_tensor(name, np.zeros((256, 128), np.float32))
+
+    return change
+
+
+REFUSED: dict[str, tuple[Change, str]] = {
+    "no_merges": (
+        _without_key("tokenizer.ggml.merges"),
+        "error loading model vocabulary: cannot find tokenizer merges in model file",
+    ),
+    "no_tokens": (
+        _without_key("tokenizer.ggml.tokens"),
+        "error loading model vocabulary: cannot find tokenizer vocab in model file",
+    ),
+    "unknown_pre_tokenizer": (
+        _with_key("tokenizer.ggml.pre", "tomorrow's"),
+        "error loading model vocabulary: unknown pre-tokenizer type: 'tomorrow's'",
+    ),
+    "unknown_tokenizer": (
+        _with_key("tokenizer.ggml.model", "tomorrow's"),
+        "error loading model vocabulary: unknown tokenizer: 'tomorrow's'",
+    ),
+    "no_block_count": (
+        _without_key("llama.block_count"),
+        "error loading model hyperparameters: key not found in model: llama.block_count",
+    ),
+    "no_epsilon": (
+        _without_key("llama.attention.layer_norm_rms_epsilon"),
+        "error loading model hyperparameters: key not found in model: "
+        "llama.attention.layer_norm_rms_epsilon",
+    ),
+    "odd_rope": (
+        _with_key("llama.rope.dimension_count", 3),
+        "error loading model hyperparameters: invalid n_rot: 3, expected 64",
+    ),
+    "missing_tensor": (
+        _without_tensor("blk.1.ffn_up.weight"),
+        "tensor 'blk.1.ffn_up.weight' not found",
+    ),
+    "wrong_shape": (
+        _misshapen("blk.1.ffn_up.weight"),
+        "tensor 'blk.1.ffn_up.weight' has wrong shape; expected 256, 256, got 128, 256, 1, 1",
+    ),
+}
+"""Models that the engine refuses: what is changed, and the reason that the engine gives."""
+VOCABULARY = ("no_merges", "no_tokens", "unknown_pre_tokenizer", "unknown_tokenizer")
+"""Those whose vocabulary it refuses."""
+
+
+def without_layers(path: Path) -> Path:
+    """Write a model at which the engine ends the program."""
+    return write_model(path, change=_with_key("llama.block_count", 0))
+
+
+def refused(path: Path, kind: str) -> Path:
+    """Write a model that the engine refuses; `kind` is a key of REFUSED."""
+    return write_model(path, change=REFUSED[kind][0])
 
 
 def projector(path: Path) -> Path:

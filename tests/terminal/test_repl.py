@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
-from runtime.chat_format.reasoning import Markers
 
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
@@ -23,6 +22,13 @@ from runtime.terminal import repl
 from runtime.terminal.repl import Repl, Style
 
 CTRL_C = KeyboardInterrupt()
+THINKER = (
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>"
+    "{% if not enable_thinking %}<think></think>{% endif %}{% endif %}"
+)
+"""A chat template whose model reasons between <think> and </think>."""
 
 
 class Terminal:
@@ -46,6 +52,7 @@ def talk(
     lines: Iterable[str | BaseException],
     engine: FakeEngine,
     *,
+    template: str = "",
     system: str = "",
     first: str = "",
     n_predict: int = -1,
@@ -56,7 +63,7 @@ def talk(
     """Return the transcript of a chat."""
     terminal = Terminal(lines)
     options = Options(system=system, n_predict=n_predict)
-    answerer = LocalAnswerer(engine, FakeTokenizer(), FakeTemplate())
+    answerer = LocalAnswerer(engine, FakeTokenizer(), FakeTemplate(source=template))
     conversation = Conversation(answerer, options)
     Repl(
         conversation,
@@ -254,9 +261,7 @@ def test_colour_marks_prompts_and_remarks_but_no_answer() -> None:
 
 def test_thoughts_and_markdown() -> None:
     engine = FakeEngine(["<think>h", "m</think>", "\n", "**4**"], ["5 * 5"])
-    transcript = talk(
-        ["2+2?", "5?"], engine, colour=True, markdown=True, markers=Markers("<think>", "</think>")
-    )
+    transcript = talk(["2+2?", "5?"], engine, template=THINKER, colour=True, markdown=True)
 
     prompt = "\x1b[1;32m> \x1b[0m"
     assert (

@@ -61,8 +61,10 @@ def _operation(endpoint: Endpoint, known: dict[int, Any]) -> dict[str, Any]:
     kind = "text/plain" if plain else "application/json"
     content: dict[str, Any] = {kind: {"schema": known[id(endpoint.response)]}}
     if endpoint.streams is not None:
-        # Each line `data: …` holds one of these; the last is `data: [DONE]`.
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        # Of one event, as OpenAPI has it up to 3.1. The last one's data is `[DONE]`.
+        data = {"type": "string", "contentMediaType": "application/json"}
+        event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+        content["text/event-stream"] = {"schema": event}
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": endpoint.path.strip("/").replace("/", "_").replace(".", "_"),

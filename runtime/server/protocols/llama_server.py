@@ -24,7 +24,6 @@ from runtime.server.protocols.llama_server_types import (
     Program,
     Props,
     SlotState,
-    TemplateRequest,
     TemplateResponse,
     Timings,
     TokenizeRequest,
@@ -33,9 +32,10 @@ from runtime.server.protocols.llama_server_types import (
     Tokens,
     finite,
 )
+from runtime.server.protocols.openai_types import ChatRequest
 from runtime.server.protocols.sampling_fields import option_fields
 from runtime.server.protocols.streaming import Events, chosen_in, steps, text_of, whole
-from runtime.server.protocols.template_fields import template_inputs
+from runtime.server.protocols.template_inputs import template_inputs
 from runtime.server.protocols.text_completion import text_request
 from runtime.server.service.bridge import Reader
 from runtime.server.service.schema_report import SchemaReport
@@ -182,7 +182,7 @@ async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
     return Content(data.decode("utf-8", "replace"))
 
 
-async def apply_template(service: Service, request: TemplateRequest) -> TemplateResponse:
+async def apply_template(service: Service, request: ChatRequest) -> TemplateResponse:
     """Render a conversation with the chat template."""
     return TemplateResponse(service.render(template_inputs(request, service.options)))
 

@@ -12,7 +12,6 @@ from msgspec import UNSET, Struct, UnsetType
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import PrefillProgress
 from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
-from runtime.server.protocols.template_fields import TemplateFields
 from runtime.server.service.schema_report import SchemaCheck
 
 LEAST_LOGPROB = -9999.0  # JSON has no infinity
@@ -154,10 +153,6 @@ class Content(Struct):
     """The text of tokens."""
 
     content: str
-
-
-class TemplateRequest(TemplateFields, kw_only=True):
-    """A conversation to render with the chat template."""
 
 
 class TemplateResponse(Struct):

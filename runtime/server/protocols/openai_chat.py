@@ -26,7 +26,7 @@ from runtime.server.protocols.openai_types import (
 )
 from runtime.server.protocols.sampling_fields import merged_options
 from runtime.server.protocols.streaming import Events, steps, whole
-from runtime.server.protocols.template_fields import template_inputs, with_format
+from runtime.server.protocols.template_inputs import template_inputs, with_format
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
 from runtime.server.service.schema_report import SchemaCheck, SchemaReport, together

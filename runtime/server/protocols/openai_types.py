@@ -9,21 +9,54 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime import __version__
+from runtime.chat_format.chat_template import Continuation
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import SampledToken
 from runtime.model.model import Model
 from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
+from runtime.server.protocols.messages import ChatMessage, Tool
 from runtime.server.protocols.sampling_fields import Count, Limit, Prompt, Sampling, Top
-from runtime.server.protocols.template_fields import TemplateFields
 from runtime.server.service.schema_report import SchemaCheck
 
 FINGERPRINT = f"modelembed-{__version__}"
 """What answers depend on beside the request."""
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class Named(Struct):
+    """A function's name."""
+
+    name: str
+
+
+class NamedTool(Struct):
+    """The one tool that the model must call."""
+
+    function: Named
+    type: Literal["function"] = "function"
+
+
+class JsonSchema(Struct):
+    """A JSON schema for the answer."""
+
+    schema: dict[str, Any] | bool | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct):
+    """The format that the answer must have."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+    schema: dict[str, Any] | bool | None = None
 
 
 class StreamOptions(Struct):
@@ -51,9 +84,22 @@ class Generation(Sampling, kw_only=True):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-class ChatRequest(Generation, TemplateFields, kw_only=True):
+class ChatRequest(Generation, kw_only=True):
     """A request to answer a conversation."""
 
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: Continuation | None = None
+    reasoning_effort: Effort | None = None
+    reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
+    reasoning_budget: int | None = None
+    reasoning_budget_tokens: int | None = None
+    thinking_budget_tokens: int | None = None
+    chat_template_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
     max_completion_tokens: Limit | None = None
     logprobs: bool | None = None
     top_logprobs: Top | None = None

@@ -45,6 +45,7 @@ NAMES = {
 """Fields that are options by another name, or the same."""
 
 Stops = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=STOPS_MAX)]
+StopTokens = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=STOPS_MAX)]
 Count = Annotated[int, Meta(ge=1, le=128)]
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -84,6 +85,7 @@ class Sampling(msgspec.Struct, kw_only=True):
     grammar: Annotated[str, Meta(max_length=GRAMMAR_MAX)] | None = None
     json_schema: dict[str, Any] | bool | None = None
     stop: str | Stops | None = None
+    stop_token_ids: StopTokens | None = None  # as vLLM names it
 
 
 def merged_options(
@@ -109,6 +111,8 @@ def merged_options(
         changes["dry_sequence_breaker"] = tuple(request.dry_sequence_breakers)
     if request.stop is not None:
         changes["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
+    if request.stop_token_ids is not None:
+        changes["stop_token_ids"] = tuple(map(str, request.stop_token_ids))
     if request.logit_bias:
         changes["logit_bias"] = tuple(_biases(request.logit_bias, tokenize))
     if request.grammar:
@@ -127,6 +131,7 @@ def option_fields(options: Options) -> dict[str, Any]:
     return found | {
         "dry_sequence_breakers": list(options.dry_sequence_breaker),
         "stop": list(options.stop),
+        "stop_token_ids": [int(token) for token in options.stop_token_ids],
         "logit_bias": list(options.logit_bias),
         "grammar": options.grammar,
         "max_tokens": options.n_predict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import dataclasses
 import sys
@@ -73,8 +74,9 @@ class Service:
         return self.model.tokenize(text, beginning=False)
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; control tokens have none."""
-        return b"".join(self.model.piece(token) for token in tokens).decode("utf-8", "replace")
+        """Return the text of tokens, up to the last whole character; control tokens have none."""
+        data = b"".join(self.model.piece(token) for token in tokens)
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(data)
 
     def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
         """Return the tokens of each prompt; raise HTTPError naming the field if one is invalid."""
@@ -146,6 +148,7 @@ class Service:
     def _start(self, request: AnswerRequest) -> list[TokenStream]:
         streams: list[TokenStream] = []
         try:
+            self._known([int(one) for one in request.options.stop_token_ids], "stop_token_ids")
             for prompt in request.prompts:  # before any is started
                 self.scheduler.require_room(prompt)
             for prompt in request.prompts:

@@ -10,6 +10,10 @@ import pytest
 from paths import DEMO
 from program import Program
 
+from bundler.model import lint as model_lint
+from bundler.model.lint import ask_engine, preflight
+from runtime.errors import GGUFError
+
 
 @pytest.fixture
 def lint(modelembed: Program, tmp_path: Path):  # type: ignore[no-untyped-def]
@@ -57,6 +61,26 @@ def test_broken_models(lint, tmp_path: Path, breaker, message: str) -> None:  # 
     assert message in lint(breaker(tmp_path / "model.gguf"))
 
 
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (
+            "error: the engine gave up: no layers\n\nhint: …",
+            "it crashes the engine: the engine gave up: no layers",
+        ),
+        ("", "it crashes the engine"),
+    ],
+)
+def test_a_model_that_ends_the_engine(tmp_path: Path, said: str, problem: str) -> None:
+    stub = tmp_path / "stub"
+    stub.write_text(f"#!/bin/sh\nprintf %s '{said}' >&2\nkill -ABRT $$\n")
+    stub.chmod(0o755)
+
+    with pytest.raises(GGUFError) as caught:
+        ask_engine(stub, preflight(ggufs.write_model(tmp_path / "model.gguf")), "")
+    assert caught.value.problem.endswith(f"refuses {tmp_path / 'model.gguf'}: {problem}")
+
+
 @pytest.mark.parametrize("kind", sorted(misfits.HOSTILE))
 def test_hostile_models(lint, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
     lint(misfits.hostile(tmp_path / "model.gguf", kind))
@@ -97,11 +121,11 @@ def test_a_missing_template_is_replaced_visibly(modelembed: Program, tmp_path: P
     done = modelembed("bundle", str(model), "-o", str(target), "--no-check")
 
     assert done.code == 0
-    assert "no chat template: using 'chatml'" in done.err
-    assert "no chat template" not in Program(target)("hello", "-n", "2").err  # baked in, so chosen
-    # What is baked in is for the model inside.
-    assert "no chat template" in Program(target)("hello", "-n", "2", "-m", str(model)).err
-    assert "chatml" in Program(target)("info").out
+    assert "no chat template: chats will use 'chatml'" in done.err
+    assert "it continues the text" in Program(target)("hello", "-n", "2").err
+    assert "no chat template: using 'chatml'" in Program(target)("hello", "-n2", "--no-raw").err
+    chosen = Program(target)("hello", "-n2", "--chat-template", "chatml")
+    assert "no chat template" not in chosen.err
 
 
 @pytest.mark.parametrize("architecture", ggufs.ARCHITECTURES)
@@ -150,3 +174,14 @@ def test_what_was_made_here_is_no_model(
         assert done.err.startswith(f"error: {path} {said}")
         assert "modelembed extract" in done.err
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(15, "Q4_K_M"), (1, "F16"), (0, "F32"), (1024 + 7, "Q8_0"), (999, "Q4_K")]
+)
+def test_the_quantization_is_what_the_file_says(tmp_path: Path, number: int, name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ggufs.FILE_TYPES, "Q4_K", number)
+        model = ggufs.write_model(tmp_path / "model.gguf")
+
+    assert name == model_lint.examine(model_lint.preflight(model)).facts["quantization"]

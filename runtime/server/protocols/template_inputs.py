@@ -1,11 +1,9 @@
-"""Fields of requests that the chat template is applied to, in OpenAI's and llama-server's terms."""
+"""What a chat request is for the chat template: messages, tools, and how the answer begins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
-
-from msgspec import Meta, Struct, field
+from typing import Any, Literal
 
 from runtime.chat_format import tool_parameters
 from runtime.chat_format.chat_template import Continuation, TemplateInputs
@@ -13,67 +11,13 @@ from runtime.errors import AppError
 from runtime.json_schema import schemas
 from runtime.options.registry import Options
 from runtime.server.http.http_error import HTTPError, encode, http_error_of
-from runtime.server.protocols.messages import (
-    ChatMessage,
-    Tool,
-    template_messages,
-    template_tools,
-)
-
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+from runtime.server.protocols.messages import template_messages, template_tools
+from runtime.server.protocols.openai_types import ChatRequest, NamedTool
 
 
-class Named(Struct):
-    """A function's name."""
-
-    name: str
-
-
-class NamedTool(Struct):
-    """The one tool that the model must call."""
-
-    function: Named
-    type: Literal["function"] = "function"
-
-
-class JsonSchema(Struct):
-    """A JSON schema for the answer."""
-
-    schema: dict[str, Any] | bool | None = None
-    name: str | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Struct):
-    """The format that the answer must have."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-    schema: dict[str, Any] | bool | None = None
-
-
-class TemplateFields(Struct, kw_only=True):
-    """A conversation, its tools, and how the answer begins."""
-
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: ResponseFormat | None = None
-    add_generation_prompt: bool | None = None
-    continue_final_message: Continuation | None = None
-    reasoning_effort: Effort | None = None
-    reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
-    reasoning_budget: int | None = None
-    reasoning_budget_tokens: int | None = None
-    thinking_budget_tokens: int | None = None
-    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
-
-
-def with_format(fields: TemplateFields, options: Options) -> tuple[str, str]:
+def with_format(request: ChatRequest, options: Options) -> tuple[str, str]:
     """Return grammar and JSON schema of the answer; raise HTTPError if both are asked for."""
-    wanted = fields.response_format
+    wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return options.grammar, options.json_schema
     schema = wanted.schema
@@ -92,43 +36,43 @@ def with_format(fields: TemplateFields, options: Options) -> tuple[str, str]:
 
 
 def template_inputs(
-    fields: TemplateFields, options: Options, *, grammar: str = "", schema: str = ""
+    request: ChatRequest, options: Options, *, grammar: str = "", schema: str = ""
 ) -> TemplateInputs:
     """Return what the chat template is applied to; raise HTTPError if a field is invalid."""
-    tools, choice, named = _tools(fields)
+    tools, choice, named = _tools(request)
     if grammar and tools and choice == "required":
         raise HTTPError(
             400, "a tool that must be used leaves no room for another form", param="tool_choice"
         )
-    messages = template_messages(fields.messages)
-    continued = _continuation(fields, messages)
-    add = fields.add_generation_prompt is not False and not continued
-    thinks, variables = _variables(fields, options)
+    messages = template_messages(request.messages)
+    continued = _continuation(request, messages)
+    add = request.add_generation_prompt is not False and not continued
+    thinks, variables = _variables(request, options)
     try:
         document = schemas.prepared(schema).written if schema else None
     except AppError as exc:
-        raise http_error_of(exc, param=_schema_field(fields)) from exc
+        raise http_error_of(exc, param=_schema_field(request)) from exc
     _require_schemas(tools)
     return TemplateInputs(
         messages=messages,
         tools=tools,
         tool_choice=choice,
         named_tool=named,
-        parallel_tool_calls=fields.parallel_tool_calls,
+        parallel_tool_calls=request.parallel_tool_calls,
         json_schema=document,
         grammar=grammar,
         add_generation_prompt=add,
         continue_final_message=continued,
-        reasoning_format=fields.reasoning_format or "auto",
+        reasoning_format=request.reasoning_format or "auto",
         enable_thinking=thinks,
-        reasoning_budget=_budget(fields, options),
+        reasoning_budget=_budget(request, options),
         variables=variables,
     )
 
 
-def _schema_field(fields: TemplateFields) -> str:
+def _schema_field(request: ChatRequest) -> str:
     """Return the field that the answer's schema comes from."""
-    wanted = fields.response_format
+    wanted = request.response_format
     return "json_schema" if wanted is None or wanted.type == "text" else "response_format"
 
 
@@ -143,10 +87,10 @@ def _require_schemas(tools: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _tools(
-    fields: TemplateFields,
+    request: ChatRequest,
 ) -> tuple[list[dict[str, Any]], Literal["auto", "required", "none"], str]:
     """Return the tools, whether one must be called, and the name of the only one that may be."""
-    tools, choice = template_tools(fields.tools or ()), fields.tool_choice or "auto"
+    tools, choice = template_tools(request.tools or ()), request.tool_choice or "auto"
     if isinstance(choice, NamedTool):
         name = choice.function.name
         if not any(tool["function"]["name"] == name for tool in tools):
@@ -157,16 +101,16 @@ def _tools(
     return tools, choice, ""
 
 
-def _continuation(fields: TemplateFields, messages: Sequence[dict[str, Any]]) -> Continuation:
+def _continuation(request: ChatRequest, messages: Sequence[dict[str, Any]]) -> Continuation:
     """Return whether the last message is the start of the answer, as llama-server decides it."""
-    continued, last = fields.continue_final_message or False, messages[-1]
+    continued, last = request.continue_final_message or False, messages[-1]
     if not continued and last["role"] == "assistant" and not last.get("tool_calls"):
         if len(messages) > 1 and messages[-2]["role"] == "assistant":
             raise HTTPError(400, "the last two messages are both the assistant's", param="messages")
         return True
     if not continued:
         return False
-    if fields.add_generation_prompt:
+    if request.add_generation_prompt:
         raise HTTPError(
             400,
             "'continue_final_message' needs 'add_generation_prompt' to be false",
@@ -179,9 +123,9 @@ def _continuation(fields: TemplateFields, messages: Sequence[dict[str, Any]]) ->
     return continued
 
 
-def _variables(fields: TemplateFields, options: Options) -> tuple[bool, dict[str, Any]]:
+def _variables(request: ChatRequest, options: Options) -> tuple[bool, dict[str, Any]]:
     """Return whether the model may reason, and the variables for the template."""
-    variables = dict(fields.chat_template_kwargs)
+    variables = dict(request.chat_template_kwargs)
     thinks = variables.get("enable_thinking", options.think)
     if not isinstance(thinks, bool):
         raise HTTPError(
@@ -189,7 +133,7 @@ def _variables(fields: TemplateFields, options: Options) -> tuple[bool, dict[str
             "'chat_template_kwargs.enable_thinking' must be true or false",
             param="chat_template_kwargs",
         )
-    effort = fields.reasoning_effort
+    effort = request.reasoning_effort
     if effort == "none":
         variables.pop("reasoning_effort", None)
         return False, variables
@@ -198,12 +142,12 @@ def _variables(fields: TemplateFields, options: Options) -> tuple[bool, dict[str
     return thinks, variables
 
 
-def _budget(fields: TemplateFields, options: Options) -> int:
+def _budget(request: ChatRequest, options: Options) -> int:
     """Return the most tokens of reasoning, -1 for no limit."""
     for given in (
-        fields.reasoning_budget_tokens,
-        fields.thinking_budget_tokens,
-        fields.reasoning_budget,
+        request.reasoning_budget_tokens,
+        request.thinking_budget_tokens,
+        request.reasoning_budget,
     ):
         if given is not None and given >= 0:
             return given
