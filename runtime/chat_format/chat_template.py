@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from runtime.chat_format import required_call
+from runtime.chat_format import required_call, tool_parameters
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader, LibraryReader
 from runtime.errors import ModelError
 from runtime.inference.answer_form import AnswerForm, Trigger
@@ -167,21 +167,49 @@ class JinjaTemplate:
             return False
 
     def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
-        template = self._tool_use if inputs.tools else self._template
+        held = inputs
+        if inputs.tools and inputs.tool_choice != "none":
+            held = replace(inputs, tools=tool_parameters.written(inputs.tools))
         try:
-            prompt = shown = template.shown.prompt(self._request(inputs))
-            if inputs.named_tool or template.read is not template.shown:
-                # With a named tool, the model is shown all tools, and held to the one.
-                prompt = template.read.prompt(self._request(only_named(inputs)))
+            return self._applied(inputs, held)
         except libchat.LibraryError as exc:
-            raise _template_error(f"does not render: {exc}") from exc
+            error = exc
+        try:  # the template may need what is no part of the parameters that are held to
+            return self._applied(inputs, inputs)
+        except libchat.LibraryError:
+            raise _template_error(f"does not render: {error}") from error
+
+    def _applied(self, inputs: TemplateInputs, held: TemplateInputs) -> FormattedPrompt:
+        """Return the prompt for answers to `inputs`, held to the parameters of the tools `held`."""
+        template = self._tool_use if inputs.tools else self._template
+        prompt = shown = template.shown.prompt(self._request(held))
+        if inputs.named_tool or template.read is not template.shown:
+            # With a named tool, the model is shown all tools, and held to the one.
+            prompt = template.read.prompt(self._request(only_named(held)))
+        text = shown.reply["prompt"]
+        if held is not inputs:
+            text = self._text_with_tools(template.shown, inputs, held, text)
         reply = prompt.reply
         return FormattedPrompt(
-            shown.reply["prompt"],
+            text,
             _form(reply, inputs),
             tuple(reply["stops"]),
             functools.partial(LibraryReader, prompt),
         )
+
+    def _text_with_tools(
+        self, template: libchat.Template, given: TemplateInputs, held: TemplateInputs, text: str
+    ) -> str:
+        """Return the `text` for the tools that calls are `held` to, with the tools as `given`.
+
+        With these there may be no grammar, so that they are rendered as if none could be called. If
+        that makes a difference to the text, it stays as it is.
+        """
+        free, found = (
+            str(template.prompt({**self._request(one), "tool_choice": "none"}).reply["prompt"])
+            for one in (held, given)
+        )
+        return found if free == text else text
 
     def _request(self, inputs: TemplateInputs) -> dict[str, Any]:
         parallel = inputs.parallel_tool_calls

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from runtime.chat_format.chat_template import Message, Template, TemplateInputs
 from runtime.chat_format.prompt import Prompt, Tokenizer, build_prompt
-from runtime.inference import json_schema
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.token_stream import Answer
+from runtime.json_schema import schemas
 from runtime.options.registry import Options
 
 
@@ -65,9 +65,10 @@ class LocalAnswerer:
 
 def inputs_of(messages: Sequence[Message], options: Options) -> TemplateInputs:
     """Return what the chat template is applied to for an answer with these options."""
+    schema = schemas.prepared(options.json_schema) if options.json_schema else None
     return TemplateInputs(
         messages=messages,
-        json_schema=json_schema.document(options.json_schema) if options.json_schema else None,
+        json_schema=schema.written if schema else None,
         grammar=options.grammar,
         enable_thinking=options.think,
         reasoning_budget=options.reasoning_budget,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import ModelError, UsageError
-from runtime.inference import json_schema
 from runtime.inference.answer_form import AnswerForm, FormSampler
 from runtime.inference.stops import ignored_ends
 from runtime.inference.token_stream import Logprob, SampledToken
+from runtime.json_schema import schemas
 from runtime.model.llama_api import api
 from runtime.model.model import Model
 from runtime.options.registry import Options
@@ -169,7 +169,7 @@ def _form(options: Options) -> AnswerForm | None:
     if options.json_schema:
         if options.grammar:
             raise UsageError("an answer can follow a grammar or a JSON schema, not both")
-        return AnswerForm(json_schema.grammar(options.json_schema))
+        return AnswerForm(schemas.prepared(options.json_schema).grammar)
     return AnswerForm(options.grammar) if options.grammar else None
 
 

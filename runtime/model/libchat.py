@@ -39,6 +39,9 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
 }
 """Result and arguments of each function, by its name after `libchat_`."""
 
+OTHER_NAMES = re.compile(r'^[\w-]*additional-k\d* ::= \["\] \( .*$', re.MULTILINE)
+"""Rules of the converter for names of properties that are none of those given."""
+
 
 class LibraryError(Exception):
     """The library's own words about a failure."""
@@ -71,6 +74,7 @@ class Prompt:
     def __init__(self, template: _Handle, request: Mapping[str, Any]) -> None:
         self._handle, self.reply = _made("prompt", template.pointer, _json(request))
         """`reply` is as in libchat.cpp's prompt_reply."""
+        self.reply["grammar"] = _mended(self.reply["grammar"])
 
     def answer(self) -> Answer:
         """Return a reader of one answer to this prompt."""
@@ -95,7 +99,16 @@ class Answer:
 def grammar(schema: str) -> str:
     """Return the GBNF grammar of a JSON schema (JSON text); raise LibraryError if it has none."""
     reply = _reply(_function("grammar")(schema.encode("utf-8", "replace")))
-    return str(reply["grammar"])
+    return _mended(str(reply["grammar"]))
+
+
+def _mended(grammar: str) -> str:
+    """Return a converter's grammar in which names of further properties are JSON.
+
+    The converter lets their first character that differs from all given names be a backslash, and
+    a quote then ends the name.
+    """
+    return OTHER_NAMES.sub(lambda rule: rule[0].replace('[^"', r'[^"\\\x00-\x1F\x7F'), grammar)
 
 
 def budget_sampler(

@@ -11,6 +11,7 @@ from runtime.dialogue.loaded_model import LoadedModel
 from runtime.host.std_streams import notify
 from runtime.inference.stats import Stats
 from runtime.model.model import Model
+from runtime.terminal import schema_notes
 from runtime.terminal.answer_view import Style
 
 ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
@@ -58,16 +59,20 @@ def complete(
         shown = b"".join(model.piece(token, special=options.special) for token in tokens)
         out.write(style.echo(shown.decode("utf-8", "replace")))
         out.flush()
+    if note := schema_notes.before(options):
+        notify(note)
     answer = backend.scheduler.submit(tokens, options)
     written, first_token_s = "", 0.0
     for piece in answer:
         first_token_s = first_token_s or time.perf_counter() - START
-        written = piece.text or written
+        written += piece.text
         out.write(piece.text)
         out.flush()
     if not written.endswith("\n"):
         out.write("\n")
     out.flush()
+    if note := schema_notes.after(options, written):
+        notify(note)
     if options.stats:
         notify(answer.stats.line())
     return answer.stats, first_token_s

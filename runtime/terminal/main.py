@@ -26,7 +26,7 @@ from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
 from runtime.sanitize import plain
-from runtime.terminal import completion, run_report
+from runtime.terminal import completion, run_report, schema_notes
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.units import amount, counted
 
@@ -162,6 +162,8 @@ def _answer_once(session: ChatSession, question: str) -> None:
     """Print the answer to one question on stdout."""
     written = ""
     conversation = session.conversation
+    if note := schema_notes.before(conversation.options):
+        notify(note)
     view = AnswerView(sys.stdout, Style(colour_enabled(session.options.color)))
     for delta in conversation.ask(question):
         if not session.first_token_s:
@@ -173,13 +175,19 @@ def _answer_once(session: ChatSession, question: str) -> None:
         sys.stdout.write("\n")
     sys.stdout.flush()
     _explain_emptiness(conversation)
+    if note := schema_notes.after(conversation.options, _answer_of(conversation)):
+        notify(note)
     if session.options.stats:
         notify(conversation.stats.line())
 
 
+def _answer_of(conversation: Conversation) -> str:
+    return str(conversation.turns[-1]["content"])
+
+
 def _explain_emptiness(conversation: Conversation) -> None:
     """Note why the answer is empty, if it is."""
-    if conversation.turns[-1]["content"]:
+    if _answer_of(conversation):
         return
     options = conversation.options
     if conversation.stats.reason is FinishReason.LENGTH:

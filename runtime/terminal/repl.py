@@ -11,6 +11,7 @@ from runtime.dialogue.conversation import Conversation
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import on_interrupt
 from runtime.inference.stats import FinishReason
+from runtime.terminal import schema_notes
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.terminal.markdown import Markdown
 
@@ -92,6 +93,8 @@ class Repl:
 
     def run(self, first: str = "") -> None:
         """Answer `first` if given, then each line read, until the end of the input or /exit."""
+        if note := schema_notes.before(self.conversation.options):
+            self._say(note)
         if first:
             self._answer(first)
         while True:
@@ -173,6 +176,8 @@ class Repl:
             view.close()
         stats = self.conversation.stats
         self._out.write("\n")
+        if note := schema_notes.after(self.conversation.options, self._last_answer()):
+            self._say(note)
         if stats.reason is FinishReason.CANCELLED:
             self._say("stopped")
         elif stats.reason is FinishReason.LENGTH:
@@ -180,6 +185,10 @@ class Repl:
         if self.show_stats:
             self._say(stats.line())
         self._out.flush()
+
+    def _last_answer(self) -> str:
+        turns = self.conversation.turns
+        return str(turns[-1]["content"]) if turns else ""
 
     def _new_view(self) -> AnswerView:
         """Return a view for an answer that begins now."""

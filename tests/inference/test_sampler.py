@@ -141,8 +141,8 @@ def test_json_schema() -> None:
             assert isinstance(answer["sure"], bool)
         with pytest.raises(UsageError, match="not both"):
             ask(many, json_schema="{}", grammar='root ::= "x"')
-        with pytest.raises(UsageError, match="'minimum'"):
-            ask(many, json_schema='{"type": "integer", "minimum": 1}')
+        with pytest.raises(UsageError, match="at #/type"):
+            ask(many, json_schema='{"type": "whole"}')
 
 
 @in_child

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,14 @@ class Text:
     kind: str = "text/plain; charset=utf-8"
 
 
+@dataclass(frozen=True)
+class WithHeaders:
+    """An answer of any kind, and headers beside the usual ones."""
+
+    answer: Any
+    headers: Mapping[str, str]
+
+
 class Endpoint:
     """An HTTP method and path with the types of its request and response, and its handler."""
 
@@ -47,7 +55,7 @@ class Endpoint:
         """`request` and `response` are types; `streams` is that of a stream's events, if any.
 
         `handler` gets the request, if there is one, and returns the response, an iterator of lists
-        of events, or Text.
+        of events, or Text; or one of these WithHeaders.
         """
         self.method = method
         self.path = path
@@ -73,14 +81,20 @@ class Endpoint:
 
     async def _answer(self, arguments: Sequence[Any], send: Send) -> None:
         answer = await self._handler(*arguments)
+        more: list[tuple[bytes, bytes]] = []
+        if isinstance(answer, WithHeaders):
+            more = [(name.lower().encode(), text.encode()) for name, text in answer.headers.items()]
+            answer = answer.answer
         if isinstance(answer, AsyncIterator):
-            await self._stream(answer, send)
+            await self._stream(answer, send, more)
         elif isinstance(answer, Text):
             await respond(send, 200, answer.text.encode(), NO_STORE, answer.kind.encode())
         else:
-            await respond(send, 200, encode(answer), NO_STORE)
+            await respond(send, 200, encode(answer), [*NO_STORE, *more])
 
-    async def _stream(self, events: AsyncIterator[list[Any]], send: Send) -> None:
+    async def _stream(
+        self, events: AsyncIterator[list[Any]], send: Send, extra: Sequence[tuple[bytes, bytes]]
+    ) -> None:
         """Send server-sent events as they come; an error ends the stream as its last event."""
         begun = False
 
@@ -89,7 +103,7 @@ class Endpoint:
             if not begun:
                 begun = True
                 kind = (b"content-type", b"text/event-stream; charset=utf-8")
-                headers = [kind, *STREAM_HEADERS]
+                headers = [kind, *STREAM_HEADERS, *extra]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": text, "more_body": more})
 

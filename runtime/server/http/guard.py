@@ -180,6 +180,7 @@ class Guard:
                 b"access-control-allow-headers",
                 headers.get(b"access-control-request-headers", b"authorization, content-type"),
             ),
+            (b"access-control-expose-headers", b"X-Modelembed-Schema"),
             (b"access-control-max-age", b"600"),
             (b"vary", b"Origin"),
         ]

@@ -58,6 +58,11 @@ class AnswerParts:
         self.calls.append(_called(delta))
         return _called(delta, index=delta.index)
 
+    @property
+    def called(self) -> list[tuple[str, str]]:
+        """Return the names of the tools that were called, and the arguments."""
+        return [(call.function.name or "", call.function.arguments) for call in self.calls]
+
     def finish_reason(self, stats: Stats) -> str:
         """Return OpenAI's `finish_reason`."""
         if self.calls and stats.reason == "stop":

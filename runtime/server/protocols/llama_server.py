@@ -11,7 +11,7 @@ from runtime import __version__
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Piece, SampledToken
 from runtime.options.registry import Options
-from runtime.server.http.endpoint import Text
+from runtime.server.http.endpoint import Text, WithHeaders
 from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.llama_server_types import (
     Completion,
@@ -34,33 +34,36 @@ from runtime.server.protocols.llama_server_types import (
 )
 from runtime.server.protocols.openai_types import ChatRequest
 from runtime.server.protocols.sampling_fields import option_fields
-from runtime.server.protocols.streaming import Events, chosen_in, steps, whole
+from runtime.server.protocols.streaming import Events, chosen_in, steps, text_of, whole
 from runtime.server.protocols.template_inputs import template_inputs
 from runtime.server.protocols.text_completion import text_request
 from runtime.server.service.bridge import Reader
+from runtime.server.service.schema_report import SchemaReport
 from runtime.server.service.service import Service
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def completion(
-    service: Service, request: LlamaServerCompletionRequest
-) -> Completion | list[Completion] | Events:
+async def completion(service: Service, request: LlamaServerCompletionRequest) -> WithHeaders:
     """Complete texts, at once or streamed."""
-    asked, texts = await text_request(service, request, alternatives=request.n_probs or None)
+    asked, texts, report = await text_request(
+        service, request, alternatives=request.n_probs or None
+    )
     if request.stream:
         reader = await service.submit(asked, pieces=True)
-        return _stream(service, request, asked.options, texts, reader)
+        events = _stream(service, request, asked.options, texts, report, reader)
+        return WithHeaders(events, report.headers())
     found = []
     for index, answer in enumerate(await whole(service, asked)):
         last = _last(service, asked.options, texts[index], answer.stats, index, answer.pieces)
         last.content = answer.text
+        last.schema_check = report.check(answer.text)
         if request.return_tokens:
             last.tokens = _tokens(answer.pieces)
         last.completion_probabilities = _probabilities(service, answer.pieces)
         service.log(asked, answer.text)
         found.append(last)
-    return found[0] if len(found) == 1 else found
+    return WithHeaders(found[0] if len(found) == 1 else found, report.headers())
 
 
 async def _stream(
@@ -68,6 +71,7 @@ async def _stream(
     request: LlamaServerCompletionRequest,
     options: Options,
     texts: Sequence[str],
+    report: SchemaReport,
     reader: Reader,
 ) -> Events:
     with reader, service.track(reader):
@@ -90,7 +94,9 @@ async def _stream(
                 )
                 out.append(part)
             if step.stream.ended:
-                out.append(_last(service, options, texts[index], stats, index, collected[index]))
+                last = _last(service, options, texts[index], stats, index, collected[index])
+                last.schema_check = report.check(text_of(collected[index]))
+                out.append(last)
             if out:
                 yield out
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import PrefillProgress
 from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
+from runtime.server.service.schema_report import SchemaCheck
 
 LEAST_LOGPROB = -9999.0  # JSON has no infinity
 
@@ -115,6 +116,7 @@ class Completion(Struct, kw_only=True):
     stop_type: str | UnsetType = UNSET
     stopping_word: str | UnsetType = UNSET
     tokens_cached: int | UnsetType = UNSET
+    schema_check: SchemaCheck | UnsetType = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: Timings | UnsetType = UNSET
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from runtime.server.http.endpoint import WithHeaders
 from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.answer_parts import AnswerParts, NewParts
 from runtime.server.protocols.llama_server_types import Timings
@@ -28,15 +29,16 @@ from runtime.server.protocols.streaming import Events, steps, whole
 from runtime.server.protocols.template_inputs import template_inputs, with_format
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
+from runtime.server.service.schema_report import SchemaCheck, SchemaReport, together
 from runtime.server.service.service import Service
 
 NewAnswer = Callable[[], AnswerParts]
 """Returns an empty answer, to be read in the form that its prompt asks for."""
 
 
-async def chat(service: Service, request: ChatRequest) -> ChatResponse | Events:
+async def chat(service: Service, request: ChatRequest) -> WithHeaders:
     """Answer a conversation."""
-    asked, new_answer = await service.prepare(
+    asked, new_answer, report = await service.prepare(
         partial(_asked, service, request),
         characters=sum(len(message.content or "") for message in request.messages),
         slow=bool(
@@ -49,9 +51,10 @@ async def chat(service: Service, request: ChatRequest) -> ChatResponse | Events:
     )
     if request.stream:
         reader = await service.submit(asked, pieces=True)
-        return _stream(service, request, asked, new_answer, reader)
+        events = _stream(service, request, asked, new_answer, report, reader)
+        return WithHeaders(events, report.headers())
     answers = await whole(service, asked)
-    choices = []
+    choices, checks = [], []
     for index, answer in enumerate(answers):
         parts = new_answer()
         parts.feed(answer.pieces, last=True)
@@ -68,13 +71,16 @@ async def chat(service: Service, request: ChatRequest) -> ChatResponse | Events:
                 finish_reason=parts.finish_reason(answer.stats),
             )
         )
+        checks.append(report.check(parts.content, parts.called))
         service.log(asked, parts.content)
-    return ChatResponse(
+    response = ChatResponse(
         **stamp("chatcmpl", service.identity.alias),
         choices=choices,
         usage=Usage.of([answer.stats for answer in answers]),
         timings=Timings.of(answers[0].stats),
+        schema_check=together(checks),
     )
+    return WithHeaders(response, report.headers())
 
 
 async def _stream(
@@ -82,6 +88,7 @@ async def _stream(
     request: ChatRequest,
     asked: AnswerRequest,
     new_answer: NewAnswer,
+    report: SchemaReport,
     reader: Reader,
 ) -> Events:
     chunk = partial(
@@ -118,12 +125,19 @@ async def _stream(
                 service.log(asked, parts.content)
                 last = left == 0 and not request.include_usage
                 timings = Timings.of(stream.stats) if last else UNSET
-                out.append(chunk(choices=[end], timings=timings))
+                check = _checked(report, answers) if last else UNSET
+                out.append(chunk(choices=[end], timings=timings, schema_check=check))
             if out:
                 yield out
     if request.include_usage:
         stats = [stream.stats for stream in reader.streams]
-        yield [chunk(choices=[], usage=Usage.of(stats), timings=Timings.of(stats[0]))]
+        check = _checked(report, answers)
+        usage, timings = Usage.of(stats), Timings.of(stats[0])
+        yield [chunk(choices=[], usage=usage, timings=timings, schema_check=check)]
+
+
+def _checked(report: SchemaReport, answers: Sequence[AnswerParts]) -> SchemaCheck | UnsetType:
+    return together([report.check(parts.content, parts.called) for parts in answers])
 
 
 def _delta(new: NewParts) -> Delta:
@@ -134,12 +148,16 @@ def _delta(new: NewParts) -> Delta:
     )
 
 
-def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAnswer]:
-    """Return the answer request and how its answers begin; raise HTTPError if it is invalid."""
+def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAnswer, SchemaReport]:
+    """Return the answer request, how its answers begin, and what they are held to.
+
+    Raise HTTPError if it is invalid.
+    """
     limits = request.max_completion_tokens, request.max_tokens, request.n_predict
     options = merged_options(request, service.options, service.tokenize, *limits)
     grammar, schema = with_format(request, options)
-    prompt = service.prompt(template_inputs(request, options, grammar=grammar, schema=schema))
+    inputs = template_inputs(request, options, grammar=grammar, schema=schema)
+    prompt = service.prompt(inputs)
     if request.top_logprobs is not None and not request.logprobs:
         raise HTTPError(400, "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
     asked = AnswerRequest(
@@ -151,4 +169,4 @@ def _asked(service: Service, request: ChatRequest) -> tuple[AnswerRequest, NewAn
         count=request.n or 1,
         alternatives=(request.top_logprobs or 0) if request.logprobs else None,
     )
-    return asked, lambda: AnswerParts(prompt.reader())
+    return asked, lambda: AnswerParts(prompt.reader()), SchemaReport.of(schema, inputs)

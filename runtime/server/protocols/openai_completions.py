@@ -8,6 +8,7 @@ from functools import partial
 from msgspec import UNSET
 
 from runtime.inference.token_stream import Piece
+from runtime.server.http.endpoint import WithHeaders
 from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.llama_server_types import Timings
 from runtime.server.protocols.openai_types import (
@@ -22,10 +23,11 @@ from runtime.server.protocols.openai_types import (
 from runtime.server.protocols.streaming import Events, chosen_in, finish_reason, steps, whole
 from runtime.server.protocols.text_completion import text_request
 from runtime.server.service.bridge import Reader
+from runtime.server.service.schema_report import SchemaReport, together
 from runtime.server.service.service import Service
 
 
-async def completion(service: Service, request: CompletionRequest) -> CompletionResponse | Events:
+async def completion(service: Service, request: CompletionRequest) -> WithHeaders:
     """Complete texts."""
     count = request.n or 1
     if request.suffix:
@@ -34,11 +36,14 @@ async def completion(service: Service, request: CompletionRequest) -> Completion
         raise HTTPError(400, "'best_of' beyond 'n' is not supported", param="best_of")
     wanted = request.logprobs
     alternatives = None if wanted is None or wanted is False else int(wanted)
-    asked, texts = await text_request(service, request, count=count, alternatives=alternatives)
+    asked, texts, report = await text_request(
+        service, request, count=count, alternatives=alternatives
+    )
     echoes = [text if request.echo else "" for text in texts for _ in range(count)]
     if request.stream:
         reader = await service.submit(asked, pieces=True)
-        return _stream(service, request, echoes, reader)
+        events = _stream(service, request, echoes, report, reader)
+        return WithHeaders(events, report.headers())
     answers = await whole(service, asked)
     choices = []
     for index, (echo, answer) in enumerate(zip(echoes, answers, strict=True)):
@@ -51,16 +56,22 @@ async def completion(service: Service, request: CompletionRequest) -> Completion
                 finish_reason=finish_reason(answer.stats),
             )
         )
-    return CompletionResponse(
+    response = CompletionResponse(
         **stamp("cmpl", service.identity.alias),
         choices=choices,
         usage=Usage.of([answer.stats for answer in answers]),
         timings=Timings.of(answers[0].stats),
+        schema_check=together([report.check(answer.text) for answer in answers]),
     )
+    return WithHeaders(response, report.headers())
 
 
 async def _stream(
-    service: Service, request: CompletionRequest, echoes: Sequence[str], reader: Reader
+    service: Service,
+    request: CompletionRequest,
+    echoes: Sequence[str],
+    report: SchemaReport,
+    reader: Reader,
 ) -> Events:
     chunk = partial(
         CompletionResponse,
@@ -69,6 +80,8 @@ async def _stream(
     )
     with reader, service.track(reader):
         lengths = [0] * len(reader.streams)
+        written = [""] * len(reader.streams)
+        left = len(reader.streams)
         begun = [False] * len(reader.streams)
         async for step in steps(service, reader, progress=request.return_progress):
             index, stream = step.index, step.stream
@@ -85,10 +98,16 @@ async def _stream(
                 finish_reason=finish_reason(stream.stats) if stream.ended else None,
             )
             lengths[index] += len(text)
+            written[index] += step.text
+            left -= stream.ended
             timings = Timings.of(stream.stats) if stream.ended else UNSET
-            yield [chunk(choices=[choice], timings=timings)]
+            last = left == 0 and not request.include_usage
+            check = together([report.check(one) for one in written]) if last else UNSET
+            yield [chunk(choices=[choice], timings=timings, schema_check=check)]
     if request.include_usage:
-        yield [chunk(choices=[], usage=Usage.of([stream.stats for stream in reader.streams]))]
+        check = together([report.check(one) for one in written])
+        usage = Usage.of([stream.stats for stream in reader.streams])
+        yield [chunk(choices=[], usage=usage, schema_check=check)]
 
 
 def _logprobs(service: Service, pieces: Sequence[Piece], begin: int) -> CompletionLogprobs | None:

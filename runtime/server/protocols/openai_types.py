@@ -22,6 +22,7 @@ from runtime.model.model import Model
 from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
 from runtime.server.protocols.messages import ChatMessage, Tool
 from runtime.server.protocols.sampling_fields import Count, Limit, Prompt, Sampling, Top
+from runtime.server.service.schema_report import SchemaCheck
 
 FINGERPRINT = f"modelembed-{__version__}"
 """What answers depend on beside the request."""
@@ -221,6 +222,7 @@ class ChatResponse(Struct, kw_only=True):
     choices: list[ChatChoice]
     usage: Usage
     timings: Timings
+    schema_check: SchemaCheck | UnsetType = UNSET
 
 
 class Delta(Struct, kw_only=True):
@@ -253,6 +255,7 @@ class ChatChunk(Struct, kw_only=True):
     usage: Usage | UnsetType | None = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: Timings | UnsetType = UNSET
+    schema_check: SchemaCheck | UnsetType = UNSET
 
 
 class CompletionLogprobs(Struct):
@@ -285,6 +288,7 @@ class CompletionResponse(Struct, kw_only=True):
     usage: Usage | UnsetType | None = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: Timings | UnsetType = UNSET
+    schema_check: SchemaCheck | UnsetType = UNSET
 
 
 def stamp(kind: str, model: str) -> dict[str, Any]:

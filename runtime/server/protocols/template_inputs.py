@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from runtime.chat_format import tool_parameters
 from runtime.chat_format.chat_template import Continuation, TemplateInputs
 from runtime.errors import AppError
-from runtime.inference import json_schema
+from runtime.json_schema import schemas
 from runtime.options.registry import Options
 from runtime.server.http.http_error import HTTPError, encode, http_error_of
 from runtime.server.protocols.messages import template_messages, template_tools
@@ -48,9 +49,10 @@ def template_inputs(
     add = request.add_generation_prompt is not False and not continued
     thinks, variables = _variables(request, options)
     try:
-        document = json_schema.document(schema) if schema else None
+        document = schemas.prepared(schema).written if schema else None
     except AppError as exc:
-        raise http_error_of(exc, param="response_format") from exc
+        raise http_error_of(exc, param=_schema_field(request)) from exc
+    _require_schemas(tools)
     return TemplateInputs(
         messages=messages,
         tools=tools,
@@ -66,6 +68,22 @@ def template_inputs(
         reasoning_budget=_budget(request, options),
         variables=variables,
     )
+
+
+def _schema_field(request: ChatRequest) -> str:
+    """Return the field that the answer's schema comes from."""
+    wanted = request.response_format
+    return "json_schema" if wanted is None or wanted.type == "text" else "response_format"
+
+
+def _require_schemas(tools: Sequence[Mapping[str, Any]]) -> None:
+    """Raise HTTPError if the parameters of a tool are described by what is no JSON schema."""
+    for number, tool in enumerate(tools):
+        try:
+            tool_parameters.schema_of(tool)
+        except AppError as exc:
+            field = f"tools[{number}].function.parameters"
+            raise http_error_of(exc, param=field) from exc
 
 
 def _tools(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from runtime.errors import AppError
+from runtime.server.http.http_error import http_error_of
 from runtime.server.protocols.llama_server_types import LlamaServerCompletionRequest
 from runtime.server.protocols.openai_types import CompletionRequest
 from runtime.server.protocols.sampling_fields import merged_options
 from runtime.server.service.answer_request import AnswerRequest
+from runtime.server.service.schema_report import SchemaReport
 from runtime.server.service.service import Service
 
 
@@ -15,11 +18,14 @@ async def text_request(
     *,
     count: int = 1,
     alternatives: int | None = None,
-) -> tuple[AnswerRequest, list[str]]:
-    """Return the answer request and its prompts as text; raise HTTPError if it is invalid."""
+) -> tuple[AnswerRequest, list[str], SchemaReport]:
+    """Return the answer request, its prompts as text, and what answers are held to.
+
+    Raise HTTPError if it is invalid.
+    """
     prompt = request.prompt
 
-    def make() -> tuple[AnswerRequest, list[str]]:
+    def make() -> tuple[AnswerRequest, list[str], SchemaReport]:
         options = merged_options(
             request, service.options, service.tokenize, request.max_tokens, request.n_predict
         )
@@ -28,7 +34,11 @@ async def text_request(
         asked = AnswerRequest(
             prompts=prompts, options=options, count=count, alternatives=alternatives
         )
-        return asked, texts
+        try:
+            report = SchemaReport.of(options.json_schema)
+        except AppError as exc:
+            raise http_error_of(exc, param="json_schema") from exc
+        return asked, texts, report
 
     slow = bool(request.grammar or request.json_schema or not isinstance(prompt, str))
     return await service.prepare(make, characters=len(prompt), slow=slow)
