@@ -33,9 +33,9 @@ def held_to(schema: Any, **fields: Any) -> dict[str, Any]:
 
 def respond(server: Served, path: str, body: Any) -> tuple[dict[str, Any], str]:
     """Return the response and the header about the schema."""
-    status, headers, data = call(server, "POST", path, json.dumps(body).encode())
-    assert status == 200, data
-    return json.loads(data), headers.get(HEADER, "")
+    status, headers, found = call(server, "POST", path, body)
+    assert status == 200, found
+    return found, headers.get(HEADER, "")
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -103,8 +103,7 @@ def test_other_ways_to_ask(server: Served) -> None:
         assert header == f"relaxed {PLACE}"
         assert answer["schema_check"]["relaxed"]
     several = {"prompt": ["x", "y"], "json_schema": FRACTION, "n_predict": 5}
-    _, _, data = call(server, "POST", "/completion", json.dumps(several).encode())
-    assert all(one["schema_check"]["relaxed"] for one in json.loads(data))
+    assert all(one["schema_check"]["relaxed"] for one in post(server, "/completion", several))
     form = {"type": "json_object", "schema": FRACTION}
     _, header = respond(server, CHAT, asked(response_format=form, max_tokens=5))
     assert header == f"relaxed {PLACE}"

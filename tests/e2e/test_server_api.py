@@ -174,7 +174,7 @@ def test_wrong_requests(server: Served) -> None:
         ("/v1/completions", {"prompt": [1, "a"]}, "prompt"),
         ("/v1/completions", {"prompt": []}, "prompt"),
         ("/completion", {"prompt": "x", "top_k": "many"}, "top_k"),
-        ("/completion", {"prompt": "x", "json_schema": {"minimum": 1}}, None),
+        ("/completion", {"prompt": "x", "json_schema": {"type": "whole"}}, "json_schema"),
         ("/tokenize", {"content": 5}, "content"),
         ("/v1/embeddings", {"input": {}}, "input"),
     ):  # fmt: skip

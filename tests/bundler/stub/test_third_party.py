@@ -62,12 +62,12 @@ def test_what_is_only_installed_stays_out(chat: Program) -> None:
 
 
 def test_an_unknown_part_is_found() -> None:
-    entries = ["sniffio", "libgpl.so.2", "click", "libz.so.1", "attrs-1.dist-info/METADATA"]
+    entries = ["sniffio", "libgpl.so.2", "click", "libz.so.1", "rpds-1.dist-info/METADATA"]
     found = third_party.owners(entries, ROOT)
 
     assert {"click": {"click"}, "libz.so.1": {"zlib"}}.items() <= found.items()
     assert set() == found["sniffio"] | found["libgpl.so.2"]
-    assert {""} == found["attrs-1.dist-info/METADATA"]
+    assert {""} == found["rpds-1.dist-info/METADATA"]
 
 
 def test_all_that_is_shipped_is_installed() -> None:
