@@ -203,12 +203,15 @@ class JinjaTemplate:
         """Return the `text` for the tools that calls are `held` to, with the tools as `given`.
 
         With these there may be no grammar, so that they are rendered as if none could be called. If
-        that makes a difference to the text, it stays as it is.
+        that makes a difference to the text, or the template cannot do it, it stays as it is.
         """
-        free, found = (
-            str(template.prompt({**self._request(one), "tool_choice": "none"}).reply["prompt"])
-            for one in (held, given)
-        )
+        try:
+            free, found = (
+                str(template.prompt({**self._request(one), "tool_choice": "none"}).reply["prompt"])
+                for one in (held, given)
+            )
+        except libchat.LibraryError:
+            return text
         return found if free == text else text
 
     def _request(self, inputs: TemplateInputs) -> dict[str, Any]:
