@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+SHOWN = {
+    **{code: 0x2400 + code for code in range(32)},  # Unicode's pictures of control characters
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+    **{0x7F: 0x2421, ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""},
+}
+
 
 def plain(text: str) -> str:
     """Return `text` as one line, with each unprintable character replaced by a space."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def shown(text: str) -> str:
+    """Return `text` with control characters made visible; tabs and line breaks are kept.
+
+    Unlike `plain` it leaves all others, such as those that join emoji: for whole texts.
+    """
+    return text.translate(SHOWN)
 
 
 def plain_lines(text: str) -> str:

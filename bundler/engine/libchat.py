@@ -1,4 +1,4 @@
-"""Build libchat: llama.cpp's chat library, behind the C interface of libchat.cpp.
+"""Build libchat: llama.cpp's chat library, behind the C interface of runtime/model/cpp.
 
 It is compiled from the engine's own source distribution, so that both are of the same commit, and
 linked statically with what it needs of it; only libllama is shared.
@@ -23,9 +23,11 @@ from bundler.engine.toolchain import GLIBC, BuildFailed, Toolchain, kept, key_of
 from bundler.engine.wheels import VERSION
 from runtime.host import app_dirs
 
-OWN = Path(__file__).parents[2] / "runtime" / "model" / "libchat.cpp"
+OWN = Path(__file__).parents[2] / "runtime" / "model" / "cpp"
 VENDORED = f"llama_cpp_python-{VERSION}/vendor/llama.cpp"
-KEPT = ("common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE")
+KEPT = (
+    "common/", "src/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE",
+)  # fmt: skip
 """What is kept of the source distribution; the templates are for tests."""
 COMMON = (
     "chat*.cpp",
@@ -39,9 +41,11 @@ COMMON = (
     "trie.cpp",
     "unicode.cpp",
 )
-NOTING = "json-schema-to-grammar.cpp"
-"""Prints on stderr what it cannot express; libchat.cpp takes that down instead."""
-INCLUDES = ("common", "include", "ggml/include", "vendor")
+GRAMMAR = "src/llama-grammar.cpp"
+NOTING = {"json-schema-to-grammar.cpp", "llama-grammar.cpp"}
+"""They print on stderr, and log, what is wrong; notes.cpp takes that down instead."""
+NOTE_FLAGS = ("-Dfprintf=libchat_note", "-Dllama_log_internal=libchat_log")
+INCLUDES = ("common", "src", "include", "ggml/include", "vendor")
 FLAGS = (
     "-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
     "-ffunction-sections", "-fdata-sections", "-fno-sanitize=undefined", "-w",
@@ -74,17 +78,21 @@ def source(say: Callable[[str], None] = print) -> Path:
                         member.name = inner
                         tar.extract(member, target, filter="data")
 
-    return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}", fetch)
+    return kept(app_dirs.cache() / "sources" / f"{VERSION}-{key_of(*KEPT)}", fetch)
 
 
 def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
     """Return libchat.so, for the libraries in the engine's `wheel`; made now unless kept."""
-    words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, OWN.read_text()]
-    key = key_of(*words, *COMMON, *FLAGS, *LINK_FLAGS, wheel.parent.name)
+    own = sorted(OWN.iterdir())
+    words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC]
+    words += [file.read_text() for file in own]
+    key = key_of(*words, *COMMON, GRAMMAR, *FLAGS, *NOTE_FLAGS, *LINK_FLAGS, wheel.parent.name)
 
     def make(target: Path) -> None:
         tree = source(say)
-        units = [OWN, *sorted(file for glob in COMMON for file in (tree / "common").glob(glob))]
+        units = [file for file in own if file.suffix == ".cpp"]
+        units += sorted(file for glob in COMMON for file in (tree / "common").glob(glob))
+        units.append(tree / GRAMMAR)
         say(
             f"engine: compiling the chat library, {len(units)} files with {toolchain.name}; "
             f"usually {USUAL_MINUTES} minutes on 2 cores"
@@ -105,7 +113,7 @@ def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: P
     def compile_one(numbered: tuple[int, Path]) -> Path:
         number, unit = numbered
         made = scratch / f"{number}.o"
-        more = ["-Dfprintf=libchat_note"] if unit.name == NOTING else []
+        more = NOTE_FLAGS if unit.name in NOTING else ()
         flags = [*FLAGS, *more, *includes]
         _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
         return made

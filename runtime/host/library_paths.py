@@ -11,7 +11,7 @@ from runtime.errors import ModelError
 WEIGHTS = "libweights.so"
 """Library compiled from runtime/weights/byte_planes.c, in the folder of the engine's libraries."""
 CHAT = "libchat.so"
-"""Library compiled from runtime/model/libchat.cpp and llama.cpp's, in the same folder."""
+"""Library compiled from runtime/model/cpp and llama.cpp's, in the same folder."""
 REINSTALL = "install the engine with: python -m bundler.engine"
 
 

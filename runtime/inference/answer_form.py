@@ -13,8 +13,12 @@ from typing import Any, Literal
 
 from runtime.errors import UsageError
 from runtime.model import libchat
-from runtime.model.llama_api import api, grammar_sampler
+from runtime.model.llama_api import api
 from runtime.model.model import Model
+
+
+REASON_MAX = 200
+"""Characters at most of what the engine says about a grammar."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class FormSampler:
                 if not self.allows(token):
                     self.close()
                     raise UsageError("the grammar does not begin as the chat template does")
-                api.llama_sampler_accept(self._grammar, token)
+                self._grammar_accept(token)
         ends = [model.tokenize(text, beginning=False) for text in form.reasoning_ends if text]
         if form.reasoning_start and ends and (form.lazy or form.reasoning_budget >= 0):
             sampler = libchat.budget_sampler(
@@ -108,6 +112,7 @@ class FormSampler:
         one = api.llama_token_data(token, 1.0, 0.0)
         alone = api.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
         api.llama_sampler_apply(self._grammar, ctypes.pointer(alone))
+        self._require_sound()
         return bool(one.logit != -math.inf)
 
     def limit_reasoning(self, candidates: Any) -> None:
@@ -119,6 +124,7 @@ class FormSampler:
         """Leave of the `llama_token_data_array*` only what the grammar allows."""
         if self._grammar_applies:
             api.llama_sampler_apply(self._grammar, candidates)
+            self._require_sound()
 
     def accept(self, token: int) -> None:
         """Take in the token that was chosen."""
@@ -134,22 +140,36 @@ class FormSampler:
             self._grammar_accept(token)
 
     def _grammar_accept(self, token: int) -> None:
-        if self._grammar and not libchat.grammar_accepts(self._grammar, token):
+        if not self._grammar:
+            return
+        api.llama_sampler_accept(self._grammar, token)
+        if self._lazy and libchat.grammar_failure(self._grammar):
             # A lazy grammar that the model did not keep to: the answer goes on without it.
             api.llama_sampler_free(self._grammar)
             self._grammar = None
+        else:
+            self._require_sound()
+
+    def _require_sound(self) -> None:
+        """Raise UsageError if the grammar has failed; it holds nothing from then on."""
+        if failure := libchat.grammar_failure(self._grammar) if self._grammar else "":
+            raise UsageError(
+                f"the answer cannot be held to the grammar: {failure}",
+                hint="write its rules so that a text can be read in one way only",
+            )
 
 
 def _grammar(model: Model, form: AnswerForm) -> Any:
     """Return the grammar's `llama_sampler*`; raise UsageError if it does not parse."""
     triggers = _triggers(model, form) if form.lazy else None
-    found, reason = grammar_sampler(model.vocabulary, form.grammar, triggers)
-    if not found:
+    try:
+        sampler = libchat.grammar_sampler(model.vocabulary, form.grammar, triggers)
+    except libchat.LibraryError as exc:
         raise UsageError(
-            f"the grammar cannot be used: {reason or 'it does not parse'}",
+            f"the grammar cannot be used: {str(exc)[:REASON_MAX] or 'it does not parse'}",
             hint="llama.cpp's notation: root ::= …",
-        )
-    return found
+        ) from exc
+    return ctypes.cast(sampler, ctypes.POINTER(api.llama_sampler))
 
 
 def _triggers(model: Model, form: AnswerForm) -> tuple[list[bytes], list[int]]:

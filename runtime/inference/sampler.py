@@ -20,7 +20,7 @@ from runtime.options.registry import Options
 
 MIN_KEEP = 1
 MIROSTAT_M = 100  # llama.cpp's default: candidates by which mirostat 1 estimates the distribution
-BIAS = re.compile(r"(\d+)([+-](?:\d+(?:\.\d*)?|inf))")
+BIAS = re.compile(r"(\d{1,10})([+-](?:\d+(?:\.\d*)?|inf))")
 
 
 class Sampler:

@@ -209,13 +209,13 @@ class Scheduler:
                 call()
             # Reset before looking for cancelled answers, so that none is missed.
             self._context.abort.value = False
-            self._end_cancelled()
-            self._admit()
-            if self._active:
-                try:
+            try:
+                self._end_cancelled()
+                self._admit()
+                if self._active:
                     self._step()
-                except Exception as exc:  # readers would wait forever for a dead thread
-                    self._fail_all(exc)
+            except Exception as exc:  # readers would wait forever for a dead thread
+                self._fail_all(exc)
         for generation in self._all_generations():
             self._end(generation, FinishReason.CANCELLED)
 
@@ -239,7 +239,7 @@ class Scheduler:
                 self._end(generation, FinishReason.CANCELLED)
 
     def _fail_all(self, exc: Exception) -> None:
-        for generation in list(self._active):
+        for generation in self._all_generations():
             if generation.slot:
                 self._slots.truncate(generation.slot, 0)
             self._end(
@@ -346,8 +346,9 @@ class Scheduler:
                 self._postpone(self._active[-1])
                 return
         if len(parts) > 1:
-            for part in parts:
-                self._compute([part])
+            for generation, count in parts:
+                if generation.slot:  # not postponed by the part before
+                    self._compute([(generation, count)])
             return
         generation, count = parts[0]
         if count > 1:

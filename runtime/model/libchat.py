@@ -1,7 +1,8 @@
 """ctypes access to libchat: llama.cpp's own chat templates, answer parsers and schema converter.
 
-The library is compiled from libchat.cpp and llama.cpp's `common`, and loaded when first needed.
-Requests and replies are JSON, in the forms that libchat.cpp describes.
+The library is compiled from the folder `cpp` and llama.cpp's `common`, and loaded when first needed.
+Requests and replies are JSON, in the forms that cpp/chat.cpp describes. No call takes longer, nor
+more memory, than its budget there: templates, grammars and schemas are strangers' texts.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.host.library_paths import CHAT, REINSTALL, library_folder
 
-VERSION = 1
-"""Of the interface; libchat.cpp has the same number."""
+VERSION = 2
+"""Of the interface; cpp/chat.cpp has the same number."""
 HANDLE, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+STRINGS = ctypes.POINTER(ctypes.c_char_p)
 INTS, SIZES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(SIZE)
 FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "version": (INT, ()),
@@ -35,7 +37,11 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "budget_new": (HANDLE, (HANDLE, INTS, SIZE, INTS, SIZES, SIZE, INTS, SIZE, ctypes.c_int32)),
     "budget_reasons": (INT, (HANDLE,)),
     "budget_end": (INTS, (HANDLE, SIZES)),
-    "grammar_accept": (INT, (HANDLE, ctypes.c_int32)),
+    "grammar_new": (
+        HANDLE, (HANDLE, ctypes.c_char_p, INT, STRINGS, SIZE, INTS, SIZE, ctypes.POINTER(HANDLE)),
+    ),
+    "grammar_failure": (ctypes.c_char_p, (HANDLE,)),
+    "stop": (None, ()),
 }
 """Result and arguments of each function, by its name after `libchat_`."""
 
@@ -52,6 +58,10 @@ class LibraryError(Exception):
         reason = text.rpartition("Error: ")[2].rpartition("generation failed: ")[2]
         reason = reason.removeprefix("Jinja Exception: ").strip()
         super().__init__(f"{reason} (line {place[1]})" if place else reason)
+
+
+class Interrupted(Exception):
+    """A signal came, and the call was stopped."""
 
 
 class Template:
@@ -73,7 +83,7 @@ class Prompt:
 
     def __init__(self, template: _Handle, request: Mapping[str, Any]) -> None:
         self._handle, self.reply = _made("prompt", template.pointer, _json(request))
-        """`reply` is as in libchat.cpp's prompt_reply."""
+        """`reply` is as in chat.cpp's prompt_reply."""
         self.reply["grammar"] = _mended(self.reply["grammar"])
 
     def answer(self) -> Answer:
@@ -98,7 +108,8 @@ class Answer:
 
 def grammar(schema: str) -> str:
     """Return the GBNF grammar of a JSON schema (JSON text); raise LibraryError if it has none."""
-    reply = _reply(_function("grammar")(schema.encode("utf-8", "replace")))
+    text = schema.encode("utf-8", "replace")
+    _, reply = _uninterrupted(lambda: (0, _function("grammar")(text)))
     return _mended(str(reply["grammar"]))
 
 
@@ -146,12 +157,44 @@ def reasoning_end(sampler: Any) -> list[int]:
     return [first[place] for place in range(size.value)]
 
 
-def grammar_accepts(sampler: Any, token: int) -> bool:
-    """Let a grammar's `llama_sampler*` take in a token; return whether it could.
+def grammar_sampler(
+    vocabulary: Any, grammar: str, lazy: tuple[Sequence[bytes], Sequence[int]] | None = None
+) -> int:
+    """Return the `llama_sampler*` of a GBNF grammar, owned by the caller.
 
-    One that could not is of no use any more.
+    A `lazy` grammar applies only from one of these patterns, or one of these tokens, on.
+    `vocabulary` is a `llama_vocab*`. Raise LibraryError if the grammar cannot be used.
     """
-    return bool(_function("grammar_accept")(sampler, token))
+    text, reason = grammar.encode("utf-8", "replace"), HANDLE()
+    patterns, tokens = lazy or ((), ())
+    made = _function("grammar_new")(
+        vocabulary, text, lazy is not None,
+        (ctypes.c_char_p * len(patterns))(*patterns), len(patterns),
+        _ints(tokens), len(tokens), ctypes.byref(reason),
+    )  # fmt: skip
+    if made:
+        return int(made)
+    if not reason.value:
+        raise ModelError("the engine has no memory for the grammar")
+    try:
+        said = ctypes.string_at(reason.value).removesuffix(b"\n\n" + text + b"\n")
+    finally:
+        _function("free")(reason.value)
+    _, _, parsing = said.decode("utf-8", "replace").partition("error parsing grammar: ")
+    words = (parsing or said.decode("utf-8", "replace")).split()
+    raise LibraryError(" ".join(words) + (" its end" if words[-1:] == ["at"] else ""))
+
+
+def grammar_failure(sampler: Any) -> str:
+    """Return why a grammar's `llama_sampler*` is of no use any more, empty if it is."""
+    found = _function("grammar_failure")(sampler)
+    return found.decode("utf-8", "replace") if found else ""
+
+
+def stop() -> None:
+    """End what runs in the library, in all threads, and all that will."""
+    if _library.cache_info().currsize:
+        _function("stop")()
 
 
 class _Handle:
@@ -163,10 +206,26 @@ class _Handle:
 
 
 def _made(kind: str, *arguments: Any) -> tuple[_Handle, dict[str, Any]]:
-    text = HANDLE()
-    pointer = _function(f"{kind}_new")(*arguments, ctypes.byref(text))
-    reply = _reply(text.value)
+    def make() -> tuple[int, int | None]:
+        text = HANDLE()
+        pointer = _function(f"{kind}_new")(*arguments, ctypes.byref(text))
+        return pointer, text.value
+
+    pointer, reply = _uninterrupted(make)
     return _Handle(pointer, _function(f"{kind}_free")), reply
+
+
+def _uninterrupted(call: Callable[[], tuple[int, int | None]]) -> tuple[int, dict[str, Any]]:
+    """Return a call's handle and reply; a signal stops a call, whatever its handler thinks of it.
+
+    If that raises, as that of Ctrl-C does, it has happened before this goes on.
+    """
+    while True:
+        try:
+            handle, reply = call()
+            return handle, _reply(reply)
+        except Interrupted:
+            continue
 
 
 def _reply(pointer: int | None) -> dict[str, Any]:
@@ -177,6 +236,8 @@ def _reply(pointer: int | None) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(ctypes.string_at(pointer))
     finally:
         _function("free")(pointer)
+    if found.get("error") == "interrupted":
+        raise Interrupted
     if "error" in found:
         raise LibraryError(found["error"])
     return found

@@ -22,7 +22,6 @@ from typing import Any, Protocol
 from runtime.errors import ModelError
 from runtime.host.interrupts import interrupts_deferred
 from runtime.host.library_paths import REINSTALL, package_folder
-from runtime.host.std_streams import pass_on, with_stderr
 
 
 def _import_api() -> Any:
@@ -54,8 +53,6 @@ PREFIXES = re.compile(
 """What stands before a message: the C function that logs it, and what has failed thereby."""
 
 NO_REASON = "no reason given"
-REASON_MAX = 200
-"""Characters of a reason that quotes the rest of a grammar, which may be long."""
 
 
 class CapturedLog:
@@ -202,40 +199,6 @@ def _tell_abort(message: bytes) -> None:
 
 
 _abort_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_tell_abort)
-
-
-def grammar_sampler(
-    vocabulary: ctypes.c_void_p,
-    grammar: str,
-    lazy: tuple[Sequence[bytes], Sequence[int]] | None = None,
-) -> tuple[Any, str]:
-    """Return the `llama_sampler*` of a GBNF grammar, or null; and the engine's reason if null.
-
-    A `lazy` grammar applies only from one of these patterns, or one of these tokens, on.
-
-    The reason why a grammar does not parse is not logged, but written to stderr by the engine.
-    """
-    text = grammar.encode()
-
-    def make() -> Any:
-        if lazy is None:
-            return api.llama_sampler_init_grammar(vocabulary, text, b"root")
-        patterns, tokens = lazy
-        return api.llama_sampler_init_grammar_lazy_patterns(
-            vocabulary, text, b"root",
-            (ctypes.c_char_p * len(patterns))(*patterns), len(patterns),
-            (ctypes.c_int32 * len(tokens))(*tokens), len(tokens),
-        )  # fmt: skip
-
-    with native_call() as call:
-        made, written = with_stderr(make)
-    others, _, said = written.partition(b"parse: error parsing grammar: ")
-    message, _, behind = said.partition(b"\n\n" + text + b"\n")
-    pass_on(others + behind)
-    reason = " ".join(message.decode("utf-8", "replace").split())
-    if reason.endswith(" at"):
-        reason += " its end"
-    return made, reason[:REASON_MAX] or call.reason
 
 
 def abort_flag(context: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TextIO
 
 from runtime.chat_format.answer_reader import Delta
+from runtime.sanitize import shown
 
 OPENED, CLOSED = "<think>\n", "\n</think>\n\n"
 """What the reasoning stands between where there is no colour to set it apart."""
@@ -39,7 +40,11 @@ class AnswerView:
     """Displays one answer on a stream."""
 
     def __init__(self, out: TextIO, style: Style, *, body: Writer | None = None) -> None:
-        """`body` displays everything but the reasoning."""
+        """`body` displays everything but the reasoning.
+
+        On a terminal control characters of the answer are made visible: they would steer it.
+        """
+        self._cleaned = shown if out.isatty() else str
         self._out = out
         self._style = style
         self._body = body
@@ -50,9 +55,9 @@ class AnswerView:
     def write(self, delta: Delta) -> None:
         """Display what is new of the answer."""
         if delta.reasoning:
-            self._show_reasoning(delta.reasoning)
+            self._show_reasoning(self._cleaned(delta.reasoning))
         if delta.content:
-            self._show_content(delta.content)
+            self._show_content(self._cleaned(delta.content))
         self._out.flush()
 
     def close(self) -> None:

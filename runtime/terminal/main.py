@@ -25,7 +25,7 @@ from runtime.host.std_streams import colour_enabled, notify
 from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
 from runtime.options.registry import Options
-from runtime.sanitize import plain
+from runtime.sanitize import plain, shown
 from runtime.terminal import completion, run_report, schema_notes
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.units import amount, counted
@@ -216,7 +216,7 @@ def _chat(session: ChatSession, title: str, question: str) -> None:
     if on_terminal:
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
     if options.greeting:
-        click.echo(options.greeting)
+        click.echo(shown(options.greeting))
     repl = Repl(
         session.conversation,
         read_line=read_line,

@@ -11,6 +11,7 @@ from runtime.dialogue.conversation import Conversation
 from runtime.errors import AppError, UsageError
 from runtime.host.interrupts import on_interrupt
 from runtime.inference.stats import FinishReason
+from runtime.sanitize import shown
 from runtime.terminal import schema_notes
 from runtime.terminal.answer_view import AnswerView, Style
 from runtime.terminal.markdown import Markdown
@@ -233,7 +234,7 @@ class Repl:
             self._say(self.conversation.system or "there is no system prompt")
 
     def _say(self, text: str) -> None:
-        self._out.write(self.style.dim(text) + "\n")
+        self._out.write(self.style.dim(shown(text)) + "\n")
         self._out.flush()
 
 

@@ -201,7 +201,11 @@ def _target(size: int, memfd: bool) -> tuple[int, bool]:
     if memfd and hasattr(os, "memfd_create"):
         try:
             fd = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.ftruncate(fd, size)
+            try:
+                os.ftruncate(fd, size)
+            except OSError:
+                os.close(fd)
+                raise
             return fd, True
         except OSError:
             pass  # an old kernel, or one that forbids it: the file below serves as well

@@ -576,3 +576,39 @@ def test_a_character_that_the_limit_cuts_is_left_out() -> None:
         )
         assert "a" == read(stream)
         assert FinishReason.LENGTH == stream.stats.reason
+
+
+@in_child
+def test_a_retry_that_finds_no_room_postpones_another_answer() -> None:
+    from runtime.inference.context import NO_ROOM
+
+    with engine(parallel=3, context=1024) as three:
+        decode, failures = three._batch.decode, [-3, NO_ROOM]
+        met: list[int] = []
+
+        def fails(context: object) -> int:
+            if failures and (met or len(three._active) == 3):
+                met.append(failures.pop(0))
+                return met[-1]
+            return decode(context)
+
+        three._batch.decode = fails  # type: ignore[method-assign]
+        asked = facts()[:3]
+        streams = [three.submit(question(fact["question"])) for fact in asked]
+        assert [fact["answer"] for fact in asked] == [read(stream) for stream in streams]
+        assert [-3, NO_ROOM] == met
+
+
+@in_child
+def test_a_failure_while_answers_are_admitted_ends_them_and_nothing_else() -> None:
+    with engine(parallel=2, context=512) as two:
+        acquire = two._slots.acquire
+
+        def fails(*_: object, **__: object) -> object:
+            raise RuntimeError("broken")
+
+        two._slots.acquire = fails  # type: ignore[method-assign, assignment]
+        with pytest.raises(ModelError, match="the engine failed: RuntimeError: broken"):
+            read(two.submit(question(FRANCE)))
+        two._slots.acquire = acquire  # type: ignore[method-assign]
+        assert PARIS == read(two.submit(question(FRANCE)))

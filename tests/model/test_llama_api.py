@@ -84,26 +84,3 @@ def test_the_reason_is_the_first_error(said: list[tuple[int, str]], reason: str)
             log._receive(level, text.encode(), None)
 
     assert reason == capture.reason
-
-
-@pytest.mark.parametrize(
-    ("grammar", "reason"),
-    [
-        ('root ::= "a" (', "expecting ')' at its end"),
-        ("root ::= nothing", "Undefined rule identifier 'nothing'"),
-        ("root ::= [a", "unexpected end of input"),
-        ('other ::= "b"', "grammar does not contain a 'root' symbol"),
-        ("root ::= root", "unsupported grammar, left recursion detected"),
-        ("root = (" * 500, "expecting ::= at = (root = ("),
-    ],
-)
-@in_child
-def test_a_grammar_that_cannot_be_used_has_a_reason(grammar: str, reason: str) -> None:
-    from engines import demo
-
-    from runtime.model.llama_api import REASON_MAX, grammar_sampler
-
-    made, found = grammar_sampler(demo().vocabulary, grammar)
-    assert not made
-    assert found.startswith(reason)
-    assert len(found) <= REASON_MAX

@@ -45,6 +45,18 @@ def in_child(test: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def in_own_child(test: Callable[..., None]) -> Callable[..., None]:
+    """Let `test` run in a child that nothing else ran in, or will."""
+
+    def run(**arguments: Any) -> None:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+            child.submit(_run, test.__module__, test.__name__, arguments).result(SECONDS)
+
+    functools.update_wrapper(run, test)
+    run.body = test  # type: ignore[attr-defined]
+    return run
+
+
 def _run(module: str, name: str, arguments: dict[str, Any]) -> None:
     getattr(importlib.import_module(module), name).body(**arguments)
 

@@ -13,6 +13,7 @@ import msgspec
 
 from runtime.errors import AppError
 from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
+from runtime.sanitize import plain
 from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of
 
 Handler = Callable[..., Awaitable[Any]]
@@ -71,6 +72,7 @@ class Endpoint:
         """Answer a request; raise HTTPError, or send the error as an event once a stream runs."""
         arguments = []
         if self._decoder:
+            require_plain(scope)
             body = await read_body(receive, self._body_max)
             arguments.append(decode(self._decoder.decode, body))
         try:
@@ -151,6 +153,15 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
             raise
     finally:
         watcher.cancel()
+
+
+def require_plain(scope: Scope) -> None:
+    """Raise HTTPError if the body of a request is compressed."""
+    coding = dict(scope["headers"]).get(b"content-encoding", b"identity").decode("latin-1")
+    if coding.strip().lower() != "identity":
+        raise HTTPError(
+            415, f"'content-encoding: {plain(coding)[:40]}' is not read here; send the JSON itself"
+        )
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -44,7 +44,10 @@ async def completion(service: Service, request: LlamaGoRequest) -> LlamaGoRespon
         repeat_penalty=request.repeat_penalty,
         repeat_last_n=request.repeat_lastn,
     )
-    asked = AnswerRequest(prompts=service.tokens_of(request.prompt), options=options)
+    prompts = await service.prepare(
+        lambda: service.tokens_of(request.prompt), characters=len(request.prompt)
+    )
+    asked = AnswerRequest(prompts=prompts, options=options)
     (answer,) = await whole(service, asked)
     service.log(asked, answer.text)
     return LlamaGoResponse(

@@ -177,14 +177,22 @@ def _piece(service: Service, token: int) -> str | list[int]:
 
 async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
     """Return the text of tokens."""
-    tokens = service.tokens_of(request.tokens, param="tokens")[0] if request.tokens else []
-    data = b"".join(service.model.piece(token, special=True) for token in tokens)
-    return Content(data.decode("utf-8", "replace"))
+
+    def join() -> Content:
+        tokens = service.tokens_of(request.tokens, param="tokens")[0] if request.tokens else []
+        data = b"".join(service.model.piece(token, special=True) for token in tokens)
+        return Content(data.decode("utf-8", "replace"))
+
+    return await asyncio.to_thread(join)
 
 
 async def apply_template(service: Service, request: ChatRequest) -> TemplateResponse:
     """Render a conversation with the chat template."""
-    return TemplateResponse(service.render(template_inputs(request, service.options)))
+
+    def render() -> TemplateResponse:
+        return TemplateResponse(service.render(template_inputs(request, service.options)))
+
+    return await asyncio.to_thread(render)
 
 
 async def health(service: Service) -> Health:

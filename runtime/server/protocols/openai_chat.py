@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,17 +39,8 @@ NewAnswer = Callable[[], AnswerParts]
 
 async def chat(service: Service, request: ChatRequest) -> WithHeaders:
     """Answer a conversation."""
-    asked, new_answer, report = await service.prepare(
-        partial(_asked, service, request),
-        characters=sum(len(message.content or "") for message in request.messages),
-        slow=bool(
-            request.tools
-            or request.response_format
-            or request.grammar
-            or request.json_schema
-            or any(isinstance(message.content, list) for message in request.messages)
-        ),
-    )
+    # In a thread: a model's template may take as long as its budget.
+    asked, new_answer, report = await asyncio.to_thread(_asked, service, request)
     if request.stream:
         reader = await service.submit(asked, pieces=True)
         events = _stream(service, request, asked, new_answer, report, reader)

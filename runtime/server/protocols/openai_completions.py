@@ -59,7 +59,7 @@ async def completion(service: Service, request: CompletionRequest) -> WithHeader
     response = CompletionResponse(
         **stamp("cmpl", service.identity.alias),
         choices=choices,
-        usage=Usage.of([answer.stats for answer in answers]),
+        usage=Usage.of([answer.stats for answer in answers], count),
         timings=Timings.of(answers[0].stats),
         schema_check=together([report.check(answer.text) for answer in answers]),
     )
@@ -106,7 +106,7 @@ async def _stream(
             yield [chunk(choices=[choice], timings=timings, schema_check=check)]
     if request.include_usage:
         check = together([report.check(one) for one in written])
-        usage = Usage.of([stream.stats for stream in reader.streams])
+        usage = Usage.of([stream.stats for stream in reader.streams], request.n or 1)
         yield [chunk(choices=[], usage=usage, schema_check=check)]
 
 

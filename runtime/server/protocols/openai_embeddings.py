@@ -55,15 +55,13 @@ async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingRe
             501,
             "this model was not made for embeddings; --pooling mean makes some of any model",
         )
-    return await asyncio.to_thread(_computed, service, request)
-
-
-def _computed(service: Service, request: EmbeddingRequest) -> EmbeddingResponse:
-    prompts = service.tokens_of(request.input, param="input")
+    prompts = await asyncio.to_thread(service.tokens_of, request.input, param="input")
     data = []
     for index, prompt in enumerate(prompts):
-        try:
-            vector = service.embedder.embed(prompt)
+        if service.stopping:
+            raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
+        try:  # one after the other: no more is computed once the client is gone
+            vector = await asyncio.to_thread(service.embedder.embed, prompt)
         except ModelError as exc:
             raise HTTPError(400, exc.problem, param="input") from exc
         if request.dimensions not in (None, len(vector)):

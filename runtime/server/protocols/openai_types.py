@@ -130,10 +130,14 @@ class Usage(Struct):
     prompt_tokens_details: PromptDetails
 
     @classmethod
-    def of(cls, answers: Sequence[Stats]) -> Usage:
-        """Return the usage of all answers to one request."""
-        prompt = max(stats.prompt_tokens for stats in answers)
-        cached = max(stats.cached_tokens for stats in answers)
+    def of(cls, answers: Sequence[Stats], count: int = 1) -> Usage:
+        """Return the usage of all answers to one request, `count` to each prompt in turn.
+
+        A prompt counts once.
+        """
+        groups = [answers[begin : begin + count] for begin in range(0, len(answers), count)]
+        prompt = sum(max(stats.prompt_tokens for stats in group) for group in groups)
+        cached = sum(max(stats.cached_tokens for stats in group) for group in groups)
         answer = sum(stats.generated_tokens for stats in answers)
         return cls(answer, prompt, prompt + answer, PromptDetails(cached))
 

@@ -15,6 +15,8 @@ from runtime.options.registry import Options, check
 from runtime.server.http.http_error import HTTPError
 
 STOPS_MAX, TOP_MAX = 64, 20
+DIGITS_MAX = 10
+"""Of a token."""
 GRAMMAR_MAX, NESTING_MAX = 1 << 16, 100  # the engine's parser of grammars descends by recursion
 
 NAMES = {
@@ -167,6 +169,8 @@ def _biases(
         token, bias = pair
         amount = "-inf" if bias is False else f"{float(bias):+.6f}"
         text = str(token)
+        if text.isdecimal() and len(text) > DIGITS_MAX:
+            raise HTTPError(400, "'logit_bias': there is no such token", param="logit_bias")
         tokens = [int(text)] if text.isdecimal() else tokenize(text)
         result += [f"{number}{amount}" for number in tokens]
     return result

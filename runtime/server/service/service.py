@@ -16,7 +16,9 @@ from runtime.chat_format.prompt import Prompt, build_prompt, format_prompt
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.inference.token_stream import TokenStream
+from runtime.model import libchat
 from runtime.model.model import Model
+from runtime.sanitize import shown
 from runtime.server.http.http_error import HTTPError, http_error_of
 from runtime.server.service.answer_request import AnswerRequest, TextOrTokens
 from runtime.server.service.bridge import Bridge, Reader
@@ -151,6 +153,14 @@ class Service:
             self._known([int(one) for one in request.options.stop_token_ids], "stop_token_ids")
             for prompt in request.prompts:  # before any is started
                 self.scheduler.require_room(prompt)
+            asked, most = len(request.prompts) * request.count, self.options.parallel
+            if asked > most + self.options.queue:
+                raise HTTPError(
+                    400,
+                    f"the request asks for {asked} answers, the server takes "
+                    f"{most + self.options.queue} at a time",
+                    param="prompt" if len(request.prompts) > 1 else "n",
+                )
             for prompt in request.prompts:
                 for number in range(request.count):
                     options = request.options
@@ -211,11 +221,13 @@ class Service:
         """Print request and answer, if the user asked for a log."""
         if self.options.log_text:
             asked = " | ".join(self.text(prompt) for prompt in request.prompts)
-            print(f"asked: {asked}\nanswered: {answer}", file=sys.stderr, flush=True)
+            text = shown(f"asked: {asked}\nanswered: {answer}")
+            print(text, file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """End all running answers."""
+        """End all running answers, and what is rendered or compiled for others."""
         self.stopping = True
+        libchat.stop()
         for reader in list(self._running):
             reader.cancel()
 

@@ -3,17 +3,19 @@
 // Every function may be called from any thread; one answer by one thread at a time. No exception
 // leaves this file. Every reply is a JSON object that the caller frees with libchat_free:
 // {"error": "what went wrong"}, or what the function says. Handles are freed by libchat_*_free;
-// a prompt does not need its template any more, nor an answer its prompt.
+// a prompt does not need its template any more, nor an answer its prompt. What is not done within its
+// budget, see budget.h, is an error.
 
+#include "budget.h"
 #include "chat.h"
 #include "json-schema-to-grammar.h"
 #include "json.h"
 #include "log.h"
+#include "notes.h"
 #include "reasoning-budget.h"
 
 #include <climits>
-#include <cstdarg>
-#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -24,21 +26,7 @@
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of the interface; the caller compares it.
-static const int VERSION = 1;
-
-// What the converter of schemas could not express: it would print that on stderr, and is compiled
-// with fprintf as another name for libchat_note.
-static thread_local std::string incomplete;
-
-extern "C" int libchat_note(FILE *, const char * format, ...) {
-    char text[4096];
-    va_list arguments;
-    va_start(arguments, format);
-    const int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    incomplete = text;
-    return size;
-}
+static const int VERSION = 2;
 
 namespace {
 
@@ -74,16 +62,43 @@ char * failure(const char * what) {
     }
 }
 
+constexpr double SECONDS = 5;
+constexpr size_t BYTES = 512 << 20;
+
 // Run `action`, which returns a JSON reply; an exception becomes an error.
 template <typename Action> char * guarded(Action && action) {
     try {
-        incomplete.clear();
-        return reply(action());
+        notes_clear();
+        common_json found;
+        {
+            const Budget budget(SECONDS, BYTES);
+            found = action();
+        }
+        return reply(found);
     } catch (const std::exception & exc) {
         return failure(exc.what());
     } catch (...) {
         return failure("unknown error");
     }
+}
+
+// Do the same on a stack of its own, for what strangers' texts can make deep.
+template <typename Action> char * guarded_deep(Action && action) {
+    struct Call {
+        Action & action;
+        char * answer;
+    } call = { action, nullptr };
+    const bool whole = on_deep_stack(
+        [](void * given) {
+            Call & asked = *static_cast<Call *>(given);
+            asked.answer = guarded(asked.action);
+        },
+        &call);
+    if (!whole) {
+        std::free(call.answer);
+        return failure("interrupted");
+    }
+    return call.answer;
 }
 
 std::string new_id() {
@@ -167,7 +182,7 @@ common_json prompt_reply(const common_chat_params & found) {
         { "thinks",            found.supports_thinking },
         { "thinking_start",    found.thinking_start_tag },
         { "thinking_ends",     found.thinking_end_tags },
-        { "incomplete",        incomplete },
+        { "incomplete",        notes_last() },
     });
 }
 
@@ -231,7 +246,7 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
     // The library's warnings are for developers of templates; what fails is thrown.
     common_log_set_verbosity_thold(-1);
     std::unique_ptr<Template> made;
-    *answer = guarded([&] {
+    *answer = guarded_deep([&] {
         const common_json asked = common_json::parse(request);
         made = std::make_unique<Template>();
         const std::string source = asked.at("source").get<std::string>();
@@ -258,7 +273,12 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
 }
 
 EXPORT void libchat_template_free(void * handle) {
-    delete static_cast<Template *>(handle);
+    on_deep_stack([](void * given) { delete static_cast<Template *>(given); }, handle);
+}
+
+// End all calls soon, also those to come: the program ends.
+EXPORT void libchat_stop() {
+    stop_all();
 }
 
 // Render a conversation: {"messages", "tools", "tool_choice", "parallel_tool_calls",
@@ -268,7 +288,7 @@ EXPORT void libchat_template_free(void * handle) {
 // Reply: see prompt_reply. Return the handle, null with an error.
 EXPORT void * libchat_prompt_new(const void * handle, const char * request, char ** answer) {
     std::unique_ptr<Prompt> made;
-    *answer = guarded([&] {
+    *answer = guarded_deep([&] {
         const common_json asked = common_json::parse(request);
         const common_chat_templates_inputs inputs = inputs_of(asked);
         common_chat_params found = common_chat_templates_apply(
@@ -346,10 +366,10 @@ EXPORT void libchat_answer_free(void * handle) {
 // Reply: {"grammar": the grammar of a JSON schema, in GBNF; "incomplete": what of the schema it does
 // not express, empty if all is}.
 EXPORT char * libchat_grammar(const char * schema) {
-    return guarded([&] {
+    return guarded_deep([&] {
         common_json found = common_json::object();
         found["grammar"] = json_schema_to_grammar(common_json::parse(schema), true);
-        found["incomplete"] = incomplete;
+        found["incomplete"] = notes_last();
         return found;
     });
 }
@@ -387,15 +407,4 @@ EXPORT const int32_t * libchat_budget_end(const void * sampler, size_t * size) {
         common_reasoning_budget_get_end_match(static_cast<const llama_sampler *>(sampler));
     *size = end ? end->size() : 0;
     return end ? end->data() : nullptr;
-}
-
-// Let a grammar take in a token; return 0 if it cannot, as where a trigger was found in the middle
-// of a token whose rest is against the grammar. The grammar is of no use any more then.
-EXPORT int libchat_grammar_accept(void * sampler, int32_t token) {
-    try {
-        llama_sampler_accept(static_cast<llama_sampler *>(sampler), token);
-        return 1;
-    } catch (...) {
-        return 0;
-    }
 }

@@ -1,0 +1,181 @@
+"""The chat library: reasons of refusals, and bounds on what strangers' texts may use."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+from engines import in_child, in_own_child
+
+from runtime.model import libchat
+
+ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+SECONDS_MAX = 8
+"""A budget of 5 seconds, and what a busy machine adds."""
+GROWTH_MAX = 1200
+"""MiB: a budget of 512, and the stack on which values in values are freed."""
+HOSTILE = {
+    "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+    "{% endfor %}{% endfor %}{% endfor %}",
+    "range": "{{ range(10 ** 12) | length }}",
+    "power": "{{ 9 ** (9 ** 9) }}",
+    "long text": "{{ 'a' * 8000000000 }}",
+    "doubled": "{% set n = namespace(t='a') %}{% for i in range(64) %}{% set n.t = n.t + n.t %}"
+    "{% endfor %}{{ n.t }}",
+    "nested lists": "{% set n = namespace(x=[]) %}{% for i in range(9999999) %}"
+    "{% set n.x = [n.x] %}{% endfor %}",
+    "macro": "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+    "much output": "{% for a in range(99999) %}{% for b in range(99999) %}{{ 'abc' * 1000 }}"
+    "{% endfor %}{% endfor %}",
+    "joined": "{{ range(9999999) | map('string') | join(',') | length }}",
+    "replaced": "{% set n = namespace(t='a' * 100) %}{% for i in range(50) %}"
+    "{% set n.t = n.t | replace('a', 'aaaa') %}{% endfor %}",
+    "included": "{% include 'x' %}{{ self }}" * 1000,
+    "parentheses": "{{ " + "(" * 200_000 + "1" + ")" * 200_000 + " }}",
+    "lists": "{{ " + "[" * 200_000 + "]" * 200_000 + " }}",
+    "ifs": "{% if 1 %}" * 100_000 + "{% endif %}" * 100_000,
+    "minus": "{{ " + "not " * 500_000 + "1 }}",
+}
+
+
+@pytest.mark.parametrize(
+    ("grammar", "reason"),
+    [
+        ('root ::= "a" (', "expecting ')' at its end"),
+        ("root ::= nothing", "Undefined rule identifier 'nothing'"),
+        ("root ::= [a", "unexpected end of input"),
+        ('other ::= "b"', "grammar does not contain a 'root' symbol"),
+        ("root ::= root", "unsupported grammar, left recursion detected"),
+        ("root = (" * 500, "expecting ::= at = (root = ("),
+    ],
+)
+@in_child
+def test_a_grammar_that_cannot_be_used_has_a_reason(grammar: str, reason: str) -> None:
+    from engines import demo
+
+    with pytest.raises(libchat.LibraryError) as caught:
+        libchat.grammar_sampler(demo().vocabulary, grammar)
+    assert str(caught.value).startswith(reason)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@in_own_child
+def test_a_hostile_template_is_stopped(name: str) -> None:
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        libchat.Template(HOSTILE[name]).prompt(ASKED)
+    except libchat.LibraryError as exc:
+        assert str(exc)
+    assert time.process_time() - begun < 2 * SECONDS_MAX  # parsed, then rendered
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GROWTH_MAX * 1024
+
+
+@pytest.mark.parametrize("name", ["loops", "range", "long text", "doubled", "macro"])
+@in_child
+def test_what_stopped_a_template_is_said(name: str) -> None:
+    with pytest.raises(libchat.LibraryError, match="too long|too much memory|too deeply"):
+        libchat.Template(HOSTILE[name]).prompt(ASKED)
+
+
+@in_child
+def test_a_template_is_usable_after_another_was_stopped() -> None:
+    for _ in range(3):
+        with pytest.raises(libchat.LibraryError):
+            libchat.Template(HOSTILE["doubled"]).prompt(ASKED)
+        kind = libchat.Template("{{ messages[0].content }}")
+        assert "Hi" == kind.prompt(ASKED).reply["prompt"]
+
+
+@in_own_child
+def test_an_interrupt_ends_a_call_at_once() -> None:
+    template = libchat.Template("{% if add_generation_prompt %}" + HOSTILE["loops"] + "{% endif %}")
+    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+    main = threading.main_thread().ident
+    assert main
+    begun = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            template.prompt(ASKED)
+    assert time.monotonic() - begun < 2
+
+
+@in_child
+def test_another_signal_does_not_end_a_call() -> None:
+    signal.signal(signal.SIGWINCH, lambda *_: None)
+    template = libchat.Template("{% for a in range(300000) %}{% endfor %}{{ messages[0].content }}")
+    main = threading.main_thread().ident
+    assert main
+    timer = threading.Timer(0.02, lambda: signal.pthread_kill(main, signal.SIGWINCH))
+    timer.start()
+    assert "Hi" == template.prompt(ASKED).reply["prompt"]
+    timer.join()
+
+
+@in_own_child
+def test_all_calls_end_when_the_program_does() -> None:
+    def render() -> None:
+        with pytest.raises(libchat.LibraryError, match="stopped"):
+            libchat.Template(HOSTILE["loops"]).prompt(ASKED)
+
+    threads = [threading.Thread(target=render) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    begun = time.monotonic()
+    libchat.stop()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - begun < 1
+
+
+def ambiguous(depth: int) -> str:
+    """Return a grammar whose matcher needs twice the time with each rule."""
+    rules = ["root ::= a0"]
+    rules += [f'a{i} ::= a{i + 1} a{i + 1} | a{i + 1} | ""' for i in range(depth)]
+    return "\n".join([*rules, f'a{depth} ::= "x" | ""'])
+
+
+@pytest.mark.parametrize("depth", [5, 10, 20, 100, 1000])
+@in_child
+def test_an_ambiguous_grammar_is_stopped(depth: int) -> None:
+    from engines import demo
+
+    from runtime.model.llama_api import api
+
+    model = demo()
+    begun = time.process_time()
+    try:
+        sampler = libchat.grammar_sampler(model.vocabulary, ambiguous(depth))
+    except libchat.LibraryError as exc:
+        assert "too long" in str(exc) or "memory" in str(exc)
+    else:
+        for token in model.tokenize("x" * 100, beginning=False):
+            api.llama_sampler_accept(sampler, token)
+        api.llama_sampler_free(sampler)
+    assert time.process_time() - begun < SECONDS_MAX
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"type": "string", "pattern": "^(a?){60}$"}] * 300},
+        {"type": "string", "minLength": 100_000, "maxLength": 200_000},
+        {"type": "string", "pattern": "^" + "(" * 50_000 + "a" + ")" * 50_000 + "$"},
+        {"type": "array", "minItems": 100_000, "items": {"type": "integer"}},
+        {"type": "object", "properties": {f"k{i}": {} for i in range(20_000)}},
+    ],
+)
+@in_child
+def test_a_hostile_schema_is_stopped(schema: dict[str, Any]) -> None:
+    begun = time.process_time()
+    try:
+        libchat.grammar(json.dumps(schema))
+    except libchat.LibraryError as exc:
+        assert str(exc)
+    assert time.process_time() - begun < SECONDS_MAX
