@@ -73,6 +73,8 @@ def _option(name: str, spec: Spec, default: Any) -> Decorator:
         long = spec.long_flag
         flags = (f"{long}/--no-{long[2:]}", *(flag for flag in flags if flag != long))
         arguments = {}
+    elif spec.spellings:  # click knows the choices alone; check() knows them too
+        arguments = {"type": str, "metavar": f"[{'|'.join(spec.choices)}]"}
     elif spec.choices:
         arguments = {"type": click.Choice(spec.choices)}
     elif spec.python_type is tuple:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from runtime.errors import UsageError
 from runtime.options.spec import option
 
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+FLOAT_TYPES = ("f32", "f16", "bf16")
+CACHE_TYPES = (*FLOAT_TYPES, "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 """The types that llama.cpp can keep the KV cache in."""
+SWITCH_SPELLINGS = {
+    **dict.fromkeys(("enabled", "true", "1"), "on"),
+    **dict.fromkeys(("disabled", "false", "0"), "off"),
+    "-1": "auto",
+}
+"""What llama.cpp takes for on, off and auto as well."""
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
@@ -93,6 +103,7 @@ class LoadingOptions:
         "--flash-attn",
         "-fa",
         choices=("on", "off", "auto"),
+        spellings=SWITCH_SPELLINGS,
         help="flash attention",
     )
     cache_prompt: bool = option(
@@ -134,3 +145,17 @@ class LoadingOptions:
         help="CPU variant of the engine to use, listed by info (default: the best that works here)",
     )
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="print the engine's log")
+
+
+def require_possible(values: Mapping[str, Any]) -> None:
+    """Raise UsageError if the engine cannot do what the options in `values` ask for together.
+
+    They are options by name, not necessarily all of them.
+    """
+    kind = values.get("cache_type_v", "f16")
+    if values.get("flash_attn") == "off" and kind not in FLOAT_TYPES:
+        raise UsageError(
+            f"values of type {kind} in the KV cache need flash attention, which is off",
+            hint="leave out one of them, -ctv or -fa off, or keep the values as one of: "
+            + ", ".join(FLOAT_TYPES),
+        )

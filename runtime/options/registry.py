@@ -105,6 +105,8 @@ def check(key: str, value: Any, path: str) -> Any:
             value = float(value)
     if spec.python_type is tuple and isinstance(value, list):  # as JSON has it
         value = tuple(value)
+    if spec.spellings:
+        value = spec.spellings.get(value if isinstance(value, str) else _as_typed(value), value)
     if not _has_type(spec, value) or not _is_allowed(spec, value):
         raise _wrong(spec, _as_typed(value), path)
     return value
