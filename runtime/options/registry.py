@@ -19,6 +19,7 @@ from typing import Any
 from runtime.errors import UsageError
 from runtime.host.user_files import exists, read_text
 from runtime.options.conversation import ConversationOptions
+from runtime.options.escapes import unescaped
 from runtime.options.fallback import FallbackOptions
 from runtime.options.loading import LoadingOptions
 from runtime.options.sampling import SamplingOptions
@@ -159,6 +160,8 @@ def from_pairs(pairs: Iterable[str]) -> dict[str, Any]:
         if not separator:
             raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
         option = resolve_name(key)
+        if SPECS[option].escapes:
+            value = unescaped(value)
         parsed = parse(option, from_file(option, value), f"--set {key}")
         if SPECS[option].python_type is tuple:
             parsed = result.get(option, ()) + parsed
