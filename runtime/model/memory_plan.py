@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from runtime.errors import MemoryShortage
 from runtime.gguf.header import Header
 from runtime.gguf.tensor_types import NUMBERS, TYPES
+from runtime.options.loading import AUTOMATIC
 from runtime.units import gigabytes
 
 UNKNOWN_CONTEXT = 4096
@@ -15,6 +16,10 @@ LONGEST_DEFAULT = 32_768
 """Tokens, if neither the user nor the bundle sets a size: the first message of agents fits."""
 USUAL_CONTEXT = 4096
 """Tokens; a default context of at least this size is reduced without a notice."""
+CONTEXT_STEP = 256
+"""Tokens; the engine's contexts are multiples of this."""
+ONE_SCALING = ("none", "linear", "yarn")
+"""Types of RoPE scaling that are the same in a context of any size."""
 SMALLEST_CONTEXT = 512
 """Tokens; a model that fits with less only is rejected."""
 PROGRAM = 120 << 20
@@ -45,12 +50,12 @@ def plan(
 ) -> Plan:
     """Return the context size that fits; raise MemoryShortage if none does.
 
-    `size` is the model's size in bytes, `wanted` the requested context in tokens (0: the default),
-    `batch` the batch size in tokens, `cache_types` are those of keys and values in the KV cache.
-    Without `fit`, nothing is rejected or reduced.
+    `size` is the model's size in bytes, `wanted` the requested context in tokens (0: all that the
+    model was trained for, AUTOMATIC: the default), `batch` the batch size in tokens, `cache_types`
+    are those of keys and values in the KV cache. Without `fit`, nothing is rejected or reduced.
     """
     trained = header.hyper("context_length") or UNKNOWN_CONTEXT
-    context = wanted or min(trained, LONGEST_DEFAULT)
+    context = default_context(header) if wanted == AUTOMATIC else wanted or trained
     beyond = ""
     if wanted > trained:
         beyond = (
@@ -63,7 +68,7 @@ def plan(
     if not fit or available is None or needed <= available:
         return Plan(context, needed, available, beyond)
     room = (available - fixed) // per_token if per_token else 0
-    shrunk = room // 256 * 256
+    shrunk = room // CONTEXT_STEP * CONTEXT_STEP
     smallest = min(SMALLEST_CONTEXT, context)
     if shrunk < smallest:
         least = fixed + per_token * smallest
@@ -73,13 +78,28 @@ def plan(
             hint="close other programs, use a smaller or more strongly quantized model, "
             "or try all the same with --no-fit",
         )
-    if not wanted and shrunk >= USUAL_CONTEXT:
+    if wanted == AUTOMATIC and shrunk >= USUAL_CONTEXT:
         return Plan(shrunk, fixed + per_token * shrunk, available)
     notice = (
         f"context reduced from {context} to {shrunk} tokens: {gigabytes(needed)} would be "
         f"needed, {gigabytes(available)} are free (--no-fit to insist)"
     )
     return Plan(shrunk, fixed + per_token * shrunk, available, notice)
+
+
+def default_context(header: Header) -> int:
+    """Return the tokens of context if no size is asked for, before memory is looked at.
+
+    A model with two RoPE scalings keeps the first, which it answers better with: llama.cpp takes
+    the other as soon as the context is longer than the original one, however short the prompt is.
+    """
+    trained = header.hyper("context_length") or UNKNOWN_CONTEXT
+    context = min(trained, LONGEST_DEFAULT)
+    original = header.hyper("rope.scaling.original_context_length")
+    kind = header.metadata.get(f"{header.architecture}.rope.scaling.type")
+    if original < CONTEXT_STEP or kind in ONE_SCALING:
+        return context
+    return min(context, original // CONTEXT_STEP * CONTEXT_STEP)
 
 
 def kv_bytes_per_token(header: Header, key_type: str = "f16", value_type: str = "f16") -> int:

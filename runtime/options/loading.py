@@ -18,6 +18,8 @@ SWITCH_SPELLINGS = {
     "-1": "auto",
 }
 """What llama.cpp takes for on, off and auto as well."""
+AUTOMATIC = -1
+"""The context size that neither user nor bundle has asked for: as much as is sensible."""
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
@@ -25,13 +27,14 @@ class LoadingOptions:
     """How to load the model; flags and defaults are llama.cpp's, where it has them."""
 
     ctx_size: int = option(
-        0,
+        AUTOMATIC,
         "--ctx-size",
         "-c",
-        low=0,
+        low=AUTOMATIC,
         metavar="N",
-        help="context size in tokens, 0 for automatic: the model's own, at most 32768, less "
-        "if memory is short",
+        help="context size in tokens, 0 for all that the model was trained for, -1 for at most "
+        "32768 of them: less if memory is short, or if the model counts positions in another way "
+        "beyond (LongRoPE)",
         aliases=("context_length", "n_ctx", "num_ctx"),
     )
     batch_size: int = option(

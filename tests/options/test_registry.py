@@ -138,6 +138,7 @@ def test_baked_option_of_a_newer_release_says_so() -> None:
         (True, "fit", "T"),
         ("", "system", ""),
         ("a=b", "system", "a=b"),
+        (-1, "ctx_size", "-1"),
         ("on", "flash_attn", "enabled"),
         ("auto", "flash_attn", "-1"),
     ],
