@@ -39,6 +39,7 @@ class Context:
         batch = max(min(options.batch_size, size), options.parallel, 1)
         settings.n_batch = settings.n_ubatch = batch
         settings.n_seq_max = options.parallel
+        settings.n_outputs_max = options.parallel  # else logits of a whole batch are reserved
         settings.kv_unified = True
         settings.n_threads = threads
         settings.n_threads_batch = options.threads_batch or threads
