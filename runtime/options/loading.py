@@ -32,9 +32,8 @@ class LoadingOptions:
         "-c",
         low=AUTOMATIC,
         metavar="N",
-        help="context size in tokens, 0 for all that the model was trained for, -1 for at most "
-        "32768 of them: less if memory is short, or if the model counts positions in another way "
-        "beyond (LongRoPE)",
+        help="context size in tokens, 0 for all that the model was trained for, -1 for what of it "
+        "fits into memory: at most 32768, and with LongRoPE at most the original context",
         aliases=("context_length", "n_ctx", "num_ctx"),
     )
     batch_size: int = option(
