@@ -25,7 +25,12 @@ from runtime.host import app_dirs
 
 OWN = Path(__file__).parents[2] / "runtime" / "model" / "libchat.cpp"
 VENDORED = f"llama_cpp_python-{VERSION}/vendor/llama.cpp"
-KEPT = ("common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE")
+GRAMMAR = "src/llama-grammar.cpp"
+"""The parser of grammars, once more: the engine's own is not part of its interface."""
+KEPT = (
+    "common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE",
+    GRAMMAR, "src/llama-grammar.h", "src/llama-impl.h", "src/llama-sampler.h", "src/llama-vocab.h",
+)  # fmt: skip
 """What is kept of the source distribution; the templates are for tests."""
 COMMON = (
     "chat*.cpp",
@@ -39,9 +44,12 @@ COMMON = (
     "trie.cpp",
     "unicode.cpp",
 )
-NOTING = "json-schema-to-grammar.cpp"
-"""Prints on stderr what it cannot express; libchat.cpp takes that down instead."""
-INCLUDES = ("common", "include", "ggml/include", "vendor")
+NOTING = {
+    "json-schema-to-grammar.cpp": "libchat_note",
+    Path(GRAMMAR).name: "libchat_grammar_note",
+}
+"""Files that print on stderr what they cannot take, by what in libchat.cpp takes it down."""
+INCLUDES = ("common", "include", "ggml/include", "vendor", "src")
 FLAGS = (
     "-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
     "-ffunction-sections", "-fdata-sections", "-fno-sanitize=undefined", "-w",
@@ -74,17 +82,18 @@ def source(say: Callable[[str], None] = print) -> Path:
                         member.name = inner
                         tar.extract(member, target, filter="data")
 
-    return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}", fetch)
+    return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}-{key_of(*KEPT)}", fetch)
 
 
 def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
     """Return libchat.so, for the libraries in the engine's `wheel`; made now unless kept."""
     words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, OWN.read_text()]
-    key = key_of(*words, *COMMON, *FLAGS, *LINK_FLAGS, wheel.parent.name)
+    key = key_of(*words, *COMMON, GRAMMAR, *FLAGS, *LINK_FLAGS, wheel.parent.name)
 
     def make(target: Path) -> None:
         tree = source(say)
-        units = [OWN, *sorted(file for glob in COMMON for file in (tree / "common").glob(glob))]
+        common = sorted(file for glob in COMMON for file in (tree / "common").glob(glob))
+        units = [OWN, *common, tree / GRAMMAR]
         say(
             f"engine: compiling the chat library, {len(units)} files with {toolchain.name}; "
             f"usually {USUAL_MINUTES} minutes on 2 cores"
@@ -105,7 +114,7 @@ def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: P
     def compile_one(numbered: tuple[int, Path]) -> Path:
         number, unit = numbered
         made = scratch / f"{number}.o"
-        more = ["-Dfprintf=libchat_note"] if unit.name == NOTING else []
+        more = [f"-Dfprintf={NOTING[unit.name]}"] if unit.name in NOTING else []
         flags = [*FLAGS, *more, *includes]
         _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
         return made

@@ -8,6 +8,7 @@
 #include "chat.h"
 #include "json-schema-to-grammar.h"
 #include "json.h"
+#include "llama-grammar.h"
 #include "log.h"
 #include "reasoning-budget.h"
 
@@ -24,10 +25,10 @@
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of the interface; the caller compares it.
-static const int VERSION = 1;
+static const int VERSION = 2;
 
-// What the converter of schemas could not express: it would print that on stderr, and is compiled
-// with fprintf as another name for libchat_note.
+// What the converter of schemas could not express, or why a grammar does not parse: they would
+// print that on stderr, and are compiled with fprintf as another name for one of the two below.
 static thread_local std::string incomplete;
 
 extern "C" int libchat_note(FILE *, const char * format, ...) {
@@ -38,6 +39,16 @@ extern "C" int libchat_note(FILE *, const char * format, ...) {
     va_end(arguments);
     incomplete = text;
     return size;
+}
+
+// The parser's words are the function that fails and the reason, then the whole grammar.
+extern "C" int libchat_grammar_note(FILE *, const char * format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    va_arg(arguments, const char *);
+    incomplete = va_arg(arguments, const char *);
+    va_end(arguments);
+    return static_cast<int>(incomplete.size());
 }
 
 namespace {
@@ -387,6 +398,18 @@ EXPORT const int32_t * libchat_budget_end(const void * sampler, size_t * size) {
         common_reasoning_budget_get_end_match(static_cast<const llama_sampler *>(sampler));
     *size = end ? end->size() : 0;
     return end ? end->data() : nullptr;
+}
+
+// Parse a grammar; `vocabulary` is a llama_vocab, for tokens in it.
+// Reply: {"problem"}, empty if it parses.
+EXPORT char * libchat_grammar_problem(const void * vocabulary, const char * grammar) {
+    return guarded([&] {
+        llama_grammar_parser parser(static_cast<const llama_vocab *>(vocabulary));
+        parser.parse(grammar);
+        common_json found = common_json::object();
+        found["problem"] = incomplete;
+        return found;
+    });
 }
 
 // Let a grammar take in a token; return 0 if it cannot, as where a trigger was found in the middle

@@ -17,7 +17,7 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.host.library_paths import CHAT, REINSTALL, library_folder
 
-VERSION = 1
+VERSION = 2
 """Of the interface; libchat.cpp has the same number."""
 HANDLE, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 INTS, SIZES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(SIZE)
@@ -32,6 +32,7 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "answer_feed": (HANDLE, (HANDLE, ctypes.c_char_p, SIZE, INT)),
     "answer_free": (None, (HANDLE,)),
     "grammar": (HANDLE, (ctypes.c_char_p,)),
+    "grammar_problem": (HANDLE, (HANDLE, ctypes.c_char_p)),
     "budget_new": (HANDLE, (HANDLE, INTS, SIZE, INTS, SIZES, SIZE, INTS, SIZE, ctypes.c_int32)),
     "budget_reasons": (INT, (HANDLE,)),
     "budget_end": (INTS, (HANDLE, SIZES)),
@@ -100,6 +101,14 @@ def grammar(schema: str) -> str:
     """Return the GBNF grammar of a JSON schema (JSON text); raise LibraryError if it has none."""
     reply = _reply(_function("grammar")(schema.encode("utf-8", "replace")))
     return _mended(str(reply["grammar"]))
+
+
+def grammar_problem(vocabulary: Any, grammar: bytes) -> str:
+    """Return why a GBNF grammar does not parse, empty if it does.
+
+    `vocabulary` is a `llama_vocab*`, for tokens in the grammar. The engine itself prints that.
+    """
+    return str(_reply(_function("grammar_problem")(vocabulary, grammar))["problem"])
 
 
 def _mended(grammar: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from runtime.errors import ModelError
 from runtime.host.interrupts import interrupts_deferred
 from runtime.host.library_paths import REINSTALL, package_folder
-from runtime.host.std_streams import pass_on, with_stderr
+from runtime.model import libchat
 
 
 def _import_api() -> Any:
@@ -212,30 +212,22 @@ def grammar_sampler(
     """Return the `llama_sampler*` of a GBNF grammar, or null; and the engine's reason if null.
 
     A `lazy` grammar applies only from one of these patterns, or one of these tokens, on.
-
-    The reason why a grammar does not parse is not logged, but written to stderr by the engine.
     """
     text = grammar.encode()
-
-    def make() -> Any:
-        if lazy is None:
-            return api.llama_sampler_init_grammar(vocabulary, text, b"root")
-        patterns, tokens = lazy
-        return api.llama_sampler_init_grammar_lazy_patterns(
-            vocabulary, text, b"root",
-            (ctypes.c_char_p * len(patterns))(*patterns), len(patterns),
-            (ctypes.c_int32 * len(tokens))(*tokens), len(tokens),
-        )  # fmt: skip
-
+    if problem := libchat.grammar_problem(vocabulary, text):
+        reason = " ".join(problem.split())
+        return None, f"{reason} its end" if reason.endswith(" at") else reason[:REASON_MAX]
     with native_call() as call:
-        made, written = with_stderr(make)
-    others, _, said = written.partition(b"parse: error parsing grammar: ")
-    message, _, behind = said.partition(b"\n\n" + text + b"\n")
-    pass_on(others + behind)
-    reason = " ".join(message.decode("utf-8", "replace").split())
-    if reason.endswith(" at"):
-        reason += " its end"
-    return made, reason[:REASON_MAX] or call.reason
+        if lazy is None:
+            made = api.llama_sampler_init_grammar(vocabulary, text, b"root")
+        else:
+            patterns, tokens = lazy
+            made = api.llama_sampler_init_grammar_lazy_patterns(
+                vocabulary, text, b"root",
+                (ctypes.c_char_p * len(patterns))(*patterns), len(patterns),
+                (ctypes.c_int32 * len(tokens))(*tokens), len(tokens),
+            )  # fmt: skip
+    return made, call.reason
 
 
 def abort_flag(context: Any) -> Any:

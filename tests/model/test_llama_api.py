@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
+from collections.abc import Iterator
 
 import pytest
 from engines import in_child
@@ -103,7 +106,37 @@ def test_a_grammar_that_cannot_be_used_has_a_reason(grammar: str, reason: str) -
 
     from runtime.model.llama_api import REASON_MAX, grammar_sampler
 
-    made, found = grammar_sampler(demo().vocabulary, grammar)
+    with stderr_in_a_file() as file:
+        made, found = grammar_sampler(demo().vocabulary, grammar)
+        os.write(2, b"end")
+        os.lseek(file, 0, os.SEEK_SET)
+        assert b"end" == os.read(file, 1 << 16)
     assert not made
     assert found.startswith(reason)
     assert len(found) <= REASON_MAX
+
+
+@contextlib.contextmanager
+def stderr_in_a_file() -> Iterator[int]:
+    """Let what is written to file descriptor 2 go into a file instead."""
+    usual, file = os.dup(2), os.memfd_create("stderr")
+    os.dup2(file, 2)
+    try:
+        yield file
+    finally:
+        os.dup2(usual, 2)
+        os.close(usual)
+        os.close(file)
+
+
+@in_child
+def test_a_grammar_may_name_tokens_of_the_vocabulary() -> None:
+    from engines import demo
+
+    from runtime.model.llama_api import api, grammar_sampler
+
+    made, reason = grammar_sampler(demo().vocabulary, "root ::= <|im_start|> <[1]>")
+    assert (True, "") == (bool(made), reason)
+    api.llama_sampler_free(made)
+    made, reason = grammar_sampler(demo().vocabulary, "root ::= <no such token>")
+    assert (False, "invalid token '<no such token>'") == (bool(made), reason)
