@@ -70,8 +70,10 @@ class LibraryReader:
     was told already.
     """
 
-    def __init__(self, prompt: libchat.Prompt) -> None:
+    def __init__(self, prompt: libchat.Prompt, *, one_call: bool = False) -> None:
+        """With `one_call`, others after it are left out: some grammars let the model write them."""
         self._prompt = prompt
+        self._one_call = one_call
         self._answer = prompt.answer()
         self._text = ""
         self._told = Delta()
@@ -159,7 +161,7 @@ class LibraryReader:
         for one in news:
             delta.reasoning += one.get("reasoning", "")
             delta.content += one.get("content", "")
-            if "call" in one:
+            if "call" in one and not (self._one_call and one["index"]):
                 self._add_call(delta, one["index"], one["call"])
         if news:
             self._read = end

@@ -34,6 +34,12 @@ from runtime.chat_format.chat_template import TemplateInputs
 from runtime.chat_format.prompt import format_prompt
 from runtime.inference.scheduler import Scheduler
 
+SAID = (
+    "Qwen3-0.6B", "Qwen3-Coder", "DeepSeek-V3.1", "GLM-4.6",
+    "Mistral-Small-3.2-24B-Instruct-2506", "Mistral-Nemo-Instruct-2407", "granite-4.0",
+    "Llama-3.1-8B-Instruct", "Kimi-K2", "MiniMax-M2", "Hermes-3-Llama-3.1-8B-tool_use",
+    "command-r7b-12-2024-tool_use", "functionary-medium-v3.1", "Apertus-8B-Instruct",
+)  # fmt: skip
 CUTS = 1
 LONG = dataclasses.replace(GREEDY, n_predict=700)
 
@@ -79,6 +85,15 @@ def test_where_an_answer_is_cut_into_pieces_does_not_matter(name: str) -> None:
             edges = itertools.pairwise([0, *cuts, len(text)])
             pieces = [text[begin:end] for begin, end in edges]
             assert expected(answer) == apart(prompt.reader(), pieces), (kind, pieces)
+
+
+@pytest.mark.parametrize("name", [one for one in SOURCES if one.endswith(SAID)])
+def test_no_second_call_where_one_is_asked_for(name: str) -> None:
+    template, answer = template_of(name), ANSWERS["two calls"]
+    inputs = TemplateInputs(messages=ASKED, tools=TOOLS, parallel_tool_calls=False)
+    if text := written(template, answer):
+        prompt = format_prompt(template, inputs)
+        assert expected(answer)[2][:1] == apart(prompt.reader(), [*text, ""])[2]
 
 
 BROKEN = ("Qwen-Qwen3-0.6B", "GLM-4.6", "functionary-medium-v3.1", "DeepSeek-V3.1", "MiniMax-M3")
@@ -132,14 +147,6 @@ def test_most_families_are_tried() -> None:
         if (template := template_of(name)).calls_tools and written(template, ANSWERS["call"])
     }
     assert len(tried) >= 40
-
-
-SAID = (
-    "Qwen3-0.6B", "Qwen3-Coder", "DeepSeek-V3.1", "GLM-4.6",
-    "Mistral-Small-3.2-24B-Instruct-2506", "Mistral-Nemo-Instruct-2407", "granite-4.0",
-    "Llama-3.1-8B-Instruct", "Kimi-K2", "MiniMax-M2", "Hermes-3-Llama-3.1-8B-tool_use",
-    "command-r7b-12-2024-tool_use", "functionary-medium-v3.1", "Apertus-8B-Instruct",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [one for one in SOURCES if one.endswith(SAID)])
