@@ -62,11 +62,13 @@ def test_what_a_family_writes_comes_apart(name: str) -> None:
     template = template_of(name)
     if not template.calls_tools:
         pytest.skip("tools are described to it by us")
+    if not any(written(template, answer) for answer in ANSWERS.values()):
+        pytest.skip("its template does not tell what it writes")
+    prompt = format_prompt(template, TemplateInputs(messages=ASKED, tools=TOOLS))
     for kind, answer in ANSWERS.items():
         text = written(template, answer)
         if text is None or (name, kind) in NOT_READ:
             continue
-        prompt = format_prompt(template, TemplateInputs(messages=ASKED, tools=TOOLS))
         assert expected(answer) == apart(prompt.reader(), [text]), kind
         if kind != "call of all types":  # the longest, and each letter costs a look at all before
             assert expected(answer) == apart(prompt.reader(), [*text, ""]), kind
@@ -75,11 +77,13 @@ def test_what_a_family_writes_comes_apart(name: str) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_where_an_answer_is_cut_into_pieces_does_not_matter(name: str) -> None:
     template, random = template_of(name), Random(name)
+    if not any(written(template, answer) for answer in ANSWERS.values()):
+        pytest.skip("its template does not tell what it writes")
+    prompt = format_prompt(template, TemplateInputs(messages=ASKED, tools=TOOLS))
     for kind, answer in ANSWERS.items():
         text = written(template, answer)
         if text is None or (name, kind) in NOT_READ:
             continue
-        prompt = format_prompt(template, TemplateInputs(messages=ASKED, tools=TOOLS))
         for _ in range(CUTS):
             cuts = sorted(random.choices(range(len(text) + 1), k=random.randint(1, 12)))
             edges = itertools.pairwise([0, *cuts, len(text)])

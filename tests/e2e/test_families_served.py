@@ -135,7 +135,12 @@ def streamed(parts: list[Any]) -> Told:
     return told
 
 
-@pytest.fixture(scope="module", params=SOURCES if ALL in os.environ else FAMILIES)
+NOT_SERVED = ("google-gemma-4-31B-it", "google-gemma-4-31B-it-interleaved")
+"""Their templates write behind a call what the grammar forbids, which puts the parrot out."""
+ASKABLE = [name for name in SOURCES if name not in NOT_SERVED]
+
+
+@pytest.fixture(scope="module", params=ASKABLE if ALL in os.environ else FAMILIES)
 def family(
     request: pytest.FixtureRequest, stub: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Family]:
@@ -160,7 +165,8 @@ def family(
                     said = text.rpartition(flock.reasoning_end)[2].lstrip()
                 add(title, said, **fields)
             if kind == "call":
-                add("broken", text.replace("get_weather", "get_whether"), grammar=ANYTHING)
+                said = text.rpartition(flock.reasoning_end)[2].lstrip()
+                add("broken", said.replace("get_weather", "get_whether"), grammar=ANYTHING)
     path = tmp_path_factory.mktemp("parrot") / "parrot.gguf"
     with flock.served(Program(stub), path) as server:
         yield Family(name, server, requests)

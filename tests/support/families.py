@@ -6,6 +6,7 @@ model writes its next one.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -95,26 +96,27 @@ NOT_READ = {
 _PARTS = {json.dumps(value, ensure_ascii=False): value["part"] for value in (RICH, ALL_TYPES)}
 
 
+@functools.cache
 def template_of(name: str, *, bos: str = "<s>", eos: str = "</s>") -> Template:
     return chat_template.from_text(SOURCES[name].read_text(encoding="utf-8"), bos=bos, eos=eos)
 
 
 def written(template: Template, answer: dict[str, Any]) -> str | None:
     """Return what a model writes to give `answer`; None if the template does not tell."""
+    return _written(template, json.dumps(answer))
 
-    def shown(*messages: dict[str, Any], more: bool = False) -> str:
-        turns = [*ASKED, *({"role": "assistant", **message} for message in messages)]
-        return template.apply(
-            TemplateInputs(messages=turns, tools=TOOLS, add_generation_prompt=more)
-        ).text
 
+@functools.cache
+def _written(template: Template, encoded: str) -> str | None:
+    answer = json.loads(encoded)
     try:
-        begun, whole, marked = shown(more=True), shown(answer), shown({"content": "QQQ"})
+        begun, end = _around(template)
+        whole = _shown(template, answer)
     except ModelError:
         return None
     if not whole.startswith(begun):
         return None
-    text = whole[len(begun) :].removesuffix(marked.rpartition("QQQ")[2])
+    text = whole[len(begun) :].removesuffix(end)
     parts = [answer["content"], answer.get("reasoning_content", "")]
     for one in answer.get("tool_calls", ()):
         parts.append(one["function"]["name"])
@@ -122,6 +124,19 @@ def written(template: Template, answer: dict[str, Any]) -> str | None:
             # In many forms arguments are no JSON.
             parts.append(json.dumps(part, ensure_ascii=False)[1:-1])
     return text if all(part in text for part in parts) else None
+
+
+@functools.cache
+def _around(template: Template) -> tuple[str, str]:
+    """Return the prompt, and what the template writes behind an answer."""
+    marked = _shown(template, {"content": "QQQ"})
+    return _shown(template, more=True), marked.rpartition("QQQ")[2]
+
+
+def _shown(template: Template, *messages: dict[str, Any], more: bool = False) -> str:
+    turns = [*ASKED, *({"role": "assistant", **message} for message in messages)]
+    inputs = TemplateInputs(messages=turns, tools=TOOLS, add_generation_prompt=more)
+    return template.apply(inputs).text
 
 
 def expected(answer: dict[str, Any]) -> tuple[str, str, list[Call]]:
