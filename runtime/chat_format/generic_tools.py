@@ -161,7 +161,7 @@ class _Reader:
     def __init__(self, own: Callable[[], AnswerReader], donor: Callable[[], AnswerReader]) -> None:
         self._own, self._donor = own(), donor()
 
-    def feed(self, text: str, *, last: bool) -> Delta:
-        delta = self._own.feed(text, last=last)
-        rest = self._donor.feed(delta.content, last=last)
+    def feed(self, text: str, *, last: bool, cut: bool = False) -> Delta:
+        delta = self._own.feed(text, last=last, cut=cut)
+        rest = self._donor.feed(delta.content, last=last, cut=cut)
         return Delta(delta.reasoning, rest.content, rest.calls)
