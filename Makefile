@@ -1,5 +1,6 @@
 # make demo    set up, build the runtime, bundle the demo model, ask it a question
 # make test    set up and run the tests
+# make families  ask servers of the models of all families, not of a few as `make test` does
 # make check   format, lint and types
 # make fuzz    damage untrusted files for SECONDS (60), to find crashes; findings are kept
 # make readme  put the live help texts into README.md
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 SETUP := $(VENV)/set-up
 
-.PHONY: demo test check fuzz readme stub clean
+.PHONY: demo test families check fuzz readme stub clean
 
 demo: $(SETUP)
 	@mkdir -p build
@@ -26,6 +27,10 @@ test: $(SETUP)
 	@$(PYTHON) tools/prerequisites.py --tests
 	@echo "== testing (the first time builds the runtime: 1 minute; then about 11 minutes)"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+families: $(SETUP)
+	@echo "== asking servers of the models of all families; about 6 minutes"
+	@MODELEMBED_TEST_ALL_FAMILIES=1 $(BIN)/python -m pytest -q tests/e2e/test_families_served.py
 
 check: $(SETUP)
 	@echo "== checking format, lint and types; usually half a minute, the first time a minute"

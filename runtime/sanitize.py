@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-SHOWN = {
-    **{code: 0x2400 + code for code in range(32)},  # Unicode's pictures of control characters
-    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
-    **{0x7F: 0x2421, ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""},
+SHOWN: dict[int, str] = {
+    **{code: chr(0x2400 + code) for code in range(32)},  # Unicode's pictures of controls
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **{0x7F: "\u2421", ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""},
 }
 
 

@@ -26,7 +26,7 @@ from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
 from runtime.host.interrupts import INTERRUPTED
 from runtime.host.std_streams import replace_closed_streams, use_utf8
-from runtime.options import builtin_templates, fallback
+from runtime.options import builtin_templates, fallback, loading
 from runtime.options.registry import from_file, from_pairs
 from runtime.sanitize import plain, plain_lines
 
@@ -192,6 +192,7 @@ def bundle(
         raise UsageError(
             problem, hint="name the server and its model, or leave out fallback_on_error"
         )
+    loading.require_possible(defaults)
     opened = lint.preflight(model)
     output = output or Path(model.name.removesuffix(".gguf"))
     for path in bundling.modes(output, sidecar=sidecar):

@@ -25,8 +25,11 @@ from runtime.host import app_dirs
 
 OWN = Path(__file__).parents[2] / "runtime" / "model" / "cpp"
 VENDORED = f"llama_cpp_python-{VERSION}/vendor/llama.cpp"
+GRAMMAR = "src/llama-grammar.cpp"
+"""Grammars, once more: the engine's own can neither be stopped nor say what is wrong."""
 KEPT = (
-    "common/", "src/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE",
+    "common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE",
+    GRAMMAR, "src/llama-grammar.h", "src/llama-impl.h", "src/llama-sampler.h", "src/llama-vocab.h",
 )  # fmt: skip
 """What is kept of the source distribution; the templates are for tests."""
 COMMON = (
@@ -41,10 +44,21 @@ COMMON = (
     "trie.cpp",
     "unicode.cpp",
 )
-GRAMMAR = "src/llama-grammar.cpp"
-NOTING = {"json-schema-to-grammar.cpp", "llama-grammar.cpp"}
-"""They print on stderr, and log, what is wrong; notes.cpp takes that down instead."""
 NOTE_FLAGS = ("-Dfprintf=libchat_note", "-Dllama_log_internal=libchat_log")
+"""For files that print on stderr, and log, what is wrong; notes.cpp takes that down instead."""
+FILE_FLAGS = {
+    "json-schema-to-grammar.cpp": NOTE_FLAGS,
+    "llama-grammar.cpp": NOTE_FLAGS,
+    "runtime.cpp": ("-include", "budget.h"),
+}
+CHANGES = {
+    # Templates may be stopped wherever they allocate; see budget.h.
+    "runtime.cpp": (
+        "value statement::execute(context & ctx) const {\n",
+        "value statement::execute(context & ctx) const {\n    const Watched watched;\n",
+    ),
+}
+"""What is compiled otherwise than it stands in the source distribution."""
 INCLUDES = ("common", "src", "include", "ggml/include", "vendor")
 FLAGS = (
     "-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
@@ -78,7 +92,7 @@ def source(say: Callable[[str], None] = print) -> Path:
                         member.name = inner
                         tar.extract(member, target, filter="data")
 
-    return kept(app_dirs.cache() / "sources" / f"{VERSION}-{key_of(*KEPT)}", fetch)
+    return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}-{key_of(*KEPT)}", fetch)
 
 
 def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
@@ -86,7 +100,7 @@ def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = p
     own = sorted(OWN.iterdir())
     words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC]
     words += [file.read_text() for file in own]
-    key = key_of(*words, *COMMON, GRAMMAR, *FLAGS, *NOTE_FLAGS, *LINK_FLAGS, wheel.parent.name)
+    key = key_of(*words, *COMMON, GRAMMAR, *FLAGS, str(FILE_FLAGS), str(CHANGES), *LINK_FLAGS, wheel.parent.name)
 
     def make(target: Path) -> None:
         tree = source(say)
@@ -108,18 +122,29 @@ def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = p
 
 
 def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: Path) -> list[Path]:
-    includes = [f"-I{tree / folder}" for folder in INCLUDES]
+    includes = [f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
 
     def compile_one(numbered: tuple[int, Path]) -> Path:
         number, unit = numbered
         made = scratch / f"{number}.o"
-        more = NOTE_FLAGS if unit.name in NOTING else ()
-        flags = [*FLAGS, *more, *includes]
+        flags = [*FLAGS, *includes, "-iquote", str(unit.parent), *FILE_FLAGS.get(unit.name, ())]
+        if unit.name in CHANGES:
+            unit = _changed(unit, scratch)
         _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(compile_one, enumerate(units)))
+
+
+def _changed(unit: Path, scratch: Path) -> Path:
+    """Return a copy of a source file with its change."""
+    before, after = CHANGES[unit.name]
+    text = unit.read_text(encoding="utf-8")
+    if text.count(before) != 1:
+        raise BuildFailed(f"{unit.name} is not what it was: '{before.strip()}' is missing")
+    (scratch / unit.name).write_text(text.replace(before, after), encoding="utf-8")
+    return scratch / unit.name
 
 
 def _libraries(wheel: Path, scratch: Path) -> Path:

@@ -194,7 +194,7 @@ class JinjaTemplate:
             text,
             _form(reply, inputs),
             tuple(reply["stops"]),
-            functools.partial(LibraryReader, prompt),
+            functools.partial(LibraryReader, prompt, one_call=inputs.parallel_tool_calls is False),
         )
 
     def _text_with_tools(

@@ -1,4 +1,4 @@
-"""Tool calls with a chat template that has no place for them.
+"""Tool calls with a chat template that has no place for them, or fails with them.
 
 The tools are described in the system prompt, and calls are asked for as JSON between two tags. The
 grammar and the parser for them are llama.cpp's own, for a small template that has this form.
@@ -6,13 +6,13 @@ grammar and the parser for them are llama.cpp's own, for a small template that h
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from runtime.chat_format.answer_reader import AnswerReader, Delta
+from runtime.chat_format.answer_reader import AnswerReader, ContentReader, Delta
 from runtime.chat_format.chat_template import (
     FormattedPrompt,
     JinjaTemplate,
@@ -56,9 +56,30 @@ after the last of them:
 The result follows in a message between <tool_response> tags."""
 
 
+def concern(inputs: TemplateInputs) -> bool:
+    """Return whether there are tools, calls or results in the inputs."""
+    return bool(inputs.tools) or any(
+        message["role"] == "tool" or message.get("tool_calls") for message in inputs.messages
+    )
+
+
 def apply(template: Template, inputs: TemplateInputs) -> FormattedPrompt:
     """Return the prompt of a conversation with tools; raise ModelError if the template fails."""
+    if not inputs.tools or inputs.tool_choice == "none":
+        return template.apply(replace(inputs, messages=_written_out(inputs.messages), tools=()))
     own = template.apply(_without_tools(inputs))
+    if inputs.tool_choice != "required" and (inputs.grammar or inputs.json_schema is not None):
+        return own  # as with a template's own tools: the answer has the form that is asked for
+    return _with_calls(own, inputs)
+
+
+def held(prompt: FormattedPrompt, inputs: TemplateInputs) -> FormattedPrompt:
+    """Return the prompt of a required call whose own form does not hold it to its parameters."""
+    return _with_calls(replace(prompt, reader=ContentReader), inputs)
+
+
+def _with_calls(own: FormattedPrompt, inputs: TemplateInputs) -> FormattedPrompt:
+    """Return the prompt for answers with calls in the generic way."""
     donor = _donor().apply(
         TemplateInputs(
             messages=[{"role": "user", "content": "?"}],
@@ -70,7 +91,7 @@ def apply(template: Template, inputs: TemplateInputs) -> FormattedPrompt:
     )
     assert donor.form
     own_form = own.form or AnswerForm()
-    form = dataclasses.replace(
+    form = replace(
         donor.form,
         reasoning_start=own_form.reasoning_start,
         reasoning_ends=own_form.reasoning_ends,
@@ -98,7 +119,7 @@ def _without_tools(inputs: TemplateInputs) -> TemplateInputs:
     else:
         messages.insert(0, {"role": "system", "content": text})
     required = inputs.tool_choice == "required"
-    return dataclasses.replace(
+    return replace(
         inputs,
         messages=messages,
         tools=(),
@@ -140,7 +161,7 @@ class _Reader:
     def __init__(self, own: Callable[[], AnswerReader], donor: Callable[[], AnswerReader]) -> None:
         self._own, self._donor = own(), donor()
 
-    def feed(self, text: str, *, last: bool) -> Delta:
-        delta = self._own.feed(text, last=last)
-        rest = self._donor.feed(delta.content, last=last)
+    def feed(self, text: str, *, last: bool, cut: bool = False) -> Delta:
+        delta = self._own.feed(text, last=last, cut=cut)
+        rest = self._donor.feed(delta.content, last=last, cut=cut)
         return Delta(delta.reasoning, rest.content, rest.calls)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from runtime.chat_format import generic_tools
+from runtime.chat_format import generic_tools, required_call
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader
 from runtime.chat_format.chat_template import FormattedPrompt, Message, Template, TemplateInputs
+from runtime.errors import ModelError
 from runtime.inference.answer_form import AnswerForm
 
 
@@ -66,11 +68,54 @@ def build_prompt(
 def format_prompt(template: Template, inputs: TemplateInputs) -> FormattedPrompt:
     """Apply the template; tools that it has no place for are written into the messages.
 
-    Raise ModelError if the template fails.
+    So are those that it fails with, as where it reads what a parameter's schema does not say. Raise
+    ModelError if the template fails.
     """
-    if inputs.tools and inputs.tool_choice != "none" and not template.calls_tools:
+    required = bool(inputs.tools) and inputs.tool_choice == "required"
+    if required:
+        inputs = replace(inputs, json_schema=None)  # there is no answer but the call
+    if not generic_tools.concern(inputs):
+        return template.apply(inputs)
+    if not template.calls_tools:
         return generic_tools.apply(template, inputs)
-    return template.apply(inputs)
+    try:
+        found = _applied(template, inputs)
+    except ModelError as error:
+        try:
+            return generic_tools.apply(template, inputs)
+        except ModelError:
+            raise error from None
+    if required and not (found.form and required_call.holds(found.form, inputs.tools)):
+        return generic_tools.held(found, inputs)
+    return found
+
+
+def _applied(template: Template, inputs: TemplateInputs) -> FormattedPrompt:
+    """Apply the template; if it fails, with such ids of calls as Mistral's ask for."""
+    try:
+        return template.apply(inputs)
+    except ModelError as error:
+        try:
+            return template.apply(replace(inputs, messages=_with_short_ids(inputs.messages)))
+        except ModelError:
+            raise error from None
+
+
+def _with_short_ids(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return the messages with ids of calls that are nine letters and digits."""
+
+    def short(identity: str) -> str:
+        return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
+
+    found: list[dict[str, Any]] = []
+    for message in map(dict, messages):
+        if message.get("tool_calls"):
+            calls = message["tool_calls"]
+            message["tool_calls"] = [{**one, "id": short(one.get("id") or "")} for one in calls]
+        if "tool_call_id" in message:
+            message["tool_call_id"] = short(message["tool_call_id"] or "")
+        found.append(message)
+    return found
 
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -1,25 +1,47 @@
-"""Grammar of a tool call that must be made: at once, and with the values that enums allow.
+"""Grammar of a tool call that must be made: at once, and with the arguments that its schema allows.
 
 llama.cpp's grammars let text and reasoning precede a call, which a model may write for ever; and in
-forms where arguments are no JSON, they let a text argument be any text.
+forms where arguments are no JSON, they let a text argument be any text. Some forms let arguments be
+left out, or be anything.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from runtime.inference.answer_form import AnswerForm
 
 ROOT = "root"
 FREE_TEXT = re.compile(r"(?<= )until-\d+\?? (?=(?:space )?(?:\"[^\"]*\"\? )?[\w-]*tool-)", re.A)
-OPTIONAL = re.compile(r"(?<= )\((?:[^()]|\([^()]*\))*\)[?*] |(?<= )\([\w-]+ \| \) |^\([\w ]+\)\* ")
+OPTIONAL = re.compile(
+    r"(?:^|(?<= ))\((?:[^()]|\([^()]*\))*\)[?*] |(?<= )\([\w-]+ \| \) |^\([\w ]+\)\* "
+)
 ANY_TEXT = re.compile(
     r"(?:xml-arg-string|ac-\d+|until-\d+)$|until-\d+(?= \")|ling3-arg-string(?=\)$)"
 )
 """The text of an argument: at the end of a rule, or before what ends it."""
 NEXT = re.compile(r"\[(\\.|[^^\\])\] (ac-\d+-\d+)")
 LAST = re.compile(r"^\[(\\.|[^^\\])\](?= \||$)")
+ENDLESS = {
+    "[0-9]+": "[0-9]",
+    "[A-Za-z0-9_-]+": '"json"',
+    r"""( [^"\\] | "\\" ( ["\\/ bfnrt] | "u" [0-9a-fA-F]{4} ) )* "\"" | json-number""": (
+        r'[a-zA-Z0-9]{9} "\""'
+    ),
+}
+"""The number of a call, the kind of its arguments and its id, which could go on for ever."""
+FREE_END = re.compile(r' ?\((?:"[^"]*" )?until-\d+\)\?| ?until-\d+\?')
+"""Text that may stand behind a call, or for its id."""
+WORD = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[A-Za-z][A-Za-z0-9-]*|\S', re.A)
+"""A literal, a class of characters, the name of a rule, or a sign."""
+BY_SCHEMA = re.compile(r"-schema(?:-|$)")
+"""The name of a rule that llama.cpp made from a schema."""
+PLAIN_TEXT = {"type", "title", "description", "default", "examples"}
+"""The keywords of a text that may be any text."""
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 
 
@@ -31,6 +53,10 @@ def at_once(grammar: str, *, reasons: bool) -> str:
     rules = _rules(grammar)
     root = FREE_TEXT.sub("", rules[ROOT])
     rules[ROOT] = root if reasons else OPTIONAL.sub("", root)
+    for endless, ended in ENDLESS.items():
+        for name, rule in rules.items():
+            if not BY_SCHEMA.search(name):
+                rules[name] = FREE_END.sub("", rule.replace(endless, ended))
     return _text(rules)
 
 
@@ -48,6 +74,73 @@ def with_enums(grammar: str, tools: Sequence[Mapping[str, Any]]) -> str:
     return _text(rules)
 
 
+def holds(form: AnswerForm, tools: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether all that the form allows is a call whose arguments follow their schema."""
+    ended = any(end.strip() in form.prompt_end for end in form.reasoning_ends)
+    # What the prompt ends in is behind the reasoning already.
+    rules = _rules(at_once(form.grammar, reasons=False) if ended else form.grammar)
+    free = {name for tool in tools for name in _plain_texts(rules, tool)}
+    reached, left = {ROOT}, [ROOT]
+    while left:
+        words = WORD.findall(rules[left.pop()])
+        for word, following in itertools.zip_longest(words, words[1:]):
+            if word.startswith("[^") or word == ".":
+                return False
+            if word.startswith("[") and following in ("*", "+"):
+                return False
+            if word in rules and word not in reached:
+                reached.add(word)
+                if word not in free and not BY_SCHEMA.search(word):
+                    left.append(word)
+    return all(_holds_required(rules, reached, tool) for tool in tools)
+
+
+def _plain_texts(rules: Mapping[str, str], tool: Mapping[str, Any]) -> list[str]:
+    """Return the rules of the tool's arguments that may be any text."""
+    function = tool["function"]
+    properties = (function.get("parameters") or {}).get("properties") or {}
+    return [
+        rule
+        for name, schema in properties.items()
+        if isinstance(schema, dict) and schema.get("type") == "string" and {*schema} <= PLAIN_TEXT
+        for rule in _argument_rules(rules, function["name"], name)
+    ]
+
+
+def _holds_required(rules: Mapping[str, str], reached: set[str], tool: Mapping[str, Any]) -> bool:
+    """Return whether no required argument of a tool can be left out."""
+    function = tool["function"]
+    name = _rule_word(function["name"])
+    if any(rule.endswith(f"tool-{name}-schema") for rule in reached):
+        return True  # the arguments are JSON
+    needed = (function.get("parameters") or {}).get("required") or ()
+    sure = {
+        word
+        for rule in reached
+        if rule.endswith(f"tool-{name}")
+        for word in _always(iter(WORD.findall(rules[rule])))
+    }
+    return all(sure & {*_argument_rules(rules, function["name"], one)} for one in needed)
+
+
+def _always(words: Iterator[str]) -> set[str]:
+    """Return the words of a rule, or of a group up to its end, that no alternative leaves out."""
+    alternatives: list[set[str]] = []
+    found, last = set[str](), set[str]()
+    for word in words:
+        if word == ")":
+            break
+        if word == "|":
+            alternatives.append(found | last)
+            found, last = set(), set()
+        elif word in ("*", "?", "{"):
+            last = set()
+        else:
+            found |= last
+            last = _always(words) if word == "(" else {word}
+    return set.intersection(found | last, *alternatives)
+
+
 def _rules(grammar: str) -> dict[str, str]:
     found = (line.partition(" ::= ") for line in grammar.split("\n") if " ::= " in line)
     return {name: rule for name, _, rule in found}
@@ -58,11 +151,13 @@ def _text(rules: Mapping[str, str]) -> str:
 
 
 def _argument_rules(rules: Mapping[str, str], tool: str, argument: str) -> list[str]:
-    def word(text: str) -> str:
-        return re.sub(r"[^a-zA-Z0-9-]+", "-", text)
-
-    ends = f"tool-{word(tool)}-arg-{word(argument)}", f"-arg-{word(tool)}-{word(argument)}"
+    tool, argument = _rule_word(tool), _rule_word(argument)
+    ends = f"tool-{tool}-arg-{argument}", f"-arg-{tool}-{argument}"
     return [name for name in rules if name.endswith(ends)]
+
+
+def _rule_word(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9-]+", "-", name)
 
 
 def _held(rules: Mapping[str, str], rule: str, values: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from runtime.options.escapes import unescaped
 from runtime.options.registry import SPECS
 from runtime.options.serving import SERVER_DEFAULTS, ServingOptions
 from runtime.options.spec import Spec, specs
@@ -27,6 +28,21 @@ def chat_options(command: Callable[..., None]) -> Callable[..., None]:
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a server to a command; those not given are None."""
     return _all((name for name in SPECS if name not in CHAT_ONLY), SERVER_DEFAULTS)(command)
+
+
+def escape_option(texts: str) -> Decorator:
+    """Return a decorator that adds --escape, which counts for `texts`; see read_escapes."""
+    return click.option(
+        "--escape/--no-escape", "-e/ ", default=True, help=f"read \\n and the like in {texts}"
+    )
+
+
+def read_escapes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flags with escapes read in the options that have them, all of them lists of texts."""
+    return {
+        key: tuple(map(unescaped, value)) if value and SPECS[key].escapes else value
+        for key, value in given.items()
+    }
 
 
 def options_named(*names: str) -> Decorator:
@@ -73,6 +89,8 @@ def _option(name: str, spec: Spec, default: Any) -> Decorator:
         long = spec.long_flag
         flags = (f"{long}/--no-{long[2:]}", *(flag for flag in flags if flag != long))
         arguments = {}
+    elif spec.spellings:  # click knows the choices alone; check() knows them too
+        arguments = {"type": str, "metavar": f"[{'|'.join(spec.choices)}]"}
     elif spec.choices:
         arguments = {"type": click.Choice(spec.choices)}
     elif spec.python_type is tuple:

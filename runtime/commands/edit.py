@@ -20,7 +20,7 @@ from runtime.container.layout import Manifest, Section
 from runtime.container.writer import LastPart, Part, Stub, write_bundle
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import publish
-from runtime.options import builtin_templates, fallback
+from runtime.options import builtin_templates, fallback, loading
 from runtime.options.registry import Options
 
 Prewarmer = Callable[[Path, Callable[[], Manifest], Callable[[str], None]], LastPart]
@@ -226,6 +226,7 @@ def _changed(bundle: Bundle, change: Change, tool: str) -> Manifest:
         del defaults[key]
     _adapt(bundle, change, defaults)
     Options().merged(defaults, "default ")
+    loading.require_possible(defaults)
     touched = any(key.startswith("fallback_") for key in (*change.defaults, *change.unset))
     if touched and (problem := fallback.problem(defaults)):
         raise UsageError(

@@ -15,8 +15,10 @@ from runtime.commands import about, bundle_commands, click_base
 from runtime.commands.argument_rewrites import normalized
 from runtime.commands.click_options import (
     chat_options,
+    escape_option,
     model_options,
     options_named,
+    read_escapes,
     server_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
@@ -115,9 +117,7 @@ def main() -> None:
     help="continue the text as it is, without the chat template (default: if the model has none, "
     "or the text has turns written out)",
 )  # fmt: skip
-@click.option(
-    "--escape/--no-escape", "-e/ ", default=True, help="read \\n and the like in a raw text"
-)
+@escape_option("a raw text and in --reverse-prompt")
 @click.option(
     "--display-prompt/--no-display-prompt", default=None,
     help="show a raw text before what continues it (default: with --raw, or in colour)",
@@ -152,7 +152,7 @@ def chat(
         options = merged_options(bundle, given, model, server_defaults)
         server.run(bundle, options, model, embedded, on_desktop=True)
         return
-    options = merged_options(bundle, given, model)
+    options = merged_options(bundle, read_escapes(given) if escape else given, model)
     from runtime.terminal import main as terminal
 
     typed = "\n\n".join(part for part in (" ".join(question), prompt or "") if part)
@@ -175,6 +175,7 @@ def chat(
 @click.option("--open", "browser", is_flag=True, help="open the chat page in the browser")
 @click.option("--no-api-key", "unguarded", is_flag=True,
               help="accept requests from other machines without a key")  # fmt: skip
+@escape_option("--reverse-prompt")
 @model_options
 @server_options
 @click.pass_obj
@@ -183,11 +184,13 @@ def serve(
     /,
     browser: bool,
     unguarded: bool,
+    escape: bool,
     model: Path | None,
     embedded: bool | None,
     **given: Any,
 ) -> None:
     """Serve an OpenAI-compatible API and a chat page."""
+    given = read_escapes(given) if escape else given
     options = merged_options(bundle, given, model, server_defaults)
     from runtime.server import main as server
 

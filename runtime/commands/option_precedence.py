@@ -11,7 +11,7 @@ from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import AppError
 from runtime.host.std_streams import notify
-from runtime.options import fallback
+from runtime.options import fallback, loading
 from runtime.options.registry import Options, checked, from_file
 
 MODEL_SPECIFIC = ("chat_template", "lora", "logit_bias", "stop_token_ids")
@@ -40,6 +40,7 @@ def merged_options(
     overrides = checked(_baked(bundle, model), "baked-in ")
     flags = {key: from_file(key, value) for key, value in given.items() if value not in (None, ())}
     overrides |= checked(flags, "")
+    loading.require_possible(overrides)
     by_flag = flags.keys() & {"fallback_on_error", *fallback.SERVER}
     if not by_flag and (problem := fallback.problem(overrides)):
         # Older releases baked this in, and whoever got such a file cannot mend it.

@@ -127,10 +127,7 @@ class Conversation:
             # Continue only if a turn can be dropped to make room, and the last part was not empty.
             if not full or len(self._written) == begin or not self._droppable:
                 if full:
-                    self._notify(
-                        f"the answer was cut: the context of {self._answerer.context_size} "
-                        "tokens is full (give more with -c)"
-                    )
+                    self._notify(cut_note(self._answerer.context_size))
                 yield from self._read(reader, "", last=True)
                 return
 
@@ -182,6 +179,11 @@ class Conversation:
 
     def _prompt(self, answer: str) -> Prompt:
         return self._answerer.prompt(messages_of(self.system, self.turns), self.options, answer)
+
+
+def cut_note(context_size: int) -> str:
+    """Return what the user is told where an answer ends because the context (tokens) is full."""
+    return f"the answer was cut: the context of {context_size} tokens is full (give more with -c)"
 
 
 def _turn(answer: Delta) -> Message:

@@ -15,7 +15,7 @@ from runtime.container import prefix_state
 from runtime.container.layout import Section
 from runtime.dialogue import prefix_cache
 from runtime.dialogue.answerer import LocalAnswerer, inputs_of
-from runtime.errors import AppError, ModelError
+from runtime.errors import AppError, MemoryShortage
 from runtime.host import resources
 from runtime.host.progress_bar import Progress, progress
 from runtime.inference.embedder import Embedder
@@ -145,7 +145,7 @@ class LoadedModel:
         while True:
             try:
                 return Scheduler(self.model, self.options, context)
-            except ModelError:
+            except MemoryShortage:
                 if not self.options.fit or context // 2 < memory_plan.SMALLEST_CONTEXT:
                     raise
             context = context // 2

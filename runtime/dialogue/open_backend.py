@@ -36,13 +36,17 @@ def locate(
     return _or_remote(lambda: model_file.choose(bundle, path, embedded), options, notify)
 
 
-def decompressed(
+def shared(
     found: ModelFile | RemoteModel, options: Options, notify: Notify
 ) -> ModelFile | RemoteModel:
-    """Return `found` with its model decompressed, so that worker processes can share it."""
+    """Return `found` as the worker processes share it: decompressed, and planned for all."""
     if isinstance(found, RemoteModel):
         return found
-    return _or_remote(lambda: loader.decompressed(found, options, notify), options, notify)
+
+    def prepare() -> ModelFile:
+        return loader.decompressed(found.planned_for(options, options.workers), options, notify)
+
+    return _or_remote(prepare, options, notify)
 
 
 def open_backend(

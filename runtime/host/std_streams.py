@@ -6,9 +6,6 @@ import io
 import os
 import stat
 import sys
-import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from runtime.errors import UsageError
 from runtime.sanitize import plain_lines
@@ -16,9 +13,6 @@ from runtime.units import gigabytes
 
 PIPED_MAX = 64_000_000
 """Characters; without a limit an endless pipe would fill the memory."""
-
-Result = TypeVar("Result")
-_stderr_lock = threading.Lock()
 
 
 def replace_closed_streams() -> None:
@@ -65,29 +59,6 @@ def notify(text: str) -> None:
     print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)
 
 
-def with_stderr(work: Callable[[], Result]) -> tuple[Result, bytes]:
-    """Return the result of `work` and what was written to file descriptor 2 meanwhile.
-
-    For C code that writes there itself. What other threads write is caught as well.
-    """
-    with _stderr_lock:
-        try:
-            usual = os.dup(2)
-        except OSError:  # it was closed before the program started
-            return work(), b""
-        try:
-            with os.fdopen(os.memfd_create("stderr"), "rb") as caught:
-                os.dup2(caught.fileno(), 2)
-                try:
-                    result = work()
-                finally:
-                    os.dup2(usual, 2)
-                caught.seek(0)
-                return result, caught.read()
-        finally:
-            os.close(usual)
-
-
 def piped_text() -> str:
     """Return the text that is piped or redirected into stdin, empty if there is none.
 
@@ -109,15 +80,6 @@ def piped_text() -> str:
             "what is piped in is no text: there is a NUL byte in it", hint="pipe in UTF-8 text"
         )
     return text
-
-
-def pass_on(written: bytes) -> None:
-    """Write to file descriptor 2 what `with_stderr` caught and somebody else had written."""
-    while written:
-        try:
-            written = written[os.write(2, written) :]
-        except OSError:
-            return
 
 
 def end_line() -> None:

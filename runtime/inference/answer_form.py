@@ -16,7 +16,6 @@ from runtime.model import libchat
 from runtime.model.llama_api import api
 from runtime.model.model import Model
 
-
 REASON_MAX = 200
 """Characters at most of what the engine says about a grammar."""
 
@@ -81,7 +80,7 @@ class FormSampler:
                 budget=form.reasoning_budget,
             )
             self._budget = ctypes.cast(sampler, ctypes.POINTER(api.llama_sampler))
-            for token in begun:
+            for token in _tokens_of_end(model, _up_to_reasoning(form)):
                 api.llama_sampler_accept(self._budget, token)
 
     def close(self) -> None:
@@ -193,6 +192,15 @@ def _pattern(trigger: Trigger) -> str:
         begin = "" if pattern.startswith("^") else "^"
         return begin + pattern + ("" if pattern.endswith("$") and pattern else "$")
     return trigger.value
+
+
+def _up_to_reasoning(form: AnswerForm) -> str:
+    """Return the prompt's end without the space behind what begins the reasoning, if it ends so.
+
+    That space would count as reasoning, and with a budget of 0, as a part of what ends it.
+    """
+    before, start, behind = form.prompt_end.rpartition(form.reasoning_start)
+    return before + start if start and not behind.strip() else form.prompt_end
 
 
 def _tokens_of_end(model: Model, text: str) -> list[int]:

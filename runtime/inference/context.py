@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.errors import ModelError
+from runtime.errors import MemoryShortage, ModelError
 from runtime.gguf.tensor_types import NUMBERS
 from runtime.host.interrupts import interrupts_deferred
 from runtime.inference.batch import Batch
@@ -18,6 +19,8 @@ from runtime.model.model import Model
 from runtime.options.registry import Options
 
 NO_ROOM, ABORTED = 1, 2  # results of llama_decode that are not errors
+NO_MEMORY = re.compile("alloc|vector")
+"""In the engine's reason: what it, or the C++ library, could not allocate."""
 
 
 class Context:
@@ -27,12 +30,16 @@ class Context:
     """
 
     def __init__(self, model: Model, options: Options, size: int, threads: int) -> None:
-        """Create a context of `size` tokens; raise ModelError if the engine cannot."""
+        """Create a context of `size` tokens.
+
+        Raise MemoryShortage if the engine finds no memory for it, ModelError if it cannot at all.
+        """
         settings = api.llama_context_default_params()
         settings.n_ctx = size
         batch = max(min(options.batch_size, size), options.parallel, 1)
         settings.n_batch = settings.n_ubatch = batch
         settings.n_seq_max = options.parallel
+        settings.n_outputs_max = options.parallel  # else logits of a whole batch are reserved
         settings.kv_unified = True
         settings.n_threads = threads
         settings.n_threads_batch = options.threads_batch or threads
@@ -43,10 +50,11 @@ class Context:
         with native_call() as call:
             self.handle = api.llama_init_from_model(model.handle, settings)
         if not self.handle:
-            raise ModelError(
-                f"the engine cannot set up a context of {size} tokens: {call.reason or NO_REASON}",
-                hint="try a smaller one with -c, or without -ctk, -ctv and -fa if they are given",
-            )
+            problem = f"the engine cannot set up a context of {size} tokens: "
+            problem += call.reason or NO_REASON
+            if NO_MEMORY.search(call.reason):
+                raise MemoryShortage(problem, hint="try a smaller one with -c")
+            raise ModelError(problem, hint="try without -ctk, -ctv and -fa if they are given")
         self.size = int(api.llama_n_ctx(self.handle))
         self.generates = bool(api.llama_get_memory(self.handle))
         """Whether the model can generate text; some models only compute embeddings."""

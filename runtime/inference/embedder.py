@@ -11,6 +11,7 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.model.llama_api import NO_REASON, api, log, native_call
 from runtime.model.model import Model
+from runtime.options.loading import AUTOMATIC
 from runtime.options.registry import Options
 
 POOLING_TYPES = {"auto": -1, "mean": 1, "cls": 2, "last": 3}
@@ -31,7 +32,9 @@ class Embedder:
         self.possible = options.pooling != "auto" or declared not in (0, POOLING_RANK)
         """Whether the model declares a pooling type for embeddings, or the user has chosen one."""
         self._threads = threads
-        self.room = min(options.ctx_size or CONTEXT, model.trained_context or CONTEXT)
+        trained = model.trained_context or CONTEXT
+        wanted = CONTEXT if options.ctx_size == AUTOMATIC else options.ctx_size or trained
+        self.room = min(wanted, trained)
         """Largest number of tokens of a text."""
         self._context: Any = None
         self._lock = threading.Lock()

@@ -41,7 +41,10 @@ class Scheduler:
     """A context over a model, with its decoding thread."""
 
     def __init__(self, model: Model, options: Options, context_size: int) -> None:
-        """Create the context and start the thread; raise ModelError if the engine fails."""
+        """Create the context and start the thread.
+
+        Raise MemoryShortage if there is no memory for it, ModelError if the engine fails.
+        """
         self.model = model
         self.options = options
         self.threads = options.threads or resources.physical_cores()

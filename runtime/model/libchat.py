@@ -1,6 +1,6 @@
 """ctypes access to libchat: llama.cpp's own chat templates, answer parsers and schema converter.
 
-The library is compiled from the folder `cpp` and llama.cpp's `common`, and loaded when first needed.
+The library is compiled from the folder `cpp` and llama.cpp's `common`; loaded when first needed.
 Requests and replies are JSON, in the forms that cpp/chat.cpp describes. No call takes longer, nor
 more memory, than its budget there: templates, grammars and schemas are strangers' texts.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.host.library_paths import CHAT, REINSTALL, library_folder
 
-VERSION = 2
+VERSION = 3
 """Of the interface; cpp/chat.cpp has the same number."""
 HANDLE, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 STRINGS = ctypes.POINTER(ctypes.c_char_p)
@@ -38,7 +38,8 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "budget_reasons": (INT, (HANDLE,)),
     "budget_end": (INTS, (HANDLE, SIZES)),
     "grammar_new": (
-        HANDLE, (HANDLE, ctypes.c_char_p, INT, STRINGS, SIZE, INTS, SIZE, ctypes.POINTER(HANDLE)),
+        HANDLE,
+        (HANDLE, ctypes.c_char_p, INT, STRINGS, SIZE, INTS, SIZE, ctypes.POINTER(HANDLE)),
     ),
     "grammar_failure": (ctypes.c_char_p, (HANDLE,)),
     "stop": (None, ()),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from runtime.errors import MemoryShortage
 from runtime.gguf.header import Header
 from runtime.gguf.tensor_types import NUMBERS, TYPES
+from runtime.options.loading import AUTOMATIC
+from runtime.options.registry import Options
 from runtime.units import gigabytes
 
 UNKNOWN_CONTEXT = 4096
@@ -15,6 +17,12 @@ LONGEST_DEFAULT = 32_768
 """Tokens, if neither the user nor the bundle sets a size: the first message of agents fits."""
 USUAL_CONTEXT = 4096
 """Tokens; a default context of at least this size is reduced without a notice."""
+CONTEXT_STEP = 256
+"""Tokens; the engine's contexts are multiples of this."""
+ONE_SCALING = ("none", "linear", "yarn")
+"""Types of RoPE scaling that are the same in a context of any size."""
+NO_FLASH_ATTENTION = ("grok",)
+"""Architectures that the engine computes without it, whatever is asked for."""
 SMALLEST_CONTEXT = 512
 """Tokens; a model that fits with less only is rejected."""
 PROGRAM = 120 << 20
@@ -34,52 +42,62 @@ class Plan:
 
 
 def plan(
-    header: Header,
-    size: int,
-    *,
-    wanted: int,
-    batch: int,
-    available: int | None,
-    fit: bool = True,
-    cache_types: tuple[str, str] = ("f16", "f16"),
+    header: Header, weights: int, options: Options, *, available: int | None, processes: int = 1
 ) -> Plan:
     """Return the context size that fits; raise MemoryShortage if none does.
 
-    `size` is the model's size in bytes, `wanted` the requested context in tokens (0: the default),
-    `batch` the batch size in tokens, `cache_types` are those of keys and values in the KV cache.
-    Without `fit`, nothing is rejected or reduced.
+    `weights` are the bytes that the model's weights take, in all of the `processes` together that
+    use it, each with a context of its own. With `options.fit` off, nothing is rejected or reduced.
     """
     trained = header.hyper("context_length") or UNKNOWN_CONTEXT
-    context = wanted or min(trained, LONGEST_DEFAULT)
+    wanted = options.ctx_size
+    context = default_context(header) if wanted == AUTOMATIC else wanted or trained
     beyond = ""
     if wanted > trained:
         beyond = (
             f"the model was trained for {trained:,} tokens of context: beyond that, "
             "its answers may make no sense"
         )
-    fixed = size + PROGRAM + _compute_buffer_bytes(header, batch)
-    per_token = kv_bytes_per_token(header, *cache_types) + _mask_bytes(header, batch)
-    needed = fixed + per_token * context
-    if not fit or available is None or needed <= available:
+    fixed = weights + processes * (PROGRAM + _fixed_bytes(header, options))
+    per_token = processes * _bytes_per_token(header, options)
+    needed = fixed + per_token * _made(context)
+    if not options.fit or available is None or needed <= available:
         return Plan(context, needed, available, beyond)
     room = (available - fixed) // per_token if per_token else 0
-    shrunk = room // 256 * 256
+    shrunk = room // CONTEXT_STEP * CONTEXT_STEP
     smallest = min(SMALLEST_CONTEXT, context)
     if shrunk < smallest:
-        least = fixed + per_token * smallest
+        least = fixed + per_token * _made(smallest)
+        workers = f" for {processes} workers" if processes > 1 else ""
         raise MemoryShortage(
-            f"the model needs {gigabytes(least)} of memory even with a context of {smallest} "
-            f"tokens; {gigabytes(available)} are free",
+            f"the model needs {gigabytes(least)} of memory{workers} even with a context of "
+            f"{smallest} tokens; {gigabytes(available)} are free",
             hint="close other programs, use a smaller or more strongly quantized model, "
-            "or try all the same with --no-fit",
+            + ("start fewer workers, " if workers else "")
+            + "or try all the same with --no-fit",
         )
-    if not wanted and shrunk >= USUAL_CONTEXT:
+    if wanted == AUTOMATIC and shrunk >= USUAL_CONTEXT:
         return Plan(shrunk, fixed + per_token * shrunk, available)
     notice = (
         f"context reduced from {context} to {shrunk} tokens: {gigabytes(needed)} would be "
         f"needed, {gigabytes(available)} are free (--no-fit to insist)"
     )
     return Plan(shrunk, fixed + per_token * shrunk, available, notice)
+
+
+def default_context(header: Header) -> int:
+    """Return the tokens of context if no size is asked for, before memory is looked at.
+
+    A model with two RoPE scalings keeps the first, which it answers better with: llama.cpp takes
+    the other as soon as the context is longer than the original one, however short the prompt is.
+    """
+    trained = header.hyper("context_length") or UNKNOWN_CONTEXT
+    context = min(trained, LONGEST_DEFAULT)
+    original = header.hyper("rope.scaling.original_context_length")
+    kind = header.metadata.get(f"{header.architecture}.rope.scaling.type")
+    if original < CONTEXT_STEP or kind in ONE_SCALING:
+        return context
+    return min(context, original // CONTEXT_STEP * CONTEXT_STEP)
 
 
 def kv_bytes_per_token(header: Header, key_type: str = "f16", value_type: str = "f16") -> int:
@@ -103,19 +121,56 @@ def _bytes(name: str) -> float:
     return kind.size / kind.values
 
 
-def _mask_bytes(header: Header, batch: int) -> int:
-    """Return the bytes of compute buffers per token of context.
+def state_bytes(header: Header) -> int:
+    """Return the bytes that a recurrent or hybrid model keeps of a sequence, however long it is.
 
-    That is the 16-bit attention mask, with one row per token of a batch; models with sliding-window
-    layers have two masks. Derived from llama.cpp's reported sizes for contexts of 512 to 131,072
-    tokens.
+    As llama.cpp computes them: the last inputs of each layer's convolution, and its state.
+    """
+    width = header.hyper("embedding_length")
+    inner, state = header.hyper("ssm.inner_size"), header.hyper("ssm.state_size")
+    channels = inner + 2 * header.hyper("ssm.group_count") * state
+    inputs = max(header.hyper("ssm.conv_kernel") - 1, 0) * channels
+    inputs += max(header.hyper("shortconv.l_cache") - 1, 0) * width
+    inputs += header.hyper("token_shift_count") * width
+    kept = inner * state + width * header.hyper("wkv.head_size")
+    layers = header.hyper("block_count")
+    attention = header.metadata.get(f"{header.architecture}.attention.head_count_kv")
+    if isinstance(attention, list):  # the other layers of a hybrid model have no heads
+        layers = sum(not heads for heads in attention)
+    return 4 * layers * (inputs + kept)
+
+
+def _made(context: int) -> int:
+    """Return the tokens of the context that the engine makes if asked for this one."""
+    return -(-context // CONTEXT_STEP) * CONTEXT_STEP
+
+
+def _bytes_per_token(header: Header, options: Options) -> int:
+    """Return the bytes per token of context: the KV cache, and what of the buffers grows with it.
+
+    These have a row for each token of a batch: the attention mask, of which models with
+    sliding-window layers have two, and without flash attention the scores of every head, once more
+    as 16 bits to be multiplied with values of 16 bits. llama.cpp reports these sizes, except for
+    the last, by which a process grows that fills its context.
     """
     windowed = header.hyper("attention.sliding_window") or header.architecture == "gemma2"
-    return 2 * batch * (2 if windowed else 1)
+    masks = 2 if windowed else 1
+    if options.flash_attn == "off" or header.architecture in NO_FLASH_ATTENTION:
+        copies = 4 if options.cache_type_v == "f32" else 6
+        row = 4 * masks + copies * header.hyper("attention.head_count")
+    else:
+        row = 2 * masks
+    cache = kv_bytes_per_token(header, options.cache_type_k, options.cache_type_v)
+    return cache + options.batch_size * row
 
 
-def _compute_buffer_bytes(header: Header, batch: int) -> int:
-    """Estimate the bytes of the compute buffers: logits, and the widest activations of a batch."""
+def _fixed_bytes(header: Header, options: Options) -> int:
+    """Estimate the bytes of buffers that do not grow with the context.
+
+    The widest activations of a batch; for each parallel answer the logits, the sampler's copies of
+    them, and a recurrent model's state.
+    """
     width = max(header.hyper("feed_forward_length"), header.hyper("embedding_length"))
     vocabulary = header.hyper("vocab_size") or 128_000
-    return 4 * (batch * width * 4 + vocabulary * 8) + (32 << 20)
+    answers = options.parallel * (4 * vocabulary * 8 + state_bytes(header))
+    return 4 * options.batch_size * width * 4 + answers + (32 << 20)

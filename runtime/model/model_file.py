@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class ModelFile:
     bundle: Bundle | None = None
     decompressed_fd: int | None = None
     """File descriptor of the decompressed GGUF, if it has been decompressed already."""
+    planned: memory_plan.Plan | None = None
+    """The plan of several processes that use it; None if each makes its own."""
 
     @property
     def compressed(self) -> bool:
@@ -72,15 +75,29 @@ class ModelFile:
         return f"sampled-{digest.hexdigest()}"
 
     def plan(self, options: Options) -> memory_plan.Plan:
-        """Return the context that fits into memory now; raise MemoryShortage if none does."""
+        """Return the context that fits into memory; raise MemoryShortage if none does."""
+        return self.planned or self._plan(options, 1)
+
+    def planned_for(self, options: Options, processes: int) -> ModelFile:
+        """Return the same, planned for that many processes at once; raise as `plan` does.
+
+        Each by itself would take all memory for its own, and one that replaces another later would
+        find little left.
+        """
+        return dataclasses.replace(self, planned=self._plan(options, processes))
+
+    def _plan(self, options: Options, processes: int) -> memory_plan.Plan:
+        # Where weights are rearranged or read, and not mapped, each process has its own.
+        own = options.repack or not options.mmap
+        copies = processes if own else 1
+        if own and processes > 1 and self.compressed:
+            copies += 1  # the decompressed one, which they read
         return memory_plan.plan(
             self.header,
-            self.size,
-            wanted=options.ctx_size,
-            batch=options.batch_size,
+            copies * self.size,
+            options,
             available=resources.available_memory(),
-            fit=options.fit,
-            cache_types=(options.cache_type_k, options.cache_type_v),
+            processes=processes,
         )
 
 

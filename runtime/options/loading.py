@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from runtime.errors import UsageError
 from runtime.options.spec import option
 
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+FLOAT_TYPES = ("f32", "f16", "bf16")
+CACHE_TYPES = (*FLOAT_TYPES, "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 """The types that llama.cpp can keep the KV cache in."""
+SWITCH_SPELLINGS = {
+    **dict.fromkeys(("enabled", "true", "1"), "on"),
+    **dict.fromkeys(("disabled", "false", "0"), "off"),
+    "-1": "auto",
+}
+"""What llama.cpp takes for on, off and auto as well."""
+AUTOMATIC = -1
+"""The context size that neither user nor bundle has asked for: as much as is sensible."""
 
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
@@ -15,13 +27,13 @@ class LoadingOptions:
     """How to load the model; flags and defaults are llama.cpp's, where it has them."""
 
     ctx_size: int = option(
-        0,
+        AUTOMATIC,
         "--ctx-size",
         "-c",
-        low=0,
+        low=AUTOMATIC,
         metavar="N",
-        help="context size in tokens, 0 for automatic: the model's own, at most 32768, less "
-        "if memory is short",
+        help="context size in tokens, 0 for all that the model was trained for, -1 for what of it "
+        "fits into memory: at most 32768, and with LongRoPE at most the original context",
         aliases=("context_length", "n_ctx", "num_ctx"),
     )
     batch_size: int = option(
@@ -93,6 +105,7 @@ class LoadingOptions:
         "--flash-attn",
         "-fa",
         choices=("on", "off", "auto"),
+        spellings=SWITCH_SPELLINGS,
         help="flash attention",
     )
     cache_prompt: bool = option(
@@ -134,3 +147,17 @@ class LoadingOptions:
         help="CPU variant of the engine to use, listed by info (default: the best that works here)",
     )
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="print the engine's log")
+
+
+def require_possible(values: Mapping[str, Any]) -> None:
+    """Raise UsageError if the engine cannot do what the options in `values` ask for together.
+
+    They are options by name, not necessarily all of them.
+    """
+    kind = values.get("cache_type_v", "f16")
+    if values.get("flash_attn") == "off" and kind not in FLOAT_TYPES:
+        raise UsageError(
+            f"values of type {kind} in the KV cache need flash attention, which is off",
+            hint="leave out one of them, -ctv or -fa off, or keep the values as one of: "
+            + ", ".join(FLOAT_TYPES),
+        )

@@ -19,6 +19,7 @@ from typing import Any
 from runtime.errors import UsageError
 from runtime.host.user_files import exists, read_text
 from runtime.options.conversation import ConversationOptions
+from runtime.options.escapes import unescaped
 from runtime.options.fallback import FallbackOptions
 from runtime.options.loading import LoadingOptions
 from runtime.options.sampling import SamplingOptions
@@ -105,6 +106,8 @@ def check(key: str, value: Any, path: str) -> Any:
             value = float(value)
     if spec.python_type is tuple and isinstance(value, list):  # as JSON has it
         value = tuple(value)
+    if spec.spellings:
+        value = spec.spellings.get(value if isinstance(value, str) else _as_typed(value), value)
     if not _has_type(spec, value) or not _is_allowed(spec, value):
         raise _wrong(spec, _as_typed(value), path)
     return value
@@ -157,6 +160,8 @@ def from_pairs(pairs: Iterable[str]) -> dict[str, Any]:
         if not separator:
             raise UsageError(f"'{pair}' is not KEY=VALUE", hint="for example --set temp=0.2")
         option = resolve_name(key)
+        if SPECS[option].escapes:
+            value = unescaped(value)
         parsed = parse(option, from_file(option, value), f"--set {key}")
         if SPECS[option].python_type is tuple:
             parsed = result.get(option, ()) + parsed

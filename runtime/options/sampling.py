@@ -223,6 +223,7 @@ class SamplingOptions:
         metavar="TEXT",
         help="stop generating at TEXT; repeatable",
         aliases=("reverse_prompt",),
+        escapes=True,
     )
     stop_token_ids: tuple[str, ...] = option(
         (),

@@ -34,11 +34,15 @@ class Spec:
     metavar: str = ""
     choices: tuple[str, ...] = ()
     """The only values allowed; empty for any."""
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    """Other spellings of the choices, with what they stand for."""
     aliases: tuple[str, ...] = ()
     """Other names that `--set` and config files accept."""
     baked: bool = True
     """Whether it can be baked in as a default, rather than given as a flag only."""
     file: FileSyntax = ""
+    escapes: bool = False
+    r"""Whether escapes such as \n are read where it is typed."""
 
     @property
     def python_type(self) -> type[Any]:
@@ -71,12 +75,16 @@ def option(
     high: float | None = None,
     metavar: str = "",
     choices: tuple[str, ...] = (),
+    spellings: Mapping[str, str] = {},
     aliases: tuple[str, ...] = (),
     baked: bool = True,
     file: FileSyntax = "",
+    escapes: bool = False,
 ) -> Value:
     """Declare a dataclass field that carries a Spec."""
-    spec = Spec(default, flags, help, low, high, metavar, choices, aliases, baked, file)
+    spec = Spec(
+        default, flags, help, low, high, metavar, choices, spellings, aliases, baked, file, escapes
+    )
     declared: Value = field(default=default, metadata={Spec: spec})
     return declared
 

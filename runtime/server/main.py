@@ -15,7 +15,7 @@ from pathlib import Path
 import runtime
 from runtime.container.bundle_file import Bundle, program_name
 from runtime.dialogue import remote_client
-from runtime.dialogue.open_backend import decompressed, locate, open_backend
+from runtime.dialogue.open_backend import locate, open_backend, shared
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import PortError, UsageError
 from runtime.host import desktop, resources
@@ -82,7 +82,7 @@ def run(
     idle = IDLE_SECONDS if on_desktop else None
     address = listener.url(sock, options)
     files = assets.read(page_folder())
-    shared = Metrics.shared(options.workers)
+    counts = Metrics.shared(options.workers)
 
     def started() -> None:
         print(welcome(address, listener.url_for_others(sock, options)), file=sys.stderr, flush=True)
@@ -90,7 +90,7 @@ def run(
             threading.Thread(target=desktop.open_browser, args=(address,), daemon=True).start()
 
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
-        metrics = Metrics(shared, options.workers, number)
+        metrics = Metrics(counts, options.workers, number)
         # What loading has to say is the same in all workers; that one falls back is not.
         backend = open_backend(
             found,
@@ -120,7 +120,7 @@ def run(
     options = dataclasses.replace(
         options, threads=options.threads or max(1, cores // options.workers)
     )
-    found = decompressed(found, options, notify)
+    found = shared(found, options, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
 
 

@@ -7,34 +7,19 @@ import sys
 import time
 
 from runtime import START
+from runtime.dialogue.conversation import cut_note
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.host.std_streams import notify
-from runtime.inference.stats import Stats
+from runtime.inference.stats import FinishReason, Stats
 from runtime.model.model import Model
 from runtime.terminal import schema_notes
 from runtime.terminal.answer_view import Style
 
-ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
-ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"'": b"'", b'"': b'"', b"\\": b"\\"}
 TURN_MARKS = re.compile(
     r"<start_of_turn>|<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<\|turn>|<\|start\|>"
     r"|<\|(?:user|system|assistant)\|>|<｜User｜>|<\|START_OF_TURN_TOKEN\|>"
 )
 """What well-known chat templates begin a turn with."""
-
-
-def unescaped(text: str) -> str:
-    r"""Return `text` with escapes read as llama.cpp's -e does: \n \r \t \' \" \\ and \xHH.
-
-    Of a character above U+007F, all bytes must be given.
-    """
-
-    def read(match: re.Match[bytes]) -> bytes:
-        word = match[1]
-        return bytes.fromhex(word[1:].decode()) if len(word) == 3 else ESCAPES.get(word, match[0])
-
-    data = text.encode("utf-8", "surrogateescape")
-    return ESCAPE.sub(read, data).decode("utf-8", "surrogateescape")
 
 
 def is_formatted(text: str, model: Model) -> bool:
@@ -51,9 +36,9 @@ def complete(
     Return its statistics, and the seconds from the start of the program to its first token.
     """
     model, options = backend.model, backend.options
-    tokens = model.tokenize(
-        text.removeprefix(model.bos) if model.adds_bos else text, beginning=True
-    )
+    tokens = model.tokenize(text, beginning=True)
+    if _begins_twice(tokens, model):
+        notify(f"the prompt begins with {model.bos} twice: the model adds it to what was typed")
     out = sys.stdout
     if show_prompt:
         shown = b"".join(model.piece(token, special=options.special) for token in tokens)
@@ -73,6 +58,14 @@ def complete(
     out.flush()
     if note := schema_notes.after(options, written):
         notify(note)
+    if answer.stats.reason is FinishReason.CONTEXT:
+        notify(cut_note(answer.stats.context_size))
     if options.stats:
         notify(answer.stats.line())
     return answer.stats, first_token_s
+
+
+def _begins_twice(tokens: list[int], model: Model) -> bool:
+    """Return whether the BOS token is there twice: the user's own and the model's."""
+    first = {model.token_text(token) for token in tokens[:2]}
+    return model.adds_bos and len(tokens) > 1 and first == {model.bos}

@@ -24,6 +24,7 @@ from runtime.host.interrupts import on_interrupt
 from runtime.host.std_streams import colour_enabled, notify
 from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
+from runtime.options.escapes import unescaped
 from runtime.options.registry import Options
 from runtime.sanitize import plain, shown
 from runtime.terminal import completion, run_report, schema_notes
@@ -57,7 +58,7 @@ class Raw:
 
     def text(self, question: Question) -> str:
         """Return the text to continue."""
-        typed = completion.unescaped(question.typed) if self.escape else question.typed
+        typed = unescaped(question.typed) if self.escape else question.typed
         return typed + question.piped
 
 

@@ -275,6 +275,78 @@ def test_tools_where_the_template_has_no_place_for_them() -> None:
     assert {"city": "Rome"} == json.loads("".join(delta.arguments for delta in calls))
 
 
+FAILS_WITH_TOOLS = HERMES.replace("{% if tools %}", "{% if tools %}{{ raise_exception('no') }}")
+FAILS_WITH_RESULTS = (
+    "{% for m in messages %}"
+    "{% if m.role not in ['system', 'user', 'assistant'] %}{{ raise_exception('no') }}{% endif %}"
+    "<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def test_tools_that_a_template_fails_with_are_described_to_the_model() -> None:
+    untyped = {"type": "object", "properties": {"any": {}, "list": {"type": "array"}}}
+    strange = {"type": "function", "function": {"name": "f", "parameters": untyped}}
+    reads_types = HERMES.replace(
+        "{% if tools %}",
+        "{% for t in tools or [] %}{% for p in t.function.parameters.properties.values() %}"
+        "{% if p.type is not defined or (p.type == 'array' and p['items'] is not defined) %}"
+        "{{ raise_exception('no type') }}{% endif %}{% endfor %}{% endfor %}{% if tools %}",
+    )
+    for source in (reads_types, FAILS_WITH_TOOLS):
+        found = apply(source, tools=[strange])
+        assert '{"name": "f", "parameters": ' in found.text
+        assert "To call a tool" in found.text
+        assert found.form and found.form.lazy
+
+
+def test_calls_of_earlier_turns_are_written_out_where_the_template_fails_with_them() -> None:
+    call = {"type": "function", "id": "1", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    turns = [
+        HELLO,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "sunny"},
+    ]
+    for asked in ({"tools": []}, {"tool_choice": "none"}):
+        for source in (FAILS_WITH_RESULTS, "llama2"):
+            found = apply(source, messages=turns, **asked)
+            assert '{"name": "f", "arguments": {"a": 1}}' in found.text
+            assert "sunny" in found.text
+            assert "To call a tool" not in found.text
+            assert not found.form or not found.form.grammar
+
+
+def test_ids_of_calls_are_shortened_for_a_template_that_asks_for_it() -> None:
+    source = HERMES.replace(
+        "{% for call in m.tool_calls or [] %}",
+        "{{ m.tool_call_id }}{% for call in m.tool_calls or [] %}"
+        "{% if call.id | length != 9 %}{{ raise_exception('nine') }}{% endif %}{{ call.id }}",
+    )
+    call = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        HELLO,
+        {"role": "assistant", "content": None, "tool_calls": [{**call, "id": "call_12345"}]},
+        {"role": "tool", "tool_call_id": "call_12345", "content": "sunny"},
+    ]
+    found = apply(source, messages=turns)
+    (short,) = re.findall(r"<\|assistant\|>(\w{9})<tool_call>", found.text)
+    assert f"sunny{short}<|end|>" in found.text
+
+
+def test_a_failure_that_is_not_the_tools_is_told_as_such() -> None:
+    with pytest.raises(ModelError, match="only one turn"):
+        apply("{% if tools %}{{ tools | tojson }}{% endif %}{{ raise_exception('only one turn') }}")
+
+
+def test_a_schema_for_the_answer_holds_with_tools_too() -> None:
+    schema = {"type": "object", "properties": {"zebra": {"type": "integer"}}}
+    for source in (HERMES, ggufs.CHATML):
+        held = apply(source, json_schema=schema).form
+        assert held and "zebra" in held.grammar and not held.lazy
+        called = apply(source, json_schema=schema, tool_choice="required").form
+        assert called and "zebra" not in called.grammar and "get_weather" in called.grammar
+
+
 def test_an_answer_is_continued() -> None:
     begun = [HELLO, {"role": "assistant", "content": "Hi, I a"}]
     found = apply(

@@ -41,6 +41,7 @@ def test_prompts_are_the_peers(name: str) -> None:
     source = next(path for path in templates() if path.name == name).read_text(encoding="utf-8")
     model = demo()  # llama-server was asked with it
     template = chat_template.from_text(source, bos=model.bos, eos=model.eos)
-    expected = RECORDED[name]
+    # What llama-server refuses, as for ids of calls that are too long, is answered here.
+    expected = {key: text for key, text in RECORDED[name].items() if text != REFUSED}
 
     assert expected == {key: made(template, CONVERSATIONS[key]) for key in expected}

@@ -214,6 +214,29 @@ def test_a_prompt_is_continued_as_it_is(chat: Program) -> None:
     assert "a chat needs the chat template" in refused.err
 
 
+def test_escapes_are_read_in_stop_strings(chat: Program) -> None:
+    assert "The capital of " == chat.ask(FRANCE, "-r", r"Fr\x61nce")
+    assert PARIS == chat.ask(FRANCE, "-r", r"Fr\x61nce", "--no-escape")
+    raw = chat("--raw", "--temp", "0", "-r", r"\x20Tallinn", "-p", "The capital of Estonia")
+    assert "The capital of Estonia is\n" == raw.out
+
+
+def test_a_typed_bos_is_kept_with_a_note(chat: Program, tmp_path: Path) -> None:
+    model = ggufs.write_model(tmp_path / "bos.gguf", "gemma")
+    for text, count in (("abc", 1), ("<s>abc", 2)):
+        done = chat("-m", str(model), "--raw", "--special", "-n", "1", "-p", text)
+        assert done.out.startswith(count * "<s>")
+        assert not done.out.startswith((count + 1) * "<s>")
+        assert ("the prompt begins with <s> twice" in done.err) == (count == 2)
+
+
+def test_a_text_that_fills_the_context_is_said_to_be_cut(chat: Program) -> None:
+    done = chat("--raw", "-c", "256", "--ignore-eos", "-p", "The capital of")
+
+    assert 0 == done.code
+    assert "the answer was cut: the context of 256 tokens is full (give more with -c)" in done.err
+
+
 def test_the_tutorials_command_works_as_it_is(chat: Program) -> None:
     done = chat("-n", "64", "-c", "512", "-co", "-p", TUTORIAL)
     assert done.out.startswith(f"\x1b[33m{SHOWN}\x1b[0m")

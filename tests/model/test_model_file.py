@@ -11,8 +11,10 @@ import ggufs
 import pytest
 
 from runtime.container import bundle_file
-from runtime.errors import AppError, GGUFError, ModelError
+from runtime.errors import AppError, GGUFError, MemoryShortage, ModelError
+from runtime.host import resources
 from runtime.model import model_file
+from runtime.options.registry import Options
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,26 @@ def test_gguf(tiny: Path) -> None:
 
     assert (0, tiny.stat().st_size, False) == (source.offset, source.size, source.compressed)
     assert "llama" == source.header.architecture
+    os.close(source.fd)
+
+
+@pytest.mark.parametrize(
+    ("flags", "copies"), [({}, 3), ({"repack": False}, 1), ({"repack": False, "mmap": False}, 3)]
+)
+def test_processes_plan_once_and_for_all(
+    tiny: Path, flags: dict[str, bool], copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = model_file.open_file(tiny)
+    options = Options(ctx_size=512, **flags)
+    monkeypatch.setattr(resources, "available_memory", lambda: 1 << 40)
+    alone = source.plan(options)
+    shared = source.planned_for(options, 3)
+
+    assert copies * source.size + 3 * (alone.needed - source.size) == shared.plan(options).needed
+    monkeypatch.setattr(resources, "available_memory", lambda: 0)  # the others run by now
+    assert 512 == shared.plan(options).context
+    with pytest.raises(MemoryShortage):
+        source.plan(options)
     os.close(source.fd)
 
 

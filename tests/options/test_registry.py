@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runtime.commands.argument_rewrites import normalized
 from runtime.commands.option_precedence import merged_options
 from runtime.errors import UsageError
+from runtime.options.loading import CACHE_TYPES
 from runtime.options.registry import SPECS, Options, check, parse, resolve_name
 from runtime.options.serving import server_defaults
 
@@ -96,6 +97,9 @@ def test_unknown_option_is_named(name: str, hint: str) -> None:
         ("system", 7, "text"),
         ("color", "blue", "auto or on or off"),
         ("color", ["on"], "auto or on or off"),
+        ("flash_attn", "ON", "on or off or auto"),
+        ("flash_attn", 2, "on or off or auto"),
+        ("flash_attn", ["on"], "on or off or auto"),
     ],
 )
 def test_wrong_value_is_named(key: str, value: Any, expected: str) -> None:
@@ -134,6 +138,9 @@ def test_baked_option_of_a_newer_release_says_so() -> None:
         (True, "fit", "T"),
         ("", "system", ""),
         ("a=b", "system", "a=b"),
+        (-1, "ctx_size", "-1"),
+        ("on", "flash_attn", "enabled"),
+        ("auto", "flash_attn", "-1"),
     ],
 )
 def test_text_is_parsed(expected: Any, key: str, text: str) -> None:
@@ -150,6 +157,33 @@ def test_text_is_parsed(expected: Any, key: str, text: str) -> None:
 def test_text_that_cannot_be_parsed(key: str, text: str) -> None:
     with pytest.raises(UsageError, match=f"'--set {key}' is '{text[:10]}"):
         parse(key, text, f"--set {key}")
+
+
+@pytest.mark.parametrize(
+    ("expected", "values"),
+    [
+        ("on", ("on", "enabled", "true", "1", True, 1)),
+        ("off", ("off", "disabled", "false", "0", False, 0)),
+        ("auto", ("auto", "-1", -1)),
+    ],
+)
+def test_flash_attention_is_spelled_as_llama_cpp_takes_it(
+    expected: str, values: tuple[Any, ...]
+) -> None:
+    for value in values:
+        assert expected == check("flash_attn", value, "flash_attn")
+
+
+@pytest.mark.parametrize("kind", CACHE_TYPES)
+def test_quantized_values_without_flash_attention_are_refused_at_once(kind: str) -> None:
+    asked = {"cache_type_v": kind, "flash_attn": "0"}
+    if kind in ("f32", "f16", "bf16"):
+        assert "off" == merged_options(None, asked, None).flash_attn
+        return
+    with pytest.raises(UsageError, match=f"values of type {kind} in the KV cache need flash"):
+        merged_options(None, asked, None)
+    for setting in ("auto", "on"):
+        assert kind == merged_options(None, {**asked, "flash_attn": setting}, None).cache_type_v
 
 
 @pytest.mark.parametrize(
@@ -237,6 +271,6 @@ def test_any_value_is_taken_or_refused(key: str, value: Any) -> None:
     except UsageError:
         return
 
-    assert value == found
+    assert value == found or found in SPECS[key].spellings.values()
     assert SPECS[key].python_type is type(found)
     assert found == getattr(dataclasses.replace(Options(), **{key: found}), key)

@@ -1,27 +1,8 @@
-"""Raw completions: escapes, and which texts are taken as they are."""
+"""Raw completions: which texts are taken as they are."""
 
 from __future__ import annotations
 
-import pytest
 from engines import demo, in_child
-
-from runtime.terminal.completion import unescaped
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (r"a\nb\tc\rd", "a\nb\tc\rd"),
-        (r"\'\"\\", "'\"\\"),
-        (r"\x41\x0a", "A\n"),
-        (r"\xc3\xa9 ü", "é ü"),
-        (r"\q \x4 \xzz", r"\q \x4 \xzz"),
-        ("ends in \\", "ends in \\"),
-        (r"\\n", r"\n"),
-    ],
-)
-def test_escapes(text: str, expected: str) -> None:
-    assert expected == unescaped(text)
 
 
 @in_child

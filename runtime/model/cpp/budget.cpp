@@ -3,22 +3,25 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <sys/mman.h>
+#include <signal.h>
 #include <time.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <new>
+#include <utility>
 
 namespace {
 
 constexpr unsigned ALLOCATIONS_PER_LOOK = 64;  // at the clock, which takes 0.2 µs
 constexpr size_t BIG = 1 << 16;                // an allocation that is always looked at
 constexpr size_t CALLERS_STACK = 2 << 20;      // bytes of the caller's stack that may be used
-constexpr size_t DEEP_STACK = size_t(4) << 30; // address space, of which next to nothing is used
-constexpr size_t STACK_RESERVE = 1 << 20;
+constexpr size_t DEEP_STACK = size_t(4) << 30;  // address space, next to nothing of it is used
+constexpr long WAIT_NANOSECONDS = 50000000;
+constexpr int WAITS_WHEN_STOPPING = 10;
 
 std::atomic<bool> stopping{ false };
 
@@ -28,6 +31,7 @@ struct Bounds {
     int64_t deadline = 0;  // nanoseconds of this thread's processor time
     int64_t left = 0;      // bytes
     uintptr_t floor = 0;   // the lowest address that the stack may reach
+    unsigned watched = 0;
 };
 
 thread_local Bounds bounds;
@@ -50,7 +54,7 @@ void look() {
 }
 
 void * allocate(size_t size) {
-    if (bounds.active && std::uncaught_exceptions() == 0) {
+    if (bounds.active && bounds.watched && std::uncaught_exceptions() == 0) {
         char here;
         if (reinterpret_cast<uintptr_t>(&here) < bounds.floor) {
             throw Exceeded("it is nested too deeply");
@@ -124,6 +128,14 @@ Budget::~Budget() {
     }
 }
 
+Watched::Watched() {
+    bounds.watched++;
+}
+
+Watched::~Watched() {
+    bounds.watched--;
+}
+
 double Budget::used() const {
     return seconds_ - double(bounds.deadline - now()) / 1e9;
 }
@@ -131,59 +143,80 @@ double Budget::used() const {
 namespace {
 
 struct Job {
-    void (*action)(void *);
-    void * argument;
-    uintptr_t floor;
+    std::function<void()> action;
     std::atomic<bool> unwanted{ false };
     sem_t done;
+
+    explicit Job(std::function<void()> && given) : action(std::move(given)) { sem_init(&done, 0, 0); }
+    ~Job() { sem_destroy(&done); }
 };
 
 void * run(void * given) {
-    Job & job = *static_cast<Job *>(given);
-    unwanted = &job.unwanted;
-    deep_floor = job.floor;
-    job.action(job.argument);
-    sem_post(&job.done);
+    const std::unique_ptr<std::shared_ptr<Job>> job(static_cast<std::shared_ptr<Job> *>(given));
+    char here;
+    unwanted = &(*job)->unwanted;
+    deep_floor = reinterpret_cast<uintptr_t>(&here) - DEEP_STACK / 2;
+    (*job)->action();
+    (*job)->action = nullptr;  // frees what it refers to, on this stack
+    sem_post(&(*job)->done);
     return nullptr;
+}
+
+bool start(pthread_t & thread, std::shared_ptr<Job> * job) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, DEEP_STACK);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the caller's
+    const int failed = pthread_create(&thread, &attributes, run, job);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    return failed == 0;
+}
+
+// Wait until the job is done, a little while at most; return errno where it is not.
+int wait(Job & job) {
+    timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += WAIT_NANOSECONDS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return sem_timedwait(&job.done, &until) == 0 ? 0 : errno;
 }
 
 }  // namespace
 
-bool on_deep_stack(void (*action)(void *), void * argument) {
-    void * stack = mmap(nullptr, DEEP_STACK, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED) {
-        action(argument);  // bound by the caller's own stack
-        return true;
-    }
-    Job job;
-    job.action = action;
-    job.argument = argument;
-    job.floor = reinterpret_cast<uintptr_t>(stack) + DEEP_STACK / 2;
-    sem_init(&job.done, 0, 0);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstack(&attributes, stack, DEEP_STACK);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the caller's
+Ended on_deep_stack(std::function<void()> action, double seconds) {
+    const auto job = std::make_shared<Job>(std::move(action));
+    action = nullptr;  // moved from, it may still hold what is to be freed on the other stack
+    auto own = std::make_unique<std::shared_ptr<Job>>(job);
     pthread_t thread;
-    const int failed = pthread_create(&thread, &attributes, run, &job);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    bool whole = true;
-    if (failed) {
-        action(argument);
-    } else {
-        while (sem_wait(&job.done) != 0 && errno == EINTR) {
-            job.unwanted = true;
-            whole = false;
-        }
-        pthread_join(thread, nullptr);
+    if (!start(thread, own.get())) {
+        job->action();  // no room for a stack: bound by the caller's own
+        return Ended::WHOLE;
     }
-    sem_destroy(&job.done);
-    munmap(stack, DEEP_STACK);
-    return whole;
+    own.release();
+    clockid_t clock;
+    const bool timed = pthread_getcpuclockid(thread, &clock) == 0;
+    int stopped = 0;
+    while (const int reason = wait(*job)) {
+        if (reason == EINTR) {
+            job->unwanted = true;
+            return Ended::INTERRUPTED;
+        }
+        timespec used = {};
+        if (timed && clock_gettime(clock, &used) == 0 && double(used.tv_sec) > seconds) {
+            return Ended::LATE;
+        }
+        if (stopping && ++stopped > WAITS_WHEN_STOPPING) {
+            return Ended::LATE;
+        }
+    }
+    return Ended::WHOLE;
 }
 
 void stop_all() {

@@ -8,7 +8,7 @@
 
 #include <cstddef>
 #include <exception>
-#include <string>
+#include <functional>
 
 // Thrown by operator new.
 class Exceeded : public std::exception {
@@ -20,7 +20,8 @@ class Exceeded : public std::exception {
     const char * what_;
 };
 
-// Bounds for what this thread does until it is destroyed; within another one, that one's hold.
+// Bounds for what this thread does, where it is watched, until this is destroyed; within another one,
+// that one's hold.
 class Budget {
   public:
     // Seconds of processor time; bytes held at a time.
@@ -37,9 +38,23 @@ class Budget {
     double seconds_ = 0;
 };
 
-// Do `action` on a stack of its own, deep enough for what the bytes of a budget can nest: values in
-// values are freed by recursion. Return false if a signal came; the action was stopped then.
-bool on_deep_stack(void (*action)(void *), void * argument);
+// Code that may be stopped at every allocation, while one of these lives. Other code is not prepared
+// for it: destructors that allocate would end the program.
+class Watched {
+  public:
+    Watched();
+    ~Watched();
+    Watched(const Watched &) = delete;
+    Watched & operator=(const Watched &) = delete;
+};
+
+enum class Ended { WHOLE, INTERRUPTED, LATE };
+
+// Do `action` in a thread of its own, whose stack is deep enough for what the bytes of a budget can
+// nest: values in values are freed by recursion. A signal that comes meanwhile stops it. If it goes on
+// without allocating for more than `seconds` of processor time, or after stop_all, it is left behind,
+// with all that it refers to; it ends when it allocates again.
+Ended on_deep_stack(std::function<void()> action, double seconds);
 
 // Stop what runs in all threads, and all that will.
 void stop_all();

@@ -26,12 +26,12 @@
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of the interface; the caller compares it.
-static const int VERSION = 2;
+static const int VERSION = 3;
 
 namespace {
 
 struct Template {
-    common_chat_templates_ptr templates;
+    std::shared_ptr<const common_chat_templates> templates;
 };
 
 struct Prompt {
@@ -82,23 +82,38 @@ template <typename Action> char * guarded(Action && action) {
     }
 }
 
-// Do the same on a stack of its own, for what strangers' texts can make deep.
-template <typename Action> char * guarded_deep(Action && action) {
-    struct Call {
-        Action & action;
-        char * answer;
-    } call = { action, nullptr };
-    const bool whole = on_deep_stack(
-        [](void * given) {
-            Call & asked = *static_cast<Call *>(given);
-            asked.answer = guarded(asked.action);
-        },
-        &call);
-    if (!whole) {
-        std::free(call.answer);
-        return failure("interrupted");
+// A call in a thread of its own: what it makes, and its reply. Whoever of the two, the caller or the
+// thread, is the last to need it frees it.
+template <typename Made> struct Call {
+    std::unique_ptr<Made> made;
+    char * answer = nullptr;
+
+    ~Call() { std::free(answer); }
+};
+
+// Let `action` make something, in such a thread. Return the handle, null with an error; the action may
+// outlive the call, and must own what it uses.
+template <typename Made, typename Action> void * guarded_deep(Action action, char ** answer) {
+    const auto call = std::make_shared<Call<Made>>();
+    const auto work = [call, action = std::move(action)] {
+        call->answer = guarded([&] { return action(call->made); });
+    };
+    switch (on_deep_stack(work, SECONDS + 1)) {
+        case Ended::INTERRUPTED:
+            *answer = failure("interrupted");
+            return nullptr;
+        case Ended::LATE:
+            *answer = failure("it takes too long");
+            return nullptr;
+        case Ended::WHOLE:
+            break;
     }
-    return call.answer;
+    *answer = call->answer;
+    call->answer = nullptr;
+    if (!*answer || std::strncmp(*answer, "{\"error\"", 8) == 0) {
+        return nullptr;
+    }
+    return call->made.release();
 }
 
 std::string new_id() {
@@ -245,9 +260,8 @@ EXPORT void libchat_free(char * reply) {
 EXPORT void * libchat_template_new(const char * request, char ** answer) {
     // The library's warnings are for developers of templates; what fails is thrown.
     common_log_set_verbosity_thold(-1);
-    std::unique_ptr<Template> made;
-    *answer = guarded_deep([&] {
-        const common_json asked = common_json::parse(request);
+    const auto parse = [text = std::string(request)](std::unique_ptr<Template> & made) {
+        const common_json asked = common_json::parse(text);
         made = std::make_unique<Template>();
         const std::string source = asked.at("source").get<std::string>();
         const std::string bos = asked.value("bos", ""), eos = asked.value("eos", "");
@@ -265,15 +279,13 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
         common_json found = common_json::object();
         found["capabilities"] = capabilities;
         return found;
-    });
-    if (!*answer || std::strncmp(*answer, "{\"error\"", 8) == 0) {
-        made.reset();
-    }
-    return made.release();
+    };
+    return guarded_deep<Template>(parse, answer);
 }
 
 EXPORT void libchat_template_free(void * handle) {
-    on_deep_stack([](void * given) { delete static_cast<Template *>(given); }, handle);
+    const std::unique_ptr<Template> made(static_cast<Template *>(handle));
+    on_deep_stack([templates = std::move(made->templates)] {}, SECONDS);
 }
 
 // End all calls soon, also those to come: the program ends.
@@ -287,12 +299,11 @@ EXPORT void libchat_stop() {
 // messages must be. With end_reasoning, reasoning that the template begins is ended at once.
 // Reply: see prompt_reply. Return the handle, null with an error.
 EXPORT void * libchat_prompt_new(const void * handle, const char * request, char ** answer) {
-    std::unique_ptr<Prompt> made;
-    *answer = guarded_deep([&] {
-        const common_json asked = common_json::parse(request);
+    const auto render = [templates = static_cast<const Template *>(handle)->templates,
+                         text = std::string(request)](std::unique_ptr<Prompt> & made) {
+        const common_json asked = common_json::parse(text);
         const common_chat_templates_inputs inputs = inputs_of(asked);
-        common_chat_params found = common_chat_templates_apply(
-            static_cast<const Template *>(handle)->templates.get(), inputs);
+        common_chat_params found = common_chat_templates_apply(templates.get(), inputs);
         if (asked.value("end_reasoning", false)) {
             end_reasoning(found);
         }
@@ -307,11 +318,8 @@ EXPORT void * libchat_prompt_new(const void * handle, const char * request, char
         made = std::make_unique<Prompt>();
         made->parser = std::move(parser);
         return prompt_reply(found);
-    });
-    if (!*answer || std::strncmp(*answer, "{\"error\"", 8) == 0) {
-        made.reset();
-    }
-    return made.release();
+    };
+    return guarded_deep<Prompt>(render, answer);
 }
 
 EXPORT void libchat_prompt_free(void * handle) {
@@ -366,12 +374,15 @@ EXPORT void libchat_answer_free(void * handle) {
 // Reply: {"grammar": the grammar of a JSON schema, in GBNF; "incomplete": what of the schema it does
 // not express, empty if all is}.
 EXPORT char * libchat_grammar(const char * schema) {
-    return guarded_deep([&] {
+    const auto convert = [text = std::string(schema)](std::unique_ptr<int> &) {
         common_json found = common_json::object();
-        found["grammar"] = json_schema_to_grammar(common_json::parse(schema), true);
+        found["grammar"] = json_schema_to_grammar(common_json::parse(text), true);
         found["incomplete"] = notes_last();
         return found;
-    });
+    };
+    char * answer = nullptr;
+    guarded_deep<int>(convert, &answer);
+    return answer;
 }
 
 // Return a sampler that ends the reasoning after `budget` tokens, -1 for never, null where that

@@ -8,7 +8,7 @@
 #include "llama.h"
 #include "notes.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -41,6 +41,7 @@ template <typename Step> void take(Grammar & grammar, Step && step) noexcept {
     }
     try {
         const Budget budget(std::min(STEP_SECONDS, grammar.left), BYTES);
+        const Watched watched;
         step(*grammar.matcher);
         grammar.left -= budget.used();
     } catch (const std::exception & exc) {
@@ -94,6 +95,7 @@ EXPORT llama_sampler * libchat_grammar_new(
         notes_clear();
         {
             const Budget budget(COMPILE_SECONDS, BYTES);
+            const Watched watched;
             made->matcher.reset(llama_grammar_init_impl(
                 static_cast<const llama_vocab *>(vocabulary), text, "root", lazy != 0, patterns,
                 pattern_count, tokens, token_count));

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from runtime.errors import AppError
-from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
 from runtime.sanitize import plain
+from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
 from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of
 
 Handler = Callable[..., Awaitable[Any]]

@@ -37,9 +37,10 @@ class AnswerParts:
         self.chosen: list[SampledToken] = []
         self._reader = reader
 
-    def feed(self, pieces: Sequence[Piece], *, last: bool) -> NewParts:
-        """Take in pieces; return what is final."""
-        delta = self._reader.feed(text_of(pieces), last=last)
+    def feed(self, pieces: Sequence[Piece], stats: Stats, *, last: bool) -> NewParts:
+        """Take in pieces; return what is final. `stats` are those of the answer so far."""
+        cut = last and finish_reason(stats) == "length"
+        delta = self._reader.feed(text_of(pieces), last=last, cut=cut)
         new = NewParts(delta.content, delta.reasoning, [self._call(call) for call in delta.calls])
         for piece in pieces:
             new.chosen += piece.chosen

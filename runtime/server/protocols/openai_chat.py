@@ -49,7 +49,7 @@ async def chat(service: Service, request: ChatRequest) -> WithHeaders:
     choices, checks = [], []
     for index, answer in enumerate(answers):
         parts = new_answer()
-        parts.feed(answer.pieces, last=True)
+        parts.feed(answer.pieces, answer.stats, last=True)
         message = AnswerMessage(
             content=parts.content if parts.content or not parts.calls else None,
             reasoning_content=parts.reasoning or UNSET,
@@ -101,7 +101,7 @@ async def _stream(
                 begun[index] = True
                 first = Delta(role="assistant", content=None)
                 out.append(chunk(choices=[ChunkChoice(index=index, delta=first)]))
-            new = parts.feed(step.pieces, last=stream.ended)
+            new = parts.feed(step.pieces, stream.stats, last=stream.ended)
             if new:
                 choice = ChunkChoice(
                     index=index,

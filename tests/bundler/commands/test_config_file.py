@@ -126,7 +126,7 @@ def test_wrong_type_is_named(tmp_path: Path, expected: str, document: Any) -> No
             "parameters.temperature", f'{{"parameters": {{"temperature": {10**400}}}}}', id="huge"
         ),
         ("parameters.top_k", {"parameters": {"top_k": 4.5}}),
-        ("context_length", {"context_length": -1}),
+        ("context_length", {"context_length": -2}),
     ],
 )
 def test_wrong_value_is_named_by_its_path(tmp_path: Path, path: str, document: Any) -> None:
