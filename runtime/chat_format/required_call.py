@@ -34,11 +34,12 @@ ENDLESS = {
     ),
 }
 """The number of a call, the kind of its arguments and its id, which could go on for ever."""
-FREE_END = re.compile(r' ?\((?:"[^"]*" )?until-\d+\)\?| ?until-\d+\?')
-"""Text that may stand behind a call, or for its id."""
+FREE_ID = re.compile(r'\(("[^"]*") until-\d+\)\?')
+FREE_END = re.compile(r" ?until-\d+\?")
+"""Text that may stand for a call's id, and behind a call."""
 WORD = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[A-Za-z][A-Za-z0-9-]*|\S', re.A)
 """A literal, a class of characters, the name of a rule, or a sign."""
-BY_SCHEMA = re.compile(r"-schema(?:-|$)")
+BY_SCHEMA = re.compile(r"-schema(?:-|$)|^(?:array|object|value|string|number|integer)$")
 """The name of a rule that llama.cpp made from a schema."""
 PLAIN_TEXT = {"type", "title", "description", "default", "examples"}
 """The keywords of a text that may be any text."""
@@ -56,7 +57,8 @@ def at_once(grammar: str, *, reasons: bool) -> str:
     for endless, ended in ENDLESS.items():
         for name, rule in rules.items():
             if not BY_SCHEMA.search(name):
-                rules[name] = FREE_END.sub("", rule.replace(endless, ended))
+                rule = FREE_ID.sub(r"(\1 [a-zA-Z0-9]{9})?", rule.replace(endless, ended))
+                rules[name] = FREE_END.sub("", rule)
     return _text(rules)
 
 
