@@ -15,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,16 +49,21 @@ NOTE_FLAGS = ("-Dfprintf=libchat_note", "-Dllama_log_internal=libchat_log")
 FILE_FLAGS = {
     "json-schema-to-grammar.cpp": NOTE_FLAGS,
     "llama-grammar.cpp": NOTE_FLAGS,
-    "runtime.cpp": ("-include", "budget.h"),
 }
-CHANGES = {
-    # Templates may be stopped wherever they allocate; see budget.h.
-    "runtime.cpp": (
-        "value statement::execute(context & ctx) const {\n",
-        "value statement::execute(context & ctx) const {\n    const Watched watched;\n",
-    ),
+WATCHED: Mapping[str, Sequence[tuple[str, str]]] = {
+    "runtime.cpp": [
+        ("value statement::execute(context & ctx) const {\n", "const Watched watched;\n"),
+        ("for (int64_t i = 0; i < repeat; ++i) {\n", "check_budget();\n"),
+    ],
+    "value.cpp": [("str.replace(pos, old_str.length(), new_str);\n", "check_budget();\n")],
+    "llama-grammar.cpp": [
+        (
+            "        std::vector<bool> * rules_may_be_empty) {\n",
+            "check_budget();\nif ((*rules_visited)[rule_index]) { return false; }\n",
+        )
+    ],
 }
-"""What is compiled otherwise than it stands in the source distribution."""
+"""What is put behind a line of llama.cpp's, so that it can be stopped there; see budget.h."""
 INCLUDES = ("common", "src", "include", "ggml/include", "vendor")
 FLAGS = (
     "-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
@@ -100,7 +105,8 @@ def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = p
     own = sorted(OWN.iterdir())
     words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC]
     words += [file.read_text() for file in own]
-    key = key_of(*words, *COMMON, GRAMMAR, *FLAGS, str(FILE_FLAGS), str(CHANGES), *LINK_FLAGS, wheel.parent.name)
+    words += [*COMMON, GRAMMAR, *FLAGS, str(FILE_FLAGS), str(WATCHED), *LINK_FLAGS]
+    key = key_of(*words, wheel.parent.name)
 
     def make(target: Path) -> None:
         tree = source(say)
@@ -128,8 +134,9 @@ def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: P
         number, unit = numbered
         made = scratch / f"{number}.o"
         flags = [*FLAGS, *includes, "-iquote", str(unit.parent), *FILE_FLAGS.get(unit.name, ())]
-        if unit.name in CHANGES:
-            unit = _changed(unit, scratch)
+        if unit.name in WATCHED:
+            flags += ["-include", "budget.h"]
+            unit = _watched(unit, scratch)
         _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
         return made
 
@@ -137,13 +144,14 @@ def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: P
         return list(pool.map(compile_one, enumerate(units)))
 
 
-def _changed(unit: Path, scratch: Path) -> Path:
-    """Return a copy of a source file with its change."""
-    before, after = CHANGES[unit.name]
+def _watched(unit: Path, scratch: Path) -> Path:
+    """Return a copy of a source file that can be stopped."""
     text = unit.read_text(encoding="utf-8")
-    if text.count(before) != 1:
-        raise BuildFailed(f"{unit.name} is not what it was: '{before.strip()}' is missing")
-    (scratch / unit.name).write_text(text.replace(before, after), encoding="utf-8")
+    for line, more in WATCHED[unit.name]:
+        if text.count(line) != 1:
+            raise BuildFailed(f"{unit.name} is not what it was: '{line.strip()}' is missing")
+        text = text.replace(line, line + more)
+    (scratch / unit.name).write_text(text, encoding="utf-8")
     return scratch / unit.name
 
 

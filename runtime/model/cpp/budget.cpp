@@ -128,6 +128,12 @@ Budget::~Budget() {
     }
 }
 
+void check_budget() {
+    if (bounds.active && ++bounds.allocations % ALLOCATIONS_PER_LOOK == 0) {
+        look();
+    }
+}
+
 Watched::Watched() {
     bounds.watched++;
 }

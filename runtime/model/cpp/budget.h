@@ -48,6 +48,9 @@ class Watched {
     Watched & operator=(const Watched &) = delete;
 };
 
+// Throw Exceeded if it is time to stop; for loops that do not allocate.
+void check_budget();
+
 enum class Ended { WHOLE, INTERRUPTED, LATE };
 
 // Do `action` in a thread of its own, whose stack is deep enough for what the bytes of a budget can

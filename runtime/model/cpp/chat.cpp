@@ -62,16 +62,16 @@ char * failure(const char * what) {
     }
 }
 
-constexpr double SECONDS = 5;
+constexpr double SECONDS = 5, ANALYSIS_SECONDS = 2;
 constexpr size_t BYTES = 512 << 20;
 
 // Run `action`, which returns a JSON reply; an exception becomes an error.
-template <typename Action> char * guarded(Action && action) {
+template <typename Action> char * guarded(Action && action, double seconds = SECONDS) {
     try {
         notes_clear();
         common_json found;
         {
-            const Budget budget(SECONDS, BYTES);
+            const Budget budget(seconds, BYTES);
             found = action();
         }
         return reply(found);
@@ -93,12 +93,12 @@ template <typename Made> struct Call {
 
 // Let `action` make something, in such a thread. Return the handle, null with an error; the action may
 // outlive the call, and must own what it uses.
-template <typename Made, typename Action> void * guarded_deep(Action action, char ** answer) {
+template <typename Made, typename Action> void * guarded_deep(Action action, char ** answer, double seconds = SECONDS) {
     const auto call = std::make_shared<Call<Made>>();
-    const auto work = [call, action = std::move(action)] {
-        call->answer = guarded([&] { return action(call->made); });
+    const auto work = [call, action = std::move(action), seconds] {
+        call->answer = guarded([&] { return action(call->made); }, seconds);
     };
-    switch (on_deep_stack(work, SECONDS + 1)) {
+    switch (on_deep_stack(work, seconds + 1)) {
         case Ended::INTERRUPTED:
             *answer = failure("interrupted");
             return nullptr;
@@ -280,7 +280,7 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
         found["capabilities"] = capabilities;
         return found;
     };
-    return guarded_deep<Template>(parse, answer);
+    return guarded_deep<Template>(parse, answer, ANALYSIS_SECONDS);
 }
 
 EXPORT void libchat_template_free(void * handle) {
