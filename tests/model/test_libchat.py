@@ -22,7 +22,7 @@ ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 SECONDS_MAX = 8
 """A budget of 5 seconds, and what a busy machine adds."""
 GROWTH_MAX = 1200
-"""MiB: a budget of 512, and the stack on which values in values are freed."""
+"""MiB: a budget of 256, and the stack on which values in values are freed."""
 HOSTILE = {
     "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
     "{% endfor %}{% endfor %}{% endfor %}",

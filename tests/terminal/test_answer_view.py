@@ -33,3 +33,20 @@ def test_without_colour_tags_set_it_apart() -> None:
 def test_reasoning_alone_is_closed() -> None:
     assert "<think>\nhm\n</think>\n\n" == shown(Delta("hm"), colour=False)
     assert "" == shown(Delta("\n"), colour=False)
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_control_characters_are_visible_on_a_terminal_only() -> None:
+    text = "a\x1b]0;x\x07b\r\n\tc\x9b31m\x7f 👩‍💻"
+    for out, seen in (
+        (Screen(), "a␛]0;x␇b\n\tc\ufffd31m␡ 👩‍💻"),
+        (io.StringIO(), text),
+    ):
+        view = AnswerView(out, Style(False))
+        view.write(Delta(content=text))
+        view.close()
+        assert seen == out.getvalue()

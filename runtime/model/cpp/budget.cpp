@@ -19,7 +19,8 @@ namespace {
 constexpr unsigned ALLOCATIONS_PER_LOOK = 64;  // at the clock, which takes 0.2 µs
 constexpr size_t BIG = 1 << 16;                // an allocation that is always looked at
 constexpr size_t CALLERS_STACK = 2 << 20;      // bytes of the caller's stack that may be used
-constexpr size_t DEEP_STACK = size_t(4) << 30;  // address space, next to nothing of it is used
+constexpr size_t DEEP_STACK = size_t(1) << 30;  // address space, next to nothing of it is used
+constexpr clockid_t NO_CLOCK = -1;
 constexpr long WAIT_NANOSECONDS = 50000000;
 constexpr int WAITS_WHEN_STOPPING = 10;
 
@@ -151,6 +152,7 @@ namespace {
 struct Job {
     std::function<void()> action;
     std::atomic<bool> unwanted{ false };
+    std::atomic<clockid_t> clock{ NO_CLOCK };  // of the thread's processor time
     sem_t done;
 
     explicit Job(std::function<void()> && given) : action(std::move(given)) { sem_init(&done, 0, 0); }
@@ -160,6 +162,10 @@ struct Job {
 void * run(void * given) {
     const std::unique_ptr<std::shared_ptr<Job>> job(static_cast<std::shared_ptr<Job> *>(given));
     char here;
+    clockid_t clock;
+    if (pthread_getcpuclockid(pthread_self(), &clock) == 0) {
+        (*job)->clock = clock;
+    }
     unwanted = &(*job)->unwanted;
     deep_floor = reinterpret_cast<uintptr_t>(&here) - DEEP_STACK / 2;
     (*job)->action();
@@ -168,7 +174,8 @@ void * run(void * given) {
     return nullptr;
 }
 
-bool start(pthread_t & thread, std::shared_ptr<Job> * job) {
+bool start(std::shared_ptr<Job> * job) {
+    pthread_t thread;  // gone at any moment: it is detached
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, DEEP_STACK);
@@ -200,14 +207,11 @@ Ended on_deep_stack(std::function<void()> action, double seconds) {
     const auto job = std::make_shared<Job>(std::move(action));
     action = nullptr;  // moved from, it may still hold what is to be freed on the other stack
     auto own = std::make_unique<std::shared_ptr<Job>>(job);
-    pthread_t thread;
-    if (!start(thread, own.get())) {
+    if (!start(own.get())) {
         job->action();  // no room for a stack: bound by the caller's own
         return Ended::WHOLE;
     }
     own.release();
-    clockid_t clock;
-    const bool timed = pthread_getcpuclockid(thread, &clock) == 0;
     int stopped = 0;
     while (const int reason = wait(*job)) {
         if (reason == EINTR) {
@@ -215,7 +219,8 @@ Ended on_deep_stack(std::function<void()> action, double seconds) {
             return Ended::INTERRUPTED;
         }
         timespec used = {};
-        if (timed && clock_gettime(clock, &used) == 0 && double(used.tv_sec) > seconds) {
+        if (job->clock != NO_CLOCK && clock_gettime(job->clock, &used) == 0 &&
+            double(used.tv_sec) > seconds) {
             return Ended::LATE;
         }
         if (stopping && ++stopped > WAITS_WHEN_STOPPING) {

@@ -63,7 +63,7 @@ char * failure(const char * what) {
 }
 
 constexpr double SECONDS = 5, ANALYSIS_SECONDS = 2;
-constexpr size_t BYTES = 512 << 20;
+constexpr size_t BYTES = 256 << 20;
 
 // Run `action`, which returns a JSON reply; an exception becomes an error.
 template <typename Action> char * guarded(Action && action, double seconds = SECONDS) {
