@@ -174,12 +174,10 @@ void * run(void * given) {
     return nullptr;
 }
 
-bool start(std::shared_ptr<Job> * job) {
-    pthread_t thread;  // gone at any moment: it is detached
+bool start(pthread_t & thread, std::shared_ptr<Job> * job) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, DEEP_STACK);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the caller's
@@ -207,7 +205,8 @@ Ended on_deep_stack(std::function<void()> action, double seconds) {
     const auto job = std::make_shared<Job>(std::move(action));
     action = nullptr;  // moved from, it may still hold what is to be freed on the other stack
     auto own = std::make_unique<std::shared_ptr<Job>>(job);
-    if (!start(own.get())) {
+    pthread_t thread;
+    if (!start(thread, own.get())) {
         job->action();  // no room for a stack: bound by the caller's own
         return Ended::WHOLE;
     }
@@ -216,17 +215,21 @@ Ended on_deep_stack(std::function<void()> action, double seconds) {
     while (const int reason = wait(*job)) {
         if (reason == EINTR) {
             job->unwanted = true;
+            pthread_detach(thread);
             return Ended::INTERRUPTED;
         }
         timespec used = {};
         if (job->clock != NO_CLOCK && clock_gettime(job->clock, &used) == 0 &&
             double(used.tv_sec) > seconds) {
+            pthread_detach(thread);
             return Ended::LATE;
         }
         if (stopping && ++stopped > WAITS_WHEN_STOPPING) {
+            pthread_detach(thread);
             return Ended::LATE;
         }
     }
+    pthread_join(thread, nullptr);  // the program may end next
     return Ended::WHOLE;
 }
 
