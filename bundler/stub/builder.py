@@ -194,8 +194,9 @@ def _identity(extra: list[Path]) -> str:
     ]
     # Other distributions' licences change with their versions only.
     texts = [*third_party.own_texts(), *sorted(third_party.TEXTS.glob("*.txt"))]
-    weights = library_paths.library_folder() / library_paths.WEIGHTS  # which pip knows nothing of
-    for path in [*sources, _recipe(), *recipe, *texts, weights, *extra]:
+    folder = library_paths.library_folder()
+    own = [folder / library_paths.WEIGHTS, folder / library_paths.CHAT]  # pip knows nothing of them
+    for path in [*sources, _recipe(), *recipe, *texts, *own, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for name in COMPILED:
         digest.update((importlib.metadata.distribution(name).read_text("RECORD") or "").encode())
