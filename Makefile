@@ -1,6 +1,7 @@
 # make demo    set up, build the runtime, bundle the demo model, ask it a question
 # make test    set up and run the tests
 # make families  ask servers of the models of all families, not of a few as `make test` does
+# make clients  ask the produced server by the client libraries that programs use; installs them
 # make check   format, lint and types
 # make fuzz    damage untrusted files for SECONDS (60), to find crashes; findings are kept
 # make readme  put the live help texts into README.md
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 SETUP := $(VENV)/set-up
 
-.PHONY: demo test families check fuzz readme stub clean
+.PHONY: demo test families clients check fuzz readme stub clean
 
 demo: $(SETUP)
 	@mkdir -p build
@@ -31,6 +32,11 @@ test: $(SETUP)
 families: $(SETUP)
 	@echo "== asking servers of the models of all families; about 6 minutes"
 	@MODELEMBED_TEST_ALL_FAMILIES=1 $(BIN)/python -m pytest -q tests/e2e/test_families_served.py
+
+clients: $(SETUP)
+	@echo "== installing client libraries and asking the server by them; about 4 minutes"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,clients]'
+	@MODELEMBED_TEST_EVERY_CLIENT=1 $(BIN)/python -m pytest -q tests/e2e/clients tests/e2e/test_server_openai.py
 
 check: $(SETUP)
 	@echo "== checking format, lint and types; usually half a minute, the first time a minute"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from runtime.chat_format import generic_tools, required_call
+from runtime.chat_format import answer_or_call, generic_tools, required_call
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader
 from runtime.chat_format.chat_template import FormattedPrompt, Message, Template, TemplateInputs
 from runtime.errors import ModelError
 from runtime.inference.answer_form import AnswerForm
+from runtime.json_schema import schemas
 
 
 class Tokenizer(Protocol):
@@ -71,9 +73,26 @@ def format_prompt(template: Template, inputs: TemplateInputs) -> FormattedPrompt
     So are those that it fails with, as where it reads what a parameter's schema does not say. Raise
     ModelError if the template fails.
     """
-    required = bool(inputs.tools) and inputs.tool_choice == "required"
-    if required:
-        inputs = replace(inputs, json_schema=None)  # there is no answer but the call
+    if not inputs.tools or inputs.json_schema is None or inputs.grammar:
+        return _formatted(template, inputs)
+    plain = replace(inputs, json_schema=None)
+    if inputs.tool_choice == "required":
+        return _formatted(template, plain)  # there is no answer but the call
+    found = _formatted(template, inputs)
+    if not answer_or_call.holds(found):
+        plain = replace(plain, end_reasoning=True)
+        grammar = schemas.prepared(json.dumps(inputs.json_schema)).grammar
+        found = _formatted(template, replace(plain, grammar=grammar))
+    if inputs.tool_choice == "none":
+        return found
+    called = _formatted(template, replace(plain, tool_choice="required"), strict=False)
+    return answer_or_call.either(found, called, _formatted(template, plain))
+
+
+def _formatted(
+    template: Template, inputs: TemplateInputs, *, strict: bool = True
+) -> FormattedPrompt:
+    """Apply the template; `strict` holds a required call to its parameters in whatever form."""
     if not generic_tools.concern(inputs):
         return template.apply(inputs)
     if not template.calls_tools:
@@ -85,9 +104,11 @@ def format_prompt(template: Template, inputs: TemplateInputs) -> FormattedPrompt
             return generic_tools.apply(template, inputs)
         except ModelError:
             raise error from None
-    if required and not (found.form and required_call.holds(found.form, inputs.tools)):
-        return generic_tools.held(found, inputs)
-    return found
+    if not strict or not inputs.tools or inputs.tool_choice != "required":
+        return found
+    if found.form and required_call.holds(found.form, inputs.tools):
+        return found
+    return generic_tools.held(found, inputs)
 
 
 def _applied(template: Template, inputs: TemplateInputs) -> FormattedPrompt:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from runtime.chat_format.grammar_text import ROOT, WORD, rules_of, text_of
 from runtime.inference.answer_form import AnswerForm
 
-ROOT = "root"
 FREE_TEXT = re.compile(r"(?<= )until-\d+\?? (?=(?:space )?(?:\"[^\"]*\"\? )?[\w-]*tool-)", re.A)
 OPTIONAL = re.compile(
     r"(?:^|(?<= ))\((?:[^()]|\([^()]*\))*\)[?*] |(?<= )\([\w-]+ \| \) |^\([\w ]+\)\* "
@@ -37,8 +37,6 @@ ENDLESS = {
 FREE_ID = re.compile(r'\(("[^"]*") until-\d+\)\?')
 FREE_END = re.compile(r" ?until-\d+\?")
 """Text that may stand for a call's id, and behind a call."""
-WORD = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[A-Za-z][A-Za-z0-9-]*|\S', re.A)
-"""A literal, a class of characters, the name of a rule, or a sign."""
 BY_SCHEMA = re.compile(r"-schema(?:-|$)|^(?:array|object|value|string|number|integer)$")
 """The name of a rule that llama.cpp made from a schema."""
 PLAIN_TEXT = {"type", "title", "description", "default", "examples"}
@@ -51,7 +49,7 @@ def at_once(grammar: str, *, reasons: bool) -> str:
 
     With `reasons`, the prompt ends in reasoning that the grammar goes on with.
     """
-    rules = _rules(grammar)
+    rules = rules_of(grammar)
     root = FREE_TEXT.sub("", rules[ROOT])
     rules[ROOT] = root if reasons else OPTIONAL.sub("", root)
     for endless, ended in ENDLESS.items():
@@ -59,12 +57,12 @@ def at_once(grammar: str, *, reasons: bool) -> str:
             if not BY_SCHEMA.search(name):
                 rule = FREE_ID.sub(r"(\1 [a-zA-Z0-9]{9})?", rule.replace(endless, ended))
                 rules[name] = FREE_END.sub("", rule)
-    return _text(rules)
+    return text_of(rules)
 
 
 def with_enums(grammar: str, tools: Sequence[Mapping[str, Any]]) -> str:
     """Return the grammar with each text argument that is an enum held to its values."""
-    rules = _rules(grammar)
+    rules = rules_of(grammar)
     for tool in tools:
         function = tool["function"]
         properties = (function.get("parameters") or {}).get("properties") or {}
@@ -73,14 +71,14 @@ def with_enums(grammar: str, tools: Sequence[Mapping[str, Any]]) -> str:
             if values and all(isinstance(value, str) for value in values):
                 for rule in _argument_rules(rules, function["name"], name):
                     rules[rule] = _held(rules, rules[rule], values)
-    return _text(rules)
+    return text_of(rules)
 
 
 def holds(form: AnswerForm, tools: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether all that the form allows is a call whose arguments follow their schema."""
     ended = any(end.strip() in form.prompt_end for end in form.reasoning_ends)
     # What the prompt ends in is behind the reasoning already.
-    rules = _rules(at_once(form.grammar, reasons=False) if ended else form.grammar)
+    rules = rules_of(at_once(form.grammar, reasons=False) if ended else form.grammar)
     free = {name for tool in tools for name in _plain_texts(rules, tool)}
     reached, left = {ROOT}, [ROOT]
     while left:
@@ -141,15 +139,6 @@ def _always(words: Iterator[str]) -> set[str]:
             found |= last
             last = _always(words) if word == "(" else {word}
     return set.intersection(found | last, *alternatives)
-
-
-def _rules(grammar: str) -> dict[str, str]:
-    found = (line.partition(" ::= ") for line in grammar.split("\n") if " ::= " in line)
-    return {name: rule for name, _, rule in found}
-
-
-def _text(rules: Mapping[str, str]) -> str:
-    return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items())
 
 
 def _argument_rules(rules: Mapping[str, str], tool: str, argument: str) -> list[str]:

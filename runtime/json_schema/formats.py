@@ -12,13 +12,14 @@ DATE = (
     rf"|02-(?:0[1-9]|1\d|2[0-8]))|(?:\d\d{OF_FOUR}|{OF_FOUR}00)-02-29)"
 )
 TIME = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
+# The seconds fit into 32 bits and the days into Python's nine digits, all together: programs that
+# read durations have such limits.
 SECONDS = r"\d{1,9}(?:\.\d{1,6})?S"
-MINUTES = rf"\d{{1,9}}M(?:{SECONDS})?"
-CLOCK = rf"T(?:\d{{1,9}}H(?:{MINUTES})?|{MINUTES}|{SECONDS})"
-DAYS = rf"\d{{1,9}}D(?:{CLOCK})?"
-DURATION = (
-    rf"P(?:\d{{1,9}}Y(?:\d{{1,9}}M(?:{DAYS})?)?|\d{{1,9}}M(?:{DAYS})?|{DAYS}|{CLOCK}|\d{{1,9}}W)"
-)
+MINUTES = rf"\d{{1,7}}M(?:{SECONDS})?"
+CLOCK = rf"T(?:\d{{1,5}}H(?:{MINUTES})?|{MINUTES}|{SECONDS})"
+DAYS = rf"\d{{1,8}}D(?:{CLOCK})?"
+MONTHS = rf"\d{{1,6}}M(?:{DAYS})?"
+DURATION = rf"P(?:\d{{1,5}}Y(?:{MONTHS})?|{MONTHS}|{DAYS}|{CLOCK}|\d{{1,7}}W)"
 LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?"
 HOST = rf"{LABEL}(?:\.{LABEL}){{0,6}}"
 MAILBOX = "[A-Za-z0-9_+-]{1,20}"

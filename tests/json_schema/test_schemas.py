@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
+import pydantic
 import pytest
 from grammars import Grammar
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +16,7 @@ from schemas import SCHEMAS
 
 from runtime.errors import UsageError
 from runtime.json_schema import schemas
+from runtime.json_schema.formats import PATTERNS
 from runtime.json_schema.schemas import Schema
 
 EXAMPLES = 150
@@ -99,6 +102,15 @@ def test_an_equivalent_form_is_no_relaxation(document: Any) -> None:
     assert () == schema.relaxed
     for text in examples(schema):
         assert schema.held(text), text
+
+
+def test_no_duration_is_too_long_for_python() -> None:
+    duration = prepared({"type": "string", "format": "duration"})
+    longest = "P99999Y999999M99999999DT99999H9999999M999999999.999999S"
+    assert re.fullmatch(PATTERNS["duration"], longest)
+    for text in (*examples(duration), json.dumps(longest)):
+        assert duration.held(text)
+        pydantic.TypeAdapter(timedelta).validate_json(text)
 
 
 @pytest.mark.parametrize(
