@@ -52,12 +52,16 @@ def at_once(grammar: str, *, reasons: bool) -> str:
     rules = rules_of(grammar)
     root = FREE_TEXT.sub("", rules[ROOT])
     rules[ROOT] = root if reasons else OPTIONAL.sub("", root)
+    return text_of(
+        {name: rule if BY_SCHEMA.search(name) else _ended(rule) for name, rule in rules.items()}
+    )
+
+
+def _ended(rule: str) -> str:
+    """Return a rule of a form without what a model could write for ever."""
     for endless, ended in ENDLESS.items():
-        for name, rule in rules.items():
-            if not BY_SCHEMA.search(name):
-                rule = FREE_ID.sub(r"(\1 [a-zA-Z0-9]{9})?", rule.replace(endless, ended))
-                rules[name] = FREE_END.sub("", rule)
-    return text_of(rules)
+        rule = rule.replace(endless, ended)
+    return FREE_END.sub("", FREE_ID.sub(r"(\1 [a-zA-Z0-9]{9})?", rule))
 
 
 def with_enums(grammar: str, tools: Sequence[Mapping[str, Any]]) -> str:
