@@ -58,7 +58,7 @@ stub: $(SETUP)
 	@$(BIN)/modelembed stub
 
 # The engine is compiled before the rest is installed: the package index has its source only.
-$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py) runtime/weights/byte_planes.c $(wildcard runtime/model/cpp/*)
+$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py) runtime/weights/byte_planes.c runtime/sandbox/restriction.c $(wildcard runtime/model/cpp/*)
 	@$(PYTHON) tools/prerequisites.py
 	@echo "== setting up $(VENV) (the first time compiles the engine: 18 minutes on 2 cores)"
 	@$(PYTHON) -m venv $(VENV)

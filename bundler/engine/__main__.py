@@ -1,4 +1,4 @@
-"""Compile and install the engine, zstandard, the chat library and the loops over weights.
+"""Compile and install the engine, zstandard, the chat library and our own two in C.
 
     python -m bundler.engine            build (or take from the cache) and install it here
     python -m bundler.engine --wheel    only build the engine, and print where its wheel lies
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bundler.engine.libchat import build_chat
 from bundler.engine.toolchain import BuildFailed, find
-from bundler.engine.wheels import build, build_weights, build_zstandard, install
+from bundler.engine.wheels import OUR_OWN, build, build_own, build_zstandard, install
 from runtime.host import app_dirs
 
 INTERRUPTED = 130
@@ -45,7 +45,7 @@ def main() -> int:
                 return 0
             wheels = [wheel, *filter(None, [build_zstandard(toolchain, say)])]
             libraries = {
-                "libweights.so": build_weights(toolchain),
+                **{name: build_own(toolchain, name) for name in OUR_OWN},
                 "libchat.so": build_chat(toolchain, wheel, say),
             }
             install(wheels, libraries)

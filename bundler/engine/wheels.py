@@ -1,4 +1,4 @@
-"""Build the wheels of the engine and zstandard, and the shared library of byte_planes.c.
+"""Build the wheels of the engine and zstandard, and our own libraries of one C file each.
 
 llama-cpp-python so that one set of libraries runs on every CPU of its architecture: the wheel on
 the package index is source only, and its default build is tuned to the building machine; this one
@@ -54,7 +54,12 @@ FLAGS = (
 # command-line programs' helpers take as long to compile as the engine, and are not shipped.
 PROJECT_INCLUDE = "set(LLAMA_BUILD_COMMON OFF)\n"
 STAMP = "modelembed-engine.txt"
-WEIGHTS_FLAGS = ("-O3", "-fno-sanitize=undefined", "-shared", "-fPIC", "-s")
+OUR_OWN: Mapping[str, str] = {
+    "libweights.so": "runtime/weights/byte_planes.c",
+    "libsandbox.so": "runtime/sandbox/restriction.c",
+}
+"""Our own libraries of a single C file each."""
+OWN_FLAGS = ("-O3", "-fno-sanitize=undefined", "-shared", "-fPIC", "-s")
 ZSTANDARD_FLAGS = "-O3 -g0 -fno-sanitize=undefined"
 
 
@@ -190,16 +195,16 @@ def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
     return next(out.glob("*.whl"))
 
 
-def build_weights(toolchain: Toolchain) -> Path:
-    """Return the compiled loops of runtime/weights/byte_planes.c, made now unless kept."""
-    source = Path(__file__).parents[2] / "runtime" / "weights" / "byte_planes.c"
-    words = [toolchain.name, toolchain.version, platform.machine(), GLIBC, *WEIGHTS_FLAGS]
+def build_own(toolchain: Toolchain, name: str) -> Path:
+    """Return one of OUR_OWN, compiled now unless kept."""
+    source = Path(__file__).parents[2] / OUR_OWN[name]
+    words = [toolchain.name, toolchain.version, platform.machine(), GLIBC, *OWN_FLAGS]
     key = hashlib.sha256("\0".join(words).encode() + source.read_bytes()).hexdigest()[:16]
-    target = app_dirs.cache() / "weights" / f"libweights-{key}.so"
+    target = app_dirs.cache() / "own" / f"{key}-{name}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         made = target.with_suffix(f".{os.getpid()}")
-        command = [toolchain.cc, *WEIGHTS_FLAGS, "-o", str(made), str(source)]
+        command = [toolchain.cc, *OWN_FLAGS, "-o", str(made), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BuildFailed(f"{source} could not be compiled:\n{done.stderr.strip()}")

@@ -142,8 +142,9 @@ def engine_folder() -> Path:
         raise AppError(
             f"llama-cpp-python {installed} is installed, {wheels.VERSION} is needed", hint=cure
         )
-    if not (folder / library_paths.WEIGHTS).exists():
-        raise AppError(f"{library_paths.WEIGHTS} is not beside the engine's libraries", hint=cure)
+    for name in library_paths.OWN:
+        if not (folder / name).exists():
+            raise AppError(f"{name} is not beside the engine's libraries", hint=cure)
     if not (folder / wheels.STAMP).exists():
         raise AppError(
             "the installed llama-cpp-python was not built by `python -m bundler.engine`, so its "
@@ -195,7 +196,7 @@ def _identity(extra: list[Path]) -> str:
     # Other distributions' licences change with their versions only.
     texts = [*third_party.own_texts(), *sorted(third_party.TEXTS.glob("*.txt"))]
     folder = library_paths.library_folder()
-    own = [folder / library_paths.WEIGHTS, folder / library_paths.CHAT]  # pip knows nothing of them
+    own = [folder / name for name in library_paths.OWN]  # pip knows nothing of them
     for path in [*sources, _recipe(), *recipe, *texts, *own, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for name in COMPILED:

@@ -36,6 +36,7 @@ LIBRARIES = {
     "libllama": "llama.cpp and ggml",
     "libomp": "LLVM libc++, libc++abi, libunwind, compiler-rt and OpenMP",
     "libweights": OWN,
+    "libsandbox": OWN,
     "libchat": "JSON for Modern C++",
 }
 """Shared libraries, by the start of their names, and the entry that has their licence."""

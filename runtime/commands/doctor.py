@@ -22,6 +22,7 @@ from runtime.host import library_paths, resources
 from runtime.model import cpu_variants, engine_build
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
+from runtime.sandbox import proof
 from runtime.sanitize import plain
 from runtime.units import gigabytes
 from runtime.weights import decompress
@@ -50,11 +51,13 @@ def examine(
     bundle: Bundle | None, find: Callable[[], ModelFile], options: Options, *, verify: bool
 ) -> Iterator[Finding]:
     """Yield the result of each check; `find` opens the model."""
+    sandboxed = _sandbox(options)  # forks, which the engine must not have been started for
     yield _processor(options)
     yield _variant(options)
     yield _gpu(options)
     yield _temporary_folder()
     yield _libc(bundle)
+    yield sandboxed
     if bundle and bundle.manifest.sections:
         yield _payload(bundle) if verify else Finding(OK, "payload", "not checked (--no-verify)")
     try:
@@ -137,6 +140,24 @@ def _libc(bundle: Bundle | None) -> Finding:
     floor = str(bundle.manifest.stub.get("glibc", "")) if bundle else ""
     detail = f"{name or 'unknown'} {version}" + (f", {floor} needed" if floor else "")
     return Finding(OK, "C library", detail)  # with an older one, the program would not have started
+
+
+def _sandbox(options: Options) -> Finding:
+    what = "sandbox"
+    if not options.sandbox:
+        return Finding(WARN, what, "none (--no-sandbox)", "it costs nothing: leave that out")
+    try:
+        held, possible = proof.prove()
+    except AppError as exc:
+        return Finding(FAIL, what, exc.problem, exc.hint)
+    if possible:
+        return Finding(
+            WARN,
+            what,
+            f"{held.line()}; once loaded, the program can still {', '.join(possible)}",
+            "Linux 5.13 or newer has all that is needed; some containers take it away",
+        )
+    return Finding(OK, what, f"once loaded, {held.line()}; tried out")
 
 
 def _payload(bundle: Bundle) -> Finding:

@@ -320,7 +320,8 @@ def bench(
 @model_options
 @click.option("--verify/--no-verify", default=True, help="also check every byte of the payload")
 @options_named(
-    "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "verbose"
+    "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "sandbox",
+    "verbose"
 )  # fmt: skip
 @click.pass_context
 def doctor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -125,24 +125,30 @@ def check_default(text: str, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def open_adapter(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
-    """Give file descriptor and offset of the adapter `name`: a part of `bundle`, else a file."""
+def open_adapter(
+    bundle: Bundle | None,
+    name: str,
+    open_file: Callable[[str], int] = user_files.open_seekable,
+) -> Iterator[tuple[int, int]]:
+    """Give file descriptor and offset of the adapter `name`: a part of `bundle`, else a file.
+
+    `open_file` returns the descriptor of a file, or raises OSError.
+    """
     sections = bundle.manifest.sections if bundle else ()
     for section in sections:
         if section.kind == "adapter" and section.name == name:
             assert bundle is not None
             yield bundle.fd, section.offset
             return
-    path = Path(name)
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
     try:
-        file = os.fdopen(user_files.open_seekable(path), "rb")
+        file = os.fdopen(open_file(name), "rb")
     except OSError as exc:
         raise UsageError(
             f"there is no adapter '{name}': {exc.strerror}",
             hint=f"the adapters in this file: {known or 'none'}; others are GGUF files",
         ) from exc
     with file:
-        size = path.stat().st_size
+        size = os.fstat(file.fileno()).st_size
         check(read_header(file.fileno(), size, label=name), "", name)
         yield file.fileno(), 0

@@ -8,6 +8,7 @@ from typing import Any
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.remote_model import RemoteModel
+from runtime.dialogue.session_disk import Disk, OwnDisk
 from runtime.dialogue.session_store import SessionStore
 from runtime.inference.lora import Lora
 
@@ -15,8 +16,13 @@ from runtime.inference.lora import Lora
 class ChatSession:
     """One conversation with a local model, or with a remote one as the fallback."""
 
-    def __init__(self, backend: LoadedModel | RemoteModel, notify: Callable[[str], None]) -> None:
-        """Start an empty conversation; `notify` is called with notes for the user."""
+    def __init__(
+        self,
+        backend: LoadedModel | RemoteModel,
+        notify: Callable[[str], None],
+        disk: Disk | None = None,
+    ) -> None:
+        """Start an empty conversation, to be saved on `disk`; `notify` gets notes for the user."""
         self.backend = backend
         self.options = backend.options
         self.conversation = Conversation(backend.answerer, backend.options, notify)
@@ -28,7 +34,7 @@ class ChatSession:
         """The LoRA adapters; None with a remote server."""
         if isinstance(backend, LoadedModel):
             self.store = SessionStore(
-                self.conversation, backend.scheduler, backend.state_key, notify
+                self.conversation, backend.scheduler, backend.state_key, notify, disk or OwnDisk()
             )
             self.lora = backend.lora
 

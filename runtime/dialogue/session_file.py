@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from runtime.errors import SessionError
 from runtime.host import atomic_write, hmac_key
 
+Part = bytes | bytearray | memoryview
 KIND, VERSION = "modelembed conversation", 1
 DIGEST_SIZE = 32
 HEADER_MAX = 64 << 20  # a damaged file must not make us read gigabytes as one line
@@ -45,10 +46,11 @@ class SessionFile:
     """Why the state was not read although the text could be; empty if there is no error."""
 
     def write(self, path: Path, *, replace: bool = False) -> None:
-        """Write the file atomically to `path`; raise SessionError if that fails.
+        """Publish the file at `path`."""
+        publish(path, self.parts(), replace=replace)
 
-        An existing file is replaced only if it is a saved conversation and `replace` is set.
-        """
+    def parts(self) -> list[Part]:
+        """Return the bytes of the file but for the HMAC: the header's line, the state, the hash."""
         header = {
             "kind": KIND,
             "version": VERSION,
@@ -62,24 +64,33 @@ class SessionFile:
         line = json.dumps(header).encode() + b"\n"
         digest = hashlib.sha256(line)
         digest.update(self.state)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            _require_free(path, replace)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "xb", opener=hmac_key.owner_only) as file:
-                for part in (line, self.state, digest.digest(), hmac_key.sign(digest.digest())):
-                    file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
-            atomic_write.rename_into_place(temporary, path, replace)
-        except OSError as exc:
-            raise SessionError(
-                f"the conversation cannot be saved to {path}: {exc.strerror}",
-                hint="name another place",
-            ) from exc
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        return [line, self.state, digest.digest()]
+
+
+def publish(path: Path, parts: Sequence[Part], *, replace: bool) -> None:
+    """Write `parts` to `path` atomically, marked as this user's; raise SessionError if that fails.
+
+    The last part is their hash. An existing file is replaced only if it is a saved conversation and
+    `replace` is set.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _require_free(path, replace)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb", opener=hmac_key.owner_only) as file:
+            for part in (*parts, hmac_key.sign(bytes(parts[-1]))):
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        atomic_write.rename_into_place(temporary, path, replace)
+    except OSError as exc:
+        raise SessionError(
+            f"the conversation cannot be saved to {path}: {exc.strerror}",
+            hint="name another place",
+        ) from exc
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _require_free(path: Path, replace: bool) -> None:
@@ -101,21 +112,60 @@ def _require_free(path: Path, replace: bool) -> None:
 
 def read(path: Path) -> SessionFile:
     """Return the content of `path`; raise SessionError if it is not a saved conversation."""
+    with open_saved(path) as file:
+        return parse(file, path, hmac_key.verify)
+
+
+def open_saved(path: Path) -> io.BufferedReader:
+    """Open a saved conversation; raise SessionError if it is something else."""
     try:
-        with open(path, "rb") as file:
-            line = file.readline(HEADER_MAX)
-            header = _header(line, path)  # first: the file may be a model, given by mistake
-            saved = SessionFile(header["system"], header["turns"], header["key"])
-            _read_state(file, line, header, saved)
+        file = open(path, "rb")  # noqa: SIM115
     except OSError as exc:
-        raise SessionError(
-            f"{path} cannot be opened: {exc.strerror}", hint="/save NAME makes one"
-        ) from exc
+        raise _unreadable(path, exc) from exc
+    try:
+        require_conversation(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def require_conversation(file: io.BufferedReader, path: Path) -> None:
+    """Raise SessionError unless `file` begins as a saved conversation; it ends up at its start."""
+    try:
+        _header(file.readline(HEADER_MAX), path)  # the file may be a model, given by mistake
+        file.seek(0)
+    except OSError as exc:
+        raise _unreadable(path, exc) from exc
+
+
+def parse(
+    file: io.BufferedReader, path: Path, is_own: Callable[[bytes, bytes], bool]
+) -> SessionFile:
+    """Return the content of `file`, which was opened at `path`; raise SessionError if it has none.
+
+    `is_own` says whether the user's HMAC of a hash is right.
+    """
+    try:
+        line = file.readline(HEADER_MAX)
+        header = _header(line, path)
+        saved = SessionFile(header["system"], header["turns"], header["key"])
+        _read_state(file, line, header, saved, is_own)
+    except OSError as exc:
+        raise _unreadable(path, exc) from exc
     return saved
 
 
+def _unreadable(path: Path, exc: OSError) -> SessionError:
+    return SessionError(f"{path} cannot be opened: {exc.strerror}", hint="/save NAME makes one")
+
+
 def _read_state(
-    file: io.BufferedReader, line: bytes, header: Mapping[str, Any], saved: SessionFile
+    file: io.BufferedReader,
+    line: bytes,
+    header: Mapping[str, Any],
+    saved: SessionFile,
+    is_own: Callable[[bytes, bytes], bool],
 ) -> None:
     """Read the state after `line` into `saved`, or set its `state_error`."""
     size: int = header["state"]
@@ -127,7 +177,7 @@ def _read_state(
     found.update(state)
     if rest < 0 or rest not in (0, hmac_key.MAC_SIZE) or found.digest() != digest:
         saved.state_error = STATE_DAMAGED
-    elif not hmac_key.verify(digest, mac):
+    elif not is_own(digest, mac):
         saved.state_error = STATE_UNTRUSTED
     else:
         saved.tokens, saved.state = header["tokens"], state

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from runtime.chat_format.chat_template import Message
 from runtime.container.prefix_state import difference
 from runtime.dialogue import session_file
 from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.session_disk import Disk
 from runtime.dialogue.session_file import SessionFile
 from runtime.errors import ModelError, SessionError
-from runtime.host import app_dirs
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.stats import Stats
 from runtime.units import counted, gigabytes
@@ -27,30 +25,27 @@ class SessionStore:
         engine: Scheduler,
         key: Callable[[], dict[str, str]],
         notify: Callable[[str], None],
+        disk: Disk,
     ) -> None:
         """`key` returns what a state depends on; this can change with the LoRA adapters."""
         self._conversation = conversation
         self._engine = engine
         self._key = key
         self._notify = notify
-        self._saved_paths: set[Path] = set()
-        """Where this conversation was saved to or loaded from: it may be overwritten there."""
+        self._disk = disk
 
     def save(self, name: str) -> str:
         """Save the conversation under a name or at a path; return a sentence about it.
 
         Raise SessionError if another file or conversation exists there.
         """
-        path = path_of(name)
         conversation = self._conversation
         if not conversation.turns:
             raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(conversation.prompt().tokens)
         turns = [dict(turn) for turn in conversation.turns]
-        SessionFile(conversation.system, turns, self._key(), tokens, state).write(
-            path, replace=_resolved(path) in self._saved_paths
-        )
-        self._saved_paths.add(_resolved(path))
+        saved = SessionFile(conversation.system, turns, self._key(), tokens, state)
+        path = self._disk.write(name, saved.parts())
         return (
             f"saved to {path} ({_questions(conversation.turns)}, {gigabytes(path.stat().st_size)})"
         )
@@ -61,15 +56,15 @@ class SessionStore:
         If its state cannot be used, the text is loaded all the same, with a note. Raise
         SessionError if the file cannot be read.
         """
-        path = path_of(name)
-        saved = session_file.read(path)
+        path, file = self._disk.open(name)
+        with file:
+            saved = session_file.parse(file, path, self._disk.is_own)
         error = self._state_error(saved)
         if not error and saved.state:
             try:
                 self._engine.load_state(saved.state, saved.tokens)
             except ModelError as exc:
                 error = exc.problem
-        self._saved_paths.add(_resolved(path))
         conversation = self._conversation
         conversation.system = saved.system
         conversation.turns[:] = saved.turns
@@ -82,19 +77,6 @@ class SessionStore:
     def _state_error(self, saved: SessionFile) -> str:
         """Return why the saved state cannot be used; empty if it can."""
         return saved.state_error or difference(saved.key, self._key())
-
-
-def path_of(name: str) -> Path:
-    """Return the path for a name: a path as it is, a bare name as a file in the data folder."""
-    path = Path(os.path.expanduser(name))  # an unknown user's ~name stays as it is
-    if len(path.parts) > 1 or path.suffix:
-        return path
-    return app_dirs.data() / f"{name}.conversation"
-
-
-def _resolved(path: Path) -> Path:
-    """Return the path with symlinks in its folder resolved, to recognise the same file again."""
-    return path.absolute().parent.resolve() / path.name
 
 
 def _questions(turns: Sequence[Message]) -> str:

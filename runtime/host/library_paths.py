@@ -12,6 +12,9 @@ WEIGHTS = "libweights.so"
 """Library compiled from runtime/weights/byte_planes.c, in the folder of the engine's libraries."""
 CHAT = "libchat.so"
 """Library compiled from runtime/model/cpp and llama.cpp's, in the same folder."""
+SANDBOX = "libsandbox.so"
+"""Library compiled from runtime/sandbox/restriction.c, in the same folder."""
+OWN = (WEIGHTS, CHAT, SANDBOX)
 REINSTALL = "install the engine with: python -m bundler.engine"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runtime.container import lora_sections
 from runtime.container.bundle_file import Bundle
 from runtime.errors import ModelError
+from runtime.host import user_files
 from runtime.inference.scheduler import Scheduler
 from runtime.model.llama_api import NO_REASON, api, native_call
 from runtime.model.model import Model
@@ -22,6 +24,8 @@ class Lora:
         self._model, self._engine, self._bundle = model, engine, bundle
         self._sections = bundle.manifest.sections if bundle else ()
         self._handles: dict[str, Any] = {}
+        self.open_file: Callable[[str], int] = user_files.open_seekable
+        """Opens files; replaced when this process cannot any more."""
         self.strengths: dict[str, float] = {}
         """Scale of each adapter in use, by name."""
 
@@ -48,7 +52,7 @@ class Lora:
     def _handle(self, name: str) -> Any:
         if name not in self._handles:
             with (
-                lora_sections.open_adapter(self._bundle, name) as (fd, offset),
+                lora_sections.open_adapter(self._bundle, name, self.open_file) as (fd, offset),
                 RangeFile(fd, offset) as file,
                 native_call() as call,
             ):

@@ -146,6 +146,11 @@ class LoadingOptions:
         metavar="NAME",
         help="CPU variant of the engine to use, listed by info (default: the best that works here)",
     )
+    sandbox: bool = option(
+        True,
+        "--sandbox",
+        help="once the model is loaded, give up files, network and other programs",
+    )
     verbose: bool = option(False, "--verbose", "-v", baked=False, help="print the engine's log")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import runtime
 from runtime.container.bundle_file import Bundle, program_name
 from runtime.dialogue import remote_client
+from runtime.dialogue.confinement import confine
 from runtime.dialogue.open_backend import locate, open_backend, shared
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import PortError, UsageError
@@ -24,6 +25,7 @@ from runtime.host.unpack_dir import frozen_folder
 from runtime.host.user_files import read_text
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
+from runtime.sandbox.outside import Outside, Reply
 from runtime.server import app
 from runtime.server.fallback_proxy import FallbackProxy
 from runtime.server.http import assets, listener
@@ -84,10 +86,11 @@ def run(
     files = assets.read(page_folder())
     counts = Metrics.shared(options.workers)
 
+    open_browser = _browser_opener(address, options) if browser else lambda: None
+
     def started() -> None:
         print(welcome(address, listener.url_for_others(sock, options)), file=sys.stderr, flush=True)
-        if browser:
-            threading.Thread(target=desktop.open_browser, args=(address,), daemon=True).start()
+        threading.Thread(target=open_browser, daemon=True).start()
 
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
         metrics = Metrics(counts, options.workers, number)
@@ -108,7 +111,9 @@ def run(
                     backend.prewarm()
                 service = Service(backend, metrics, identity_of(bundle, options, backend.file))
                 application, cut = app.build(service, rules, files), service.stop
-            Listener(application, options, started=ready, cut=cut, idle=idle).serve_on(sock, life)
+            server = Listener(application, options, started=ready, cut=cut, idle=idle)
+            confine(backend, options, notify if number == 0 else lambda _: None, accepts=True)
+            server.serve_on(sock, life)
         finally:
             metrics.set("workers", 0)
             backend.close()
@@ -122,6 +127,23 @@ def run(
     )
     found = shared(found, options, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
+
+
+def _browser_opener(address: str, options: Options) -> Callable[[], None]:
+    """Return what opens `address` in the browser, also from inside the sandbox."""
+
+    def open_it(*_: object) -> Reply:
+        desktop.open_browser(address)
+        return Reply({})
+
+    if not options.sandbox:
+        return lambda: desktop.open_browser(address)
+    outside = Outside({"open_browser": open_it})
+
+    def ask() -> None:
+        outside.ask("open_browser")
+
+    return ask
 
 
 def welcome(address: str, elsewhere: str) -> str:

@@ -15,6 +15,7 @@ from runtime import START
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle, program_name
 from runtime.dialogue.chat_session import ChatSession
+from runtime.dialogue.confinement import confine
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.open_backend import locate, open_backend
@@ -75,26 +76,34 @@ def run(
     """Open the backend and answer `question`, or chat; write the costs to `report` if given."""
     if report:
         run_report.require_free(report)  # before the answer, which may take long
-    found = locate(bundle, path, embedded, options, notify)
-    backend = open_backend(found, options, notify)
-    try:
+    with contextlib.ExitStack() as stack:
+        errands = None
+        if options.sandbox and (interactive or options.session or report):
+            from runtime.terminal.errands import Errands  # most answers need none
+
+            errands = Errands(bundle, report)
+            stack.callback(errands.close)
+        backend = open_backend(locate(bundle, path, embedded, options, notify), options, notify)
+        stack.callback(backend.close)
+        confine(backend, options, notify)
         if not interactive and _is_raw(backend, question, raw):
             costs = _complete(backend, question, raw)
-            if report:
-                run_report.write(report, costs)
-            return
-        session = ChatSession(backend, notify)
-        saved = _resume(session, bundle, path)
-        if interactive:
-            _chat(session, _title(backend, bundle, path), question.text)
         else:
-            _answer_once(session, question.text)
-        if saved and session.store and session.conversation.turns:
-            notify(session.store.save(saved))
-        if report:
-            run_report.write(report, session.report())
-    finally:
-        backend.close()
+            session = ChatSession(backend, notify, errands.disk if errands else None)
+            if session.lora and errands:
+                session.lora.open_file = errands.open_adapter
+            saved = _resume(session, bundle, path)
+            if interactive:
+                _chat(session, _title(backend, bundle, path), question.text)
+            else:
+                _answer_once(session, question.text)
+            if saved and session.store and session.conversation.turns:
+                notify(session.store.save(saved))
+            costs = session.report()
+        if report and errands:
+            errands.write_report(costs)
+        elif report:
+            run_report.write(report, costs)
 
 
 def _is_raw(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) -> bool:

