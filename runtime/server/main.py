@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import ipaddress
 import json
 import os
@@ -37,6 +38,9 @@ KEY_VARIABLE = "MODELEMBED_API_KEY"
 MEGABYTE = 1_000_000
 IDLE_SECONDS = 3600.0
 """Without a request; then a server that was started from a desktop ends."""
+SWITCH_SECONDS = 0.0005
+"""After which a thread lets another run. Each event of the event loop, and each call of the
+decoding thread into the engine, waits as long for every thread that prepares a request."""
 
 
 def run(
@@ -108,6 +112,7 @@ def run(
                     backend.prewarm()
                 service = Service(backend, metrics, identity_of(bundle, options, backend.file))
                 application, cut = app.build(service, rules, files), service.stop
+            stay_prompt()
             Listener(application, options, started=ready, cut=cut, idle=idle).serve_on(sock, life)
         finally:
             metrics.set("workers", 0)
@@ -122,6 +127,13 @@ def run(
     )
     found = shared(found, options, notify)
     Supervisor(work, options.workers, grace=options.grace, started=started).run()
+
+
+def stay_prompt() -> None:
+    """Let no request wait long for what Python does for others; called once all is loaded."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # what stays until the end need not be looked through for garbage time and again
 
 
 def welcome(address: str, elsewhere: str) -> str:
