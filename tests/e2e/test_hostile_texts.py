@@ -130,23 +130,24 @@ def test_it_ends_when_told_whatever_it_does(chat: Program, kind: str) -> None:
     flags = ("--chat-template", LOOPS) if kind == "template" else ()
     wide = {"properties": {f"p{number}": {"type": "string"} for number in range(20_000)}}
     with serve(chat, "-t", "1", "--grace", "1", *flags) as server, ThreadPoolExecutor(8) as pool:
+        found = []
         for _ in range(7):
             if kind == "grammar":
                 body = {"prompt": "Hi", "grammar": ambiguous(100)}
-                pool.submit(call, server, "POST", "/v1/completions", body)
             elif kind == "text":
                 body = {"prompt": "many words " * 700_000}
-                pool.submit(call, server, "POST", "/v1/completions", body)
             elif kind == "schema":
                 body = {"prompt": "Hi", "json_schema": wide}
-                pool.submit(call, server, "POST", "/v1/completions", body)
             else:
-                pool.submit(call, server, "POST", "/v1/chat/completions", asked())
+                body = asked()
+            path = "/v1/chat/completions" if kind == "template" else "/v1/completions"
+            found.append(pool.submit(call, server, "POST", path, body))
         looks = itertools.count(1)  # each of which is a request itself
         until(lambda: requests(server) - next(looks) >= 7)
         begun = time.monotonic()
         assert 0 == server.stop()
         assert time.monotonic() - begun < ENDING
+        assert {one.result()[0] for one in found} <= {400, 503}
 
 
 def requests(server: Served) -> int:

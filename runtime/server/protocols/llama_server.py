@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType
@@ -193,7 +192,7 @@ async def tokenize(service: Service, request: TokenizeRequest) -> Tokens | Text:
         pieces = [encode(TokenPiece(token, _piece(service, token))).decode() for token in tokens]
         return Text(f'{{"tokens":[{",".join(pieces)}]}}', JSON)
 
-    return await asyncio.to_thread(cut)
+    return await service.prepare(cut, characters=0, slow=True)
 
 
 def _piece(service: Service, token: int) -> str | list[int]:
@@ -212,7 +211,7 @@ async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
         data = b"".join(service.model.piece(token, special=True) for token in tokens)
         return Content(data.decode("utf-8", "replace"))
 
-    return await asyncio.to_thread(join)
+    return await service.prepare(join, characters=0, slow=True)
 
 
 async def apply_template(service: Service, request: ChatRequest) -> TemplateResponse:
@@ -221,7 +220,7 @@ async def apply_template(service: Service, request: ChatRequest) -> TemplateResp
     def render() -> TemplateResponse:
         return TemplateResponse(service.render(template_inputs(request, service.options)))
 
-    return await asyncio.to_thread(render)
+    return await service.prepare(render, characters=0, slow=True)
 
 
 async def health(service: Service) -> Health:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -40,7 +39,9 @@ NewAnswer = Callable[[], AnswerParts]
 async def chat(service: Service, request: ChatRequest) -> WithHeaders:
     """Answer a conversation."""
     # In a thread: a model's template may take as long as its budget.
-    asked, new_answer, report = await asyncio.to_thread(_asked, service, request)
+    asked, new_answer, report = await service.prepare(
+        lambda: _asked(service, request), characters=0, slow=True
+    )
     if request.stream:
         reader = await service.submit(asked, pieces=True)
         events = _stream(service, request, asked, new_answer, report, reader)

@@ -57,6 +57,7 @@ class Service:
         """Seconds since 1970."""
         self.stopping = False
         self._running: set[Reader] = set()
+        self._preparing: set[asyncio.Future[Any]] = set()
         self._bridge: Bridge | None = None
         self._answer_seconds = 1.0
         """A moving average."""
@@ -69,9 +70,24 @@ class Service:
         """Return the result of `make`; it runs in a thread if that may take long.
 
         That is so with many `characters`, tokens or other values, or if it is `slow` for another
-        reason.
+        reason. Raise HTTPError if the server stops before.
         """
-        return await asyncio.to_thread(make) if slow or characters > LONG else make()
+        if not slow and characters <= LONG:
+            return make()
+        prepared = asyncio.ensure_future(asyncio.to_thread(make))
+        self._preparing.add(prepared)
+        try:
+            return await prepared
+        except asyncio.CancelledError:
+            if self.stopping:
+                raise self._stops() from None
+            raise
+        finally:
+            self._preparing.discard(prepared)
+
+    @staticmethod
+    def _stops() -> HTTPError:
+        return HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of `text`, without the special tokens of a beginning."""
@@ -152,7 +168,7 @@ class Service:
         Raise HTTPError if the engine refuses one; then none is started.
         """
         if self.stopping:
-            raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
+            raise self._stops()
         if not self.scheduler.generates:
             raise HTTPError(501, "this model gives no answers, it only makes embeddings")
         held = request.form or request.options.grammar or request.options.json_schema
@@ -239,6 +255,8 @@ class Service:
         self.stopping = True
         libchat.stop()
         time_limit.stop()
+        for prepared in list(self._preparing):
+            prepared.cancel()
         for reader in list(self._running):
             reader.cancel()
 
