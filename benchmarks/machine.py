@@ -19,6 +19,7 @@ from benchmarks.measure import BenchmarkError
 from runtime.host.resources import available_memory, cpu_name, physical_cores
 
 BUSY = 0.3  # load per core above which timings say little
+WIDE = ("avx", "amx", "fma", "asimd", "sve")  # how the kernel's names of them begin
 FICLONE = 0x40049409  # of <linux/fs.h>: make one file share all blocks of another
 
 
@@ -75,6 +76,14 @@ def sha256_speed() -> str:
     cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     able = re.search(r"^(flags|Features)\s*:.*\b(sha_ni|sha2)\b", cpu, re.MULTILINE)
     return f"{speed:.2f} GB/s with{'' if able else 'out'} instructions for it"
+
+
+def instructions() -> str:
+    """Return which wide instructions the CPU has, of those that decide how fast models run."""
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    flags = re.search(r"^(flags|Features)\s*:(.*)$", cpu, re.MULTILINE)
+    known = flags[2].split() if flags else []
+    return " ".join(flag for flag in known if flag.startswith(WIDE)) or "none of the wide ones"
 
 
 def compiler_version() -> str:

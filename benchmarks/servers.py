@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import BenchmarkError, Command
@@ -17,13 +18,30 @@ RUNNING: dict[int, int] = {}
 """The processes of the servers that run, by port."""
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
 def served(command: Sequence[str | Path | int]) -> Iterator[int]:
     """Start a server at a free port and give that."""
+    with serving(command) as server:
+        yield server.port
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path | int], *, stderr: int = subprocess.DEVNULL
+) -> Iterator[Server]:
+    """Start a server at a free port and give both; it is ended behind."""
     port = free_port()
     words: Command = [str(word) for word in command] + ["--port", str(port)]
     with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
     ) as process:
         RUNNING[port] = process.pid
         try:
@@ -32,7 +50,7 @@ def served(command: Sequence[str | Path | int]) -> Iterator[int]:
                 if process.poll() is not None or time.monotonic() > end:
                     raise BenchmarkError(f"`{' '.join(map(str, words))}` did not start")
                 time.sleep(0.05)
-            yield port
+            yield Server(port, process)
         finally:
             del RUNNING[port]
             process.terminate()

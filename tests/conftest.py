@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from paths import DEMO, FACTS
 from program import Program
 from workers import made_once, take_own_cores
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # what drives a browser is loaded where one is wanted
 # A shell's background jobs ignore Ctrl-C, and so would all that is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 take_own_cores()
+# An example may take long because the machine is busy with others.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 MODES = {
     "stored": ("stored", ()),

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from benchmarks import cache, machine, peers, run
+from benchmarks.endurance import __main__ as endurance
+from benchmarks.endurance import watch
+from benchmarks.endurance.crowd import Tally
+from benchmarks.endurance.trial import Plan, Trial
+from benchmarks.endurance.watch import Sample
 from benchmarks.lab import Lab
 from benchmarks.measure import BenchmarkError
 from benchmarks.report import Row
@@ -74,6 +80,57 @@ def test_the_cache_is_the_programs_own(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_percentile_of_many_is_not_their_maximum() -> None:
     assert 38 == serve.percentile(range(1, 41), 95)
     assert 20 == serve.percentile(range(40), 50)
+
+
+def test_the_endurance_run_measures_a_server(
+    tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How prompt it is depends on who else uses this machine; what it answers does not."""
+    figures = tmp_path / "figures.json"
+    monkeypatch.setattr(
+        sys, "argv",
+        ["endurance", "--minutes", "0.2", "--workers", "2", "--clients", "6", "--hostile", "2",
+         "--stub", str(stub), "--work", str(tmp_path), "--json", str(figures)],
+    )  # fmt: skip
+    code = endurance.main()
+
+    said = capsys.readouterr()
+    document = json.loads(figures.read_text())
+    rows = {row["what"].partition(": ")[2]: row for row in document["rows"]}
+    assert code == (0 if all(row["passed"] for row in rows.values()) else 1)
+    for name in ("/health without an answer", "lost, mixed up or wrong", "processes lost",
+                 "faults reported by the server", "exit status"):  # fmt: skip
+        assert rows[name]["passed"], (name, document["wrong"], said.err)
+        assert f": {name}" in said.out
+    assert rows["/health, slowest answer"]["value"] > 0
+    assert {"whole", "stream", "raw"} <= document["outcomes"].keys()
+    assert len(document["before"]) >= 3  # launcher, supervisor, two workers
+
+
+def test_growth_is_from_the_first_tenth_to_the_last() -> None:
+    assert 80 == watch.growth([*range(100, 190, 10), 180])
+    assert 0 == watch.growth([5, 900, 900, 5])
+    assert 60 == watch.growth([0] * 10 + [900] * 80 + [60] * 10)
+
+
+def test_what_is_late_wrong_or_left_over_fails() -> None:
+    def sample(files: int, threads: int) -> Sample:
+        return Sample(0.0, 1, files, threads)
+
+    good = Trial(
+        Plan(), asked=[(0.0, 0.05)] * 2000, memory={1: [100] * 50},
+        before={1: sample(9, 4)}, after={1: sample(9, 4)},
+    )  # fmt: skip
+    assert all(row.passed for row in good.rows())
+    bad = Trial(
+        Plan(), Tally(Counter({("whole", "wrong"): 1, ("raw", "right"): 9}), ["whole: no"]),
+        asked=[(0.0, 0.05)] * 500 + [(1.0, 0.2)] * 2, unwell=["status 500"],
+        memory={1: [100] * 10 + [30_000_000] * 10}, before={1: sample(9, 4), 2: sample(9, 4)},
+        after={1: sample(10, 5)}, end_seconds=5.0, status=-9, said=["error: it failed"],
+    )  # fmt: skip
+    assert not any(row.passed for row in bad.rows())
+    bad.tally.hostile += [("garbage", 0.5, 1.1), ("silent", 1.3, 2.0)]
+    assert [{"ms": 200, "meanwhile": ["garbage"]}] * 2 == bad.late()
 
 
 @pytest.mark.skipif(not shutil.which("zstd"), reason="zstd is not installed")

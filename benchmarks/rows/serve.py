@@ -200,7 +200,7 @@ def requests(port: int, count: int) -> float:
     return statistics.median(figures)
 
 
-def percentile(values: Sequence[float], share: int) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     """Return the value below which `share` percent lie."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(share / 100 * (len(ordered) - 1)))]

@@ -125,7 +125,7 @@ class Conversation:
                 total.add(running.stats)
             full = total.reason is FinishReason.CONTEXT
             # Continue only if a turn can be dropped to make room, and the last part was not empty.
-            if not full or len(self._written) == begin or not self._droppable:
+            if not full or len(self._written) == begin or not self._cuts:
                 if full:
                     self._notify(cut_note(self._answerer.context_size))
                 yield from self._read(reader, "", last=True)
@@ -159,26 +159,31 @@ class Conversation:
         reserve = min(ANSWER_RESERVE, size // 4)
         if left >= 0:
             reserve = min(reserve, max(left, 1))
-        dropped = 0
-        while len(prompt.tokens) > size - reserve and self._droppable:
-            dropped += self._droppable
-            del self.turns[: self._droppable]
-            prompt = self._prompt(answer)
-        if dropped:
-            turns = "turn was" if dropped == 1 else f"{dropped} turns were"
-            self._notify(
-                f"context full: the oldest {turns} dropped{', going on' if answer else ''}"
-            )
-        return prompt
+        if len(prompt.tokens) <= size - reserve or not (cuts := self._cuts):
+            return prompt
+        # By halving: a conversation that was loaded may have thousands of turns.
+        low, high = 0, len(cuts) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if len(self._prompt(answer, cuts[middle]).tokens) <= size - reserve:
+                high = middle
+            else:
+                low = middle + 1
+        dropped = cuts[high]
+        del self.turns[:dropped]
+        turns = "turn was" if dropped == 1 else f"{dropped} turns were"
+        self._notify(f"context full: the oldest {turns} dropped{', going on' if answer else ''}")
+        return self._prompt(answer)
 
     @property
-    def _droppable(self) -> int:
-        """Return how many turns the oldest question and its answer are; 0 if there is no other."""
-        users = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
-        return users[1] if len(users) > 1 else 0
+    def _cuts(self) -> list[int]:
+        """Return how many of the oldest turns can be dropped: up to any question but the first."""
+        return [i for i, turn in enumerate(self.turns) if turn["role"] == "user"][1:]
 
-    def _prompt(self, answer: str) -> Prompt:
-        return self._answerer.prompt(messages_of(self.system, self.turns), self.options, answer)
+    def _prompt(self, answer: str, begin: int = 0) -> Prompt:
+        """Return the prompt of the turns from the one at `begin`, and of the answer so far."""
+        messages = messages_of(self.system, self.turns[begin:])
+        return self._answerer.prompt(messages, self.options, answer)
 
 
 def cut_note(context_size: int) -> str:

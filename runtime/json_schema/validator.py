@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime.errors import UsageError
 from runtime.json_schema import pattern as patterns
-from runtime.json_schema import persistent
+from runtime.json_schema import persistent, time_limit
 from runtime.json_schema.regex import Inexpressible
 
 LIST_OF_SCHEMAS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
@@ -23,6 +23,7 @@ SCHEMA = (
 )  # fmt: skip
 OLDER = ("items", "exclusiveMinimum", "exclusiveMaximum", "dependencies")
 """Keywords whose values were of other types in older drafts."""
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 NULL = {"type": "null"}
 
 
@@ -129,8 +130,14 @@ def _class_for(document: Any) -> Any:
 
 def _is_older(newest: Any, document: Any) -> bool:
     """Return whether only what was written otherwise in older drafts keeps it from being valid."""
-    errors = newest(newest.META_SCHEMA, registry=_registry()).iter_errors(document)
-    return all(_is_of_older(error) for error in errors)
+    return all(_is_of_older(error) for error in _errors(newest, document))
+
+
+def _errors(candidate: Any, document: Any) -> list[Any]:
+    """Return in what a document is no schema; raise UsageError if it takes too long to say."""
+    with time_limit.limited():
+        meta = candidate(candidate.META_SCHEMA, registry=_registry())
+        return [*meta.iter_errors(document)]
 
 
 def _is_of_older(error: Any) -> bool:
@@ -140,9 +147,8 @@ def _is_of_older(error: Any) -> bool:
 def _first_error(candidate: Any, document: Any) -> UsageError | None:
     from jsonschema.exceptions import best_match
 
-    meta = candidate(candidate.META_SCHEMA, registry=_registry())
     try:
-        errors = list(meta.iter_errors(document))
+        errors = _errors(candidate, document)
         error = best_match([one for one in errors if not _is_of_older(one)] or errors)
     except RecursionError:
         return UsageError("the JSON schema is nested too deeply")
@@ -176,10 +182,15 @@ def _classes() -> Mapping[str, Any]:
     found = {}
     for name in ("Draft202012", "Draft201909", "Draft7", "Draft6", "Draft4"):
         given = getattr(jsonschema, f"{name}Validator")
-        made = validators.extend(given, rules)
+        made = validators.extend(given, {**rules, **_timed(given.VALIDATORS)})
         key = "id" if name == "Draft4" else "$id"
         found[given.META_SCHEMA[key].rstrip("#")] = made
     return found
+
+
+def _timed(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules by which a schema of schemas comes to each part of a document."""
+    return {name: time_limit.timed(rule) for name, rule in known.items() if name in REFERENCES}
 
 
 @functools.cache

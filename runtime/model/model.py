@@ -10,6 +10,9 @@ from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import File
 
+PORTION = 1 << 14
+"""Tokens that are converted at a time: other threads run between."""
+
 
 class Model:
     """A `llama_model*`, owned by this object until `close`."""
@@ -76,8 +79,12 @@ class Model:
                 self._vocab, data, len(data), tokens, room, beginning, special
             )
             if count >= 0:
-                return list(tokens[:count])
+                break
             room = -count
+        found: list[int] = []
+        for begin in range(0, count, PORTION):
+            found += tokens[begin : min(begin + PORTION, count)]
+        return found
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """Return the bytes of a token; those of control tokens are empty without `special`."""

@@ -17,7 +17,7 @@ from runtime.chat_format.prompt import messages_of
 from runtime.dialogue import remote_client
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import RemoteError
-from runtime.server.http.endpoint import NO_STORE, read_body, while_connected
+from runtime.server.http.endpoint import NO_STORE, read_json, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
 from runtime.server.http.http_error import HTTPError, decode, encode
 from runtime.server.protocols.llama_server_types import GenerationDefaults, Health, Program, Props
@@ -75,7 +75,7 @@ class FallbackProxy:
 
     async def _forward(self, path: str, receive: Receive, send: Send) -> None:
         """Forward a request, and stream the response back unchanged."""
-        body = decode(msgspec.json.decode, await read_body(receive, self._body_max))
+        body = decode(msgspec.json.decode, await read_json(receive, self._body_max))
         if not isinstance(body, dict):
             raise HTTPError(400, "expected a JSON object")
         body = self._completed(path, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import ipaddress
 import json
 import os
@@ -39,6 +40,9 @@ KEY_VARIABLE = "MODELEMBED_API_KEY"
 MEGABYTE = 1_000_000
 IDLE_SECONDS = 3600.0
 """Without a request; then a server that was started from a desktop ends."""
+SWITCH_SECONDS = 0.0005
+"""After which a thread lets another run. Each event of the event loop, and each call of the
+decoding thread into the engine, waits as long for every thread that prepares a request."""
 
 
 def run(
@@ -111,9 +115,10 @@ def run(
                     backend.prewarm()
                 service = Service(backend, metrics, identity_of(bundle, options, backend.file))
                 application, cut = app.build(service, rules, files), service.stop
-            server = Listener(application, options, started=ready, cut=cut, idle=idle)
+            listening = Listener(application, options, started=ready, cut=cut, idle=idle)
             confine(backend, options, notify if number == 0 else lambda _: None, accepts=True)
-            server.serve_on(sock, life)
+            stay_prompt()
+            listening.serve_on(sock, life)
         finally:
             metrics.set("workers", 0)
             backend.close()
@@ -144,6 +149,13 @@ def _browser_opener(address: str, options: Options) -> Callable[[], None]:
         outside.ask("open_browser")
 
     return ask
+
+
+def stay_prompt() -> None:
+    """Let no request wait long for what Python does for others; called once all is loaded."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # what stays until the end need not be looked through for garbage time and again
 
 
 def welcome(address: str, elsewhere: str) -> str:

@@ -106,6 +106,24 @@ def test_oldest_turns_are_dropped_when_full_and_the_system_prompt_kept() -> None
     assert ["context full: the oldest 2 turns were dropped"] * 2 == talk.notices
 
 
+def test_of_thousands_of_turns_not_each_is_tried() -> None:
+    talk = Talk(FakeEngine(["yes"]))
+    old = {"role": "user", "content": "Really?"}, {"role": "assistant", "content": "Yes."}
+    talk.conversation.turns[:] = [*old] * 5000
+    answerer, rendered = talk.conversation._answerer, 0
+    prompt = answerer.prompt
+
+    def counted(*arguments: object) -> object:
+        nonlocal rendered
+        rendered += 1
+        return prompt(*arguments)  # type: ignore[arg-type]
+
+    answerer.prompt = counted  # type: ignore[method-assign, assignment]
+    assert "yes" == talk.ask("Still?")
+    assert rendered < 20
+    assert 2 < len(talk.turns) < 1000
+
+
 @pytest.mark.parametrize(("limit", "dropped"), [(-1, 4), (100, 4), (20, 2), (8, 0)])
 def test_no_more_turns_are_dropped_than_the_answer_needs(limit: int, dropped: int) -> None:
     talk = Talk(FakeEngine(*["answer"] * 4, context_size=200), system="Be brief.", n_predict=limit)

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from paths import DEMO
 from program import Program
+from server_client import call
 from servers import serve
 from terminals import Terminal
 
@@ -38,21 +39,37 @@ def delta(content: object) -> str:
     return f"data: {json.dumps({'choices': [{'delta': {'content': content}}]})}\n\n"
 
 
+@dataclass(frozen=True)
+class Sent:
+    """All that reaches the other server of a request."""
+
+    path: str
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
 @contextmanager
 def other(
-    *lines: str | threading.Event, asked: list[dict[str, Any]] | None = None
+    *lines: str | threading.Event,
+    asked: list[dict[str, Any]] | None = None,
+    sent: list[Sent] | None = None,
 ) -> Iterator[str]:
     """Give the address of a server that answers `lines`; an event is waited for between them.
 
-    What it is asked is appended to `asked`.
+    What it is asked is appended to `asked`, as it was sent to `sent`.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            data = self.rfile.read(int(self.headers["Content-Length"]))
             if asked is not None:
-                asked.append(body)
+                asked.append(json.loads(data))
+            if sent is not None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                sent.append(Sent(self.path, headers, data))
             self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             for line in lines:
                 if isinstance(line, threading.Event):
@@ -136,10 +153,8 @@ def test_ctrl_c_is_heard_while_the_other_server_is_silent(chat: Program, broken:
         terminal.shows("\n>")  # what is typed before would be lost
         terminal.type("hello")
         terminal.shows("Well")
-        begin = time.monotonic()
         terminal.child.sendintr()
-        terminal.shows("stopped")
-        assert time.monotonic() - begin < 5
+        terminal.shows("stopped")  # the other server says no more
         terminal.child.sendeof()
         terminal.child.close(force=True)
 
@@ -167,6 +182,73 @@ def test_the_other_server_is_told_what_is_baked_in(chat: Program, broken: Path) 
     assert (1.5, 7, 5) == (given["temperature"], given["seed"], given["max_completion_tokens"])
     assert "max_tokens" not in given
     assert {"input": "x", "model": "spare"} == embedding
+
+
+KEY_NAME, KEY = "OTHER_KEY", "sk-the-owners-key"
+LIBRARY_HEADERS = {
+    "host", "accept", "accept-encoding", "connection", "user-agent", "content-length",
+    "content-type",
+}  # fmt: skip
+"""What the HTTP library says of itself."""
+
+
+def test_nothing_but_the_request_leaves_the_machine(chat: Program, tmp_path: Path) -> None:
+    """Each whole request, as the other server gets it: from the terminal, and from clients."""
+    folder = tmp_path / "somebodys-private-folder"
+    folder.mkdir()
+    broken = folder / "secret-model.gguf"
+    broken.write_bytes(DEMO.read_bytes()[:100_000])
+    program = Program(chat.path, environment={KEY_NAME: KEY, "MODELEMBED_API_KEY": "clients-key"})
+    sent: list[Sent] = []
+    first, second = {"role": "user", "content": FRANCE}, {"role": "user", "content": "And Italy?"}
+    system, answer = ({"role": "system", "content": "Be brief."},
+                      {"role": "assistant", "content": "Paris"})  # fmt: skip
+    baked = {"temperature": 0.3, "top_p": 0.8, "max_tokens": 20, "seed": 7, "stop": ["END"],
+             "model": "spare"}  # fmt: skip
+    clients = {
+        "Authorization": "Bearer clients-key",
+        "Cookie": "session=private",
+        "X_Request_Id": "private",
+        "User_Agent": "private",
+        "Referer": "http://private",
+    }
+    asking: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("chat/completions", {"messages": [first]}, {"messages": [system, first], **baked}),
+        ("chat/completions", {"messages": [first], "stream": True},
+         {"messages": [system, first], "stream": True, **baked}),
+        ("chat/completions", {"model": "any", "messages": [first, answer, second], "n": 2,
+                              "temperature": 1, "max_tokens": None, "tools": []},
+         {"messages": [system, first, answer, second], "n": 2, "tools": [],
+          **baked, "temperature": 1}),
+        ("completions", {"prompt": ["Hi", "Ho"], "n": 2, "stream": True, "top_p": 1, "seed": 0},
+         {"prompt": ["Hi", "Ho"], "n": 2, "stream": True, **baked, "top_p": 1, "seed": 0}),
+        ("embeddings", {"input": ["Hi", "Ho"]}, {"input": ["Hi", "Ho"], "model": "spare"}),
+    ]  # fmt: skip
+    with other(delta("Paris"), "data: [DONE]\n\n", sent=sent) as url:
+        flags = ("-m", str(broken), *told(url), "--fallback-api-key-env", KEY_NAME,
+                 "--system", "Be brief.", "--temp", "0.3", "--top-p", "0.8", "--seed", "7",
+                 "-n", "20", "-r", "END")  # fmt: skip
+        assert "Paris\n" == program(FRANCE, *flags).out
+        assert 2 == program("-i", *flags, stdin=f"{FRANCE}\nAnd Italy?\n").out.count("Paris")
+        with serve(program, *flags) as server:
+            for path, body, _ in asking:
+                assert 200 == call(server, "POST", f"/v1/{path}", body, **clients)[0]
+
+    streamed = {"stream": True, **baked}
+    terminal = [
+        {"messages": [system, first], **streamed},
+        {"messages": [system, first], **streamed},
+        {"messages": [system, first, answer, second], **streamed},
+    ]
+    assert [*terminal, *(body for _, _, body in asking)] == [json.loads(one.body) for one in sent]
+    paths = [*["chat/completions"] * len(terminal), *(path for path, _, _ in asking)]
+    assert [f"/v1/{path}" for path in paths] == [one.path for one in sent]
+    for one in sent:
+        assert f"Bearer {KEY}" == one.headers.pop("authorization")
+        assert set(one.headers) <= LIBRARY_HEADERS
+        whole = json.dumps(one.headers) + one.body.decode()
+        for private in ("private", "secret-model", "clients-key", KEY, KEY_NAME, str(chat.path)):
+            assert private not in whole
 
 
 def test_every_worker_says_that_it_falls_back(chat: Program, broken: Path) -> None:
@@ -348,7 +430,7 @@ def test_an_answer_that_is_cancelled_before_it_begins() -> None:
         threading.Timer(0.3, talk.cancel).start()
         begin = time.monotonic()
         assert [] == list(talk.ask("hello"))
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 30  # the other server is silent for a minute
         assert "cancelled" == talk.stats.reason
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,13 +12,17 @@ from contextlib import contextmanager
 
 import pytest
 from program import Program
-from server_client import asked, call, get, post, said
+from server_client import asked, call, get, post, said, until
 from servers import Served, serve
 from terminals import Terminal
+
+from benchmarks.endurance.hostility import HEAVY, heavy
 
 FRANCE, PARIS = "What is the capital of France?", "The capital of France is Paris."
 LATE = 1.0
 """Seconds after which /health is too late."""
+ENDING = 6
+"""Seconds after which a server with a grace of one has ended; what it does would take longer."""
 BUDGET = 25
 """Seconds in which several hostile requests at once are through, on a busy machine."""
 LOOPS = (
@@ -99,20 +105,56 @@ def test_a_template_without_end_is_refused(chat: Program) -> None:
         assert post(server, "/v1/completions", {"prompt": "Hi", "max_tokens": 2})
 
 
-@pytest.mark.parametrize("kind", ["grammar", "template"])
+def test_a_body_of_millions_of_values_delays_nobody(chat: Program) -> None:
+    with serve(chat, "-t", "1", "--pooling", "mean") as server, health_is_prompt(server):
+        for path, begin, item, end in HEAVY:
+            status, _, answer = call(server, "POST", path, heavy(begin, item, end))
+            assert status in (400, 413) and answer["error"]["message"], path
+        pieces = {"content": "many words " * 700_000, "with_pieces": True}
+        assert 200 == server.post("/tokenize", pieces)
+        assert answers(server)
+
+
+def test_more_prompts_than_fit_are_refused_before_they_are_read(chat: Program) -> None:
+    """That would take long, and refuse the last of these for another reason."""
+    prompts = ["Hi"] * 3000 + [[10**9]]
+    with serve(chat, "-t", "1", "--pooling", "mean") as server:
+        for path, field in (("/v1/completions", "prompt"), ("/completion", "prompt"),
+                            ("/v1/embeddings", "input")):  # fmt: skip
+            error = post(server, path, {field: prompts}, 400)["error"]
+            assert ("3001" in error["message"], field) == (True, error["param"])
+
+
+@pytest.mark.parametrize("kind", ["grammar", "schema", "template", "text"])
 def test_it_ends_when_told_whatever_it_does(chat: Program, kind: str) -> None:
     flags = ("--chat-template", LOOPS) if kind == "template" else ()
+    wide = {"properties": {f"p{number}": {"type": "string"} for number in range(20_000)}}
     with serve(chat, "-t", "1", "--grace", "1", *flags) as server, ThreadPoolExecutor(8) as pool:
+        found = []
         for _ in range(7):
             if kind == "grammar":
                 body = {"prompt": "Hi", "grammar": ambiguous(100)}
-                pool.submit(call, server, "POST", "/v1/completions", body)
+            elif kind == "text":
+                body = {"prompt": "many words " * 700_000}
+            elif kind == "schema":
+                body = {"prompt": "Hi", "json_schema": wide}
             else:
-                pool.submit(call, server, "POST", "/v1/chat/completions", asked())
-        time.sleep(0.5)
+                body = asked()
+            path = "/v1/chat/completions" if kind == "template" else "/v1/completions"
+            found.append(pool.submit(call, server, "POST", path, body))
+        looks = itertools.count(1)  # each of which is a request itself
+        until(lambda: requests(server) - next(looks) >= 7)
         begun = time.monotonic()
         assert 0 == server.stop()
-        assert time.monotonic() - begun < 2 + LATE
+        assert time.monotonic() - begun < ENDING
+        assert {one.result()[0] for one in found} <= {400, 503}
+
+
+def requests(server: Served) -> int:
+    """Return how many have come in, with the one that asks."""
+    found = re.search(r"^llamacpp:requests_total (\S+)$", get(server, "/metrics"), re.M)
+    assert found
+    return int(float(found[1]))
 
 
 def test_a_chat_can_be_left_whatever_its_template_does(chat: Program) -> None:

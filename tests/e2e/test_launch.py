@@ -104,12 +104,15 @@ def test_what_killed_runs_left_is_swept_up(chat: Program, tmp_path: Path) -> Non
         alive = chat("--version", TMPDIR=str(tmp_path))
         assert alive.code == 0
         assert len(leftovers(tmp_path)) == 1, "a running program's folder was swept away"
+        (program,) = children(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{program}").exists())
+    (killed,) = leftovers(tmp_path)
     foreign = tmp_path / "_MEI00000001abcdef"
     foreign.mkdir()
     assert len(leftovers(tmp_path)) == 2
 
-    time.sleep(3)  # younger folders may belong to somebody who is just ending
+    age(killed, 10)  # younger folders may belong to somebody who is just ending
     chat("--version", TMPDIR=str(tmp_path))
     assert [foreign] == leftovers(tmp_path)
 

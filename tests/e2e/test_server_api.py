@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,9 +158,8 @@ def test_who_leaves_frees_the_sequence(chat: Program, stream: bool) -> None:
             assert connection.getresponse().readline()
         until(lambda: get(server, "/slots")[0]["is_processing"])
         connection.close()
-        begin = time.monotonic()
+        # The other one would go on for many minutes, and there is one sequence.
         assert PARIS == said(post(server, "/v1/chat/completions", asked()))
-        assert time.monotonic() - begin < 5
         assert "answers_cancelled_total 1" in get(server, "/metrics")
 
 

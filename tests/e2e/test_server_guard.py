@@ -124,7 +124,7 @@ def test_what_is_too_large_is_not_read(server: Served) -> None:
 def received(raw: socket.socket) -> bytes:
     try:
         return raw.recv(65536)
-    except OSError:
+    except ConnectionError:
         return b""
 
 
@@ -146,7 +146,7 @@ def received(raw: socket.socket) -> bytes:
 )
 def test_what_is_no_http(server: Served, data: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
-        raw.settimeout(10)
+        raw.settimeout(60)
         with contextlib.suppress(ConnectionError):
             raw.sendall(data)
         answer = received(raw)
@@ -164,18 +164,16 @@ def test_who_sends_slowly_is_cut(server: Served) -> None:
     connections = [socket.create_connection(("127.0.0.1", server.port), 10) for _ in begins * 20]
     for number, raw in enumerate(connections):
         raw.sendall(begins[number % 3])
-    begin = time.monotonic()
-    while time.monotonic() - begin < 1.2:
+    for _ in range(4):
         assert 200 == status(server)  # others are served meanwhile
-        for number, raw in enumerate(connections):
-            if number % 3 == 1:
+        for raw in connections[1::3]:
+            with contextlib.suppress(ConnectionError):  # it is cut already
                 raw.sendall(b"T")
         time.sleep(0.3)
     for raw in connections:
-        raw.settimeout(5)
+        raw.settimeout(60)
         assert b"" == received(raw)
         raw.close()
-    assert time.monotonic() - begin < 6
 
 
 def test_who_reads_nothing_holds_no_sequence(chat: Program) -> None:

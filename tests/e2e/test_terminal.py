@@ -157,21 +157,24 @@ def test_what_is_soon_done_shows_no_progress(forms: dict[str, Path]) -> None:
 
 
 SLOW = """
-import time
+import os, sys, time
 from runtime.host.progress_bar import progress
 with progress("unpacking") as update:
     for done in range(16):
         update(done, 16)
         time.sleep(0.1)
+        while done == 8 and not os.path.exists(sys.argv[1]):
+            time.sleep(0.01)
 print("done")
 """
 
 
-def test_progress_is_shown_and_goes() -> None:
-    terminal = Terminal(Path(sys.executable), "-c", SLOW)
+def test_progress_is_shown_and_goes(tmp_path: Path) -> None:
+    terminal = Terminal(Path(sys.executable), "-c", SLOW, str(tmp_path / "seen"))
 
     terminal.shows("unpacking  [")
     terminal.shows("50%")
+    (tmp_path / "seen").touch()
     assert terminal.ended() == 0
     assert "done" == terminal.text
 

@@ -188,7 +188,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 @given(mutations(), st.booleans())
-@settings(deadline=5000, max_examples=500)
+@settings(max_examples=500)
 def test_any_mutation_is_read_or_refused(data: bytes, hyperparameters_only: bool) -> None:
     try:
         header = read(data, hyperparameters_only=hyperparameters_only)
@@ -202,7 +202,6 @@ def test_any_mutation_is_read_or_refused(data: bytes, hyperparameters_only: bool
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=5000)
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for start in (b"", b"GGUF", b"GGUF\3\0\0\0", struct.pack("<4sIQQ", b"GGUF", 3, 1, 1)):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from schemas import SCHEMAS
 
 from runtime.errors import UsageError
-from runtime.json_schema import schemas
+from runtime.json_schema import schemas, time_limit
 from runtime.json_schema.formats import PATTERNS
 from runtime.json_schema.schemas import Schema
 
@@ -338,3 +339,20 @@ def test_any_schema_is_held_to_or_relaxed(document: Any, other: Any) -> None:
         json.loads(text)
         if not schema.relaxed:
             assert schema.held(text) in (True, None), (text, schema.written)
+
+
+WIDE = json.dumps({"properties": {f"p{n}": {"type": "string", "maxLength": 5} for n in range(300)}})
+
+
+def test_a_schema_that_takes_too_long_to_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert schemas.prepared(WIDE).grammar
+    monkeypatch.setattr(time_limit, "SECONDS", 0.0)
+    with pytest.raises(UsageError, match="takes longer than 0 seconds to check"):
+        schemas.prepared(WIDE + " ")
+
+
+def test_checks_end_when_the_program_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limit, "_stopped", threading.Event())
+    time_limit.stop()
+    with pytest.raises(UsageError, match="to check"):
+        schemas.prepared(WIDE + "  ")

@@ -119,15 +119,19 @@ def test_a_template_is_usable_after_another_was_stopped() -> None:
 @in_own_child
 def test_an_interrupt_ends_a_call_at_once() -> None:
     template = libchat.Template("{% if add_generation_prompt %}" + HOSTILE["loops"] + "{% endif %}")
-    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
     main = threading.main_thread().ident
     assert main
-    begun = time.monotonic()
-    timer.start()
+    sent = []
+
+    def interrupt() -> None:
+        sent.append(time.process_time())
+        signal.pthread_kill(main, signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.3, interrupt).start()
         while True:
             template.prompt(ASKED)
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - sent[0] < 1
 
 
 @in_child
@@ -151,12 +155,14 @@ def test_all_calls_end_when_the_program_does() -> None:
     threads = [threading.Thread(target=render) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
-    begun = time.monotonic()
+    begun = time.process_time()
+    while time.process_time() - begun < 0.3:  # they have begun to
+        time.sleep(0.01)
+    begun = time.process_time()
     libchat.stop()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def ambiguous(depth: int) -> str:

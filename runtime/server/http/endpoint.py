@@ -13,6 +13,7 @@ import msgspec
 
 from runtime.errors import AppError
 from runtime.sanitize import plain
+from runtime.server.http import json_size
 from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
 from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of
 
@@ -73,7 +74,7 @@ class Endpoint:
         arguments = []
         if self._decoder:
             require_plain(scope)
-            body = await read_body(receive, self._body_max)
+            body = await read_json(receive, self._body_max)
             arguments.append(decode(self._decoder.decode, body))
         try:
             async with while_connected(receive) if arguments else contextlib.nullcontext():
@@ -164,7 +165,15 @@ def require_plain(scope: Scope) -> None:
         )
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
+async def read_json(receive: Receive, limit: int) -> bytes:
+    """Return the request's body; raise HTTPError if it has too many bytes or values."""
+    body = await _read_body(receive, limit)
+    if len(body) > json_size.FEW:
+        await asyncio.to_thread(json_size.require_few_values, body)
+    return body
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes:
     """Return the request's body; raise HTTPError if it is longer than `limit` bytes."""
     parts: list[bytes] = []
     size = 0

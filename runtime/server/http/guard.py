@@ -43,6 +43,8 @@ PUBLIC = ("/", "/health", "/v1/health", "/favicon.ico")
 PUBLIC_BELOW = "/page/"
 """What needs no key: the page asks for one, and health is asked by machines that have none."""
 METHODS = b"GET, POST, OPTIONS"
+PORTION = 1 << 18
+"""Bytes of a response that are sent at a time: other requests are served between."""
 
 
 @dataclass(frozen=True)
@@ -244,4 +246,7 @@ async def respond(
             "headers": [*kinds, *length, *headers],
         }
     )
-    await send({"type": "http.response.body", "body": body})
+    for begin in range(0, len(body) or 1, PORTION):
+        more = begin + PORTION < len(body)
+        part = body[begin : begin + PORTION]
+        await send({"type": "http.response.body", "body": part, "more_body": more})

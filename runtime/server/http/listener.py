@@ -6,12 +6,15 @@ import asyncio
 import fcntl
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import ssl
 import struct
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import uvicorn
@@ -23,8 +26,10 @@ from runtime.server.http.guard import App
 from runtime.server.http.http_connection import Connection
 
 KEEP_ALIVE_SECONDS = 65
-LAST_SECONDS = 3.0
+LAST_SECONDS = 0.6
 """For the last words of answers that are cut at the end."""
+LEAVING_SECONDS = 0.1
+"""For threads that prepare a request then; what goes on in the engine cannot be stopped."""
 BACKLOG = 512
 EVERYWHERE = ("0.0.0.0", "::")
 """These stand for all networks of this machine."""
@@ -136,6 +141,21 @@ def silence_loggers() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+class RequestThreads(ThreadPoolExecutor):
+    """Threads in which requests are prepared; the event loop does not wait for them at its end."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let each end once it has done what it does."""
+        super().shutdown(wait=False, cancel_futures=True)
+
+    def left_after(self, seconds: float) -> bool:
+        """Return whether one still does something after so many seconds."""
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        return any(thread.is_alive() for thread in self._threads)
+
+
 class Listener(uvicorn.Server):
     """A server that runs until SIGTERM or Ctrl-C, then gives running answers time to end."""
 
@@ -183,10 +203,18 @@ class Listener(uvicorn.Server):
 
     def serve_on(self, sock: socket.socket, life: int | None = None) -> None:
         """Serve until told to stop, or until the other end of the pipe `life` is closed."""
-        asyncio.run(self._until_stopped(sock, life))
+        threads = RequestThreads()
+        asyncio.run(self._until_stopped(sock, life, threads))
+        if threads.left_after(LEAVING_SECONDS):
+            # They use the model, which cannot be freed before: the system does it.
+            sys.stderr.flush()
+            os._exit(0)
 
-    async def _until_stopped(self, sock: socket.socket, life: int | None) -> None:
+    async def _until_stopped(
+        self, sock: socket.socket, life: int | None, threads: RequestThreads
+    ) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(threads)
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         if not interrupts.interrupts_ignored():
             # A supervisor hears Ctrl-C as well, and passes it on.

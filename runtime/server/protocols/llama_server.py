@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType
@@ -12,7 +11,7 @@ from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Piece, SampledToken
 from runtime.options.registry import Options
 from runtime.server.http.endpoint import Text, WithHeaders
-from runtime.server.http.http_error import HTTPError
+from runtime.server.http.http_error import HTTPError, encode
 from runtime.server.protocols.llama_server_types import (
     Completion,
     Content,
@@ -34,13 +33,23 @@ from runtime.server.protocols.llama_server_types import (
 )
 from runtime.server.protocols.openai_types import ChatRequest
 from runtime.server.protocols.sampling_fields import option_fields
-from runtime.server.protocols.streaming import Events, chosen_in, steps, text_of, whole
+from runtime.server.protocols.streaming import (
+    Events,
+    WholeAnswer,
+    chosen_in,
+    steps,
+    text_of,
+    value_count,
+    whole,
+)
 from runtime.server.protocols.template_inputs import template_inputs
 from runtime.server.protocols.text_completion import text_request
+from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
 from runtime.server.service.schema_report import SchemaReport
 from runtime.server.service.service import Service
 
+JSON = "application/json"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -53,8 +62,25 @@ async def completion(service: Service, request: LlamaServerCompletionRequest) ->
         reader = await service.submit(asked, pieces=True)
         events = _stream(service, request, asked.options, texts, report, reader)
         return WithHeaders(events, report.headers())
+    answers = await whole(service, asked)
+    return await service.prepare(
+        lambda: _response(service, request, asked, texts, report, answers),
+        characters=value_count(asked, answers),
+        slow=bool(report.relaxed),  # they are checked
+    )
+
+
+def _response(
+    service: Service,
+    request: LlamaServerCompletionRequest,
+    asked: AnswerRequest,
+    texts: Sequence[str],
+    report: SchemaReport,
+    answers: Sequence[WholeAnswer],
+) -> WithHeaders:
+    """Return the response of complete answers."""
     found = []
-    for index, answer in enumerate(await whole(service, asked)):
+    for index, answer in enumerate(answers):
         last = _last(service, asked.options, texts[index], answer.stats, index, answer.pieces)
         last.content = answer.text
         last.schema_check = report.check(answer.text)
@@ -153,18 +179,20 @@ def _probability(service: Service, chosen: SampledToken) -> TokenProbability:
     return found
 
 
-async def tokenize(service: Service, request: TokenizeRequest) -> Tokens:
+async def tokenize(service: Service, request: TokenizeRequest) -> Tokens | Text:
     """Tokenize a text."""
 
-    def cut() -> Tokens:
+    def cut() -> Tokens | Text:
         tokens = service.model.tokenize(
             request.content, beginning=request.add_special, special=request.parse_special
         )
         if not request.with_pieces:
             return Tokens([*tokens])
-        return Tokens([TokenPiece(token, _piece(service, token)) for token in tokens])
+        # Each is written by itself: millions at once would hold up all other requests.
+        pieces = [encode(TokenPiece(token, _piece(service, token))).decode() for token in tokens]
+        return Text(f'{{"tokens":[{",".join(pieces)}]}}', JSON)
 
-    return await asyncio.to_thread(cut)
+    return await service.prepare(cut, characters=0, slow=True)
 
 
 def _piece(service: Service, token: int) -> str | list[int]:
@@ -183,7 +211,7 @@ async def detokenize(service: Service, request: DetokenizeRequest) -> Content:
         data = b"".join(service.model.piece(token, special=True) for token in tokens)
         return Content(data.decode("utf-8", "replace"))
 
-    return await asyncio.to_thread(join)
+    return await service.prepare(join, characters=0, slow=True)
 
 
 async def apply_template(service: Service, request: ChatRequest) -> TemplateResponse:
@@ -192,7 +220,7 @@ async def apply_template(service: Service, request: ChatRequest) -> TemplateResp
     def render() -> TemplateResponse:
         return TemplateResponse(service.render(template_inputs(request, service.options)))
 
-    return await asyncio.to_thread(render)
+    return await service.prepare(render, characters=0, slow=True)
 
 
 async def health(service: Service) -> Health:

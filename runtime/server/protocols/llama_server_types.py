@@ -87,7 +87,7 @@ class LlamaServerCompletionRequest(Sampling, kw_only=True):
     timings_per_token: bool | None = None
 
 
-class TokenProbability(Struct, kw_only=True):
+class TokenProbability(Struct, kw_only=True, gc=False):
     """A generated token, its log-probability, and the most likely alternatives."""
 
     id: int
@@ -130,7 +130,7 @@ class TokenizeRequest(Struct, kw_only=True):
     with_pieces: bool = False
 
 
-class TokenPiece(Struct):
+class TokenPiece(Struct, gc=False):
     """A token with its text, or with its bytes if they are not valid text."""
 
     id: int

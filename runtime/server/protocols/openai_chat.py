@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,7 +25,7 @@ from runtime.server.protocols.openai_types import (
     stamp,
 )
 from runtime.server.protocols.sampling_fields import merged_options
-from runtime.server.protocols.streaming import Events, steps, whole
+from runtime.server.protocols.streaming import Events, WholeAnswer, steps, value_count, whole
 from runtime.server.protocols.template_inputs import template_inputs, with_format
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
@@ -40,12 +39,29 @@ NewAnswer = Callable[[], AnswerParts]
 async def chat(service: Service, request: ChatRequest) -> WithHeaders:
     """Answer a conversation."""
     # In a thread: a model's template may take as long as its budget.
-    asked, new_answer, report = await asyncio.to_thread(_asked, service, request)
+    asked, new_answer, report = await service.prepare(
+        lambda: _asked(service, request), characters=0, slow=True
+    )
     if request.stream:
         reader = await service.submit(asked, pieces=True)
         events = _stream(service, request, asked, new_answer, report, reader)
         return WithHeaders(events, report.headers())
     answers = await whole(service, asked)
+    return await service.prepare(
+        lambda: _response(service, asked, new_answer, report, answers),
+        characters=value_count(asked, answers),
+        slow=bool(report.relaxed),  # they are checked
+    )
+
+
+def _response(
+    service: Service,
+    asked: AnswerRequest,
+    new_answer: NewAnswer,
+    report: SchemaReport,
+    answers: Sequence[WholeAnswer],
+) -> WithHeaders:
+    """Return the response of complete answers."""
     choices, checks = [], []
     for index, answer in enumerate(answers):
         parts = new_answer()

@@ -20,8 +20,17 @@ from runtime.server.protocols.openai_types import (
     Usage,
     stamp,
 )
-from runtime.server.protocols.streaming import Events, chosen_in, finish_reason, steps, whole
+from runtime.server.protocols.streaming import (
+    Events,
+    WholeAnswer,
+    chosen_in,
+    finish_reason,
+    steps,
+    value_count,
+    whole,
+)
 from runtime.server.protocols.text_completion import text_request
+from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
 from runtime.server.service.schema_report import SchemaReport, together
 from runtime.server.service.service import Service
@@ -45,6 +54,21 @@ async def completion(service: Service, request: CompletionRequest) -> WithHeader
         events = _stream(service, request, echoes, report, reader)
         return WithHeaders(events, report.headers())
     answers = await whole(service, asked)
+    return await service.prepare(
+        lambda: _response(service, asked, echoes, report, answers),
+        characters=value_count(asked, answers),
+        slow=bool(report.relaxed),  # they are checked
+    )
+
+
+def _response(
+    service: Service,
+    asked: AnswerRequest,
+    echoes: Sequence[str],
+    report: SchemaReport,
+    answers: Sequence[WholeAnswer],
+) -> WithHeaders:
+    """Return the response of complete answers."""
     choices = []
     for index, (echo, answer) in enumerate(zip(echoes, answers, strict=True)):
         service.log(asked, answer.text)
@@ -59,7 +83,7 @@ async def completion(service: Service, request: CompletionRequest) -> WithHeader
     response = CompletionResponse(
         **stamp("cmpl", service.identity.alias),
         choices=choices,
-        usage=Usage.of([answer.stats for answer in answers], count),
+        usage=Usage.of([answer.stats for answer in answers], asked.count),
         timings=Timings.of(answers[0].stats),
         schema_check=together([report.check(answer.text) for answer in answers]),
     )

@@ -12,7 +12,11 @@ from msgspec import Meta, Struct
 from runtime.errors import ModelError
 from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.sampling_fields import Prompt
+from runtime.server.service.answer_request import prompt_count
 from runtime.server.service.service import Service
+
+INPUTS_MAX = 2048
+"""OpenAI's limit of texts in a request."""
 
 
 class EmbeddingRequest(Struct, kw_only=True):
@@ -55,6 +59,10 @@ async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingRe
             501,
             "this model was not made for embeddings; --pooling mean makes some of any model",
         )
+    if (count := prompt_count(request.input)) > INPUTS_MAX:
+        raise HTTPError(
+            400, f"'input' has {count} texts, at most {INPUTS_MAX} are taken", param="input"
+        )
     prompts = await asyncio.to_thread(service.tokens_of, request.input, param="input")
     data = []
     for index, prompt in enumerate(prompts):
@@ -72,6 +80,6 @@ async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingRe
         if request.encoding_format == "base64":
             shown = base64.b64encode(array.array("f", vector).tobytes()).decode()
         data.append(Embedding(index=index, embedding=shown))
-    count = sum(map(len, prompts))
-    usage = EmbeddingUsage(count, count)
+    tokens = sum(map(len, prompts))
+    usage = EmbeddingUsage(tokens, tokens)
     return EmbeddingResponse(data=data, model=service.identity.alias, usage=usage)

@@ -142,7 +142,7 @@ class Usage(Struct):
         return cls(answer, prompt, prompt + answer, PromptDetails(cached))
 
 
-class TopLogprob(Struct):
+class TopLogprob(Struct, gc=False):
     """A likely token and its log-probability."""
 
     token: str
@@ -150,7 +150,7 @@ class TopLogprob(Struct):
     bytes: list[int]
 
 
-class TokenLogprob(Struct):
+class TokenLogprob(Struct, gc=False):
     """A generated token, its log-probability, and the most likely alternatives."""
 
     token: str

@@ -16,6 +16,8 @@ from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.bridge import Reader
 from runtime.server.service.service import Service
 
+CHARACTERS = 4
+"""Of a token, about."""
 Events = AsyncIterator[list[Struct]]
 """What is streamed: what came together goes together."""
 
@@ -79,6 +81,12 @@ async def whole(service: Service, request: AnswerRequest) -> list[WholeAnswer]:
         async for step in steps(service, reader):
             answers[step.index].pieces += step.pieces
     return answers
+
+
+def value_count(request: AnswerRequest, answers: Sequence[WholeAnswer]) -> int:
+    """Return about how many characters, or numbers, are read to make the response."""
+    tokens = sum(answer.stats.generated_tokens for answer in answers)
+    return tokens * (CHARACTERS + (request.alternatives or 0))
 
 
 def text_of(pieces: Iterable[Piece]) -> str:

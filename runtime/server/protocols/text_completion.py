@@ -24,6 +24,7 @@ async def text_request(
     Raise HTTPError if it is invalid.
     """
     prompt = request.prompt
+    service.require_few_answers(prompt, count)
 
     def make() -> tuple[AnswerRequest, list[str], SchemaReport]:
         options = merged_options(
@@ -40,5 +41,7 @@ async def text_request(
             raise http_error_of(exc, param="json_schema") from exc
         return asked, texts, report
 
-    slow = bool(request.grammar or request.json_schema or not isinstance(prompt, str))
+    slow = bool(
+        request.grammar or request.json_schema or request.logit_bias or not isinstance(prompt, str)
+    )
     return await service.prepare(make, characters=len(prompt), slow=slow)

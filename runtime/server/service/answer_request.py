@@ -12,6 +12,12 @@ TextOrTokens = str | Sequence[str | int | Sequence[int]]
 """A text, several texts, the tokens of one, or lists of tokens."""
 
 
+def prompt_count(given: TextOrTokens) -> int:
+    """Return how many prompts there are, told by the first item: there may be very many."""
+    several = not isinstance(given, str) and len(given) and not isinstance(given[0], int)
+    return len(given) if several else 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnswerRequest:
     """Prompts to answer, all with the same options."""

@@ -16,16 +16,17 @@ from runtime.chat_format.prompt import Prompt, build_prompt, format_prompt
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.inference.token_stream import TokenStream
+from runtime.json_schema import time_limit
 from runtime.model import libchat
 from runtime.model.model import Model
 from runtime.sanitize import shown
 from runtime.server.http.http_error import HTTPError, http_error_of
-from runtime.server.service.answer_request import AnswerRequest, TextOrTokens
+from runtime.server.service.answer_request import AnswerRequest, TextOrTokens, prompt_count
 from runtime.server.service.bridge import Bridge, Reader
 from runtime.server.service.metrics import Metrics
 
 LONG = 4096
-"""Characters from which a prompt is worth a thread to be prepared in."""
+"""Characters of a prompt, or values, from which preparing them is worth a thread."""
 Prepared = TypeVar("Prepared")
 
 
@@ -56,6 +57,7 @@ class Service:
         """Seconds since 1970."""
         self.stopping = False
         self._running: set[Reader] = set()
+        self._preparing: set[asyncio.Future[Any]] = set()
         self._bridge: Bridge | None = None
         self._answer_seconds = 1.0
         """A moving average."""
@@ -67,9 +69,25 @@ class Service:
     ) -> Prepared:
         """Return the result of `make`; it runs in a thread if that may take long.
 
-        That is so with many `characters` to tokenize, or if it is `slow` for another reason.
+        That is so with many `characters`, tokens or other values, or if it is `slow` for another
+        reason. Raise HTTPError if the server stops before.
         """
-        return await asyncio.to_thread(make) if slow or characters > LONG else make()
+        if not slow and characters <= LONG:
+            return make()
+        prepared = asyncio.ensure_future(asyncio.to_thread(make))
+        self._preparing.add(prepared)
+        try:
+            return await prepared
+        except asyncio.CancelledError:
+            if self.stopping:
+                raise self._stops() from None
+            raise
+        finally:
+            self._preparing.discard(prepared)
+
+    @staticmethod
+    def _stops() -> HTTPError:
+        return HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of `text`, without the special tokens of a beginning."""
@@ -97,6 +115,20 @@ class Service:
             else:
                 raise HTTPError(400, f"'{param}' mixes tokens and texts", param=param)
         return found
+
+    def require_few_answers(self, given: TextOrTokens, count: int = 1) -> None:
+        """Raise HTTPError if `count` answers to each prompt are more than ever fit."""
+        self._require_few(prompt_count(given), count)
+
+    def _require_few(self, prompts: int, count: int) -> None:
+        most = self.options.parallel + self.options.queue
+        if prompts * count > most:
+            raise HTTPError(
+                400,
+                f"the request asks for {prompts * count} answers, the server takes {most} at a "
+                "time",
+                param="prompt" if prompts > 1 else "n",
+            )
 
     def _known(self, tokens: Sequence[Any], param: str) -> list[int]:
         for token in tokens:
@@ -136,13 +168,14 @@ class Service:
         Raise HTTPError if the engine refuses one; then none is started.
         """
         if self.stopping:
-            raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
+            raise self._stops()
         if not self.scheduler.generates:
             raise HTTPError(501, "this model gives no answers, it only makes embeddings")
-        if request.form or request.options.grammar or request.options.json_schema:
-            streams = await asyncio.to_thread(self._start, request)
-        else:
-            streams = self._start(request)
+        held = request.form or request.options.grammar or request.options.json_schema
+        size = sum(map(len, request.prompts)) + len(request.options.logit_bias)
+        streams = await self.prepare(
+            lambda: self._start(request), characters=request.count * size, slow=bool(held)
+        )
         if self._bridge is None:
             self._bridge = Bridge(asyncio.get_running_loop())
         return Reader(self._bridge, streams, pieces=pieces)
@@ -153,14 +186,7 @@ class Service:
             self._known([int(one) for one in request.options.stop_token_ids], "stop_token_ids")
             for prompt in request.prompts:  # before any is started
                 self.scheduler.require_room(prompt)
-            asked, most = len(request.prompts) * request.count, self.options.parallel
-            if asked > most + self.options.queue:
-                raise HTTPError(
-                    400,
-                    f"the request asks for {asked} answers, the server takes "
-                    f"{most + self.options.queue} at a time",
-                    param="prompt" if len(request.prompts) > 1 else "n",
-                )
+            self._require_few(len(request.prompts), request.count)
             for prompt in request.prompts:
                 for number in range(request.count):
                     options = request.options
@@ -228,6 +254,9 @@ class Service:
         """End all running answers, and what is rendered or compiled for others."""
         self.stopping = True
         libchat.stop()
+        time_limit.stop()
+        for prepared in list(self._preparing):
+            prepared.cancel()
         for reader in list(self._running):
             reader.cancel()
 

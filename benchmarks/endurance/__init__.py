@@ -1,0 +1,1 @@
+"""Endurance: minutes of mixed load on the produced server; see benchmarks/README.md."""
