@@ -192,13 +192,14 @@ GBNF = (
 JINJA = (
     "{%", "%}", "{{", "}}", "{#", "#}", "-%}", "for", "in", "if", "else", "endfor", "endif",
     "macro", "endmacro", "set", "namespace", "call", "raise_exception", "strftime_now", "range(9)",
-    "break", "range(999999999)", "9**9", "10 ** 10 ** 10", "'x' * 999999999", "[0] * 999999", "messages",
-    "messages[0]", ".content", ".role", "tools", "tool_calls", "none", "true", "loop.index",
-    "loop.previtem", "[::-1]", "[:-1]", "|", "tojson", "trim", "length", "join", "map",
-    "selectattr", "sort", "list", "string", "items", "replace('', 'xxxx')", "center(99999999)",
-    "format", "is", "defined", "not", "bos_token", "add_generation_prompt", "enable_thinking", "self", "''", "\\",
-    "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{% for a in range(9999) %}", "{% endfor %}",
-    "{% set x = x ~ x %}", "caller()", "<think>", "</think>", "<tool_call>", "%", "//", "==", "~",
+    "break", "range(999999999)", "9**9", "10 ** 10 ** 10", "'x' * 999999999", "[0] * 999999",
+    "messages", "messages[0]", ".content", ".role", "tools", "tool_calls", "none", "true",
+    "loop.index", "loop.previtem", "[::-1]", "[:-1]", "|", "tojson", "trim", "length", "join",
+    "map", "selectattr", "sort", "list", "string", "items", "replace('', 'xxxx')",
+    "center(99999999)", "format", "is", "defined", "not", "bos_token", "add_generation_prompt",
+    "enable_thinking", "self", "''", "\\", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+    "{% for a in range(9999) %}", "{% endfor %}", "{% set x = x ~ x %}", "caller()", "<think>",
+    "</think>", "<tool_call>", "%", "//", "==", "~",
 )  # fmt: skip
 BLOCKS = (("{% if true %}", "{% endif %}"), ("{% for a in messages %}", "{% endfor %}"),
           ("{{ (", ") }}"), ("(", ")"), ("[", "]"), ("{% raw %}", "{% endraw %}"))  # fmt: skip
