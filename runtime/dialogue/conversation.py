@@ -159,26 +159,32 @@ class Conversation:
         reserve = min(ANSWER_RESERVE, size // 4)
         if left >= 0:
             reserve = min(reserve, max(left, 1))
-        dropped = 0
-        while len(prompt.tokens) > size - reserve and self._droppable:
-            dropped += self._droppable
-            del self.turns[: self._droppable]
-            prompt = self._prompt(answer)
-        if dropped:
-            turns = "turn was" if dropped == 1 else f"{dropped} turns were"
-            self._notify(
-                f"context full: the oldest {turns} dropped{', going on' if answer else ''}"
-            )
+        droppable = self._droppable
+        if len(prompt.tokens) <= size - reserve or not droppable:
+            return prompt
+        # By halving: a conversation may have thousands of turns, and each try writes all of them.
+        fewest, most = 0, len(droppable) - 1
+        while fewest < most:
+            middle = (fewest + most) // 2
+            if len(self._prompt(answer, droppable[middle]).tokens) > size - reserve:
+                fewest = middle + 1
+            else:
+                most = middle
+        dropped = droppable[fewest]
+        prompt = self._prompt(answer, dropped)
+        del self.turns[:dropped]
+        turns = "turn was" if dropped == 1 else f"{dropped} turns were"
+        self._notify(f"context full: the oldest {turns} dropped{', going on' if answer else ''}")
         return prompt
 
     @property
-    def _droppable(self) -> int:
-        """Return how many turns the oldest question and its answer are; 0 if there is no other."""
-        users = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
-        return users[1] if len(users) > 1 else 0
+    def _droppable(self) -> list[int]:
+        """Return how many of the oldest turns can be dropped: up to each question but the first."""
+        return [i for i, turn in enumerate(self.turns) if turn["role"] == "user"][1:]
 
-    def _prompt(self, answer: str) -> Prompt:
-        return self._answerer.prompt(messages_of(self.system, self.turns), self.options, answer)
+    def _prompt(self, answer: str, dropped: int = 0) -> Prompt:
+        turns = self.turns[dropped:]
+        return self._answerer.prompt(messages_of(self.system, turns), self.options, answer)
 
 
 def cut_note(context_size: int) -> str:

@@ -88,11 +88,15 @@ def _words(
 
 
 @st.composite
-def _documents(draw: DrawFn, seeds: Sequence[bytes], fields: Mapping[str, Sequence[Any]]) -> bytes:
+def _documents(
+    draw: DrawFn, seeds: Sequence[bytes], fields: Mapping[str, Sequence[Any]], within: str
+) -> bytes:
     document: Any = json.loads(draw(st.sampled_from(seeds)))
     for _ in range(draw(st.integers(1, 4))):
         holder = [document]
-        places = [*_places(holder)]
+        places = [*_places(document[within] if within else holder)]
+        if not places:
+            break
         inside, key = draw(st.sampled_from(places))
         value = copy.deepcopy(draw(st.sampled_from(VALUES)))
         kind = draw(st.sampled_from(["value", "drop", "field", "field", "copy", "wrap", "repeat"]))
@@ -102,7 +106,7 @@ def _documents(draw: DrawFn, seeds: Sequence[bytes], fields: Mapping[str, Sequen
             del inside[key]
         elif kind == "field":
             objects = [found for found, _ in places if isinstance(found, dict)]
-            objects += [document] if isinstance(document, dict) else []
+            objects += [document[within]] if within else []
             if objects and fields:
                 name = draw(st.sampled_from(sorted(fields)))
                 known = draw(st.sampled_from([*fields[name], value]))
@@ -141,7 +145,10 @@ def words(
 
 
 def documents(
-    seeds: Sequence[bytes], *, fields: Mapping[str, Sequence[Any]]
+    seeds: Sequence[bytes], *, fields: Mapping[str, Sequence[Any]], within: str = ""
 ) -> SearchStrategy[bytes]:
-    """Return a strategy for JSON documents; `fields` come in, with these values or odd ones."""
-    return _documents(seeds, fields)
+    """Return a strategy for JSON documents; `fields` come in, with these values or odd ones.
+
+    What is changed lies `within` the value of that key, if one is given.
+    """
+    return _documents(seeds, fields, within)

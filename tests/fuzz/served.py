@@ -14,7 +14,7 @@ import re
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,6 +79,11 @@ REQUESTS: Sequence[tuple[str, dict[str, Any]]] = (
     ("/apply-template", {"messages": [{"role": "system", "content": "Be kind"}, USER]}),
     ("/api/completion", {"prompt": "Hi", "tokens": 4, "top_k": 4, "temp": 0.5}),
 )  # fmt: skip
+GRAMMARS = ("root ::= [z-a]", "root ::= <[99999]>", 'root ::= ("")*', 'root ::= "\\u00e9"+', "a")
+SAMPLES: Mapping[str, Sequence[Any]] = {
+    "integer": [0, 1, 3, -1], "number": [0.5, 1], "boolean": [True, False], "string": ["a", ""],
+}  # fmt: skip
+"""By JSON's types, as most fields take them."""
 PATHS = frozenset(path for path, _ in REQUESTS)
 
 
@@ -261,7 +266,7 @@ def _fields() -> dict[str, list[Any]]:
     """Return the fields of all requests, and values at the ends of what the API describes."""
     # The description needs no model.
     described = json.loads(openapi.document(app.endpoints(cast(Any, None), 0)))
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {"grammar": [*GRAMMARS], "json_schema": [*SCHEMAS.values()]}
     for schema in described["components"]["schemas"].values():
         for name, kind in schema.get("properties", {}).items():
             found.setdefault(name, []).extend(_limits(kind))
@@ -270,6 +275,7 @@ def _fields() -> dict[str, list[Any]]:
 
 def _limits(kind: dict[str, Any]) -> Iterator[Any]:
     yield from kind.get("enum", ())
+    yield from SAMPLES.get(kind.get("type", ""), ())
     for name, beyond in (("minimum", -1), ("maximum", 1)):
         if name in kind:
             yield from (kind[name], kind[name] + beyond)
@@ -278,7 +284,7 @@ def _limits(kind: dict[str, Any]) -> Iterator[Any]:
 
 
 def _bodies_changed(seeds: Sequence[bytes]) -> SearchStrategy[bytes]:
-    return documents(seeds, fields=_fields())
+    return documents(seeds, fields=_fields(), within="body")
 
 
 def _headers() -> list[bytes]:
