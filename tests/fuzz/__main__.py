@@ -32,7 +32,7 @@ def main() -> int:
     found = 0
     child = Child()
     for name in names:
-        TARGETS[name].seeds()  # what they take is no time of fuzzing
+        child.attempt(name, TARGETS[name], TARGETS[name].seeds()[0])  # starting is no fuzzing
         end = time.monotonic() + asked.seconds / len(names)
         tried = batch = 0
         while time.monotonic() < end:
