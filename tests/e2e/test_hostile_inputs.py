@@ -76,6 +76,7 @@ def test_requests(server: Served, kind: str) -> None:
     with health_is_prompt(server, megabytes=MEGABYTES), ThreadPoolExecutor(AT_ONCE) as pool:
         problems = [*filter(None, pool.map(lambda case: problem_of(server, case), cases))]
     assert not problems, "\n".join(problems)
+    assert not [line for line in [*server.said] if line.startswith("error:")]
     assert answers(server)
 
 

@@ -69,6 +69,8 @@ BYTES: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "another coding of chunks": (request(b"Transfer-Encoding: xchunked", body=WHOLE), (400, 501)),
     "a chunk without a size": (request(CHUNKED, body=b"\r\n" + WHOLE), BAD),
     "a chunk of a size in words": (request(CHUNKED, body=b"zz\r\n" + WHOLE), BAD),
+    "a chunk of a size in words that nobody reads": (
+        request(CHUNKED, line=b"GET /health HTTP/1.1", body=b"zz\r\n"), BAD),
     "a chunk below nothing": (request(CHUNKED, body=b"-5\r\n" + WHOLE), BAD),
     "a chunk too large": (request(CHUNKED, body=b"f" * 40 + b"\r\n" + BODY), BAD),
     "a chunk that is longer": (request(CHUNKED, body=b"2\r\n" + BODY + b"\r\n0\r\n\r\n"), BAD),
