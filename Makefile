@@ -3,7 +3,7 @@
 # make families  ask servers of the models of all families, not of a few as `make test` does
 # make clients  ask the produced server by the client libraries that programs use; installs them
 # make check   format, lint and types
-# make fuzz    damage untrusted files for SECONDS (60), to find crashes; findings are kept
+# make fuzz    damage untrusted input for SECONDS (60), to find crashes; findings are kept
 # make readme  put the live help texts into README.md
 # make stub    only build the runtime
 # make clean   remove what was built here (the compiled engine stays in the user's cache)
@@ -45,9 +45,11 @@ check: $(SETUP)
 	@$(BIN)/mypy
 
 SECONDS ?= 60
+SEED ?=
+TARGETS ?=
 fuzz: $(SETUP)
-	@echo "== damaging untrusted files for $(SECONDS) seconds"
-	@cd tests && ../$(BIN)/python -m fuzz $(SECONDS)
+	@echo "== damaging untrusted input for $(SECONDS) seconds"
+	@cd tests && ../$(BIN)/python -m fuzz $(SECONDS) $(TARGETS) $(if $(SEED),--seed $(SEED))
 
 readme: $(SETUP)
 	@echo "== putting the live help texts into README.md; a few seconds"

@@ -8,6 +8,7 @@ AppError                 base class; exit status 1
 ├── GGUFError            a file is not a readable GGUF model
 ├── ModelError           the engine cannot load or use the model
 │   ├── ContextOverflow  a prompt has more tokens than fit into the context
+│   ├── OverBudget       a stranger's text takes more time or memory than it may
 │   └── RemoteError      a remote server cannot be reached, or returns an error
 ├── PortError            the port to listen on is in use or not permitted
 ├── Busy                 the queue of requests is full
@@ -64,6 +65,10 @@ class GGUFError(AppError):
 
 class ModelError(AppError):
     """The engine cannot load the model, or fails while using it."""
+
+
+class OverBudget(ModelError):
+    """A chat template or a schema takes more time or memory than it may; again, it would, too."""
 
 
 class RemoteError(ModelError):

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from runtime.chat_format import required_call, tool_parameters
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader, LibraryReader
-from runtime.errors import ModelError
+from runtime.errors import ModelError, OverBudget
 from runtime.inference.answer_form import AnswerForm, Trigger
 from runtime.model import libchat
 from runtime.model.llama_api import api
@@ -24,6 +24,7 @@ FALLBACK = "chatml"
 Message = Mapping[str, Any]
 """In OpenAI's format: a `role`, a `content`, and with tools, more keys."""
 Continuation = bool | Literal["reasoning_content", "content"]
+PROBE = [{"role": "user", "content": "test"}]
 PROBE_TOOL = {
     "type": "function",
     "function": {
@@ -140,6 +141,8 @@ class JinjaTemplate:
             self._tool_use = _Pair(tool_use, bos, eos) if tool_use else self._template
         except libchat.LibraryError as exc:
             raise _template_error(f"does not parse: {exc}") from exc
+        self._exhausted: libchat.Exhausted | None = None
+        """Why it is not tried any more, if it needs too much for the shortest of conversations."""
 
     @property
     def capabilities(self) -> Mapping[str, bool]:
@@ -148,23 +151,22 @@ class JinjaTemplate:
     @functools.cached_property
     def thinks(self) -> bool:
         # As llama.cpp's common_chat_templates_support_enable_thinking.
-        asked = {"messages": [{"role": "user", "content": "test"}], "reasoning_format": "deepseek"}
-        try:
-            return bool(self._template.read.prompt(asked).reply["thinks"])
-        except libchat.LibraryError:
-            return False
+        return bool(self._probed(self._template, "thinks", reasoning_format="deepseek"))
 
     @functools.cached_property
     def calls_tools(self) -> bool:
-        asked = {
-            "messages": [{"role": "user", "content": "test"}],
-            "tools": [PROBE_TOOL],
-            "tool_choice": "required",
-        }
+        asked = {"tools": [PROBE_TOOL], "tool_choice": "required"}
+        return bool(self._probed(self._tool_use, "grammar", **asked))
+
+    def _probed(self, template: _Pair, what: str, **asked: Any) -> Any:
+        """Return a part of the reply to a question; None if the template fails."""
+        if self._exhausted:
+            return None
         try:
-            return bool(self._tool_use.read.prompt(asked).reply["grammar"])
-        except libchat.LibraryError:
-            return False
+            return template.read.prompt({"messages": PROBE, **asked}).reply[what]
+        except libchat.LibraryError as exc:
+            self._exhausted = exc if isinstance(exc, libchat.Exhausted) else None
+            return None
 
     def apply(self, inputs: TemplateInputs) -> FormattedPrompt:
         held = inputs
@@ -172,6 +174,8 @@ class JinjaTemplate:
             held = replace(inputs, tools=tool_parameters.written(inputs.tools))
         try:
             return self._applied(inputs, held)
+        except libchat.Exhausted as exc:
+            raise _template_error(f"does not render: {exc}", OverBudget) from exc
         except libchat.LibraryError as exc:
             error = exc
         try:  # the template may need what is no part of the parameters that are held to
@@ -226,12 +230,14 @@ class JinjaTemplate:
             "add_generation_prompt": inputs.add_generation_prompt,
             "continue_final_message": inputs.continue_final_message,
             "reasoning_format": inputs.reasoning_format,
-            "enable_thinking": inputs.enable_thinking and self.thinks and not _must_call(inputs),
+            "enable_thinking": self.thinks and inputs.enable_thinking and not _must_call(inputs),
             "variables": {**DEFAULT_VARIABLES, **inputs.variables},
             "end_reasoning": bool(inputs.grammar) or inputs.end_reasoning or _must_call(inputs),
         }
         if inputs.json_schema is not None:
             request["json_schema"] = inputs.json_schema
+        if self._exhausted:
+            raise self._exhausted
         return request
 
 
@@ -346,8 +352,8 @@ def _form(reply: Mapping[str, Any], inputs: TemplateInputs) -> AnswerForm | None
     return form if form.grammar or form.shown_tokens or limited else None
 
 
-def _template_error(detail: str) -> ModelError:
-    return ModelError(
+def _template_error(detail: str, kind: type[ModelError] = ModelError) -> ModelError:
+    return kind(
         f"the chat template {detail}",
         hint="give a working one with --chat-template FILE, or a name such as chatml",
     )

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from runtime.chat_format import answer_or_call, generic_tools, required_call
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader
 from runtime.chat_format.chat_template import FormattedPrompt, Message, Template, TemplateInputs
-from runtime.errors import ModelError
+from runtime.errors import ModelError, OverBudget
 from runtime.inference.answer_form import AnswerForm
 from runtime.json_schema import schemas
 
@@ -99,6 +99,8 @@ def _formatted(
         return generic_tools.apply(template, inputs)
     try:
         found = _applied(template, inputs)
+    except OverBudget:
+        raise
     except ModelError as error:
         try:
             return generic_tools.apply(template, inputs)
@@ -115,6 +117,8 @@ def _applied(template: Template, inputs: TemplateInputs) -> FormattedPrompt:
     """Apply the template; if it fails, with such ids of calls as Mistral's ask for."""
     try:
         return template.apply(inputs)
+    except OverBudget:
+        raise
     except ModelError as error:
         try:
             return template.apply(replace(inputs, messages=_with_short_ids(inputs.messages)))

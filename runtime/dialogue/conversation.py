@@ -125,7 +125,7 @@ class Conversation:
                 total.add(running.stats)
             full = total.reason is FinishReason.CONTEXT
             # Continue only if a turn can be dropped to make room, and the last part was not empty.
-            if not full or len(self._written) == begin or not self._cuts:
+            if not full or len(self._written) == begin or not self._droppable:
                 if full:
                     self._notify(cut_note(self._answerer.context_size))
                 yield from self._read(reader, "", last=True)
@@ -159,31 +159,32 @@ class Conversation:
         reserve = min(ANSWER_RESERVE, size // 4)
         if left >= 0:
             reserve = min(reserve, max(left, 1))
-        if len(prompt.tokens) <= size - reserve or not (cuts := self._cuts):
+        droppable = self._droppable
+        if len(prompt.tokens) <= size - reserve or not droppable:
             return prompt
-        # By halving: a conversation that was loaded may have thousands of turns.
-        low, high = 0, len(cuts) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if len(self._prompt(answer, cuts[middle]).tokens) <= size - reserve:
-                high = middle
+        # By halving: a conversation may have thousands of turns, and each try writes all of them.
+        fewest, most = 0, len(droppable) - 1
+        while fewest < most:
+            middle = (fewest + most) // 2
+            if len(self._prompt(answer, droppable[middle]).tokens) > size - reserve:
+                fewest = middle + 1
             else:
-                low = middle + 1
-        dropped = cuts[high]
+                most = middle
+        dropped = droppable[fewest]
+        prompt = self._prompt(answer, dropped)
         del self.turns[:dropped]
         turns = "turn was" if dropped == 1 else f"{dropped} turns were"
         self._notify(f"context full: the oldest {turns} dropped{', going on' if answer else ''}")
-        return self._prompt(answer)
+        return prompt
 
     @property
-    def _cuts(self) -> list[int]:
-        """Return how many of the oldest turns can be dropped: up to any question but the first."""
+    def _droppable(self) -> list[int]:
+        """Return how many of the oldest turns can be dropped: up to each question but the first."""
         return [i for i, turn in enumerate(self.turns) if turn["role"] == "user"][1:]
 
-    def _prompt(self, answer: str, begin: int = 0) -> Prompt:
-        """Return the prompt of the turns from the one at `begin`, and of the answer so far."""
-        messages = messages_of(self.system, self.turns[begin:])
-        return self._answerer.prompt(messages, self.options, answer)
+    def _prompt(self, answer: str, dropped: int = 0) -> Prompt:
+        turns = self.turns[dropped:]
+        return self._answerer.prompt(messages_of(self.system, turns), self.options, answer)
 
 
 def cut_note(context_size: int) -> str:

@@ -60,7 +60,7 @@ class Sampler:
     def sample(self, context: Any, index: int) -> int:
         """Return the next token, from the logits at batch index `index` of the `llama_context*`.
 
-        Raise ModelError if the logits are NaN, or the grammar allows no token.
+        Raise ModelError if the logits are NaN, UsageError if the grammar allows no token.
         """
         logits = api.llama_get_logits_ith(context, index)
         if math.isnan(logits[0]):
@@ -94,7 +94,7 @@ class Sampler:
         api.llama_sampler_apply(self._chain, candidates.pointer)
         token = candidates.selected
         if not form.allows(token):
-            raise ModelError(
+            raise UsageError(
                 "the grammar allows none of the model's tokens here",
                 hint="check the grammar: is there a way to its end from everywhere?",
             )
@@ -265,8 +265,11 @@ def _uses_penalties(options: Options) -> bool:
 
 
 def _window(last_n: int, context_size: int) -> int:
-    """Return the number of tokens penalised; for the engine itself -1 does not mean all."""
-    return context_size if last_n < 0 else last_n
+    """Return the number of tokens penalised; for the engine itself -1 does not mean all.
+
+    The engine sets aside room for each, so that there are no more than there ever can be.
+    """
+    return context_size if last_n < 0 else min(last_n, context_size)
 
 
 def _history_length(options: Options, context_size: int, length: int) -> int:

@@ -48,6 +48,8 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
 
 OTHER_NAMES = re.compile(r'^[\w-]*additional-k\d* ::= \["\] \( .*$', re.MULTILINE)
 """Rules of the converter for names of properties that are none of those given."""
+EXHAUSTED = re.compile(r"\bit (takes too (long|much memory)|is nested too deeply|was stopped)\b")
+"""The words of cpp/budget.cpp."""
 
 
 class LibraryError(Exception):
@@ -59,6 +61,10 @@ class LibraryError(Exception):
         reason = text.rpartition("Error: ")[2].rpartition("generation failed: ")[2]
         reason = reason.removeprefix("Jinja Exception: ").strip()
         super().__init__(f"{reason} (line {place[1]})" if place else reason)
+
+
+class Exhausted(LibraryError):
+    """The call's budget was used up."""
 
 
 class Interrupted(Exception):
@@ -240,7 +246,7 @@ def _reply(pointer: int | None) -> dict[str, Any]:
     if found.get("error") == "interrupted":
         raise Interrupted
     if "error" in found:
-        raise LibraryError(found["error"])
+        raise (Exhausted if EXHAUSTED.search(found["error"]) else LibraryError)(found["error"])
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from runtime.chat_format import chat_template
 from runtime.chat_format.prompt import format_prompt
-from runtime.errors import ModelError, UsageError
+from runtime.errors import ModelError, OverBudget, UsageError
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 HELLO = {"role": "user", "content": "Hello"}
@@ -367,3 +368,15 @@ def test_another_day_has_another_date() -> None:
 
     assert "31 Dec 1999Hello" == render(other, HELLO)
     assert "chatml" == chat_template.on_another_day("chatml")
+
+
+def test_a_template_over_its_budget_is_not_tried_again() -> None:
+    loops = "".join("{% for a in range(99999) %}" for _ in range(3)) + "{% endfor %}" * 3
+    begun = time.process_time()
+    template = chat_template.from_text(loops)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    asked = chat_template.TemplateInputs(messages=[HELLO], tools=[tool])
+    for _ in range(3):
+        with pytest.raises(OverBudget, match="too long"):
+            format_prompt(template, asked)
+    assert time.process_time() - begun < 2 + 5 + 1  # to look at it, to render it once

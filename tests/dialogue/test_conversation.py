@@ -21,11 +21,12 @@ class Talk:
     ) -> None:
         self.engine = engine
         self.notices: list[str] = []
+        self.template = FakeTemplate(str(tokenizer.get("bos", "")))
         self.conversation = Conversation(
             LocalAnswerer(
                 engine,
                 FakeTokenizer(**tokenizer),  # type: ignore[arg-type]
-                FakeTemplate(str(tokenizer.get("bos", ""))),
+                self.template,
             ),
             Options(system=system, n_predict=n_predict),
             self.notices.append,
@@ -106,22 +107,19 @@ def test_oldest_turns_are_dropped_when_full_and_the_system_prompt_kept() -> None
     assert ["context full: the oldest 2 turns were dropped"] * 2 == talk.notices
 
 
-def test_of_thousands_of_turns_not_each_is_tried() -> None:
-    talk = Talk(FakeEngine(["yes"]))
-    old = {"role": "user", "content": "Really?"}, {"role": "assistant", "content": "Yes."}
-    talk.conversation.turns[:] = [*old] * 5000
-    answerer, rendered = talk.conversation._answerer, 0
-    prompt = answerer.prompt
+def test_a_long_conversation_is_made_to_fit_in_a_few_steps() -> None:
+    # Anybody's saved conversation may be opened, and each step writes all of the prompt.
+    talk = Talk(FakeEngine(["ok"], context_size=100))
+    pairs = ({"role": role, "content": "1234"} for role in ("user", "assistant") * 2000)
+    talk.conversation.turns.extend(pairs)
+    written = []
+    apply = talk.template.apply
+    talk.template.apply = lambda inputs: written.append(1) or apply(inputs)  # type: ignore[func-returns-value, method-assign]
 
-    def counted(*arguments: object) -> object:
-        nonlocal rendered
-        rendered += 1
-        return prompt(*arguments)  # type: ignore[arg-type]
-
-    answerer.prompt = counted  # type: ignore[method-assign, assignment]
-    assert "yes" == talk.ask("Still?")
-    assert rendered < 20
-    assert 2 < len(talk.turns) < 1000
+    assert "ok" == talk.ask("5678")
+    assert ["user: 1234", "assistant: 1234", "user: 5678", "assistant: ok"] == talk.turns
+    assert ["context full: the oldest 3998 turns were dropped"] == talk.notices
+    assert len(written) < 20
 
 
 @pytest.mark.parametrize(("limit", "dropped"), [(-1, 4), (100, 4), (20, 2), (8, 0)])

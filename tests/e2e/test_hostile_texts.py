@@ -4,66 +4,31 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
+from hostile_texts import ESCAPES, LOOPS, ambiguous
 from program import Program
 from server_client import asked, call, get, post, said, until
 from servers import Served, serve
 from terminals import Terminal
+from watched import health_is_prompt
 
 from benchmarks.endurance.hostility import HEAVY, heavy
 
 FRANCE, PARIS = "What is the capital of France?", "The capital of France is Paris."
-LATE = 1.0
-"""Seconds after which /health is too late."""
 ENDING = 6
 """Seconds after which a server with a grace of one has ended; what it does would take longer."""
 BUDGET = 25
 """Seconds in which several hostile requests at once are through, on a busy machine."""
-LOOPS = (
-    "{% if add_generation_prompt %}{% for a in range(99999) %}{% for b in range(99999) %}"
-    "{% endfor %}{% endfor %}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"
-)
-ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m"
-
-
-def ambiguous(depth: int, last: str = '"x" | ""') -> str:
-    """Return a grammar whose matcher needs twice the time with each rule."""
-    rules = ["root ::= a0"]
-    rules += [f'a{i} ::= a{i + 1} a{i + 1} | a{i + 1} | ""' for i in range(depth)]
-    return "\n".join([*rules, f"a{depth} ::= {last}"])
 
 
 @pytest.fixture(scope="module")
 def server(chat: Program) -> Iterator[Served]:
     with serve(chat, "-t", "1", "-np", "2") as running:
         yield running
-
-
-@contextmanager
-def health_is_prompt(server: Served) -> Iterator[None]:
-    """Ask for /health all the while."""
-    latest, stop = [0.0], threading.Event()
-
-    def ask() -> None:
-        while not stop.wait(0.05):
-            begun = time.monotonic()
-            get(server, "/health")
-            latest[0] = max(latest[0], time.monotonic() - begun)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    assert latest[0] < LATE
 
 
 def answers(server: Served) -> bool:

@@ -1,32 +1,82 @@
-"""A short run of the fuzzer, all that it ever found, and every single bit."""
+"""A minute of the fuzzer, all that it ever found, and every single bit."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fuzz.corpus import kept, mutated, search
-from fuzz.targets import GOLDEN, TARGETS, survives
+from fuzz import harm
+from fuzz.child import Child, Finding
+from fuzz.corpus import kept, search
+from fuzz.files import GOLDEN
+from fuzz.targets import TARGETS
 from runtime.commands import verify_extract
 from runtime.container import bundle_file
 from runtime.errors import AppError
 
+MINUTE = 60
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    running = Child()
+    yield running
+    running.close()
+
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_sound_inputs_and_past_findings(name: str) -> None:
-    target = TARGETS[name]
-    for data in [*target.seeds, *kept(name)]:
-        survives(target, data)
+def test_sound_inputs_and_past_findings(name: str, child: Child) -> None:
+    for data in [*TARGETS[name].seeds(), *kept(name)]:
+        child.attempt(name, TARGETS[name], data)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_batch_of_damaged_inputs(name: str) -> None:
-    tried, failure = search(TARGETS[name], mutated(TARGETS[name].seeds))
+def test_a_minute_of_damaged_inputs(name: str, child: Child) -> None:
+    child.attempt(name, TARGETS[name], TARGETS[name].seeds()[0])  # starting is no fuzzing
+    seed, seconds = time.time_ns() % 2**32, MINUTE / len(TARGETS)
+    tried, failure = search(name, TARGETS[name], child, seed=seed, end=time.monotonic() + seconds)
 
     assert tried
-    assert failure is None, f"{failure}: run `make fuzz` to have it kept"
+    again = f"make fuzz SECONDS=600 SEED={seed} TARGETS={name}"
+    assert failure is None, f"{failure}: `{again}` finds it again, and keeps it"
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        (b"crash", "SIGSEGV"),
+        (b"exit", "status 3"),
+        (b"hang", "no end within"),
+        (b"burn", "processor time"),
+        (b"grow", "MB, at most 50"),
+        (b"raise", "ValueError: wrong"),
+    ],
+)
+def test_what_is_a_finding(what: bytes, reason: str) -> None:
+    target, child = harm.TARGETS["harm"], Child(harm.__name__)
+    try:
+        with pytest.raises(Finding, match=reason):
+            child.attempt("harm", target, what)
+        for sound in (b"nothing", b"refuse"):
+            child.attempt("harm", target, sound)
+    finally:
+        child.close()
+
+
+def test_a_finding_is_made_small_and_found_again() -> None:
+    child = Child(harm.__name__)
+    try:
+        found = [search("pick", harm.TARGETS["pick"], child, seed=7) for _ in range(2)]
+    finally:
+        child.close()
+    assert found[0][0] == found[1][0]
+    (first, _), (again, _) = found[0][1] or (b"", None), found[1][1] or (b"", None)
+    assert first == again
+    assert 0 < sum(map(bool, first)) <= 8, "it is not small"
 
 
 # Not the codec that is no longer written: its bundles have no hash of the coded bytes, and some

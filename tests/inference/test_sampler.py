@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 from engines import ENDLESS, GREEDY, demo, engine, in_child, question
 
-from runtime.errors import ModelError, UsageError
+from runtime.errors import UsageError
 from runtime.inference.scheduler import Scheduler
 
 FRANCE = "What is the capital of France?"
@@ -77,6 +78,19 @@ def test_the_whole_context_counts_where_it_says_so() -> None:
 
 
 @in_child
+def test_a_window_beyond_the_context_costs_nothing() -> None:
+    # The engine sets aside room for all of it: gigabytes, and a minute for filling them.
+    most = 2**31 - 1
+    with engine() as one:
+        whole = ask(one, repeat_penalty=1.5, dry_multiplier=1.0, repeat_last_n=-1)
+        begun = time.process_time()
+        answer = ask(one, repeat_penalty=1.5, dry_multiplier=1.0, repeat_last_n=most,
+                     dry_penalty_last_n=most)  # fmt: skip
+        assert whole == answer
+        assert time.process_time() - begun < 2
+
+
+@in_child
 def test_logit_bias() -> None:
     (the,) = demo().tokenize("The", beginning=False)[-1:]
     with engine() as one:
@@ -108,8 +122,11 @@ def test_a_grammar_that_ends_ends_the_answer() -> None:
         assert "stop" == stream.stats.reason
         assert "x" == ask(one, ENDLESS, grammar='root ::= "x"')
         forbidden = [f"{token}-inf" for token in range(demo().vocab_size)]
-        with pytest.raises(ModelError, match="allows none of the model's tokens"):
+        # Whoever wrote the grammar, or the bias, is told; nothing is wrong with the model.
+        with pytest.raises(UsageError, match="allows none of the model's tokens"):
             ask(one, grammar='root ::= "x"', logit_bias=tuple(forbidden))
+        with pytest.raises(UsageError, match="allows none of the model's tokens"):
+            ask(one, grammar="root ::= [z-a]")
         assert PARIS == ask(one)
 
 

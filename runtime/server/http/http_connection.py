@@ -74,6 +74,10 @@ class Connection(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
+        if self.cycle is not None and not self.cycle.response_complete:
+            # What is being answered was malformed further on: it has this answer and no other.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         body = encode(MALFORMED.body())
         headers = [
             ("content-type", "application/json"),

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from runtime.errors import AppError, Busy, UsageError
+from runtime.sanitize import plain
 
 RETRY_SECONDS = 1
 PLACE = re.compile(r" - at `\$\.?(.*)`$")
@@ -68,11 +69,14 @@ class HTTPError(Exception):
         code: str | int | None = None,
         headers: Mapping[str, str] = {},
     ) -> None:
-        """`status` is the HTTP status; `param` names the field of the request that is wrong."""
-        super().__init__(message)
+        """`status` is the HTTP status; `param` names the field of the request that is wrong.
+
+        Both are sanitized, as an AppError's words are: they often quote the request.
+        """
         self.status = status
-        self.message = message
-        self.param = param
+        self.message = plain(message)
+        self.param = None if param is None else plain(param)
+        super().__init__(self.message)
         self.code = code
         self.headers = dict(headers)
 
@@ -113,9 +117,9 @@ def _misfit(text: str) -> HTTPError:
     """Return the error for a request that does not fit its type; it names the field."""
     place = PLACE.search(text)
     field = place[1] if place else ""
-    plain = TERM.sub(_plain, text[: place.start()] if place else text)
-    plain = plain[:1].lower() + plain[1:]
-    return HTTPError(400, f"'{field}': {plain}" if field else plain, param=field or None)
+    told = TERM.sub(_plain, text[: place.start()] if place else text)
+    told = told[:1].lower() + told[1:]
+    return HTTPError(400, f"'{field}': {told}" if field else told, param=field or None)
 
 
 def _plain(quoted: re.Match[str]) -> str:

@@ -169,7 +169,8 @@ def _biases(
         token, bias = pair
         amount = "-inf" if bias is False else f"{float(bias):+.6f}"
         text = str(token)
-        if text.isdecimal() and len(text) > DIGITS_MAX:
+        is_token = isinstance(token, str) or (type(token) is int and token >= 0)
+        if not is_token or (text.isdecimal() and len(text) > DIGITS_MAX):
             raise HTTPError(400, "'logit_bias': there is no such token", param="logit_bias")
         tokens = [int(text)] if text.isdecimal() else tokenize(text)
         result += [f"{number}{amount}" for number in tokens]
