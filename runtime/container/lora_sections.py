@@ -136,13 +136,17 @@ def open_adapter(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
     path = Path(name)
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
     try:
-        file = os.fdopen(user_files.open_seekable(path), "rb")
+        fd = user_files.open_seekable(path)
     except OSError as exc:
         raise UsageError(
             f"there is no adapter '{name}': {exc.strerror}",
             hint=f"the adapters in this file: {known or 'none'}; others are GGUF files",
         ) from exc
-    with file:
-        size = path.stat().st_size
-        check(read_header(file.fileno(), size, label=name), "", name)
-        yield file.fileno(), 0
+    try:
+        try:
+            check(read_header(fd, os.fstat(fd).st_size, label=name), "", name)
+        except IsADirectoryError:
+            raise UsageError(f"{name} is a folder", hint="name the .gguf file inside it") from None
+        yield fd, 0
+    finally:
+        os.close(fd)

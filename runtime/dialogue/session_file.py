@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import SessionError
-from runtime.host import atomic_write, hmac_key
+from runtime.host import atomic_write, hmac_key, resources
+from runtime.units import gigabytes
 
 KIND, VERSION = "modelembed conversation", 1
 DIGEST_SIZE = 32
-HEADER_MAX = 64 << 20  # a damaged file must not make us read gigabytes as one line
 ROLES = ("user", "assistant")
 STATE_DAMAGED = "it is damaged"
 STATE_UNTRUSTED = "its state was not saved by you on this machine"
@@ -87,7 +88,7 @@ def _require_free(path: Path, replace: bool) -> None:
     if not path.is_file():
         return  # renaming fails on anything but a file
     with open(path, "rb") as file:
-        line = file.readline(HEADER_MAX)
+        line = file.readline(bounds.SESSION_TEXT)
     try:
         _header(line, path)
     except SessionError as exc:
@@ -103,7 +104,7 @@ def read(path: Path) -> SessionFile:
     """Return the content of `path`; raise SessionError if it is not a saved conversation."""
     try:
         with open(path, "rb") as file:
-            line = file.readline(HEADER_MAX)
+            line = file.readline(bounds.SESSION_TEXT)
             header = _header(line, path)  # first: the file may be a model, given by mistake
             saved = SessionFile(header["system"], header["turns"], header["key"])
             _read_state(file, line, header, saved)
@@ -120,6 +121,12 @@ def _read_state(
     """Read the state after `line` into `saved`, or set its `state_error`."""
     size: int = header["state"]
     rest = os.fstat(file.fileno()).st_size - len(line) - size - DIGEST_SIZE
+    room = resources.available_memory()
+    if rest >= 0 and room is not None and size > room:
+        saved.state_error = (
+            f"its state takes {gigabytes(size)} of memory, {gigabytes(room)} are free"
+        )
+        return
     state = bytearray(size if size >= 0 <= rest else 0)  # writable, so not copied
     file.readinto(state)
     digest, mac = file.read(DIGEST_SIZE), file.read(hmac_key.MAC_SIZE + 1)
