@@ -72,8 +72,7 @@ SESSION_TEXT = 64 << 20  # of a saved conversation: its first line
 
 # Answers of a fallback server
 
-REMOTE_EVENT = 16 << 20  # one line of a stream; what other servers send has some kilobytes
-REMOTE_ERROR = 64 << 10  # of an error response
+REMOTE_LINE = 16 << 20  # of a stream, or an error response: what others send has kilobytes
 
 # Bundles
 

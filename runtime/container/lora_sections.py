@@ -135,18 +135,17 @@ def open_adapter(bundle: Bundle | None, name: str) -> Iterator[tuple[int, int]]:
             return
     path = Path(name)
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
-    try:
-        fd = user_files.open_seekable(path)
-    except OSError as exc:
-        raise UsageError(
-            f"there is no adapter '{name}': {exc.strerror}",
-            hint=f"the adapters in this file: {known or 'none'}; others are GGUF files",
-        ) from exc
+    fd = -1
     try:
         try:
+            fd = user_files.open_seekable(path)
             check(read_header(fd, os.fstat(fd).st_size, label=name), "", name)
-        except IsADirectoryError:
-            raise UsageError(f"{name} is a folder", hint="name the .gguf file inside it") from None
+        except OSError as exc:
+            raise UsageError(
+                f"there is no adapter '{name}': {exc.strerror}",
+                hint=f"the adapters in this file: {known or 'none'}; others are GGUF files",
+            ) from exc
         yield fd, 0
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)

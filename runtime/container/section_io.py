@@ -37,15 +37,16 @@ def adapter(path: Path, architecture: str) -> Iterator[Part]:
 
     Raise UsageError where it cannot be read, and GGUFError where it is none.
     """
+    fd = -1
     try:
-        fd = user_files.open_seekable(path)
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
-        ) from exc
-    try:
-        size = os.fstat(fd).st_size
-        lora_sections.check(read_header(fd, size, label=str(path)), architecture, str(path))
+        try:
+            fd = user_files.open_seekable(path)
+            size = os.fstat(fd).st_size
+            lora_sections.check(read_header(fd, size, label=str(path)), architecture, str(path))
+        except OSError as exc:
+            raise UsageError(
+                f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
+            ) from exc
         section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
 
         def write(out: int) -> Written:
@@ -54,4 +55,5 @@ def adapter(path: Path, architecture: str) -> Iterator[Part]:
 
         yield Part(section, write, lambda: hash_of(bundle_file.read_chunks(fd, 0, size), size))
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)

@@ -66,7 +66,7 @@ class RemoteServer:
                     said = b""
                     async for part in response.aiter_bytes():
                         said += part
-                        if len(said) > bounds.REMOTE_ERROR:
+                        if len(said) > bounds.REMOTE_LINE:
                             break
                     raise RemoteError(
                         f"the fallback {self.base_url} refuses ({response.status_code}): "
@@ -221,9 +221,9 @@ class RemoteAnswer:
         rest = b""
         async for _, part in server.post("chat/completions", body):
             *lines, rest = (rest + part).split(b"\n")
-            if len(rest) > bounds.REMOTE_EVENT:
+            if len(rest) > bounds.REMOTE_LINE:
                 raise ModelError(
-                    f"the fallback's answer has a line of more than {bounds.REMOTE_EVENT} bytes",
+                    f"the fallback's answer has a line of more than {bounds.REMOTE_LINE} bytes",
                     hint="name another server with --fallback-base-url",
                 )
             for line in lines:

@@ -169,7 +169,7 @@ class Listener(uvicorn.Server):
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 backlog=bounds.BACKLOG,
-                h11_max_incomplete_event_size=bounds.HEADER_BYTES,
+                h11_max_incomplete_event_size=2 * bounds.HEADER_BYTES,  # with what stands between
                 ssl_keyfile=options.ssl_key_file or None,
                 ssl_certfile=options.ssl_cert_file or None,
             )
