@@ -70,6 +70,7 @@ def _limit_resources() -> None:
     """Bound the time and the memory of what follows."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + bounds.PROBE_SECONDS
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    # The first limit can be told from what else ends a program, the second one not: SIGKILL.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     # Of memory that is written to; what is mapped of the model does not count.
     resource.setrlimit(resource.RLIMIT_DATA, (bounds.PROBE_BYTES, bounds.PROBE_BYTES))
