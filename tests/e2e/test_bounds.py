@@ -570,3 +570,23 @@ def test_up_to_a_bound_it_is_not(lab: Lab, row: Row) -> None:
     found, said = CASES[row.name](lab, getattr(bounds, row.name))
 
     assert (row.outcome, True) != (found, row.says in said), said
+
+
+def test_a_model_that_memory_cannot_hold_is_refused_before_it_is_read(lab: Lab) -> None:
+    path = bundles.write(lab.folder / "chat", [bundles.petabyte(DEMO.read_bytes())])
+    found, said = lab.opened(path)
+
+    assert "exit 1" == found
+    assert re.search(r"the model needs 1342\.\d GB of memory", said)
+
+
+def test_what_cannot_be_kept_or_extracted_is_refused_before_it_is_written(lab: Lab) -> None:
+    path = bundles.write(lab.folder / "chat", [bundles.petabyte(DEMO.read_bytes())])
+    done = lab.modelembed("extract", str(path), "-o", str(lab.folder / "model.gguf"))
+    assert ("exit 1", True) == (outcome(done)[0], "would take 1342.2 GB" in done.err)
+
+    cached = lab.chat("-m", str(path), "-p", "Hi", "--cache", "--no-fit", "--no-memfd")
+    assert cached.code == 1
+    assert "what is kept may take" in cached.err
+    assert "has no room to restore the model" in cached.err
+    assert [path.name] == os.listdir(lab.folder)

@@ -135,8 +135,10 @@ def test_who_ended_a_probe_is_understood(tmp_path: Path, number: signal.Signals,
 
 def test_a_probe_limits_itself() -> None:
     code = (
-        "import resource; from runtime.commands import model_probe; model_probe._limit_resources()\n"
-        "print(resource.getrlimit(resource.RLIMIT_CPU)[0], resource.getrlimit(resource.RLIMIT_DATA)[0])"
+        "from resource import RLIMIT_CPU, RLIMIT_DATA, getrlimit\n"
+        "from runtime.commands import model_probe\n"
+        "model_probe._limit_resources()\n"
+        "print(getrlimit(RLIMIT_CPU)[0], getrlimit(RLIMIT_DATA)[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, size = map(int, done.stdout.split())
