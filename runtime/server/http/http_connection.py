@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -79,13 +80,14 @@ class Connection(H11Protocol):
         too_long = getattr(failure, "error_status_hint", 400) == TOO_LONG.status
         problem = TOO_LONG if too_long else MALFORMED
         body = encode(problem.body())
+        reason = HTTPStatus(problem.status).phrase.encode()
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
             ("connection", "close"),
         ]
         for event in (
-            h11.Response(status_code=problem.status, headers=headers, reason=b""),
+            h11.Response(status_code=problem.status, headers=headers, reason=reason),
             h11.Data(data=body),
             h11.EndOfMessage(),
         ):
