@@ -23,8 +23,10 @@ from runtime.errors import AppError
 
 LAUNCHER_FAILED = (127, 255)
 """What the system's loader and PyInstaller's launcher exit with; the program itself never does."""
-CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
-"""Signals that a program brings upon itself."""
+CRASHES = (
+    signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGXCPU,
+)  # fmt: skip
+"""Signals that a program brings upon itself; the last by a limit that it has set."""
 ENDING_SECONDS = 10
 """That it gets to clean up."""
 

@@ -42,9 +42,10 @@ def test_the_readme_shows_the_live_help(
     assert blocks()[command].strip() == done.out.strip()
 
 
-def test_every_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/bounds.md"])
+def test_every_link_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
+        assert (ROOT / name).parent.joinpath(target).exists(), target
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

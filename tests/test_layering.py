@@ -69,7 +69,7 @@ def table() -> dict[str, set[str]]:
         given, _, denied = may.partition(" not ")
         found = {*names_in(packages), *names_in(given), *(rows if "↑" in given else ())}
         if "runtime" in found:
-            found |= {"runtime.errors", "runtime.sanitize", "runtime.units"}
+            found |= {f"runtime.{name}" for name in ("bounds", "errors", "sanitize", "units")}
         for name in names_in(packages):
             rows[name] = found - names_in(denied)
     return rows

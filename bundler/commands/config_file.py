@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UsageError
+from runtime.host.user_files import read_text
 from runtime.options.registry import BAKEABLE, check, from_file, resolve_name
 
 # Key of the file -> runtime option, beside the options' own names.
@@ -51,12 +52,9 @@ class Config:
 
 def read(path: Path) -> Config:
     """Return what the JSON file `path` says; raise UsageError naming the key that is wrong."""
+    text = read_text(path, encoding="utf-8-sig")  # Notepad adds a mark
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad adds a mark
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be read: {exc.strerror}", hint="give the name of a JSON file"
-        ) from exc
+        document = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise UsageError(
             f"{path} is not JSON: {exc}", hint="see the example in the README"

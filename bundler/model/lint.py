@@ -196,7 +196,7 @@ def _ask(stub: Path, path: Path, chat_template: str) -> dict[str, Any]:
     if "template" in answer and not answer["error"] and done.code:
         answer["template_error"] = (
             "the chat template does not end"
-            if -done.code in (signal.SIGXCPU, signal.SIGKILL)
+            if -done.code == signal.SIGXCPU
             else "the chat template crashes the engine"
         )
     elif done.crashed:

@@ -32,18 +32,23 @@ class Opened:
 
 def open_file(path: Path) -> Opened:
     """Open `path` and read its header; raise GGUFError on anything unsound."""
+    fd = -1
     try:
         fd = user_files.open_seekable(path)
         size = os.fstat(fd).st_size
         os.pread(fd, 1, 0)  # a folder opens, but cannot be read
-    except IsADirectoryError as exc:
-        raise GGUFError(f"{path} is a folder", hint="name the .gguf file inside it") from exc
-    except OSError as exc:
-        raise GGUFError(
-            f"{path} cannot be read: {exc.strerror}", hint="check the name and its permissions"
-        ) from exc
-    _require_no_bundle(fd, path)
-    return Opened(path, fd, size, read_header(fd, size, label=str(path)))
+        _require_no_bundle(fd, path)
+        return Opened(path, fd, size, read_header(fd, size, label=str(path)))
+    except BaseException as exc:
+        if fd >= 0:
+            os.close(fd)
+        if isinstance(exc, IsADirectoryError):
+            raise GGUFError(f"{path} is a folder", hint="name the .gguf file inside it") from exc
+        if isinstance(exc, OSError):
+            raise GGUFError(
+                f"{path} cannot be read: {exc.strerror}", hint="check the name and its permissions"
+            ) from exc
+        raise
 
 
 def _require_no_bundle(fd: int, path: Path) -> None:

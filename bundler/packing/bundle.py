@@ -107,7 +107,7 @@ def make(
             return _manifest(recipe, model, [(name, result()) for name, result in originals])
 
         section = Section(SECTION, "model", 0, 0, model.source.size, "stored", "")
-        parts = [Part(section, write, digest), *_adapters(recipe, model)]
+        parts = [Part(section, write, digest), *_adapters(recipe, model, stack)]
         _require_distinct_names(parts, recipe)
         sign = signer(recipe.key) if recipe.key else None
         last = prewarmer(Path(stub.path), describe, say) if recipe.prewarm else None
@@ -166,11 +166,12 @@ def _until_refused(findings: Future[EngineFindings], show: Progress) -> Progress
     return step
 
 
-def _adapters(recipe: Recipe, model: Model) -> list[Part]:
-    """Return the LoRA adapters of a recipe, to be written."""
+def _adapters(recipe: Recipe, model: Model, stack: contextlib.ExitStack) -> list[Part]:
+    """Return the LoRA adapters of a recipe, to be written; `stack` closes their files."""
     from runtime.container.section_io import adapter  # few bundles have any
 
-    return [adapter(path, model.header.architecture) for path in recipe.adapters]
+    architecture = model.header.architecture
+    return [stack.enter_context(adapter(path, architecture)) for path in recipe.adapters]
 
 
 def _require_distinct_names(parts: Sequence[Part], recipe: Recipe) -> None:

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import category
 
+from runtime import bounds
 from runtime.container import minisign
 from runtime.container.minisign import (
     ALGORITHM,
-    COMMENT_MAX,
-    TEXT_MAX,
     UNTRUSTED,
     PublicKey,
     Signature,
@@ -34,10 +33,6 @@ NO_PASSWORD, SCRYPT = b"\0\0", b"Sc"
 BLAKE2B = b"B2"
 NO_CHECKSUM = bytes(32)
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line ends
-
-# What minisign itself takes at most: a stranger's key must not take all memory, or for ever.
-OPERATIONS_MAX = 1 << 25
-MEMORY_MAX = 1 << 30
 
 PASSWORD_VARIABLE = "MODELEMBED_KEY_PASSWORD"
 HINT = "give the secret key that `minisign -G` wrote"
@@ -63,7 +58,7 @@ class SecretKey:
         """
         try:
             with open(path, "rb") as file:
-                text = file.read(TEXT_MAX + 1)
+                text = file.read(bounds.SIGNATURE + 1)
         except OSError as exc:
             raise UsageError(f"{path} cannot be read: {exc.strerror}", hint=HINT) from exc
         kind, salt, operations, memory, locked = _parse(path, text)
@@ -108,9 +103,9 @@ def check_comment(comment: str) -> None:
             f"the comment {comment[:40]!r} is not one line of plain text",
             hint="leave out line breaks and control characters",
         )
-    if (size := len(comment.encode())) > COMMENT_MAX:
+    if (size := len(comment.encode())) > bounds.COMMENT:
         raise UsageError(
-            f"the comment has {size} bytes, at most {COMMENT_MAX}", hint="make it shorter"
+            f"the comment has {size} bytes, at most {bounds.COMMENT}", hint="make it shorter"
         )
 
 
@@ -149,10 +144,10 @@ def _parse(path: str | os.PathLike[str], text: bytes) -> tuple[bytes, bytes, int
             f"{ALGORITHM!r}, {SCRYPT!r} or {NO_PASSWORD!r}, and {BLAKE2B!r}",
             hint=HINT,
         )
-    if kind == SCRYPT and (operations > OPERATIONS_MAX or memory > MEMORY_MAX):
+    if kind == SCRYPT and (operations > bounds.KEY_OPERATIONS or memory > bounds.KEY_MEMORY):
         raise UsageError(
             f"{path} asks for {memory} bytes of memory and {operations} operations to check its "
-            f"password, at most {MEMORY_MAX} and {OPERATIONS_MAX}",
+            f"password, at most {bounds.KEY_MEMORY} and {bounds.KEY_OPERATIONS}",
             hint=f"it was not made by minisign, or is damaged: {DAMAGED}",
         )
     return kind, salt, operations, memory, locked

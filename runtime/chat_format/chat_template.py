@@ -172,16 +172,16 @@ class JinjaTemplate:
         held = inputs
         if inputs.tools and inputs.tool_choice != "none":
             held = replace(inputs, tools=tool_parameters.written(inputs.tools))
-        try:
-            return self._applied(inputs, held)
-        except libchat.Exhausted as exc:
-            raise _template_error(f"does not render: {exc}", OverBudget) from exc
-        except libchat.LibraryError as exc:
-            error = exc
-        try:  # the template may need what is no part of the parameters that are held to
-            return self._applied(inputs, inputs)
-        except libchat.LibraryError:
-            raise _template_error(f"does not render: {error}") from error
+        failures = []
+        # The template may need what is no part of the parameters that are held to.
+        for one in [held] if held is inputs else [held, inputs]:
+            try:
+                return self._applied(inputs, one)
+            except libchat.Exhausted as exc:
+                raise _template_error(f"does not render: {exc}", OverBudget) from exc
+            except libchat.LibraryError as exc:
+                failures.append(exc)
+        raise _template_error(f"does not render: {failures[0]}") from failures[0]
 
     def _applied(self, inputs: TemplateInputs, held: TemplateInputs) -> FormattedPrompt:
         """Return the prompt for answers to `inputs`, held to the parameters of the tools `held`."""

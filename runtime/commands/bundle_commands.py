@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,8 @@ def _on_own(function: Command) -> Command:
 
 def _on_file(function: Command) -> Command:
     def command(file: Path, **given: Any) -> None:
-        function(bundle_file.load(file), **given)
+        with closing(bundle_file.load(file)) as bundle:
+            function(bundle, **given)
 
     return command
 
@@ -216,7 +218,8 @@ def upgrade(bundle: Bundle, stub: Path, output: Path | None, hooks: BundlerHooks
     """Write `bundle` with the runtime of `stub`."""
     from runtime.commands.edit import Change
 
-    _write(bundle, Change(stub=bundle_file.load_runtime(stub)), output, hooks)
+    with closing(bundle_file.load_runtime(stub)) as newer:
+        _write(bundle, Change(stub=newer), output, hooks)
 
 
 def _write(bundle: Bundle, change: Change, output: Path | None, hooks: BundlerHooks) -> None:

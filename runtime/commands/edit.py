@@ -71,40 +71,39 @@ def write_edited(
             f"the parts of {bundle.path} lie in a file of their own",
             hint="bundle it again to change them; everything else can be edited",
         )
-    added = [
-        section_io.adapter(path, str(bundle.manifest.model.get("architecture", "")))
-        for path in change.add
-    ]
-    names = [
-        part.section.name for part in [*kept, *added] if part.section.kind != prefix_state.KIND
-    ]
-    names += [prefix_state.NAME] if prewarm or len(names) < len([*kept, *added]) else []
-    if doubled := {name for name in names if names.count(name) > 1}:
-        raise UsageError(
-            f"{bundle.path} has a part '{min(doubled)}' already",
-            hint="remove that one, or give the file another name",
-        )
-    parts = [
-        part
-        for part in [*kept, *added]
-        if part.section.kind != prefix_state.KIND
-        or (
-            not prewarm
-            and _state_fits(bundle, change, manifest, part.section, [*kept, *added], say)
-        )
-    ]
-    last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
-    with (
-        _change_guard(bundle, target) as require_unchanged,
-        publish(target, force=True, mode=_mode(bundle)) as out,
-    ):
-        written = write_bundle(
-            out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
-        )
-        if _is_own_file(bundle, target):
-            _keep_owner(bundle.program, out)
-        require_unchanged()
-    return written
+    architecture = str(bundle.manifest.model.get("architecture", ""))
+    with contextlib.ExitStack() as stack:
+        added = [stack.enter_context(section_io.adapter(path, architecture)) for path in change.add]
+        names = [
+            part.section.name for part in [*kept, *added] if part.section.kind != prefix_state.KIND
+        ]
+        names += [prefix_state.NAME] if prewarm or len(names) < len([*kept, *added]) else []
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"{bundle.path} has a part '{min(doubled)}' already",
+                hint="remove that one, or give the file another name",
+            )
+        parts = [
+            part
+            for part in [*kept, *added]
+            if part.section.kind != prefix_state.KIND
+            or (
+                not prewarm
+                and _state_fits(bundle, change, manifest, part.section, [*kept, *added], say)
+            )
+        ]
+        last = prewarm(Path(runtime.path), lambda: manifest, say) if prewarm else None
+        with (
+            _change_guard(bundle, target) as require_unchanged,
+            publish(target, force=True, mode=_mode(bundle)) as out,
+        ):
+            written = write_bundle(
+                out, Stub.of(runtime), [] if in_sidecar else parts, lambda: manifest, sign, last
+            )
+            if _is_own_file(bundle, target):
+                _keep_owner(bundle.program, out)
+            require_unchanged()
+        return written
 
 
 @contextlib.contextmanager

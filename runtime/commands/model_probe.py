@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runtime import bounds
 from runtime.chat_format import chat_template
 from runtime.chat_format.prompt import format_prompt
 from runtime.errors import AppError
@@ -17,9 +18,6 @@ from runtime.model.model_file import open_file
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import RangeFile
 
-TEMPLATE_SECONDS = 10
-"""Processor time that a template may take; those of real models take a hundredth of a second."""
-TEMPLATE_BYTES = 4 << 30
 EXAMPLE = (
     {"role": "system", "content": "You are helpful."},
     {"role": "user", "content": "Hello"},
@@ -34,7 +32,7 @@ def probe_model(path: Path, template: str) -> Iterator[dict[str, Any]]:
     The first has `error` (why the engine cannot load it, empty if it can) and `template` (own,
     given or missing), the second `template_error` (why the conversation cannot be rendered, empty
     if it can). A template is an untrusted program: it may crash this process, or be ended by the
-    system after TEMPLATE_SECONDS.
+    system after bounds.PROBE_SECONDS.
     """
     engine_build.start_engine(Options())
     source = open_file(path)
@@ -71,7 +69,8 @@ def _template(handle: Any, name: bytes | None) -> str:
 def _limit_resources() -> None:
     """Bound the time and the memory of what follows."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + TEMPLATE_SECONDS
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    seconds = int(used.ru_utime + used.ru_stime) + bounds.PROBE_SECONDS
+    # The first limit can be told from what else ends a program, the second one not: SIGKILL.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     # Of memory that is written to; what is mapped of the model does not count.
-    resource.setrlimit(resource.RLIMIT_DATA, (TEMPLATE_BYTES, TEMPLATE_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (bounds.PROBE_BYTES, bounds.PROBE_BYTES))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from runtime import bounds
 from runtime.container import bundle_file, integrity
 from runtime.container.bundle_file import Bundle
 from runtime.container.hashing import Hasher, hash_of
@@ -110,10 +111,8 @@ def _signer(bundle: Bundle, key: str | None) -> str:
 
 def _start(path: Path) -> bytes:
     """Return the start of a file, enough to recognise a public key."""
-    from runtime.container import minisign
-
     with open(path, "rb") as file:
-        return file.read(minisign.TEXT_MAX + 1)
+        return file.read(bounds.SIGNATURE + 1)
 
 
 def extract(bundle: Bundle, name: str, target: Path | None = None) -> str:

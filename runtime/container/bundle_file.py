@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runtime import bounds
 from runtime.container import elf, layout
 from runtime.container.layout import FOOTER_SIZE, Footer, Manifest, Section, Sidecar
 from runtime.errors import AGAIN, DAMAGED, AppError, FormatError, PayloadError
 from runtime.host import user_files
 from runtime.units import gigabytes, part_of
 
-TAIL = 64 << 10  # the section table behind the footer takes a few KiB, `strip` may grow it
 CHUNK = 1 << 20
 SIDECAR_SUFFIX = ".payload"
 
@@ -115,6 +115,7 @@ def load_runtime(path: str | os.PathLike[str]) -> Bundle:
     """Return the bundle at `path`, which must contain a runtime."""
     bundle = load(path)
     if not bundle.footer.pkg_length:
+        bundle.close()
         raise FormatError(f"{path} has no runtime in it", hint="build one: modelembed stub")
     return bundle
 
@@ -150,8 +151,8 @@ def read(fd: int, label: str) -> Bundle | None:
             f"{label} is {gigabytes(expected - size)} short: {part_of(size, expected)}",
             hint="download or copy it again",
         )
-    start = max(0, size - TAIL)
-    tail = os.pread(fd, TAIL, start)
+    start = max(0, size - bounds.SECTION_TABLE)
+    tail = os.pread(fd, bounds.SECTION_TABLE, start)
     position = tail.rfind(layout.MAGIC)
     if position < 0:
         return None

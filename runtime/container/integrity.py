@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
+from runtime import bounds
 from runtime.container import bundle_file, elf, layout, writer
 from runtime.container.bundle_file import Bundle
 from runtime.container.hashing import hash_of
@@ -39,7 +40,7 @@ def _verify_file(bundle: Bundle) -> None:
     _verify_hash(bundle, layout.LAUNCHER_SHA256, [elf.without_table_position(launcher)])
     archive = bundle_file.read_chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
     _verify_hash(bundle, layout.ARCHIVE_SHA256, archive)
-    behind = os.pread(bundle.fd, bundle_file.TAIL, footer.offset + layout.FOOTER_SIZE)
+    behind = os.pread(bundle.fd, bounds.SECTION_TABLE, footer.offset + layout.FOOTER_SIZE)
     _verify_cookie(bundle)
     try:
         _verify_table(bundle, launcher, behind)
@@ -88,7 +89,7 @@ def _verify_cookie(bundle: Bundle) -> None:
     """Refuse another archive than ours: the launcher takes the one whose cookie comes last."""
     footer = bundle.footer
     begin = max(footer.pkg_offset, footer.offset - layout.COOKIE.size)
-    place = os.pread(bundle.fd, 2 * bundle_file.TAIL, begin).rfind(layout.COOKIE_MAGIC)
+    place = os.pread(bundle.fd, 2 * bounds.SECTION_TABLE, begin).rfind(layout.COOKIE_MAGIC)
     if place > 0:
         raise PayloadError(
             f"{bundle.path} has another program in it, at {begin + place:,}, which would run "

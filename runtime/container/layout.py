@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import DAMAGED, FormatError
 
 VERSION = 1
@@ -22,11 +23,6 @@ FOOTER = struct.Struct("<8sII6Q32sQ16xI")  # FORMAT.md, "Footer"
 FOOTER_SIZE = FOOTER.size
 SECTION_ALIGNMENT = 2 << 20  # covers every page size and lets reflinks share whole blocks
 PKG_ALIGNMENT = 16
-SIGNATURE_MAX = 16 << 10
-# Damaged lengths must not make us allocate gigabytes; real ones are a fraction of these.
-MANIFEST_MAX = 16 << 20
-LAUNCHER_MAX = 64 << 20
-ARCHIVE_MAX = 1 << 30
 
 COOKIE = struct.Struct("!8sIIII64s")
 COOKIE_MAGIC = b"MEI\014\013\012\013\016"
@@ -112,10 +108,10 @@ class Footer:
         if flags := self.flags:
             raise FormatError(f"the footer has unknown flags {flags:#x}", hint=DAMAGED)
         for what, length, most in (
-            ("launcher", self.prefix_length, LAUNCHER_MAX),
-            ("manifest", self.manifest_length, MANIFEST_MAX),
-            ("signature", self.signature_length, SIGNATURE_MAX),
-            ("archive", self.pkg_length, ARCHIVE_MAX),
+            ("launcher", self.prefix_length, bounds.LAUNCHER),
+            ("manifest", self.manifest_length, bounds.MANIFEST),
+            ("signature", self.signature_length, bounds.SIGNATURE),
+            ("archive", self.pkg_length, bounds.ARCHIVE),
         ):
             if length > most:
                 raise FormatError(f"the {what} claims {length} bytes, at most {most}", hint=DAMAGED)
@@ -201,7 +197,13 @@ class Manifest:
                 f"the manifest has format {version}; this program reads {VERSION}",
                 hint="use the modelembed release that made it, or a newer one",
             )
-        sections = tuple(_section(item, i) for i, item in enumerate(reader.take("sections", list)))
+        listed = reader.take("sections", list)
+        if len(listed) > bounds.SECTIONS:
+            raise FormatError(
+                f"the manifest lists {len(listed)} sections, at most {bounds.SECTIONS}",
+                hint=DAMAGED,
+            )
+        sections = tuple(_section(item, i) for i, item in enumerate(listed))
         names = [section.name for section in sections]
         if len(set(names)) != len(names):
             raise FormatError("the manifest lists two sections of the same name", hint=DAMAGED)

@@ -141,14 +141,17 @@ def open_adapter(
             yield bundle.fd, section.offset
             return
     known = ", ".join(section.name for section in sections if section.kind == "adapter")
+    fd = -1
     try:
-        file = os.fdopen(open_file(name), "rb")
-    except OSError as exc:
-        raise UsageError(
-            f"there is no adapter '{name}': {exc.strerror}",
-            hint=f"the adapters in this file: {known or 'none'}; others are GGUF files",
-        ) from exc
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        check(read_header(file.fileno(), size, label=name), "", name)
-        yield file.fileno(), 0
+        try:
+            fd = open_file(name)
+            check(read_header(fd, os.fstat(fd).st_size, label=name), "", name)
+        except OSError as exc:
+            raise UsageError(
+                f"there is no adapter '{name}': {exc.strerror}",
+                hint=f"the adapters in this file: {known or 'none'}; others are GGUF files",
+            ) from exc
+        yield fd, 0
+    finally:
+        if fd >= 0:
+            os.close(fd)

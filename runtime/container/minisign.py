@@ -18,6 +18,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
+from runtime import bounds
 from runtime.errors import PayloadError
 
 KEY = struct.Struct("<2sQ32s")  # algorithm, key id, Ed25519 public key
@@ -27,8 +28,6 @@ PREHASHED = b"ED"  # of signatures of the content's BLAKE2b-512
 
 UNTRUSTED = "untrusted comment: "
 TRUSTED = "trusted comment: "
-COMMENT_MAX = 8173  # bytes of trusted comment that fit into the line minisign reads
-TEXT_MAX = 16 << 10  # more than any key or signature: a file given by mistake may be a model
 
 KINDS = {42: "a public key", 64: "a signature of a comment", 74: "a signature", 158: "a secret key"}
 """What a line of base64 is, by the number of bytes it stands for."""
@@ -119,9 +118,10 @@ class Signature:
                     hint=SIGNATURE_HINT,
                 )
         comment = found[2][len(TRUSTED) :]
-        if (size := len(comment.encode())) > COMMENT_MAX:
+        if (size := len(comment.encode())) > bounds.COMMENT:
             raise PayloadError(
-                f"the trusted comment has {size} bytes, at most {COMMENT_MAX}", hint=SIGNATURE_HINT
+                f"the trusted comment has {size} bytes, at most {bounds.COMMENT}",
+                hint=SIGNATURE_HINT,
             )
         packed = decode(found[1], SIGNATURE.size, SIGNATURE_HINT)
         algorithm, key_id, ed25519 = SIGNATURE.unpack(packed)
@@ -176,8 +176,8 @@ def lines(text: str | bytes, what: str, hint: str) -> list[str]:
     """Return the lines of a small text, at least one; line ends of any system are none of them."""
     try:
         data = text.encode() if isinstance(text, str) else text
-        if len(data) > TEXT_MAX:
-            raise PayloadError(f"the {what} has more than {TEXT_MAX} bytes", hint=hint)
+        if len(data) > bounds.SIGNATURE:
+            raise PayloadError(f"the {what} has more than {bounds.SIGNATURE} bytes", hint=hint)
         decoded = data.decode()
     except UnicodeError as exc:
         raise PayloadError(f"the {what} is not UTF-8 text", hint=hint) from exc

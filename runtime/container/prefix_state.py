@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runtime import bounds
 from runtime.errors import DAMAGED, PayloadError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 KIND, NAME = "state", "beginning"
 ALIGNMENT = 4096  # of the state in the original, so that it can be used where it was restored
-HEAD_MAX = 16 << 20  # a million tokens take 8; a damaged part must not make us read gigabytes
 
 REASONS = {
     "model": "it was computed with another model",
@@ -70,10 +70,10 @@ def read(pieces: Iterable[memoryview], label: str) -> PrefixState:
     for piece in pieces:
         line, separator, _ = bytes(piece).partition(b"\n")
         start += line
-        if separator or len(start) > HEAD_MAX:
+        if separator or len(start) > bounds.STATE_HEAD:
             break
     try:
-        found = json.loads(start) if separator and len(start) <= HEAD_MAX else None
+        found = json.loads(start) if separator and len(start) <= bounds.STATE_HEAD else None
     except (ValueError, RecursionError):
         found = None
     key, tokens = (found.get("key"), found.get("tokens")) if isinstance(found, dict) else (0, 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.container import bundle_file, lora_sections
@@ -29,23 +31,29 @@ def copied(bundle: Bundle, section: Section) -> Part:
     return Part(section, write, lambda: section.sha256)
 
 
-def adapter(path: Path, architecture: str) -> Part:
-    """Return the LoRA adapter in the GGUF file `path`, to be written as a section.
+@contextmanager
+def adapter(path: Path, architecture: str) -> Iterator[Part]:
+    """Give the LoRA adapter in the GGUF file `path`, to be written as a section meanwhile.
 
     Raise UsageError where it cannot be read, and GGUFError where it is none.
     """
+    fd = -1
     try:
-        fd = user_files.open_seekable(path)
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
-        ) from exc
-    size = os.fstat(fd).st_size
-    lora_sections.check(read_header(fd, size, label=str(path)), architecture, str(path))
-    section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
+        try:
+            fd = user_files.open_seekable(path)
+            size = os.fstat(fd).st_size
+            lora_sections.check(read_header(fd, size, label=str(path)), architecture, str(path))
+        except OSError as exc:
+            raise UsageError(
+                f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
+            ) from exc
+        section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
 
-    def write(out: int) -> Written:
-        Extents([Extent(fd, 0, size)]).copy_to(out)
-        return Written(size, "stored", "")
+        def write(out: int) -> Written:
+            Extents([Extent(fd, 0, size)]).copy_to(out)
+            return Written(size, "stored", "")
 
-    return Part(section, write, lambda: hash_of(bundle_file.read_chunks(fd, 0, size), size))
+        yield Part(section, write, lambda: hash_of(bundle_file.read_chunks(fd, 0, size), size))
+    finally:
+        if fd >= 0:
+            os.close(fd)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runtime import bounds
 from runtime.container import elf, layout
 from runtime.container.bundle_file import Bundle
 from runtime.container.elf import SectionHeader
@@ -133,9 +134,9 @@ def _finish(
     """Append what comes behind the sections."""
     manifest = replace(describe(), sections=tuple(placed), stub=stub.facts)
     encoded = manifest.encode()
-    if len(encoded) > layout.MANIFEST_MAX:
+    if len(encoded) > bounds.MANIFEST:
         raise UsageError(
-            f"what is baked in takes {len(encoded):,} bytes, at most {layout.MANIFEST_MAX:,}",
+            f"what is baked in takes {len(encoded):,} bytes, at most {bounds.MANIFEST:,}",
             hint="shorten the system prompt, or whatever else is that long",
         )
     manifest_offset = _pad(out, layout.PKG_ALIGNMENT)

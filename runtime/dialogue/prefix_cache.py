@@ -18,9 +18,11 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.prefix_state import PrefixState
 from runtime.dialogue.answerer import inputs_of
 from runtime.errors import AppError, ModelError, UsageError
+from runtime.host import resources
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.slots import common_prefix_length
 from runtime.options.registry import Options
+from runtime.units import gigabytes
 from runtime.weights import decompress
 
 SAMPLE_QUESTIONS = ("Hello", "1", "\n", " x", "你好", "<", '"')
@@ -125,6 +127,9 @@ def load(
     count = len(found.tokens)
     if found.tokens != list(tokens[:count]):
         raise AppError("conversations begin another way now")
+    room = resources.available_memory()
+    if room is not None and section.size > room:
+        raise AppError(f"it takes {gigabytes(section.size)} of memory, {gigabytes(room)} are free")
     fd = decompress.to_fd(bundle, section, threads=threads, memfd=memfd)
     try:
         # A copy-on-write mapping: the memory file is sealed, but ctypes needs a writable buffer.

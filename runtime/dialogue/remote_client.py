@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime import bounds
 from runtime.chat_format.chat_template import Message
 from runtime.chat_format.prompt import Prompt
 from runtime.errors import AppError, ModelError, RemoteError, UsageError
@@ -62,10 +63,14 @@ class RemoteServer:
                 client.stream("POST", url, json=body, headers=headers) as response,
             ):
                 if response.status_code != 200:
-                    await response.aread()
+                    said = b""
+                    async for part in response.aiter_bytes():
+                        said += part
+                        if len(said) > bounds.REMOTE_LINE:
+                            break
                     raise RemoteError(
                         f"the fallback {self.base_url} refuses ({response.status_code}): "
-                        f"{response.text[:MESSAGE_MAX]}",
+                        f"{said.decode('utf-8', 'replace')[:MESSAGE_MAX]}",
                         status=response.status_code,
                     )
                 kind = response.headers.get("content-type", "application/json")
@@ -216,6 +221,11 @@ class RemoteAnswer:
         rest = b""
         async for _, part in server.post("chat/completions", body):
             *lines, rest = (rest + part).split(b"\n")
+            if len(rest) > bounds.REMOTE_LINE:
+                raise ModelError(
+                    f"the fallback's answer has a line of more than {bounds.REMOTE_LINE} bytes",
+                    hint="name another server with --fallback-base-url",
+                )
             for line in lines:
                 text, why = _parse_event(line.decode("utf-8", "replace"))
                 reason = FinishReason.LENGTH if why == "length" else reason

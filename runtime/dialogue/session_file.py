@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import SessionError
-from runtime.host import atomic_write, hmac_key
+from runtime.host import atomic_write, hmac_key, resources
+from runtime.units import gigabytes
 
 Part = bytes | bytearray | memoryview
 KIND, VERSION = "modelembed conversation", 1
 DIGEST_SIZE = 32
-HEADER_MAX = 64 << 20  # a damaged file must not make us read gigabytes as one line
 ROLES = ("user", "assistant")
 STATE_DAMAGED = "it is damaged"
 STATE_UNTRUSTED = "its state was not saved by you on this machine"
@@ -98,7 +99,7 @@ def _require_free(path: Path, replace: bool) -> None:
     if not path.is_file():
         return  # renaming fails on anything but a file
     with open(path, "rb") as file:
-        line = file.readline(HEADER_MAX)
+        line = file.readline(bounds.SESSION_TEXT)
     try:
         _header(line, path)
     except SessionError as exc:
@@ -133,7 +134,9 @@ def open_saved(path: Path) -> io.BufferedReader:
 def require_conversation(file: io.BufferedReader, path: Path) -> None:
     """Raise SessionError unless `file` begins as a saved conversation; it ends up at its start."""
     try:
-        _header(file.readline(HEADER_MAX), path)  # the file may be a model, given by mistake
+        _header(
+            file.readline(bounds.SESSION_TEXT), path
+        )  # the file may be a model, given by mistake
         file.seek(0)
     except OSError as exc:
         raise _unreadable(path, exc) from exc
@@ -147,7 +150,7 @@ def parse(
     `is_own` says whether the user's HMAC of a hash is right.
     """
     try:
-        line = file.readline(HEADER_MAX)
+        line = file.readline(bounds.SESSION_TEXT)
         header = _header(line, path)
         saved = SessionFile(header["system"], header["turns"], header["key"])
         _read_state(file, line, header, saved, is_own)
@@ -170,6 +173,12 @@ def _read_state(
     """Read the state after `line` into `saved`, or set its `state_error`."""
     size: int = header["state"]
     rest = os.fstat(file.fileno()).st_size - len(line) - size - DIGEST_SIZE
+    room = resources.available_memory()
+    if rest >= 0 and room is not None and size > room:
+        saved.state_error = (
+            f"its state takes {gigabytes(size)} of memory, {gigabytes(room)} are free"
+        )
+        return
     state = bytearray(size if size >= 0 <= rest else 0)  # writable, so not copied
     file.readinto(state)
     digest, mac = file.read(DIGEST_SIZE), file.read(hmac_key.MAC_SIZE + 1)

@@ -14,19 +14,14 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
+from runtime import bounds
 from runtime.errors import GGUFError
 from runtime.gguf import file_magic
 from runtime.gguf.tensor_types import TYPES
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
-STRING_MAX = 64 << 20  # the longest real ones are chat templates and precompiled charsets
 KEEP_MAX = 1 << 12  # longer arrays (vocabularies) are walked over, not kept
-WORDS_MAX = 1 << 22  # ten times the largest vocabularies; walking over more takes too long
-HEADER_MAX = 128 << 20  # real ones take up to 20 MB; a compressed one can claim any size
-PAIRS_MAX = 1 << 16  # a thousand times what real ones have
-TENSORS_MAX = 1 << 20
-DIMENSIONS_MAX = 4
 DEFAULT_ALIGNMENT = 32
 
 Scalar: TypeAlias = int | float | bool | str
@@ -169,8 +164,8 @@ class _Scanner:
         version = self._version()
         tensor_count, pair_count = self._unpack("<QQ")
         remaining = self.size - self.position
-        if tensor_count > min(remaining // 24, TENSORS_MAX) or pair_count > min(
-            remaining // 12, PAIRS_MAX
+        if tensor_count > min(remaining // 24, bounds.GGUF_TENSORS) or pair_count > min(
+            remaining // 12, bounds.GGUF_KEYS
         ):
             raise self._unsound(f"it claims {tensor_count} tensors and {pair_count} keys")
         metadata: dict[str, Value] = {}
@@ -196,8 +191,10 @@ class _Scanner:
         count: int,
     ) -> Header:
         alignment = Header(version, metadata, {}, (), 0).alignment
-        if alignment <= 0 or alignment & (alignment - 1):
-            raise self._unsound(f"its alignment is {alignment}, not a power of two")
+        if not 0 < alignment <= bounds.GGUF_ALIGNMENT or alignment & (alignment - 1):
+            raise self._unsound(
+                f"its alignment is {alignment}, not a power of two up to {bounds.GGUF_ALIGNMENT}"
+            )
         tensors: dict[str, Tensor] = {}
         for _ in range(count):
             tensor = self._tensor(alignment)
@@ -225,7 +222,7 @@ class _Scanner:
     def _tensor(self, alignment: int) -> Tensor:
         name = self._string()
         (dimensions,) = self._unpack("<I")
-        if dimensions > DIMENSIONS_MAX:
+        if dimensions > bounds.GGUF_DIMENSIONS:
             raise self._unsound(f"tensor '{name}' has {dimensions} dimensions")
         shape = self._unpack(f"<{dimensions}Q")
         kind, offset = self._unpack("<IQ")
@@ -264,8 +261,8 @@ class _Scanner:
                 return []
             return [value for (value,) in layout.iter_unpack(self._take(length))]
         if kind == _STRING:
-            if count > WORDS_MAX:
-                raise self._unsound(f"a list claims {count} texts, at most {WORDS_MAX}")
+            if count > bounds.GGUF_LIST:
+                raise self._unsound(f"a list claims {count} texts, at most {bounds.GGUF_LIST}")
             self._checked(count * 8)
             if count <= KEEP_MAX:
                 return [self._string() for _ in range(count)]
@@ -291,7 +288,7 @@ class _Scanner:
 
     def _string(self) -> str:
         (length,) = self._unpack("<Q")
-        if length > STRING_MAX:
+        if length > bounds.GGUF_TEXT:
             raise self._unsound(f"a string claims {length} bytes")
         return self._take(self._checked(length)).decode("utf-8", "replace")
 
@@ -307,8 +304,8 @@ class _Scanner:
                 f"{self.position + length}, the file ends at {self.size}",
                 hint="download or copy it again",
             )
-        if self.position + length > HEADER_MAX:
-            raise self._unsound(f"it takes more than {HEADER_MAX:,} bytes")
+        if self.position + length > bounds.GGUF_HEADER:
+            raise self._unsound(f"it takes more than {bounds.GGUF_HEADER:,} bytes")
         return length
 
     def _take(self, length: int) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from types import FrameType
 from runtime.errors import AppError, UsageError
 from runtime.host import fileio
 from runtime.host.progress_bar import Progress
+from runtime.units import gigabytes
 
 FORCE = "pass --force to replace it, or another name with -o"
 ELSEWHERE = "choose another name with -o, or move it away"
@@ -93,14 +95,28 @@ def write_new(
 ) -> None:
     """Write `data`, `size` bytes in total, to the new file `target`.
 
-    Raise AppError if it exists or cannot be written; no partial file is left behind.
+    Raise AppError if it exists or cannot be written; no partial file is left behind. That there is
+    no room for so much is told before anything is written.
     """
+    require_new(target, False, ELSEWHERE)
+    _require_room(target, size)
     done = 0
     with publish(target, force=False, mode=0o644, hint=ELSEWHERE) as out:
         for piece in data:
             fileio.write_all(out, piece)
             done += len(piece)
             progress(done, size)
+
+
+def _require_room(target: Path, size: int) -> None:
+    """Raise AppError if the file system of `target` has fewer than `size` bytes free."""
+    with _translate_errors(target):
+        free = shutil.disk_usage(target.absolute().parent).free
+    if size > free:
+        raise AppError(
+            f"{target} would take {gigabytes(size)}, there are {gigabytes(free)} free",
+            hint="free some space on that disk, or choose another folder with -o",
+        )
 
 
 class _PendingFile:

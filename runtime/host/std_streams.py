@@ -7,12 +7,10 @@ import os
 import stat
 import sys
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.sanitize import plain_lines
 from runtime.units import gigabytes
-
-PIPED_MAX = 64_000_000
-"""Characters; without a limit an endless pipe would fill the memory."""
 
 
 def replace_closed_streams() -> None:
@@ -62,17 +60,18 @@ def notify(text: str) -> None:
 def piped_text() -> str:
     """Return the text that is piped or redirected into stdin, empty if there is none.
 
-    Raise UsageError if it is longer than PIPED_MAX, or is not text.
+    Raise UsageError if it is longer than bounds.PIPED, or is not text.
     """
     if sys.stdin is None or sys.stdin.isatty():
         return ""
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return ""
-    text = sys.stdin.read(PIPED_MAX + 1)
-    if len(text) > PIPED_MAX:
+    text = sys.stdin.read(bounds.PIPED + 1)
+    if len(text) > bounds.PIPED:
         raise UsageError(
-            f"more than {gigabytes(PIPED_MAX)} of text are piped in, more than any context holds",
+            f"more than {gigabytes(bounds.PIPED)} of text are piped in, more than any context "
+            "holds",
             hint="pipe in the part that the question is about",
         )
     if "\0" in text:

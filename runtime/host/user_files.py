@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from runtime import bounds
 from runtime.errors import UsageError
 
 
@@ -27,10 +28,14 @@ def open_seekable(path: str | os.PathLike[str]) -> int:
     )
 
 
-def read_text(path: Path) -> str:
-    """Return the UTF-8 text in `path`; raise UsageError if it cannot be read."""
+def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+    """Return the UTF-8 text in `path`; raise UsageError if it cannot be read, or is too long.
+
+    With `encoding="utf-8-sig"` a mark at its beginning is left out.
+    """
     try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
+        with open(path, encoding=encoding) as file:
+            text = file.read(bounds.TEXT_FILE + 1)
     except OSError as exc:
         raise UsageError(
             f"{path} cannot be read: {exc.strerror}", hint="give the name of a text file"
@@ -39,6 +44,13 @@ def read_text(path: Path) -> str:
         raise UsageError(
             f"{path} is no UTF-8 text", hint="save it as UTF-8, or give another"
         ) from exc
+    if len(text) > bounds.TEXT_FILE:
+        raise UsageError(
+            f"{path} has more than {bounds.TEXT_FILE // 10**6} million characters, more than any "
+            "context holds",
+            hint="give the name of a text file",
+        )
+    return text.rstrip("\n")
 
 
 def exists(path: Path) -> bool:

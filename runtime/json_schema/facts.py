@@ -8,10 +8,10 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.json_schema.validator import pointer
 
-JSON_DEPTH_MAX = 128
 Written = dict[str, Any] | None
 """A schema for the converter; None if no value follows it."""
 Part = tuple[Any, str]
@@ -98,13 +98,13 @@ class References:
 def require_shallow(document: Any) -> None:
     """Raise UsageError if JSON is nested too deeply; it names the place."""
     level: list[tuple[tuple[Any, ...], Any]] = [((), document)]
-    for _ in range(JSON_DEPTH_MAX):
+    for _ in range(bounds.JSON_DEPTH):
         level = [((*path, key), part) for path, value in level for key, part in _children(value)]
         if not level:
             return
     place = pointer(level[0][0][:8])
     raise UsageError(
-        f"the JSON schema is nested deeper than {JSON_DEPTH_MAX} levels, below {place}/…",
+        f"the JSON schema is nested deeper than {bounds.JSON_DEPTH} levels, below {place}/…",
         hint="name its parts in $defs and refer to them",
     )
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runtime import bounds
 from runtime.json_schema import facts
 from runtime.json_schema.facts import Part, Writer, Written
 from runtime.json_schema.validator import Unchecked, matches
-
-OPTIONAL_MAX = 200
-"""Properties that may be left out; the converter's time grows with their third power."""
-NAME_MAX = 1000
 
 
 class ObjectWriter:
@@ -54,7 +51,8 @@ class ObjectWriter:
 
     def _is_small(self, names: Sequence[str], required: Sequence[str]) -> bool:
         longest = max((len(name) for name in names), default=0)
-        return len(names) - len(required) <= OPTIONAL_MAX and longest <= NAME_MAX
+        optional = len(names) - len(required)
+        return optional <= bounds.OPTIONAL_PROPERTIES and longest <= bounds.PROPERTY_NAME
 
     def _listed_names(self) -> list[str]:
         """Return the names of properties that `propertyNames` lists, if it does."""

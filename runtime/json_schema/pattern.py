@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from runtime import bounds
 from runtime.json_schema.regex import (
     LAST,
     Characters,
@@ -25,8 +26,6 @@ from runtime.json_schema.regex import (
     without,
 )
 
-REPEAT_MAX = 2000
-"""Most repetitions that the engine's grammars may ask for."""
 ESCAPED = {0x22: "\\x22", 0x5C: "\\x5C", 0x08: "b", 0x09: "t", 0x0A: "n", 0x0C: "f", 0x0D: "r"}
 """Characters that JSON writes with a backslash, and what follows it."""
 ANYTHING = Repeat(Characters(((0, LAST),)), 0, None)
@@ -54,7 +53,7 @@ class Pattern:
             if most is not None and node.most is not None:
                 upper = min(most, node.most)
             changed = replace(node, least=max(least, node.least), most=upper)
-            if changed.most is None or changed.least <= changed.most <= REPEAT_MAX:
+            if changed.most is None or changed.least <= changed.most <= bounds.REPETITIONS:
                 node = changed
         shortest, longest = _width(node)
         fits = most is None or (longest is not None and longest <= most)
@@ -195,7 +194,7 @@ def _written(node: Node) -> str:
         case Choice(options):
             return "|".join(_written(option) for option in options)
         case Repeat(part, least, most):
-            if least > REPEAT_MAX or (most or 0) > REPEAT_MAX:
+            if least > bounds.REPETITIONS or (most or 0) > bounds.REPETITIONS:
                 raise Inexpressible
             if most == 0:
                 return ""

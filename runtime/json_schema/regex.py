@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NESTING_MAX = 50
+from runtime import bounds
+
 LAST = 0x10FFFF
 Ranges = tuple[tuple[int, int], ...]
 DIGITS: Ranges = ((0x30, 0x39),)
@@ -161,7 +162,7 @@ class _Parser:
 
     def _group(self) -> Node:
         self._depth += 1
-        if self._depth > NESTING_MAX:
+        if self._depth > bounds.PATTERN_NESTING:
             raise Inexpressible
         looks = False
         if self._skip("?"):

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.json_schema import facts
 from runtime.json_schema.definitions import with_definitions
@@ -21,11 +22,8 @@ from runtime.json_schema.objects import ObjectWriter
 from runtime.json_schema.validator import SchemaValidator, Unchecked
 from runtime.json_schema.values import write_array, write_number, write_string
 
-PARTS_MAX = 10_000
-DEPTH_MAX = 64
-DEPTH_KEPT = DEPTH_MAX // 2
+DEPTH_KEPT = bounds.SCHEMA_LEVELS // 2
 """Depth from which definitions are written later, each from the top."""
-OPTIONS_MAX = 200
 NOTHING = None
 """Stands for a schema that no value follows."""
 ELSEWHERE = (
@@ -61,7 +59,7 @@ class Relaxer:
         self._waiting: list[str] = []
         """Definitions that are to be written."""
         self.lenient = False
-        self._left = PARTS_MAX
+        self._left = bounds.SCHEMA_PARTS
         self._depth = 0
         self._here: tuple[str, ...] = ()
         """Places of the schemas that the value at hand is to follow."""
@@ -111,9 +109,10 @@ class Relaxer:
         here = self._here
         self._depth += 1
         self._count(parts[-1][1] if parts else "#")
-        if self._depth > DEPTH_MAX:
+        if self._depth > bounds.SCHEMA_LEVELS:
             raise UsageError(
-                f"the JSON schema is nested deeper than {DEPTH_MAX} levels, at {parts[-1][1]}",
+                f"the JSON schema is nested deeper than {bounds.SCHEMA_LEVELS} levels, at "
+                f"{parts[-1][1]}",
                 hint="name its parts in $defs and refer to them",
             )
         if inside:
@@ -128,7 +127,8 @@ class Relaxer:
         self._left -= 1
         if self._left < 0:
             raise UsageError(
-                f"the JSON schema has more than {PARTS_MAX} parts when it is written out, at {at}",
+                f"the JSON schema has more than {bounds.SCHEMA_PARTS} parts when it is written "
+                f"out, at {at}",
                 hint="ask for less at once",
             )
 
@@ -228,7 +228,7 @@ class Relaxer:
     ) -> Written:
         (keyword, options, at), *others = choices
         rest: list[Part] = [*bases, *(({name: list(some)}, place) for name, some, place in others)]
-        if len(options) > OPTIONS_MAX:
+        if len(options) > bounds.ALTERNATIVES:
             self.note(keyword, at)
             return self.part(rest)
         if keyword == "oneOf" and any(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.json_schema import facts
 from runtime.json_schema.relaxer import ANNOTATIONS, Relaxation, Relaxer
@@ -19,10 +20,8 @@ from runtime.json_schema.validator import SchemaValidator, Unchecked
 from runtime.model import libchat
 from runtime.model.llama_api import api, native_call
 
-TEXT_MAX = 1 << 20
 KEPT_MAX = 1 << 17
 """Characters of a schema that is kept for the next request."""
-GRAMMAR_MAX = 1 << 22
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
 ANY_VALUE: dict[str, Any] = {"anyOf": [{}]}
 LIMITS = {"pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
@@ -81,9 +80,9 @@ def _prepared(text: str, is_tool: bool) -> Schema:
 
 def _document(text: str) -> dict[str, Any]:
     """Return the schema as an object; raise UsageError if it is none."""
-    if len(text) > TEXT_MAX:
+    if len(text) > bounds.SCHEMA:
         raise UsageError(
-            f"the JSON schema has {len(text)} characters, at most {TEXT_MAX} are read",
+            f"the JSON schema has {len(text)} characters, at most {bounds.SCHEMA} are read",
             hint="ask for less at once",
         )
     try:
@@ -157,7 +156,7 @@ def _grammar(written: Mapping[str, Any]) -> str:
         found = libchat.grammar(json.dumps(written))
     except libchat.LibraryError:
         return ""
-    if len(found) > GRAMMAR_MAX:
+    if len(found) > bounds.SCHEMA_GRAMMAR:
         return ""
     with native_call():
         sampler = api.llama_sampler_init_grammar(None, found.encode(), b"root")

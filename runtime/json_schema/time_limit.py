@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import UsageError
-
-SECONDS = 5.0
-"""Of processor time, as the engine's library takes for a template."""
 
 
 class _Thread(threading.local):
@@ -29,7 +27,7 @@ def stop() -> None:
 @contextmanager
 def limited() -> Iterator[None]:
     """Limit what is done within; `timed` rules raise UsageError when it takes too long."""
-    _thread.end = time.thread_time() + SECONDS
+    _thread.end = time.thread_time() + bounds.SCHEMA_SECONDS
     try:
         yield
     finally:
@@ -43,7 +41,7 @@ def timed(rule: Callable[..., Any]) -> Callable[..., Any]:
         late = time.thread_time() > _thread.end
         if late or (_stopped.is_set() and _thread.end < float("inf")):
             raise UsageError(
-                f"the JSON schema takes longer than {SECONDS:g} seconds to check",
+                f"the JSON schema takes longer than {bounds.SCHEMA_SECONDS:g} seconds to check",
                 hint="ask for less at once",
             )
         return rule(*arguments)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runtime import bounds
 from runtime.json_schema import facts, formats
 from runtime.json_schema.facts import Part, Writer, Written
-from runtime.json_schema.pattern import REPEAT_MAX, Pattern
+from runtime.json_schema.pattern import Pattern
 from runtime.json_schema.regex import Inexpressible
 
 DIGITS_MAX = 10**16 - 1
 """The greatest number that the converter writes where there is no limit."""
 WHOLE_MAX = 2**63 - 1
-MULTIPLES_MAX = 500
-TUPLE_MAX = 256
 WIDEST = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
@@ -41,7 +40,7 @@ def write_number(relaxer: Writer, bases: Sequence[Part], *, whole: bool) -> Writ
             values = [n for n in range(low, high + 1) if not any(n % int(s) for s, _ in steps)]
             if not values:
                 return None
-            if len(values) <= MULTIPLES_MAX:
+            if len(values) <= bounds.MULTIPLES:
                 return {"type": "integer", "enum": values}
         for _, at in steps:
             relaxer.note("multipleOf", at)
@@ -86,11 +85,11 @@ def write_string(relaxer: Writer, bases: Sequence[Part]) -> Written:
     if most == 0:
         return {"const": ""}
     found: dict[str, Any] = {"type": "string"}
-    if least > REPEAT_MAX:
+    if least > bounds.REPETITIONS:
         _note_all(relaxer, bases, "minLength")
     elif least:
         found["minLength"] = least
-    if most is not None and most > REPEAT_MAX:
+    if most is not None and most > bounds.REPETITIONS:
         _note_all(relaxer, bases, "maxLength")
     elif most is not None:
         found["maxLength"] = most
@@ -143,7 +142,7 @@ def write_array(relaxer: Writer, bases: Sequence[Part]) -> Written:
         return {"const": []}
     if fixed:
         length = max(fixed, least) if most is None else min(most, max(fixed, least))
-        if length <= TUPLE_MAX:
+        if length <= bounds.TUPLE:
             return _tuple(relaxer, bases, length, least)
         _note_all(relaxer, bases, "prefixItems")
     items = relaxer.part(_items(bases), inside=True) if not fixed else {}
@@ -156,11 +155,11 @@ def write_array(relaxer: Writer, bases: Sequence[Part]) -> Written:
     found: dict[str, Any] = {"type": "array"}
     if items:
         found["items"] = items
-    if least > REPEAT_MAX:
+    if least > bounds.REPETITIONS:
         _note_all(relaxer, bases, "minItems")
     elif least:
         found["minItems"] = least
-    if most is not None and most > REPEAT_MAX:
+    if most is not None and most > bounds.REPETITIONS:
         _note_all(relaxer, bases, "maxItems")
     elif most is not None:
         found["maxItems"] = most

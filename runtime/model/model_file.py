@@ -130,7 +130,11 @@ def open_file(path: Path) -> ModelFile:
     try:
         # Before the GGUF magic: a sidecar starts with its model, but has adapters as well.
         if bundle := bundle_file.find(path):
-            source = from_bundle(bundle)
+            try:
+                source = from_bundle(bundle)
+            except BaseException:
+                bundle.close()
+                raise
             os.close(fd)
             return source
         if os.pread(fd, 4, 0) == MAGIC:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.host.user_files import exists, read_text
 from runtime.options.conversation import ConversationOptions
@@ -27,8 +28,6 @@ from runtime.options.serving import ServingOptions
 from runtime.options.spec import Spec, specs
 from runtime.options.terminal import TerminalOptions
 
-INT_MAX = 2**31 - 1
-"""The greatest of the engine's integers, which have 32 bits."""
 TRUE, FALSE = ("true", "yes", "on", "1", "t"), ("false", "no", "off", "0", "f")
 
 
@@ -181,7 +180,7 @@ def _is_allowed(spec: Spec, value: Any) -> bool:
     """Return whether a value of the right type is within bounds and among the choices."""
     if isinstance(value, float) and not math.isfinite(value):
         return False
-    high = INT_MAX if spec.high is None and spec.python_type is int else spec.high
+    high = bounds.INTEGER if spec.high is None and spec.python_type is int else spec.high
     return (
         (spec.low is None or value >= spec.low)
         and (high is None or value <= high)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runtime import bounds
 from runtime.options.spec import option
 
 SERVER_DEFAULTS: Mapping[str, Any] = {"parallel": 4}
@@ -95,7 +96,7 @@ class ServingOptions:
         help="number of server processes; they share the port, the weights and the CPU cores",
     )
     queue: int = option(
-        64,
+        bounds.QUEUE,
         "--queue",
         low=0,
         metavar="N",
@@ -110,7 +111,7 @@ class ServingOptions:
         help="time that running answers have to finish on shutdown",
     )
     timeout: float = option(
-        30.0,
+        bounds.SEND_SECONDS,
         "--timeout",
         "-to",
         low=0.1,
@@ -119,7 +120,7 @@ class ServingOptions:
         help="time limit for sending a request, and for receiving each part of an answer",
     )
     max_body: float = option(
-        8.0,
+        bounds.BODY / 1_000_000,
         "--max-body",
         low=0.001,
         high=2000.0,

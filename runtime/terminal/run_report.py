@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runtime import bounds
 from runtime.errors import AppError, UsageError
 
 KIND = "modelembed report"
-TEXT_MAX = 1 << 20  # bytes, more than any report has: the file may be a model, given by mistake
 
 
 def require_free(path: Path) -> None:
@@ -58,11 +58,11 @@ def _obstacle(path: Path) -> str:
 def _start(path: Path) -> bytes:
     """Return the first bytes of a file, enough to recognise a report."""
     with open(path, "rb") as file:
-        return file.read(TEXT_MAX + 1)
+        return file.read(bounds.REPORT + 1)
 
 
 def _is_report(text: bytes) -> bool:
-    if len(text) > TEXT_MAX:
+    if len(text) > bounds.REPORT:
         return False
     try:
         document = json.loads(text)

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runtime import bounds
 from runtime.errors import DAMAGED, PayloadError
 from runtime.weights.byte_planes import streams_of
 
@@ -20,12 +21,7 @@ CHUNK = struct.Struct("<IBB16s")  # original bytes, type, streams, XXH3-128 of t
 STREAM = struct.Struct("<BI")  # coding, bytes in the file
 RAW, ZSTD = 0, 1
 
-SIZE_MAX = 64 << 20  # bounds what one damaged entry can make us allocate
-STREAMS_MAX = 16
-STREAMS = [struct.Struct("<" + "BI" * number) for number in range(STREAMS_MAX + 1)]
-ROWS_MAX = 1 << 20
-"""A terabyte in pieces of a megabyte. A row in memory is ten times as large as in the table, and
-streams of zeros take no room on disk."""
+STREAMS = [struct.Struct("<" + "BI" * number) for number in range(bounds.CHUNK_STREAMS + 1)]
 TABLE_MIN = 1 << 20
 TABLE_SHARE = 64
 TABLE_TIMES = 4
@@ -74,10 +70,10 @@ def encode(chunks: Sequence[Chunk]) -> bytes:
 
     import zstandard
 
-    if len(chunks) > ROWS_MAX:
+    if len(chunks) > bounds.CHUNKS:
         raise PayloadError(
             f"the model is too large to be compressed: it has {len(chunks):,} pieces, at most "
-            f"{ROWS_MAX:,} can be listed",
+            f"{bounds.CHUNKS:,} can be listed",
             hint="store it: --compress none",
         )
     rows = []
@@ -115,7 +111,7 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
         raise PayloadError("the chunk table's checksum does not match", hint=DAMAGED)
     if original > TABLE_MIN + min(size // TABLE_SHARE, TABLE_TIMES * (length - len(data))):
         raise PayloadError(f"the chunk table claims {original} bytes", hint=DAMAGED)
-    if count > min(ROWS_MAX, original // CHUNK.size):
+    if count > min(bounds.CHUNKS, original // CHUNK.size):
         raise PayloadError(f"the chunk table claims {count:,} chunks", hint=DAMAGED)
     table = _unpacked(data[: -TAIL.size], original)
     chunks = []
@@ -124,7 +120,7 @@ def decode(data: bytes, length: int, size: int) -> list[Chunk]:
         for _ in range(count):
             begin, kind, number, xxh3 = CHUNK.unpack_from(table, place)
             place += CHUNK.size
-            if not 0 < begin <= SIZE_MAX or number > STREAMS_MAX:
+            if not 0 < begin <= bounds.CHUNK or number > bounds.CHUNK_STREAMS:
                 raise PayloadError(
                     f"a chunk claims {begin} bytes in {number} streams", hint=DAMAGED
                 )

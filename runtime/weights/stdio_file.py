@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeAlias
 
+from runtime import bounds
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Section
 from runtime.errors import ModelError
@@ -29,6 +30,8 @@ AHEAD = 4
 """Chunks per thread that are decoded before they are read."""
 BEHIND = 1
 """Chunks that are kept after they were read: small tensors share one, each is sought anew."""
+OWN = 3
+"""Buffers that each thread has beside: for the chunk it decodes, and its decoder's two."""
 FULLY_BUFFERED = 0  # _IOFBF of <stdio.h>
 BUFFER = 1 << 20
 """Bytes of a read, which stdio has in its buffer before it hands them on."""
@@ -61,6 +64,10 @@ def _libc() -> ctypes.CDLL:
     return libc
 
 
+def _unopened(error: int | None) -> ModelError:
+    return ModelError(f"the model cannot be opened: {os.strerror(error or 0)}")
+
+
 class RangeFile:
     """A `FILE*` with a position of its own, at an offset of a file."""
 
@@ -69,14 +76,22 @@ class RangeFile:
     def __init__(self, fd: int, offset: int) -> None:
         """Open `fd` anew; raise ModelError when that fails."""
         self._libc = _libc()
-        # A duplicate made by opening anew has a position of its own.
         try:
+            # A duplicate made by opening anew has a position of its own.
             copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError:  # in the sandbox; whoever else reads from `fd` names the place
             copy = os.dup(fd)
+        except OSError as exc:
+            raise _unopened(exc.errno) from exc
         self.pointer: int = self._libc.fdopen(copy, b"rb")
-        if not self.pointer or self._libc.fseeko(self.pointer, offset, os.SEEK_SET):
-            raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
+        if not self.pointer:
+            failure = _unopened(ctypes.get_errno())
+            os.close(copy)
+            raise failure
+        if self._libc.fseeko(self.pointer, offset, os.SEEK_SET):
+            failure = _unopened(ctypes.get_errno())
+            self._libc.fclose(self.pointer)
+            raise failure
 
     def abort_when(self, asked: Callable[[], bool]) -> None:
         """Do nothing: what is mapped or read by the system takes no time of ours."""
@@ -116,9 +131,11 @@ class DecodingFile:
         self._progress = progress
         self._failure: BaseException | None = None
         self._aborted: Callable[[], bool] = lambda: False
+        largest = max((chunk.size for chunk in self._chunks), default=0)
+        fitting = bounds.DECODED // max(1, largest * (AHEAD + OWN))
+        threads = max(1, min(threads, fitting))
         self._ahead = AHEAD * threads
         self._pending: dict[int, Future[Buffer]] = {}
-        largest = max((chunk.size for chunk in self._chunks), default=0)
         self._free = [Buffer(largest) for _ in range(self._ahead + BEHIND + threads)]
         self._pool = ThreadPoolExecutor(threads)
         self._local = threading.local()
@@ -128,7 +145,7 @@ class DecodingFile:
         self._libc = _libc()
         self.pointer: int = self._libc.fopencookie(None, b"rb", self._functions)
         if not self.pointer:
-            raise ModelError(f"the model cannot be opened: {os.strerror(ctypes.get_errno())}")
+            raise _unopened(ctypes.get_errno())
         self._stdio = Buffer(BUFFER)  # given, since stdio's own is of one page
         self._libc.setvbuf(self.pointer, self._stdio.address, FULLY_BUFFERED, BUFFER)
 

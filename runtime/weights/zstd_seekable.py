@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from runtime import bounds
 from runtime.errors import DAMAGED, PayloadError
 
 SKIPPABLE = struct.Struct("<II")  # magic, bytes that follow
@@ -17,8 +18,6 @@ SKIPPABLE_MAGIC = 0x184D2A5E
 ENTRY = struct.Struct("<II")  # compressed bytes, original bytes
 TAIL = struct.Struct("<IBI")  # number of frames, descriptor, magic
 TAIL_MAGIC = 0x8F92EAB1
-FRAMES_MAX = 1 << 18  # a terabyte in frames of 4 MiB, which is what was written
-FRAME_MAX = 64 << 20  # ours: bounds what one damaged entry can make us allocate
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def table_length(tail: bytes) -> int:
     if len(tail) != TAIL.size:
         raise PayloadError("the compressed section is too short", hint=DAMAGED)
     count, descriptor, magic = TAIL.unpack(tail)
-    if magic != TAIL_MAGIC or descriptor != 0 or count > FRAMES_MAX:
+    if magic != TAIL_MAGIC or descriptor != 0 or count > bounds.FRAMES:
         raise PayloadError("the compressed section has no valid seek table", hint=DAMAGED)
     return SKIPPABLE.size + int(count) * ENTRY.size + TAIL.size
 
@@ -58,9 +57,9 @@ def decode(table: bytes, length: int, size: int) -> list[Frame]:
     if len(entries) % ENTRY.size:
         raise PayloadError("the compressed section has no valid seek table", hint=DAMAGED)
     for compressed, original in ENTRY.iter_unpack(entries):
-        if not 0 < original <= FRAME_MAX:
+        if not 0 < original <= bounds.FRAME:
             raise PayloadError(
-                f"a frame claims {original} bytes, from 1 to {FRAME_MAX} can be", hint=DAMAGED
+                f"a frame claims {original} bytes, from 1 to {bounds.FRAME} can be", hint=DAMAGED
             )
         frames.append(Frame(offset, compressed, target, original))
         offset += compressed

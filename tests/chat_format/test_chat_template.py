@@ -14,6 +14,7 @@ import pytest
 from runtime.chat_format import chat_template
 from runtime.chat_format.prompt import format_prompt
 from runtime.errors import ModelError, OverBudget, UsageError
+from runtime.model import libchat
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 HELLO = {"role": "user", "content": "Hello"}
@@ -168,6 +169,24 @@ def test_named_template(name: str) -> None:
 def test_chatml_by_name_is_chatml() -> None:
     assert CHATML == render("chatml")
     assert "chatml" == chat_template.FALLBACK
+
+
+def test_what_does_not_render_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without tools there is no other way to render it, and each may take its whole budget."""
+    template = chat_template.from_text("{{ raise_exception('no') }}", bos="", eos="")
+    tried: list[Any] = []
+    prompt = libchat.Template.prompt
+
+    def counted(self: libchat.Template, request: Any) -> libchat.Prompt:
+        tried.append(request)
+        return prompt(self, request)
+
+    assert not template.thinks
+    monkeypatch.setattr(libchat.Template, "prompt", counted)
+    with pytest.raises(ModelError, match="no"):
+        format_prompt(template, chat_template.TemplateInputs(messages=[HELLO]))
+
+    assert 1 == len(tried)
 
 
 def test_long_text_in_a_named_template() -> None:

@@ -37,6 +37,15 @@ FORMS = {
 GOLDEN = TESTS / "golden"
 
 
+def test_what_there_is_no_room_for_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [bundles.petabyte(MODEL)]))
+    with pytest.raises(AppError, match=r"model.gguf would take 1342.2 GB, there are .* free"):
+        verify_extract.extract(bundle, "model", tmp_path / "model.gguf")
+    bundle.close()
+
+    assert ["chat"] == os.listdir(tmp_path)
+
+
 def golden_bundles() -> dict[str, bundles.Part]:
     """Return the sections of the golden bundles; the files themselves are never made again."""
     text = b"GGUF and much more" * 20

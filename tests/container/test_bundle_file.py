@@ -9,8 +9,9 @@ from pathlib import Path
 import bundles
 import pytest
 
+from runtime import bounds
 from runtime.container import bundle_file
-from runtime.container.bundle_file import CHUNK, TAIL
+from runtime.container.bundle_file import CHUNK
 from runtime.container.layout import FOOTER_SIZE, MAGIC
 from runtime.errors import AppError, FormatError, ModelError, PayloadError, UsageError
 from runtime.host import atomic_write
@@ -44,7 +45,7 @@ def test_stub_has_no_model(tmp_path: Path) -> None:
     found.close()
 
 
-@pytest.mark.parametrize("behind", [0, 1, 2500, TAIL - FOOTER_SIZE])
+@pytest.mark.parametrize("behind", [0, 1, 2500, bounds.SECTION_TABLE - FOOTER_SIZE])
 def test_section_table_may_follow_the_footer(tmp_path: Path, behind: int) -> None:
     path = bundles.write(tmp_path / "chat", behind=b"\xff" * behind)
 
@@ -52,7 +53,7 @@ def test_section_table_may_follow_the_footer(tmp_path: Path, behind: int) -> Non
 
 
 def test_footer_further_from_the_end_is_not_looked_for(tmp_path: Path) -> None:
-    path = bundles.write(tmp_path / "chat", behind=bytes(TAIL))
+    path = bundles.write(tmp_path / "chat", behind=bytes(bounds.SECTION_TABLE))
 
     assert bundle_file.find(path) is None
 

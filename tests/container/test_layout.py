@@ -14,11 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import ROOT, TESTS
 
+from runtime import bounds
 from runtime.container.layout import (
-    ARCHIVE_MAX,
     FOOTER_SIZE,
-    LAUNCHER_MAX,
-    MANIFEST_MAX,
     Footer,
     Manifest,
     Section,
@@ -137,7 +135,10 @@ def test_every_flipped_bit_of_the_footer_is_refused(position: int) -> None:
         ({"magic": b"MODELEMC"}, "starts with b'MODELEMC', expected b'MODELEMB'"),
         ({"version": 2}, "format version 2; this program reads 1"),
         ({"flags": 4}, "unknown flags 0x4"),
-        ({"manifest_length": MANIFEST_MAX + 1, "pkg_offset": 30_000_000}, "16777217 bytes, at mos"),
+        (
+            {"manifest_length": bounds.MANIFEST + 1, "pkg_offset": 30_000_000},
+            "16777217 bytes, at mos",
+        ),
         ({"prefix_length": (64 << 20) + 1}, "the launcher claims 67108865 bytes, at most 67108864"),
         ({"prefix_length": 6292465}, "out of order"),
         ({"manifest_offset": 6293153}, "out of order"),
@@ -162,13 +163,13 @@ def test_footer_that_lies_is_refused(changes: dict[str, Any], message: str) -> N
 OFFSETS = st.lists(st.integers(0, 1 << 62), min_size=6, max_size=6).map(sorted)
 
 
-@given(OFFSETS, st.integers(0, MANIFEST_MAX), st.binary(min_size=32, max_size=32))
+@given(OFFSETS, st.integers(0, bounds.MANIFEST), st.binary(min_size=32, max_size=32))
 @settings(deadline=None)
 def test_footer_round_trip(offsets: list[int], length: int, digest: bytes) -> None:
     prefix, manifest, pkg, end, _, offset = offsets
     length = min(length, pkg - manifest)
-    archive = min(end - pkg, ARCHIVE_MAX)
-    footer = Footer(min(prefix, LAUNCHER_MAX), manifest, length, pkg, archive, offset, digest)
+    archive = min(end - pkg, bounds.ARCHIVE)
+    footer = Footer(min(prefix, bounds.LAUNCHER), manifest, length, pkg, archive, offset, digest)
 
     assert footer == Footer.decode(footer.encode())
 

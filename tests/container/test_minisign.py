@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from paths import TESTS
 
 from bundler.packing import signing
-from bundler.packing.signing import LOCKED, MEMORY_MAX, OPERATIONS_MAX, SECRET, SecretKey
-from runtime.container.minisign import COMMENT_MAX, TEXT_MAX, TRUSTED, PublicKey, Signature, verify
+from bundler.packing.signing import LOCKED, SECRET, SecretKey
+from runtime import bounds
+from runtime.container.minisign import TRUSTED, PublicKey, Signature, verify
 from runtime.errors import AppError, PayloadError, UsageError
 
 # Made by minisign 0.11; the keys were made for this and are used for nothing else.
@@ -256,11 +257,11 @@ def test_every_truncation_is_refused() -> None:
     (TEXT.replace(TEXT.split("\n")[3], "AAAA"), "found something else: 3 bytes, not 64"),
     (b"\xff\xfe" + TEXT.encode("utf-16-le"), "the signature is not UTF-8 text"),
     (TEXT.replace("release", "\ud800"), "the signature is not UTF-8 text"),
-    (bytes(TEXT_MAX + 1), f"the signature has more than {TEXT_MAX} bytes"),
-    (f"untrusted comment: \n\n{TRUSTED}{'c' * (COMMENT_MAX + 1)}\n\nx",
+    (bytes(bounds.SIGNATURE + 1), f"the signature has more than {bounds.SIGNATURE} bytes"),
+    (f"untrusted comment: \n\n{TRUSTED}{'c' * (bounds.COMMENT + 1)}\n\nx",
      "the signature has 5 lines, expected 4"),
-    (f"untrusted comment: \n\n{TRUSTED}{'c' * (COMMENT_MAX + 1)}\nx",
-     f"the trusted comment has {COMMENT_MAX + 1} bytes, at most {COMMENT_MAX}"),
+    (f"untrusted comment: \n\n{TRUSTED}{'c' * (bounds.COMMENT + 1)}\nx",
+     f"the trusted comment has {bounds.COMMENT + 1} bytes, at most {bounds.COMMENT}"),
 ])  # fmt: skip
 def test_what_is_no_signature_is_named(text: str | bytes, problem: str) -> None:
     assert problem in refused(text).problem
@@ -277,7 +278,7 @@ def test_what_is_no_signature_is_named(text: str | bytes, problem: str) -> None:
     (BASE64[:-1], "expected a public key, found no base64"),
     (BASE64.replace("RWT", "RUT"), "is for algorithm b'ED', expected b'Ed'"),
     (b"\xff", "the public key is not UTF-8 text"),
-    (bytes(TEXT_MAX + 1), f"the public key has more than {TEXT_MAX} bytes"),
+    (bytes(bounds.SIGNATURE + 1), f"the public key has more than {bounds.SIGNATURE} bytes"),
 ])  # fmt: skip
 def test_what_is_no_public_key_is_named(text: str | bytes, problem: str) -> None:
     with pytest.raises(PayloadError) as caught:
@@ -370,9 +371,11 @@ def test_comment_may_be_any_text(secret: SecretKey, comment: str) -> None:
 
 
 def test_comment_must_fit(secret: SecretKey) -> None:
-    verify(KEY, Signature.parse(secret.sign(MESSAGE, "c" * COMMENT_MAX)), MESSAGE)
-    with pytest.raises(UsageError, match=f"has {COMMENT_MAX + 1} bytes, at most {COMMENT_MAX}"):
-        secret.sign(MESSAGE, "c" * (COMMENT_MAX - 1) + "ü")
+    verify(KEY, Signature.parse(secret.sign(MESSAGE, "c" * bounds.COMMENT)), MESSAGE)
+    with pytest.raises(
+        UsageError, match=f"has {bounds.COMMENT + 1} bytes, at most {bounds.COMMENT}"
+    ):
+        secret.sign(MESSAGE, "c" * (bounds.COMMENT - 1) + "ü")
 
 
 # Secret keys with a password.
@@ -460,8 +463,8 @@ def test_every_damaged_byte_of_a_key_with_a_password_is_noticed(
 
 
 @pytest.mark.parametrize(("operations", "memory"), [
-    (1 << 25, MEMORY_MAX + 1), (OPERATIONS_MAX + 1, 1 << 30), (0, 1 << 63), (1 << 63, 0),
-    (2**64 - 1, 2**64 - 1),
+    (1 << 25, bounds.KEY_MEMORY + 1), (bounds.KEY_OPERATIONS + 1, 1 << 30),
+    (0, 1 << 63), (1 << 63, 0), (2**64 - 1, 2**64 - 1),
 ])  # fmt: skip
 def test_greedy_key_is_refused_before_the_password(
     write: Callable[[str], Path], operations: int, memory: int
@@ -472,7 +475,7 @@ def test_greedy_key_is_refused_before_the_password(
         SecretKey.load(path, nobody)
 
 
-@pytest.mark.parametrize("operations", [0, 1 << 15, OPERATIONS_MAX])
+@pytest.mark.parametrize("operations", [0, 1 << 15, bounds.KEY_OPERATIONS])
 @pytest.mark.parametrize("memory", [0, 1, 1 << 10, 1 << 14])
 def test_senseless_parameters_are_refused(
     write: Callable[[str], Path], operations: int, memory: int
@@ -542,7 +545,7 @@ def test_damaged_key_without_a_checksum_is_refused(
     (SECRET_TEXT.replace("\nRWQ", "\nRWR"), "is for algorithms b'Ed', b'@\\x00' and b'B2'"),
     (SECRET_TEXT.replace("\nRWQ", "\nRXQ"), "is for algorithms b'Et', b'\\x00\\x00' and b'B2'"),
     (b"GGUF\3\0\0\0\xff", "the secret key is not UTF-8 text"),
-    (bytes(1 << 20), f"the secret key has more than {TEXT_MAX} bytes"),
+    (bytes(1 << 20), f"the secret key has more than {bounds.SIGNATURE} bytes"),
 ])  # fmt: skip
 def test_what_is_no_secret_key_is_named(
     write: Callable[[str | bytes], Path], content: str | bytes, problem: str
@@ -642,7 +645,7 @@ def test_library_is_loaded_by_who_verifies() -> None:
 @with_minisign
 @pytest.mark.parametrize("key", ["throwaway", "encrypted"])
 @pytest.mark.parametrize("message", [b"", MESSAGE, bytes(range(256)) * 5000])
-@pytest.mark.parametrize("comment", ["", "für alle\tfile:chat", "c" * COMMENT_MAX])
+@pytest.mark.parametrize("comment", ["", "für alle\tfile:chat", "c" * bounds.COMMENT])
 def test_minisign_accepts_what_we_sign(
     tmp_path: Path, key: str, message: bytes, comment: str
 ) -> None:

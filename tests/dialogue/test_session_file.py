@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -33,6 +34,19 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
     assert session_file.read(tmp_path / "new" / "x.conversation") == FULL
     assert ["x.conversation"] == [path.name for path in (tmp_path / "new").iterdir()]
+
+
+def test_a_state_that_memory_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    size = 1 << 40
+    line = {"kind": session_file.KIND, "version": session_file.VERSION, "key": {}, "system": ""}
+    line |= {"turns": FULL.turns, "tokens": [1], "state": size}
+    path = tmp_path / "x"
+    path.write_text(json.dumps(line) + "\n")
+    os.truncate(path, path.stat().st_size + size + session_file.DIGEST_SIZE)  # all of it a hole
+    found = session_file.read(path)
+
+    assert found.state_error.startswith("its state takes 1099.5 GB of memory, ")
+    assert (FULL.turns, [], b"") == (found.turns, found.tokens, found.state)
 
 
 def test_a_state_of_somebody_elses_is_left_out(

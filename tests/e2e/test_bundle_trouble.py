@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from bundler.packing import prewarm
 from bundler.stub import builder as stubs
 from bundler.stub import third_party
 from bundler.temp_files import temporary_file
-from runtime.errors import AppError
+from runtime import bounds
+from runtime.errors import AppError, GGUFError
 
 QUICK = ("--compress", "none", "--no-check")
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
@@ -114,6 +116,35 @@ def test_a_template_that_never_ends(
 
     assert "the template may never end" in caught.value.hint
     assert list(tmp_path.glob("_MEI*")) == []  # it was ended, not only left alone
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (signal.SIGXCPU, "the chat template does not end"),
+        (signal.SIGABRT, "the chat template crashes the engine"),
+    ],
+)
+def test_who_ended_a_probe_is_understood(tmp_path: Path, number: signal.Signals, why: str) -> None:
+    """A template reaches the limits of time and memory where the engine's own do not hold."""
+    said = '{"error": "", "template": "own"}'
+    ended = program(tmp_path / "ended", f"echo '{said}'; kill -{int(number)} $$")
+    with pytest.raises(GGUFError, match=why):
+        lint.ask_engine(ended, lint.preflight(DEMO), str(tmp_path))
+
+
+def test_a_probe_limits_itself() -> None:
+    code = (
+        "from resource import RLIMIT_CPU, RLIMIT_DATA, getrlimit\n"
+        "from runtime.commands import model_probe\n"
+        "model_probe._limit_resources()\n"
+        "print(getrlimit(RLIMIT_CPU)[0], getrlimit(RLIMIT_DATA)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, size = map(int, done.stdout.split())
+
+    assert bounds.PROBE_SECONDS <= seconds <= bounds.PROBE_SECONDS + 5  # and what it took to start
+    assert size == bounds.PROBE_BYTES
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemas import SCHEMAS
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.json_schema import schemas, time_limit
 from runtime.json_schema.formats import PATTERNS
@@ -346,7 +347,7 @@ WIDE = json.dumps({"properties": {f"p{n}": {"type": "string", "maxLength": 5} fo
 
 def test_a_schema_that_takes_too_long_to_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert schemas.prepared(WIDE).grammar
-    monkeypatch.setattr(time_limit, "SECONDS", 0.0)
+    monkeypatch.setattr(bounds, "SCHEMA_SECONDS", 0.0)
     with pytest.raises(UsageError, match="takes longer than 0 seconds to check"):
         schemas.prepared(WIDE + " ")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime import bounds
 from runtime.server.http import json_size
 from runtime.server.http.http_error import HTTPError
 
@@ -43,8 +44,8 @@ def test_a_long_text_is_one_value() -> None:
 
 @pytest.mark.parametrize(
     ("item", "most"),
-    [(b"1", json_size.VALUES_MAX), (b'"a"', json_size.PARTS_MAX - 3),
-     (b"[1]", json_size.PARTS_MAX - 3), (b"{}", json_size.PARTS_MAX - 3)],
+    [(b"1", bounds.JSON_VALUES), (b'"a"', bounds.JSON_PARTS - 3),
+     (b"[1]", bounds.JSON_PARTS - 3), (b"{}", bounds.JSON_PARTS - 3)],
 )  # fmt: skip
 def test_as_many_as_are_read_in_a_moment(item: bytes, most: int) -> None:
     assert "" == refusal(listed(item, most))
@@ -59,8 +60,8 @@ def test_every_text_is_counted_right(value: Any, values: int, parts: int) -> Non
     found = len(TEXT.findall(body)) + outside.count(b"[") + outside.count(b"{")
     few = outside.count(b",") <= values and found <= parts
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_size, "VALUES_MAX", values)
-        patch.setattr(json_size, "PARTS_MAX", parts)
+        patch.setattr(bounds, "JSON_VALUES", values)
+        patch.setattr(bounds, "JSON_PARTS", parts)
         assert few == (refusal(body) == "")
 
 

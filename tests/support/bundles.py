@@ -140,6 +140,17 @@ def coded(stream: bytes) -> tuple[int, bytes]:
     return (1, frame) if len(frame) < len(stream) else (0, stream)
 
 
+def petabyte(original: bytes, **entry: Any) -> Part:
+    """Return a section that begins as told, and then claims far more than any machine has room for.
+
+    It is sound as far as its table says: only decoding would show that the rest is none.
+    """
+    pieces = 20_000
+    rest = [chunk(b"", size=64 << 20, streams=[(1, b"?")])] * pieces
+    size = len(original) + pieces * (64 << 20)
+    return planes(chunk(original), *rest, **{"size": size, **entry})
+
+
 def planes(*chunks: Chunk, table: bytes | None = None, **entry: Any) -> Part:
     """Return a section of chunks; `table` replaces table and tail."""
     data = b"".join(chunk.data for chunk in chunks)

@@ -18,14 +18,12 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime import bounds
 from runtime.errors import PayloadError
 from runtime.weights import chunk_table
 from runtime.weights.byte_planes import LAYOUTS, PLAIN, streams_of
 from runtime.weights.chunk_table import (
     RAW,
-    ROWS_MAX,
-    SIZE_MAX,
-    STREAMS_MAX,
     TABLE_MIN,
     TABLE_SHARE,
     TABLE_TIMES,
@@ -96,12 +94,12 @@ def test_specification_lists_tail_row_and_limits() -> None:
     *row_sizes, stream = [int(size) for size, _, _ in fields.findall(row)][:5]
     assert [4, 1, 1, 16] == row_sizes
     assert (sum(row_sizes), stream) == (chunk_table.CHUNK.size, chunk_table.STREAM.size)
-    assert f"from 1 to {SIZE_MAX >> 20} MiB" in text
+    assert f"from 1 to {bounds.CHUNK >> 20} MiB" in text
     limits = (
         f"{TABLE_MIN >> 20} MiB + `size` / {TABLE_SHARE}, or of more than 1 MiB + {TABLE_TIMES} ×"
     )
     assert limits in " ".join(text.split())
-    assert f"more than 2^{ROWS_MAX.bit_length() - 1} rows" in " ".join(text.split())
+    assert f"more than 2^{bounds.CHUNKS.bit_length() - 1} rows" in " ".join(text.split())
     assert f"Type {PLAIN} is plain bytes" in text
     assert f"`{chunk_table.MAGIC.decode()}` in ASCII" in text
 
@@ -111,7 +109,7 @@ def rows(draw: st.DrawFn) -> tuple[int, int, tuple[Coded, ...], bytes]:
     """Draw a chunk's size, type, streams and hash, all of them sound."""
     kind = draw(st.sampled_from([PLAIN, *LAYOUTS]))
     record = LAYOUTS[kind].record if kind in LAYOUTS else 1
-    size = record * draw(st.integers(1, SIZE_MAX // record))
+    size = record * draw(st.integers(1, bounds.CHUNK // record))
     coded = tuple(
         Coded(ZSTD, draw(st.integers(0, stream.size))) if draw(st.booleans()) else
         Coded(RAW, stream.size)
@@ -218,12 +216,14 @@ LIES: dict[str, tuple[bytes, int, int]] = {
     ),
     "chunk of nothing": table(PLAIN_CHUNK, row(0, PLAIN, (0, 0))),
     "chunk of nothing in no streams": table(PLAIN_CHUNK, row(0, PLAIN)),
-    "chunk too large": (*table(row(SIZE_MAX + 1, PLAIN, (1, 0)))[:2], SIZE_MAX + 1),
+    "chunk too large": (*table(row(bounds.CHUNK + 1, PLAIN, (1, 0)))[:2], bounds.CHUNK + 1),
     "largest chunk": (*table(row((1 << 32) - 1, PLAIN, (1, 0)))[:2], (1 << 32) - 1),
     "no streams": table(bundles.chunk(b"x", streams=[])),
     "too few streams": table(bundles.chunk(bytes(8), 1, streams=[(0, bytes(4))])),
     "too many streams": table(bundles.chunk(b"xx", streams=[(0, b"x"), (0, b"x")])),
-    "far too many streams": table(bundles.chunk(b"x", streams=[(0, b"")] * (STREAMS_MAX + 1))),
+    "far too many streams": table(
+        bundles.chunk(b"x", streams=[(0, b"")] * (bounds.CHUNK_STREAMS + 1))
+    ),
     "most streams": table(bundles.chunk(b"x", streams=[(0, b"")] * 255)),
     "more streams than listed": table(bundles.chunk(b"x", count=2)),
     "raw stream too short": table(bundles.chunk(b"xx", streams=[(0, b"x")])),
@@ -326,6 +326,6 @@ def test_table_in_proportion_is_read(listed: int) -> None:
 
 def test_no_more_rows_are_written_than_are_read() -> None:
     with pytest.raises(PayloadError, match="too large to be compressed") as caught:
-        chunk_table.encode(CHUNKS[:1] * (ROWS_MAX + 1))
+        chunk_table.encode(CHUNKS[:1] * (bounds.CHUNKS + 1))
 
     assert "--compress none" in caught.value.hint

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime import bounds
 from runtime.errors import PayloadError
 from runtime.weights import zstd_seekable
-from runtime.weights.zstd_seekable import FRAME_MAX, FRAMES_MAX, Frame
+from runtime.weights.zstd_seekable import Frame
 
 GOLDEN = bytes.fromhex(
     "5e2a4d18"  # the magic of a skippable frame
@@ -32,7 +33,9 @@ def test_table_is_golden() -> None:
     assert len(GOLDEN) == zstd_seekable.table_length(GOLDEN[-9:])
 
 
-SIZES = st.lists(st.tuples(st.integers(1, (1 << 32) - 1), st.integers(1, FRAME_MAX)), max_size=50)
+SIZES = st.lists(
+    st.tuples(st.integers(1, (1 << 32) - 1), st.integers(1, bounds.FRAME)), max_size=50
+)
 
 
 @given(SIZES)
@@ -54,7 +57,7 @@ def test_round_trip(sizes: list[tuple[int, int]]) -> None:
         b"\0" + GOLDEN[-9:],
         struct.pack("<IBI", 2, 0, 0x8F92EAB2),  # another magic
         struct.pack("<IBI", 2, 0x80, 0x8F92EAB1),  # rows with checksums, which we do not write
-        struct.pack("<IBI", FRAMES_MAX + 1, 0, 0x8F92EAB1),
+        struct.pack("<IBI", bounds.FRAMES + 1, 0, 0x8F92EAB1),
         struct.pack("<IBI", (1 << 32) - 1, 0, 0x8F92EAB1),
     ],
 )
@@ -73,8 +76,8 @@ def test_tail_that_is_none_is_refused(tail: bytes) -> None:
         (GOLDEN, 0, SIZE),
         (b"\0" + GOLDEN[1:], LENGTH, SIZE),
         (GOLDEN[:4] + b"\x18" + GOLDEN[5:], LENGTH, SIZE),
-        (bundles.seek_table([(5, FRAME_MAX + 1)]), 30, FRAME_MAX + 1),
-        (bundles.seek_table([(0xFFFFFFFF, FRAME_MAX)] * 4), 66, 4 * FRAME_MAX),
+        (bundles.seek_table([(5, bounds.FRAME + 1)]), 30, bounds.FRAME + 1),
+        (bundles.seek_table([(0xFFFFFFFF, bounds.FRAME)] * 4), 66, 4 * bounds.FRAME),
     ],
 )
 def test_table_that_lies_is_refused(table: bytes, length: int, size: int) -> None:

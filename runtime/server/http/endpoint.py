@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from runtime import bounds
 from runtime.errors import AppError
 from runtime.sanitize import plain
 from runtime.server.http import json_size
@@ -52,7 +53,7 @@ class Endpoint:
         request: Any = None,
         response: Any = None,
         streams: Any = None,
-        body_max: int = 8_000_000,
+        body_max: int = bounds.BODY,
     ) -> None:
         """`request` and `response` are types; `streams` is that of a stream's events, if any.
 

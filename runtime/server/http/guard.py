@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from runtime import bounds
 from runtime.server.http.http_error import HTTPError, encode
 
 Scope = MutableMapping[str, Any]
@@ -45,6 +46,11 @@ PUBLIC_BELOW = "/page/"
 METHODS = b"GET, POST, OPTIONS"
 PORTION = 1 << 18
 """Bytes of a response that are sent at a time: other requests are served between."""
+TOO_LONG = HTTPError(
+    431,
+    f"the request has more than {bounds.HEADERS} headers, or more than {bounds.HEADER_BYTES} bytes "
+    "of them",
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Rules:
     """Only addresses of this machine itself are listened at."""
     origins: frozenset[str] = frozenset()
     """Other sites whose pages may ask; * stands for all."""
-    body_max: int = 8_000_000
+    body_max: int = bounds.BODY
     log: bool = False
 
 
@@ -114,6 +120,10 @@ class Guard:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes], origin: str) -> None:
         """Raise HTTPError unless the request is allowed."""
+        sizes = [len(name) + len(value) for name, value in scope["headers"]]
+        line = len(scope["raw_path"]) + len(scope["query_string"])
+        if len(sizes) > bounds.HEADERS or line + sum(sizes) > bounds.HEADER_BYTES:
+            raise TOO_LONG
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._called_right(host):
             raise HTTPError(
@@ -224,7 +234,7 @@ def too_large(limit: int) -> HTTPError:
 async def refuse(send: Send, problem: HTTPError) -> None:
     """Send an error response."""
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-    if problem.status in (401, 403, 408, 413):
+    if problem.status in (401, 403, 408, 413, 431):
         headers.append((b"connection", b"close"))  # what else it sends is not read
     await respond(send, problem.status, encode(problem.body()), headers)
 

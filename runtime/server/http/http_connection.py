@@ -6,22 +6,24 @@ uvicorn itself waits for ever for the rest of a request, and for a client that d
 from __future__ import annotations
 
 import asyncio
+import sys
+from http import HTTPStatus
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from runtime import bounds
+from runtime.server.http.guard import TOO_LONG
 from runtime.server.http.http_error import HTTPError, encode
 
-CONNECTIONS_MAX = 1000
-"""Open at once in one process; more are turned away."""
 MALFORMED = HTTPError(400, "this is not HTTP that can be read")
 
 
 class Connection(H11Protocol):
     """One client's connection."""
 
-    patience = 30.0
+    patience = bounds.SEND_SECONDS
     """Seconds for sending a whole request in, and for taking what waits to be sent."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -32,7 +34,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout of the first request."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
+        if len(self.connections) > bounds.CONNECTIONS:
             transport.abort()
             return
         self._deadline = self.loop.call_later(self.patience, self._too_slow)
@@ -78,14 +80,18 @@ class Connection(H11Protocol):
             # What is being answered was malformed further on: it has this answer and no other.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        body = encode(MALFORMED.body())
+        failure = sys.exc_info()[1]  # of h11: uvicorn calls this while it handles that
+        too_long = getattr(failure, "error_status_hint", 400) == TOO_LONG.status
+        problem = TOO_LONG if too_long else MALFORMED
+        body = encode(problem.body())
+        reason = HTTPStatus(problem.status).phrase.encode()
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
             ("connection", "close"),
         ]
         for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Response(status_code=problem.status, headers=headers, reason=reason),
             h11.Data(data=body),
             h11.EndOfMessage(),
         ):

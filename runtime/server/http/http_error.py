@@ -36,6 +36,7 @@ TYPES = {
     405: "invalid_request_error",
     408: "timeout_error",
     413: "invalid_request_error",
+    431: "invalid_request_error",
     501: "not_supported_error",
     503: "unavailable_error",
 }

@@ -6,12 +6,9 @@ as millions of short lists they take seconds.
 
 from __future__ import annotations
 
+from runtime import bounds
 from runtime.server.http.http_error import HTTPError
 
-VALUES_MAX = 1_000_000
-"""As many tokens as the longest contexts have."""
-PARTS_MAX = 100_000
-"""Texts, lists and objects, each of which takes as long as many numbers."""
 FEW = 1 << 16
 """Bytes in which there are not many values."""
 
@@ -19,17 +16,17 @@ FEW = 1 << 16
 def require_few_values(body: bytes) -> None:
     """Raise HTTPError if `body`, which need not be JSON at all, has too many values."""
     commas, parts, texts = _count(body, b","), _count(body, b"[{"), _count(body, b'"') // 2
-    if texts and (commas > VALUES_MAX or parts + texts > PARTS_MAX):
+    if texts and (commas > bounds.JSON_VALUES or parts + texts > bounds.JSON_PARTS):
         # Some may be characters within texts.
         plain = body.replace(rb"\\", b"").replace(rb"\"", b"")
         texts = _count(plain, b'"') // 2
-        if texts <= PARTS_MAX:
+        if texts <= bounds.JSON_PARTS:
             outside = b"".join(plain.split(b'"')[::2])
             commas, parts = _count(outside, b","), _count(outside, b"[{")
-    if commas > VALUES_MAX:
-        raise _too_many(f"{VALUES_MAX} values")
-    if parts + texts > PARTS_MAX:
-        raise _too_many(f"{PARTS_MAX} texts, lists and objects")
+    if commas > bounds.JSON_VALUES:
+        raise _too_many(f"{bounds.JSON_VALUES} values")
+    if parts + texts > bounds.JSON_PARTS:
+        raise _too_many(f"{bounds.JSON_PARTS} texts, lists and objects")
 
 
 def _count(body: bytes, marks: bytes) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import uvicorn
 
+from runtime import bounds
 from runtime.errors import PortError, UsageError
 from runtime.host import interrupts, std_streams
 from runtime.options.registry import Options
@@ -30,7 +31,6 @@ LAST_SECONDS = 0.6
 """For the last words of answers that are cut at the end."""
 LEAVING_SECONDS = 0.1
 """For threads that prepare a request then; what goes on in the engine cannot be stopped."""
-BACKLOG = 512
 EVERYWHERE = ("0.0.0.0", "::")
 """These stand for all networks of this machine."""
 SEND_BUFFER = 1 << 18
@@ -60,7 +60,7 @@ def bind(options: Options) -> socket.socket:
         # Connections take it over: a client that reads nothing fills no megabytes.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.bind(address)
-        sock.listen(BACKLOG)
+        sock.listen(bounds.BACKLOG)
         sock.setblocking(False)
     except OSError as exc:
         sock.close()
@@ -188,7 +188,8 @@ class Listener(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                backlog=BACKLOG,
+                backlog=bounds.BACKLOG,
+                h11_max_incomplete_event_size=2 * bounds.HEADER_BYTES,  # with what stands between
                 ssl_keyfile=options.ssl_key_file or None,
                 ssl_certfile=options.ssl_cert_file or None,
             )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from runtime import bounds
 from runtime.server.protocols.streaming import finish_reason, whole
 from runtime.server.service.answer_request import AnswerRequest
 from runtime.server.service.service import Service
@@ -16,12 +17,12 @@ class LlamaGoRequest(Struct, kw_only=True):
     """A completion request; the defaults are the older server's."""
 
     prompt: str
-    tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
-    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 40
+    tokens: Annotated[int, Meta(ge=-1, le=bounds.INTEGER)] = -1
+    top_k: Annotated[int, Meta(ge=0, le=bounds.INTEGER)] = 40
     top_p: Annotated[float, Meta(ge=0, le=1)] = 0.9
     temp: Annotated[float, Meta(ge=0, le=100)] = 0.8
     repeat_penalty: Annotated[float, Meta(ge=0.01, le=100)] = 1.3
-    repeat_lastn: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 64
+    repeat_lastn: Annotated[int, Meta(ge=-1, le=bounds.INTEGER)] = 64
 
 
 class LlamaGoResponse(Struct):

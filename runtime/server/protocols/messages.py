@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from runtime import bounds
 from runtime.server.http.http_error import HTTPError
+from runtime.server.protocols.sampling_fields import Name
 
 
 class TextPart(Struct):
@@ -21,7 +23,7 @@ class TextPart(Struct):
 class FunctionCall(Struct):
     """A called function and its arguments as JSON."""
 
-    name: str
+    name: Name
     arguments: str | dict[str, Any] = "{}"
 
 
@@ -29,7 +31,7 @@ class ToolCall(Struct):
     """A tool call in an assistant message."""
 
     function: FunctionCall
-    id: str | None = None
+    id: Name | None = None
     type: str = "function"
 
 
@@ -37,17 +39,17 @@ class ChatMessage(Struct, kw_only=True):
     """A message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
+    content: str | Annotated[list[TextPart], Meta(max_length=bounds.PARTS)] | None = None
     reasoning_content: str | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
+    name: Name | None = None
+    tool_calls: Annotated[list[ToolCall], Meta(max_length=bounds.CALLS)] | None = None
+    tool_call_id: Name | None = None
 
 
 class Function(Struct):
     """A function that the model may call."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+    name: Annotated[str, Meta(pattern=rf"^[a-zA-Z0-9_.-]{{1,{bounds.TOOL_NAME}}}$")]
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -77,7 +79,10 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
         if value := getattr(message, key):
             found[key] = value
     if message.tool_calls:
-        found["tool_calls"] = [_call(call) for call in message.tool_calls]
+        found["tool_calls"] = [
+            _call(call, f"messages[{index}].tool_calls[{place}].function.arguments")
+            for place, call in enumerate(message.tool_calls)
+        ]
     return found
 
 
@@ -95,10 +100,26 @@ def _content(index: int, message: ChatMessage) -> str | list[dict[str, str]] | N
     return texts
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def require_shallow(value: Any, field: str) -> None:
+    """Raise HTTPError if a field of any form is nested deeper than what handles it may be."""
+    level = [value]
+    for _ in range(bounds.JSON_DEPTH):
+        level = [
+            part
+            for one in level
+            if isinstance(one, dict | list)
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise HTTPError(400, f"'{field}' is nested deeper than {bounds.JSON_DEPTH} levels", param=field)
+
+
+def _call(call: ToolCall, field: str) -> dict[str, Any]:
     """Return an earlier tool call as the library expects it: with its arguments as JSON text."""
     arguments = call.function.arguments
     if not isinstance(arguments, str):
+        require_shallow(arguments, field)
         arguments = msgspec.json.encode(arguments).decode()
     else:
         try:

@@ -9,14 +9,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from runtime import bounds
 from runtime.errors import ModelError
 from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.sampling_fields import Prompt
 from runtime.server.service.answer_request import prompt_count
 from runtime.server.service.service import Service
-
-INPUTS_MAX = 2048
-"""OpenAI's limit of texts in a request."""
 
 
 class EmbeddingRequest(Struct, kw_only=True):
@@ -59,9 +57,9 @@ async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingRe
             501,
             "this model was not made for embeddings; --pooling mean makes some of any model",
         )
-    if (count := prompt_count(request.input)) > INPUTS_MAX:
+    if (count := prompt_count(request.input)) > bounds.PROMPTS:
         raise HTTPError(
-            400, f"'input' has {count} texts, at most {INPUTS_MAX} are taken", param="input"
+            400, f"'input' has {count} texts, at most {bounds.PROMPTS} are taken", param="input"
         )
     prompts = await asyncio.to_thread(service.tokens_of, request.input, param="input")
     data = []

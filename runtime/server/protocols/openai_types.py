@@ -14,14 +14,22 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from runtime import __version__
+from runtime import __version__, bounds
 from runtime.chat_format.chat_template import Continuation
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import SampledToken
 from runtime.model.model import Model
 from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
 from runtime.server.protocols.messages import ChatMessage, Tool
-from runtime.server.protocols.sampling_fields import Count, Limit, Prompt, Sampling, Top
+from runtime.server.protocols.sampling_fields import (
+    Count,
+    Integer,
+    Limit,
+    Name,
+    Prompt,
+    Sampling,
+    Top,
+)
 from runtime.server.service.schema_report import SchemaCheck
 
 FINGERPRINT = f"modelembed-{__version__}"
@@ -68,7 +76,7 @@ class StreamOptions(Struct):
 class Generation(Sampling, kw_only=True):
     """The fields that both kinds of completion share."""
 
-    model: str | None = None
+    model: Name | None = None
     max_tokens: Limit | None = None
     n_predict: Limit | None = None
     n: Count | None = None
@@ -87,8 +95,8 @@ class Generation(Sampling, kw_only=True):
 class ChatRequest(Generation, kw_only=True):
     """A request to answer a conversation."""
 
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    tools: list[Tool] | None = None
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=bounds.MESSAGES)]
+    tools: Annotated[list[Tool], Meta(max_length=bounds.TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
@@ -96,9 +104,9 @@ class ChatRequest(Generation, kw_only=True):
     continue_final_message: Continuation | None = None
     reasoning_effort: Effort | None = None
     reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
-    reasoning_budget: int | None = None
-    reasoning_budget_tokens: int | None = None
-    thinking_budget_tokens: int | None = None
+    reasoning_budget: Integer | None = None
+    reasoning_budget_tokens: Integer | None = None
+    thinking_budget_tokens: Integer | None = None
     chat_template_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
     max_completion_tokens: Limit | None = None
     logprobs: bool | None = None

@@ -10,14 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from runtime import bounds
 from runtime.errors import UsageError
 from runtime.options.registry import Options, check
 from runtime.server.http.http_error import HTTPError
-
-STOPS_MAX, TOP_MAX = 64, 20
-DIGITS_MAX = 10
-"""Of a token."""
-GRAMMAR_MAX, NESTING_MAX = 1 << 16, 100  # the engine's parser of grammars descends by recursion
 
 NAMES = {
     "temperature": "temp",
@@ -46,12 +42,15 @@ NAMES = {
 }
 """Fields that are options by another name, or the same."""
 
-Stops = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=STOPS_MAX)]
-StopTokens = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=STOPS_MAX)]
-Count = Annotated[int, Meta(ge=1, le=128)]
-Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+Stop = Annotated[str, Meta(max_length=bounds.STOP_LENGTH)]
+Stops = Annotated[list[Stop], Meta(max_length=bounds.STOPS)]
+StopTokens = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=bounds.STOPS)]
+Count = Annotated[int, Meta(ge=1, le=bounds.CHOICES)]
+Integer = Annotated[int, Meta(le=bounds.INTEGER)]
+Limit = Annotated[int, Meta(ge=-1, le=bounds.INTEGER)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Top = Annotated[int, Meta(ge=0, le=TOP_MAX)]
+Top = Annotated[int, Meta(ge=0, le=bounds.LOGPROBS)]
+Name = Annotated[str, Meta(max_length=bounds.NAME)]
 Prompt = str | list[str | int | list[int]]
 """A text, texts, tokens, or several lists of tokens."""
 
@@ -84,9 +83,9 @@ class Sampling(msgspec.Struct, kw_only=True):
     ignore_eos: bool | None = None
     cache_prompt: bool | None = None
     logit_bias: dict[str, float] | list[list[int | float | str | bool]] | None = None
-    grammar: Annotated[str, Meta(max_length=GRAMMAR_MAX)] | None = None
+    grammar: Annotated[str, Meta(max_length=bounds.GRAMMAR)] | None = None
     json_schema: dict[str, Any] | bool | None = None
-    stop: str | Stops | None = None
+    stop: Stop | Stops | None = None
     stop_token_ids: StopTokens | None = None  # as vLLM names it
 
 
@@ -170,10 +169,14 @@ def _biases(
         amount = "-inf" if bias is False else f"{float(bias):+.6f}"
         text = str(token)
         is_token = isinstance(token, str) or (type(token) is int and token >= 0)
-        if not is_token or (text.isdecimal() and len(text) > DIGITS_MAX):
+        if not is_token or (text.isdecimal() and len(text) > bounds.TOKEN_DIGITS):
             raise HTTPError(400, "'logit_bias': there is no such token", param="logit_bias")
         tokens = [int(text)] if text.isdecimal() else tokenize(text)
         result += [f"{number}{amount}" for number in tokens]
+        if len(result) > bounds.BIASES:
+            raise HTTPError(
+                400, f"'logit_bias': more than {bounds.BIASES} tokens", param="logit_bias"
+            )
     return result
 
 
@@ -182,6 +185,8 @@ def _bounded(grammar: str) -> str:
     for character in grammar:
         depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
-    if deepest > NESTING_MAX:
-        raise HTTPError(400, f"'grammar' nests deeper than {NESTING_MAX}", param="grammar")
+    if deepest > bounds.GRAMMAR_NESTING:
+        raise HTTPError(
+            400, f"'grammar' nests deeper than {bounds.GRAMMAR_NESTING}", param="grammar"
+        )
     return grammar

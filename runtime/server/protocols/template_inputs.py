@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from runtime import bounds
 from runtime.chat_format import tool_parameters
 from runtime.chat_format.chat_template import Continuation, TemplateInputs
 from runtime.errors import AppError
 from runtime.json_schema import schemas
 from runtime.options.registry import Options
 from runtime.server.http.http_error import HTTPError, encode, http_error_of
-from runtime.server.protocols.messages import template_messages, template_tools
+from runtime.server.protocols.messages import (
+    require_shallow,
+    template_messages,
+    template_tools,
+)
 from runtime.server.protocols.openai_types import ChatRequest, NamedTool
+from runtime.units import counted
 
 
 def with_format(request: ChatRequest, options: Options) -> tuple[str, str]:
@@ -78,12 +85,20 @@ def _schema_field(request: ChatRequest) -> str:
 
 def _require_schemas(tools: Sequence[Mapping[str, Any]]) -> None:
     """Raise HTTPError if the parameters of a tool are described by what is no JSON schema."""
+    begun = time.thread_time()
     for number, tool in enumerate(tools):
         try:
             tool_parameters.schema_of(tool)
         except AppError as exc:
             field = f"tools[{number}].function.parameters"
             raise http_error_of(exc, param=field) from exc
+        if time.thread_time() - begun > bounds.TOOLS_SECONDS:
+            raise HTTPError(
+                400,
+                f"the parameters of {counted(number + 1, 'tool')} took more than "
+                f"{bounds.TOOLS_SECONDS:g} seconds to read; give fewer, or simpler ones",
+                param="tools",
+            )
 
 
 def _tools(
@@ -126,6 +141,7 @@ def _continuation(request: ChatRequest, messages: Sequence[dict[str, Any]]) -> C
 def _variables(request: ChatRequest, options: Options) -> tuple[bool, dict[str, Any]]:
     """Return whether the model may reason, and the variables for the template."""
     variables = dict(request.chat_template_kwargs)
+    require_shallow(variables, "chat_template_kwargs")
     thinks = variables.get("enable_thinking", options.think)
     if not isinstance(thinks, bool):
         raise HTTPError(

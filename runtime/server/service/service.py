@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from runtime import bounds
 from runtime.chat_format.chat_template import TemplateInputs
 from runtime.chat_format.prompt import Prompt, build_prompt, format_prompt
 from runtime.dialogue.loaded_model import LoadedModel
@@ -106,6 +107,10 @@ class Service:
             return [self._known(given, param)]
         if not given:
             raise HTTPError(400, f"'{param}' is empty", param=param)
+        if len(given) > bounds.PROMPTS:
+            raise HTTPError(
+                400, f"'{param}' has {len(given)} texts, at most {bounds.PROMPTS}", param=param
+            )
         found = []
         for item in given:
             if isinstance(item, str):
