@@ -90,11 +90,12 @@ def run(
     files = assets.read(page_folder())
     counts = Metrics.shared(options.workers)
 
-    open_browser = _browser_opener(address, options) if browser else lambda: None
+    open_browser = _browser_opener(address, options) if browser else None
 
     def started() -> None:
         print(welcome(address, listener.url_for_others(sock, options)), file=sys.stderr, flush=True)
-        threading.Thread(target=open_browser, daemon=True).start()
+        if open_browser:
+            threading.Thread(target=open_browser, daemon=True).start()
 
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
         metrics = Metrics(counts, options.workers, number)
