@@ -37,6 +37,7 @@ PROCESS = (
     "/sys/devices/system/cpu",
     "/etc/localtime",
     "/usr/share/zoneinfo",  # templates ask for the date
+    "/dev/urandom",  # seeds
 )
 NETWORK = ("/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve")
 """What looking up a host and checking its certificate may read."""
