@@ -17,7 +17,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,6 +41,8 @@ ELSEWHERE = {
         "tests/e2e/test_hostile_texts.py::test_a_grammar_that_becomes_slow_ends_its_answer_alone",
     "ANSWER_SECONDS":
         "tests/e2e/test_hostile_texts.py::test_a_grammar_that_becomes_slow_ends_its_answer_alone",
+    "TOOLS_SECONDS":
+        "tests/server/test_template_inputs.py::test_tools_that_take_too_long_are_refused",
     "SCHEMA_SECONDS":
         "tests/json_schema/test_schemas.py::test_a_schema_that_takes_too_long_to_check_is_refused",
     "CHUNKS": "tests/weights/test_chunk_table.py::test_no_more_rows_are_written_than_are_read",
@@ -231,16 +233,10 @@ def many(item: object, count: int, most: int, lab: Lab) -> Outcome:
     return lab.completed(prompt=[item] * (count if count > most else count - 100))
 
 
-def tools_seconds(lab: Lab, count: float) -> Outcome:
-    """As many tools as may be, none of them like another, as large as a request may be."""
-    amount = bounds.TOOLS if count > bounds.TOOLS_SECONDS else 1
-    found = []
-    for number in range(amount):
-        names = [f"p{number}_{place}" for place in range(190)]
-        kind = {"type": "integer", "minimum": number, "maximum": 9999}
-        properties = dict.fromkeys(names, kind)
-        found.append(tool(f"f{number}", type="object", properties=properties))
-    return lab.chatted(tools=found, tool_choice="none")
+def prompts(lab: Lab, count: int) -> Outcome:
+    """Texts to be embedded: of those to be answered fewer fit into the queue."""
+    with serve(lab.chat, "-t", "1", "--pooling", "mean") as server:
+        return replace(lab, server=server).post("/v1/embeddings", input=["a"] * count)
 
 
 def nested(levels: int) -> Any:
@@ -477,12 +473,11 @@ CASES: Mapping[str, Callable[[Lab, Any], Outcome]] = {
     ),
     "CALLS": calls,
     "TOOLS": tools,
-    "TOOLS_SECONDS": tools_seconds,
     "TOOL_NAME": lambda lab, count: lab.chatted(tools=[tool("f" * count)], tool_choice="none"),
     "NAME": lambda lab, count: lab.chatted(messages=[{**HELLO, "name": "n" * count}]),
     "JSON_VALUES": lambda lab, count: many(1, count, bounds.JSON_VALUES, lab),
     "JSON_PARTS": lambda lab, count: many([], count, bounds.JSON_PARTS, lab),
-    "PROMPTS": lambda lab, count: lab.completed(prompt=["a"] * count),
+    "PROMPTS": prompts,
     "CHOICES": lambda lab, count: lab.completed(n=count),
     "STOPS": lambda lab, count: lab.completed(stop=["x"] * count),
     "STOP_LENGTH": lambda lab, count: lab.completed(stop="x" * count),

@@ -10,7 +10,7 @@ from hostile_texts import ESCAPES, listed
 HI = {"role": "user", "content": "Hi"}
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-DEEP = b"[" * 100_000 + b"]" * 100_000
+DEEP = b"[" * 50_000 + b"]" * 50_000
 
 NO_JSON = {
     "nothing": b"", "a word": b"nothing", "half": b'{"prompt": "Hi"', "two": b'{"prompt": ""}{}',
@@ -21,7 +21,7 @@ NO_JSON = {
     "5,000 digits": b'{"prompt": "Hi", "max_tokens": ' + b"9" * 5000 + b"}",
     "5,000 digits behind a point": b'{"prompt": "Hi", "n": 1.' + b"9" * 5000 + b"}",
     "an exponent of digits": b'{"prompt": "Hi", "seed": 1e' + b"9" * 5000 + b"}",
-    "deep lists": b'{"prompt": ' + DEEP + b"}", "deep objects": b'{"a":' * 100_000,
+    "deep lists": b'{"prompt": ' + DEEP + b"}", "deep objects": b'{"a":' * 40_000,
     "deep in what is left out": b'{"prompt": "Hi", "other": ' + DEEP + b"}",
     "half a surrogate": b'{"prompt": "\\ud800"}', "no hex": b'{"prompt": "\\uzzzz"}',
     "no UTF-8": b'{"prompt": "\xff\xfe"}', "UTF-16": '{"prompt": "Hi"}'.encode("utf-16"),
