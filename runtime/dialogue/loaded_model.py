@@ -198,7 +198,6 @@ class LoadedModel:
                 self._prefix_key(),
                 tokens,
                 threads=self.scheduler.threads,
-                memfd=self.options.memfd,
             )
         except AppError as exc:
             if self.options.stats or self.options.verbose:

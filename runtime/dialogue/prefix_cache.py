@@ -112,7 +112,6 @@ def load(
     tokens: Sequence[int],
     *,
     threads: int,
-    memfd: bool,
 ) -> int:
     """Load the state in `bundle` for a conversation that begins with `tokens`.
 
@@ -130,7 +129,7 @@ def load(
     room = resources.available_memory()
     if room is not None and section.size > room:
         raise AppError(f"it takes {gigabytes(section.size)} of memory, {gigabytes(room)} are free")
-    fd = decompress.to_fd(bundle, section, threads=threads, memfd=memfd)
+    fd = decompress.to_fd(bundle, section, threads=threads)
     try:
         # A copy-on-write mapping: the memory file is sealed, but ctypes needs a writable buffer.
         whole = mmap.mmap(fd, section.size, access=mmap.ACCESS_COPY)

@@ -33,6 +33,8 @@ DEEP_STACKS = 64 << 30
 """Bytes of address space for the stacks of threads, of which hardly any is ever touched."""
 PROCESS = (
     "/proc/self",  # how much memory is in use
+    "/proc/meminfo",  # and how much there is, before a saved state is read
+    "/sys/fs/cgroup",
     "/proc/cpuinfo",
     "/sys/devices/system/cpu",
     "/etc/localtime",

@@ -87,13 +87,14 @@ def run(
     browser = browser or on_desktop
     idle = IDLE_SECONDS if on_desktop else None
     address = listener.url(sock, options)
+    elsewhere = listener.url_for_others(sock, options)
     files = assets.read(page_folder())
     counts = Metrics.shared(options.workers)
 
     open_browser = _browser_opener(address, options) if browser else None
 
     def started() -> None:
-        print(welcome(address, listener.url_for_others(sock, options)), file=sys.stderr, flush=True)
+        print(welcome(address, elsewhere), file=sys.stderr, flush=True)
         if open_browser:
             threading.Thread(target=open_browser, daemon=True).start()
 

@@ -24,4 +24,4 @@ def test_a_state_that_memory_cannot_hold_is_not_restored(tmp_path: Path) -> None
         contextlib.closing(bundle_file.load(bundles.write(tmp_path / "x", [state]))) as bundle,
         pytest.raises(AppError, match=r"it takes 1342.2 GB of memory, .* are free"),
     ):
-        prefix_cache.load(bundle, engine, {}, [1, 2, 3], threads=1, memfd=True)
+        prefix_cache.load(bundle, engine, {}, [1, 2, 3], threads=1)
