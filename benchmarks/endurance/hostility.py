@@ -75,7 +75,7 @@ def garbage(port: int, known: Knowledge, chance: random.Random) -> str:
     with connected(port) as raw, suppress(ConnectionError):
         raw.sendall(chance.choice(GARBAGE))
         begin = raw.recv(4096)
-        if begin and not begin.startswith((b"HTTP/1.1 400", b"HTTP/1.1 403")):
+        if begin and not begin.startswith((b"HTTP/1.1 400", b"HTTP/1.1 403", b"HTTP/1.1 431")):
             return f"wrong: {begin[:100]!r}"
     return "refused"
 

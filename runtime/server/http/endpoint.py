@@ -167,10 +167,16 @@ def require_plain(scope: Scope) -> None:
 
 
 async def read_json(receive: Receive, limit: int) -> bytes:
-    """Return the request's body; raise HTTPError if it has too many bytes or values."""
-    body = await _read_body(receive, limit)
-    if len(body) > json_size.FEW:
-        await asyncio.to_thread(json_size.require_few_values, body)
+    """Return the request's body; raise HTTPError if it has too many bytes or values.
+
+    Also if the server ends meanwhile, which cancels whoever is still here.
+    """
+    try:
+        body = await _read_body(receive, limit)
+        if len(body) > json_size.FEW:
+            await asyncio.to_thread(json_size.require_few_values, body)
+    except asyncio.CancelledError:
+        raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"}) from None
     return body
 
 

@@ -75,6 +75,8 @@ class Service:
         """
         if not slow and characters <= LONG:
             return make()
+        if self.stopping:
+            raise self._stops()
         prepared = asyncio.ensure_future(asyncio.to_thread(make))
         self._preparing.add(prepared)
         try:
