@@ -26,7 +26,7 @@ demo: $(SETUP)
 
 test: $(SETUP)
 	@$(PYTHON) tools/prerequisites.py --tests
-	@echo "== testing (the first time builds the runtime: 1 minute; then about 11 minutes)"
+	@echo "== testing (the first time builds the runtime: 1 minute; then about 20 minutes)"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 families: $(SETUP)

@@ -159,6 +159,22 @@ def test_limits_and_stops(client: openai.OpenAI) -> None:
     assert "The capital of " == "".join(c.choices[0].delta.content or "" for c in streamed)
 
 
+def test_parts_of_a_character_do_not_hide_the_likeliest_token(client: openai.OpenAI) -> None:
+    """Several of them are shown alike, and alternatives are told by what is shown."""
+    answer = client.completions.create(
+        model="any", prompt="ı́ğ中日 " * 3, max_tokens=20, logprobs=20, temperature=0,
+        extra_body={"ignore_eos": True, "logit_bias": [[number, 5] for number in range(160, 256)]},
+    )  # fmt: skip
+    found = answer.choices[0].logprobs
+    assert found and found.tokens and found.top_logprobs and found.token_logprobs
+    assert sum("\ufffd" in token for token in found.tokens)
+    for token, logprob, others in zip(
+        found.tokens, found.token_logprobs, found.top_logprobs, strict=True
+    ):
+        assert logprob is not None
+        assert others.get(token, 0) >= logprob
+
+
 def test_logprobs(client: openai.OpenAI) -> None:
     answer = said(client, logprobs=True, top_logprobs=3)
     choice = answer.choices[0]

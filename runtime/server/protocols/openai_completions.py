@@ -17,6 +17,7 @@ from runtime.server.protocols.openai_types import (
     CompletionRequest,
     CompletionResponse,
     TokenLogprob,
+    TopLogprob,
     Usage,
     stamp,
 )
@@ -146,6 +147,14 @@ def _logprobs(service: Service, pieces: Sequence[Piece], begin: int) -> Completi
     return CompletionLogprobs(
         tokens=[one.token for one in found],
         token_logprobs=[one.logprob for one in found],
-        top_logprobs=[{other.token: other.logprob for other in one.top_logprobs} for one in found],
+        top_logprobs=[_by_text(one.top_logprobs) for one in found],
         text_offset=offsets,
     )
+
+
+def _by_text(likeliest: Sequence[TopLogprob]) -> dict[str, float]:
+    """Return log-probabilities by what is shown; parts of characters are shown alike."""
+    found: dict[str, float] = {}
+    for one in likeliest:  # the likeliest first
+        found.setdefault(one.token, one.logprob)
+    return found
