@@ -115,12 +115,12 @@ def _prepare() -> None:
 
 
 def _lower(kind: int, limit: int) -> None:
-    """Lower a limit of resources, for good."""
+    """Lower a limit of resources for good, unless the user has set a lower one."""
     import resource
 
-    _, hard = resource.getrlimit(kind)
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(kind, (limit, limit))
+    given = [value for value in resource.getrlimit(kind) if value != resource.RLIM_INFINITY]
+    lowest = min([limit, *given])
+    resource.setrlimit(kind, (lowest, lowest))
 
 
 def _readable(policy: Policy) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -133,8 +134,13 @@ def test_sockets_do_what_is_permitted(permissions: int, connects: bool, accepts:
     assert ["done" if connects else refused, accepting if accepts else refused] == found
 
 
-def test_limits_are_lowered() -> None:
-    import resource
+def test_limits_are_lowered_and_never_raised() -> None:
+    def own() -> object:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 35, 1 << 36))
+        restriction.enter(Policy())
+        return resource.getrlimit(resource.RLIMIT_AS)
+
+    assert [1 << 35, 1 << 35] == in_child(own)
 
     def work() -> object:
         restriction.enter(Policy())
