@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from parrot import END, POSITIONS, Parrot
 from program import Program
 from servers import Served, serve
 
+from runtime.chat_format import generic_tools
 from runtime.chat_format.prompt import format_prompt
 from runtime.options.registry import Options
 from runtime.server.protocols.openai_types import ChatRequest
@@ -47,6 +49,11 @@ class Flock:
         self.texts[size] = text
         self._free = size + len(self.parrot.tokens(text)) + 1
         return request
+
+    def is_generic(self, **fields: Any) -> bool:
+        """Return whether calls are asked for in the generic form, not in the model's own."""
+        reader = self._prompt(self._request(0, fields)).reader
+        return isinstance(reader, functools.partial) and reader.func is generic_tools._Reader
 
     @contextmanager
     def served(self, program: Program, path: Path, *flags: str) -> Iterator[Served]:
