@@ -30,7 +30,7 @@ test: $(SETUP)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 families: $(SETUP)
-	@echo "== asking servers of the models of all families; about 6 minutes"
+	@echo "== asking servers of the models of all families; about 15 minutes"
 	@MODELEMBED_TEST_ALL_FAMILIES=1 $(BIN)/python -m pytest -q tests/e2e/test_families_served.py
 
 clients: $(SETUP)
