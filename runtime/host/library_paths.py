@@ -1,7 +1,8 @@
-"""Paths of the engine's shared libraries, found without loading them."""
+"""Paths of the engine's shared libraries, found without loading them, and our own loaded."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from pathlib import Path
@@ -35,3 +36,11 @@ def package_folder() -> Path:
 def library_folder() -> Path:
     """Return the folder of the engine's shared libraries."""
     return package_folder() / "lib"
+
+
+def load_own(name: str) -> ctypes.CDLL:
+    """Load one of OWN; raise ModelError if that fails."""
+    try:
+        return ctypes.CDLL(str(library_folder() / name))
+    except OSError as exc:
+        raise ModelError(f"{name} cannot be loaded: {exc}", hint=REINSTALL) from exc

@@ -265,29 +265,12 @@ static void refuse_all(struct program *to, const int *calls, size_t count, int e
 }
 #define REFUSE_ALL(to, calls, error) refuse_all(to, calls, sizeof calls / sizeof *calls, error)
 
-/* Refuse a call with any of these bits in its argument `n`. */
-static void refuse_bits(struct program *to, int call, int n, uint32_t bits, int error) {
+/* Refuse a call if the lower half of its argument `n` passes a test, or if it does not. */
+static void refuse_if(struct program *to, int call, int n, uint16_t test, uint32_t value, int passes,
+                      int error) {
     emit(to, EQUAL, (uint32_t)call, 0, 4);
     emit(to, LOAD, LOW(n), 0, 0);
-    emit(to, ANY_BIT, bits, 0, 1);
-    emit(to, RETURN, REFUSE(error), 0, 0);
-    emit(to, LOAD, FIELD(nr), 0, 0);
-}
-
-/* Refuse a call whose argument `n` has this lower half. */
-static void refuse_value(struct program *to, int call, int n, uint32_t value, int error) {
-    emit(to, EQUAL, (uint32_t)call, 0, 4);
-    emit(to, LOAD, LOW(n), 0, 0);
-    emit(to, EQUAL, value, 0, 1);
-    emit(to, RETURN, REFUSE(error), 0, 0);
-    emit(to, LOAD, FIELD(nr), 0, 0);
-}
-
-/* Refuse a call unless its argument `n` has this lower half. */
-static void refuse_others(struct program *to, int call, int n, uint32_t value, int error) {
-    emit(to, EQUAL, (uint32_t)call, 0, 4);
-    emit(to, LOAD, LOW(n), 0, 0);
-    emit(to, EQUAL, value, 1, 0);
+    emit(to, test, value, !passes, !!passes);
     emit(to, RETURN, REFUSE(error), 0, 0);
     emit(to, LOAD, FIELD(nr), 0, 0);
 }
@@ -316,12 +299,8 @@ static void refuse_odd_sockets(struct program *to) {
 
 /* Refuse a clone that starts a process, or enters a namespace; threads may be started. */
 static void refuse_processes(struct program *to) {
-    refuse_bits(to, SYS_clone, 0, 0x7e020000U /* CLONE_NEW… */, EPERM);
-    emit(to, EQUAL, SYS_clone, 0, 4);
-    emit(to, LOAD, LOW(0), 0, 0);
-    emit(to, ANY_BIT, CLONE_THREAD, 1, 0);
-    emit(to, RETURN, REFUSE(EPERM), 0, 0);
-    emit(to, LOAD, FIELD(nr), 0, 0);
+    refuse_if(to, SYS_clone, 0, ANY_BIT, 0x7e020000U /* CLONE_NEW… */, 1, EPERM);
+    refuse_if(to, SYS_clone, 0, ANY_BIT, CLONE_THREAD, 0, EPERM);
 }
 
 enum { MAY_CONNECT = 1, MAY_ACCEPT = 2 }; /* the numbers of restriction.py */
@@ -343,20 +322,16 @@ int sandbox_calls(int permissions) {
     REFUSE_ALL(&to, refused, EPERM);
     REFUSE_ALL(&to, unknown, ENOSYS);
     refuse_processes(&to);
-    refuse_others(&to, SYS_kill, 0, (uint32_t)getpid(), EPERM);
-    refuse_others(&to, SYS_tgkill, 0, (uint32_t)getpid(), EPERM);
-    refuse_bits(&to, SYS_openat, 2, writing, EACCES);
+    refuse_if(&to, SYS_kill, 0, EQUAL, (uint32_t)getpid(), 0, EPERM);
+    refuse_if(&to, SYS_tgkill, 0, EQUAL, (uint32_t)getpid(), 0, EPERM);
+    refuse_if(&to, SYS_openat, 2, ANY_BIT, writing, 1, EACCES);
 #ifdef SYS_open
-    refuse_bits(&to, SYS_open, 1, writing, EACCES);
+    refuse_if(&to, SYS_open, 1, ANY_BIT, writing, 1, EACCES);
 #endif
     /* Another process's limits; and text put into the terminal as if the user had typed it. */
-    emit(&to, EQUAL, SYS_prlimit64, 0, 4);
-    emit(&to, LOAD, LOW(0), 0, 0);
-    emit(&to, EQUAL, 0, 1, 0);
-    emit(&to, RETURN, REFUSE(EPERM), 0, 0);
-    emit(&to, LOAD, FIELD(nr), 0, 0);
-    refuse_value(&to, SYS_ioctl, 1, 0x5412 /* TIOCSTI */, EPERM);
-    refuse_value(&to, SYS_ioctl, 1, 0x541c /* TIOCLINUX */, EPERM);
+    refuse_if(&to, SYS_prlimit64, 0, EQUAL, 0, 0, EPERM);
+    refuse_if(&to, SYS_ioctl, 1, EQUAL, 0x5412 /* TIOCSTI */, 1, EPERM);
+    refuse_if(&to, SYS_ioctl, 1, EQUAL, 0x541c /* TIOCLINUX */, 1, EPERM);
     refuse_odd_sockets(&to);
     if (!(permissions & MAY_CONNECT)) {
         REFUSE_ALL(&to, outgoing, EPERM);

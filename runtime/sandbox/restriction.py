@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.errors import ModelError
 from runtime.host import unpack_dir
-from runtime.host.library_paths import REINSTALL, SANDBOX, library_folder
+from runtime.host.library_paths import SANDBOX, load_own
 
 MAY_CONNECT, MAY_ACCEPT = 1, 2
 """Permissions, the numbers of restriction.c."""
@@ -91,12 +90,12 @@ def enter(policy: Policy) -> Held:
         for what, code in (("files are", files), ("system calls are", calls))
         if code
     ]
-    return Held(0 if files else library.sandbox_landlock(), not calls, tuple(obstacles))
+    return Held(0 if files else landlock(), not calls, tuple(obstacles))
 
 
-def supported() -> Held:
-    """Return what the kernel has; whether it holds shows when it is entered."""
-    return Held(_library().sandbox_landlock(), calls=True)
+def landlock() -> int:
+    """Return the version of Landlock that the kernel has, 0 for none."""
+    return int(_library().sandbox_landlock())
 
 
 def _prepare() -> None:
@@ -130,17 +129,13 @@ def _readable(policy: Policy) -> Sequence[str]:
         own = [str(unpacked), sys.executable]  # Python's modules are in the executable itself
     else:
         own = [*(path for path in sys.path if path), sys.prefix, sys.base_prefix, os.getcwd()]
-    zone = [os.environ[name] for name in ("TZDIR",) if os.environ.get(name)]
-    if not policy.ports:
-        return [*own, *PROCESS, *zone]
-    given = [os.environ[name] for name in CERTIFICATES if os.environ.get(name)]
-    return [*own, *PROCESS, *zone, *NETWORK, *given]
+    paths, variables = [*own, *PROCESS], ["TZDIR"]
+    if policy.ports:
+        paths += NETWORK
+        variables += CERTIFICATES
+    return [*paths, *filter(None, map(os.environ.get, variables))]
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    path = library_folder() / SANDBOX
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as exc:
-        raise ModelError(f"{path.name} cannot be loaded: {exc}", hint=REINSTALL) from exc
+    return load_own(SANDBOX)

@@ -101,10 +101,11 @@ def run(
     def work(number: int, life: int | None, ready: Callable[[], None]) -> None:
         metrics = Metrics(counts, options.workers, number)
         # What loading has to say is the same in all workers; that one falls back is not.
+        tell: Callable[[str], None] = (lambda _: None) if number else notify
         backend = open_backend(
             found,
             options,
-            notify if number == 0 else lambda _: None,
+            tell,
             announce=lambda text: notify(f"worker {number + 1}: {text}" if number else text),
         )
         try:
@@ -118,7 +119,7 @@ def run(
                 service = Service(backend, metrics, identity_of(bundle, options, backend.file))
                 application, cut = app.build(service, rules, files), service.stop
             listening = Listener(application, options, started=ready, cut=cut, idle=idle)
-            confine(backend, options, notify if number == 0 else lambda _: None, accepts=True)
+            confine(backend, options, tell, accepts=True)
             stay_prompt()
             listening.serve_on(sock, life)
         finally:

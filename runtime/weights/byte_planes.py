@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import Any, Protocol
 
 from runtime.errors import ModelError
-from runtime.host.library_paths import REINSTALL, WEIGHTS, library_folder
+from runtime.host.library_paths import REINSTALL, WEIGHTS, load_own
 
 PLAIN = 255
 """The layout of bytes that are no weights, or of a type unknown here: one stream, unchanged."""
@@ -212,11 +212,7 @@ def streams_of(kind: int, size: int) -> Sequence[Stream]:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    path = library_folder() / WEIGHTS
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as exc:
-        raise ModelError(f"{path.name} cannot be loaded: {exc}", hint=REINSTALL) from exc
+    return load_own(WEIGHTS)
 
 
 POINTER, SIZE = ctypes.c_void_p, ctypes.c_size_t

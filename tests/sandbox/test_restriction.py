@@ -20,7 +20,7 @@ from runtime.sandbox import proof, restriction
 from runtime.sandbox.restriction import MAY_ACCEPT, MAY_CONNECT, Policy
 
 landlock = pytest.mark.skipif(
-    not restriction.supported().files, reason="this kernel has no Landlock, or hides it"
+    not restriction.landlock(), reason="this kernel has no Landlock, or hides it"
 )
 
 
@@ -112,7 +112,7 @@ def test_ports_that_are_named_can_be_reached_and_no_others() -> None:
             return [outcome(functools.partial(reach, port)) for port in ports]
 
         found = in_child(work)
-    assert ["done", "PermissionError" if restriction.supported().files >= 4 else "done"] == found
+    assert ["done", "PermissionError" if restriction.landlock() >= 4 else "done"] == found
 
 
 @pytest.mark.parametrize(

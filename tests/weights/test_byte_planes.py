@@ -198,7 +198,7 @@ def test_plain_bytes_are_one_stream(size: int) -> None:
 
 
 def test_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(byte_planes, "library_folder", lambda: tmp_path)
+    monkeypatch.setattr(library_paths, "library_folder", lambda: tmp_path)
     with pytest.raises(ModelError, match=r"libweights\.so cannot be loaded") as caught:
         byte_planes._library.__wrapped__()
 

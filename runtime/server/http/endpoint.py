@@ -16,7 +16,7 @@ from runtime.errors import AppError
 from runtime.sanitize import plain
 from runtime.server.http import json_size
 from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
-from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of
+from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of, stopping
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -176,7 +176,7 @@ async def read_json(receive: Receive, limit: int) -> bytes:
         if len(body) > json_size.FEW:
             await asyncio.to_thread(json_size.require_few_values, body)
     except asyncio.CancelledError:
-        raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"}) from None
+        raise stopping() from None
     return body
 
 

@@ -97,6 +97,11 @@ def http_error_of(exc: AppError, *, param: str | None = None) -> HTTPError:
     return HTTPError(status, text, param=param)
 
 
+def stopping() -> HTTPError:
+    """Return the error for whoever is not answered any more."""
+    return HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
+
+
 def encode(value: object) -> bytes:
     """Return `value` as JSON."""
     return msgspec.json.encode(value)

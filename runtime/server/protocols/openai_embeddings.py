@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from runtime import bounds
 from runtime.errors import ModelError
-from runtime.server.http.http_error import HTTPError
+from runtime.server.http.http_error import HTTPError, stopping
 from runtime.server.protocols.sampling_fields import Prompt
 from runtime.server.service.answer_request import prompt_count
 from runtime.server.service.service import Service
@@ -65,7 +65,7 @@ async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingRe
     data = []
     for index, prompt in enumerate(prompts):
         if service.stopping:
-            raise HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
+            raise stopping()
         try:  # one after the other: no more is computed once the client is gone
             vector = await asyncio.to_thread(service.embedder.embed, prompt)
         except ModelError as exc:

@@ -21,7 +21,7 @@ from runtime.json_schema import time_limit
 from runtime.model import libchat
 from runtime.model.model import Model
 from runtime.sanitize import shown
-from runtime.server.http.http_error import HTTPError, http_error_of
+from runtime.server.http.http_error import HTTPError, http_error_of, stopping
 from runtime.server.service.answer_request import AnswerRequest, TextOrTokens, prompt_count
 from runtime.server.service.bridge import Bridge, Reader
 from runtime.server.service.metrics import Metrics
@@ -76,21 +76,17 @@ class Service:
         if not slow and characters <= LONG:
             return make()
         if self.stopping:
-            raise self._stops()
+            raise stopping()
         prepared = asyncio.ensure_future(asyncio.to_thread(make))
         self._preparing.add(prepared)
         try:
             return await prepared
         except asyncio.CancelledError:
             if self.stopping:
-                raise self._stops() from None
+                raise stopping() from None
             raise
         finally:
             self._preparing.discard(prepared)
-
-    @staticmethod
-    def _stops() -> HTTPError:
-        return HTTPError(503, "the server is stopping", headers={"Retry-After": "5"})
 
     def tokenize(self, text: str) -> list[int]:
         """Return the tokens of `text`, without the special tokens of a beginning."""
@@ -175,7 +171,7 @@ class Service:
         Raise HTTPError if the engine refuses one; then none is started.
         """
         if self.stopping:
-            raise self._stops()
+            raise stopping()
         if not self.scheduler.generates:
             raise HTTPError(501, "this model gives no answers, it only makes embeddings")
         held = request.form or request.options.grammar or request.options.json_schema
