@@ -18,7 +18,7 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.host.library_paths import CHAT, REINSTALL, library_folder
 
-VERSION = 3
+VERSION = 4
 """Of the interface; cpp/chat.cpp has the same number."""
 HANDLE, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 STRINGS = ctypes.POINTER(ctypes.c_char_p)
@@ -26,14 +26,17 @@ INTS, SIZES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(SIZE)
 FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "version": (INT, ()),
     "free": (None, (HANDLE,)),
-    "template_new": (HANDLE, (ctypes.c_char_p, ctypes.POINTER(HANDLE))),
+    "call_wait": (INT, (HANDLE,)),
+    "call_take": (HANDLE, (HANDLE, ctypes.POINTER(HANDLE))),
+    "call_end": (None, (HANDLE,)),
+    "template_call": (HANDLE, (ctypes.c_char_p,)),
     "template_free": (None, (HANDLE,)),
-    "prompt_new": (HANDLE, (HANDLE, ctypes.c_char_p, ctypes.POINTER(HANDLE))),
+    "prompt_call": (HANDLE, (HANDLE, ctypes.c_char_p)),
     "prompt_free": (None, (HANDLE,)),
     "answer_new": (HANDLE, (HANDLE, ctypes.POINTER(HANDLE))),
     "answer_feed": (HANDLE, (HANDLE, ctypes.c_char_p, SIZE, INT)),
     "answer_free": (None, (HANDLE,)),
-    "grammar": (HANDLE, (ctypes.c_char_p,)),
+    "grammar_call": (HANDLE, (ctypes.c_char_p,)),
     "budget_new": (HANDLE, (HANDLE, INTS, SIZE, INTS, SIZES, SIZE, INTS, SIZE, ctypes.c_int32)),
     "budget_reasons": (INT, (HANDLE,)),
     "budget_end": (INTS, (HANDLE, SIZES)),
@@ -67,10 +70,6 @@ class Exhausted(LibraryError):
     """The call's budget was used up."""
 
 
-class Interrupted(Exception):
-    """A signal came, and the call was stopped."""
-
-
 class Template:
     """A parsed chat template."""
 
@@ -102,7 +101,10 @@ class Answer:
     """Reads one answer as it comes."""
 
     def __init__(self, prompt: _Handle) -> None:
-        self._handle, _ = _made("answer", prompt.pointer)
+        text = HANDLE()
+        pointer = _function("answer_new")(prompt.pointer, ctypes.byref(text))
+        _reply(text.value)
+        self._handle = _Handle(pointer, _function("answer_free"))
 
     def feed(self, text: str, *, partial: bool) -> dict[str, Any]:
         """Take in text; return what is new, and the whole message unless `partial`.
@@ -116,7 +118,7 @@ class Answer:
 def grammar(schema: str) -> str:
     """Return the GBNF grammar of a JSON schema (JSON text); raise LibraryError if it has none."""
     text = schema.encode("utf-8", "replace")
-    _, reply = _uninterrupted(lambda: (0, _function("grammar")(text)))
+    _, reply = _called("grammar", text)
     return _mended(str(reply["grammar"]))
 
 
@@ -213,26 +215,23 @@ class _Handle:
 
 
 def _made(kind: str, *arguments: Any) -> tuple[_Handle, dict[str, Any]]:
-    def make() -> tuple[int, int | None]:
-        text = HANDLE()
-        pointer = _function(f"{kind}_new")(*arguments, ctypes.byref(text))
-        return pointer, text.value
-
-    pointer, reply = _uninterrupted(make)
+    pointer, reply = _called(kind, *arguments)
     return _Handle(pointer, _function(f"{kind}_free")), reply
 
 
-def _uninterrupted(call: Callable[[], tuple[int, int | None]]) -> tuple[int, dict[str, Any]]:
-    """Return a call's handle and reply; a signal stops a call, whatever its handler thinks of it.
-
-    If that raises, as that of Ctrl-C does, it has happened before this goes on.
-    """
-    while True:
-        try:
-            handle, reply = call()
-            return handle, _reply(reply)
-        except Interrupted:
-            continue
+def _called(kind: str, *arguments: Any) -> tuple[int, dict[str, Any]]:
+    """Return a call's handle and reply; what a signal's handler raises meanwhile stops the call."""
+    call = _function(f"{kind}_call")(*arguments)
+    if not call:
+        raise ModelError("the engine has no memory for the conversation")
+    try:
+        while not _function("call_wait")(call):
+            pass
+        text = HANDLE()
+        pointer = _function("call_take")(call, ctypes.byref(text))
+        return pointer, _reply(text.value)
+    finally:
+        _function("call_end")(call)
 
 
 def _reply(pointer: int | None) -> dict[str, Any]:
@@ -243,8 +242,6 @@ def _reply(pointer: int | None) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(ctypes.string_at(pointer))
     finally:
         _function("free")(pointer)
-    if found.get("error") == "interrupted":
-        raise Interrupted
     if "error" in found:
         raise (Exhausted if EXHAUSTED.search(found["error"]) else LibraryError)(found["error"])
     return found

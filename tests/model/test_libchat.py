@@ -116,8 +116,9 @@ def test_a_template_is_usable_after_another_was_stopped() -> None:
         assert "Hi" == kind.prompt(ASKED).reply["prompt"]
 
 
+@pytest.mark.parametrize("by", ["the caller", "another thread"])
 @in_own_child
-def test_an_interrupt_ends_a_call_at_once() -> None:
+def test_an_interrupt_ends_a_call_at_once(by: str) -> None:
     template = libchat.Template("{% if add_generation_prompt %}" + HOSTILE["loops"] + "{% endif %}")
     main = threading.main_thread().ident
     assert main
@@ -125,7 +126,7 @@ def test_an_interrupt_ends_a_call_at_once() -> None:
 
     def interrupt() -> None:
         sent.append(time.process_time())
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main if by == "the caller" else threading.get_ident(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         threading.Timer(0.3, interrupt).start()

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -147,9 +146,7 @@ double Budget::used() const {
     return seconds_ - double(bounds.deadline - now()) / 1e9;
 }
 
-namespace {
-
-struct Job {
+struct DeepCall::Job {
     std::function<void()> action;
     std::atomic<bool> unwanted{ false };
     std::atomic<clockid_t> clock{ NO_CLOCK };  // of the thread's processor time
@@ -157,9 +154,80 @@ struct Job {
 
     explicit Job(std::function<void()> && given) : action(std::move(given)) { sem_init(&done, 0, 0); }
     ~Job() { sem_destroy(&done); }
+
+    // Wait for the end, a little while at most; return whether it has come.
+    bool wait() {
+        timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += WAIT_NANOSECONDS;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        return sem_timedwait(&done, &until) == 0;
+    }
+
+    // Whether the thread has used so much processor time.
+    bool used(double seconds) const {
+        timespec time = {};
+        return clock != NO_CLOCK && clock_gettime(clock, &time) == 0 && double(time.tv_sec) > seconds;
+    }
 };
 
-void * run(void * given) {
+DeepCall::DeepCall(std::function<void()> action, double seconds) :
+    job_(std::make_shared<Job>(std::move(action))), seconds_(seconds) {
+    action = nullptr;  // moved from, it may still hold what is to be freed on the other stack
+    if (!start()) {
+        job_->action();  // no room for a stack: bound by the caller's own
+        job_.reset();
+        whole_ = true;
+    }
+}
+
+DeepCall::~DeepCall() {
+    if (job_) {
+        leave();
+    }
+}
+
+bool DeepCall::wait() {
+    if (!job_) {
+        return true;
+    }
+    if (job_->wait()) {
+        pthread_join(thread_, nullptr);  // the program may end next
+        job_.reset();
+        whole_ = true;
+    } else if (job_->used(seconds_) || (stopping && ++waits_when_stopping_ > WAITS_WHEN_STOPPING)) {
+        leave();
+    }
+    return !job_;
+}
+
+void DeepCall::leave() {
+    job_->unwanted = true;
+    pthread_detach(thread_);
+    job_.reset();
+}
+
+bool DeepCall::start() {
+    auto own = std::make_unique<std::shared_ptr<Job>>(job_);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, DEEP_STACK);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the caller's
+    const int failed = pthread_create(&thread_, &attributes, run, own.get());
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
+    if (!failed) {
+        own.release();
+    }
+    return !failed;
+}
+
+void * DeepCall::run(void * given) {
     const std::unique_ptr<std::shared_ptr<Job>> job(static_cast<std::shared_ptr<Job> *>(given));
     char here;
     clockid_t clock;
@@ -172,65 +240,6 @@ void * run(void * given) {
     (*job)->action = nullptr;  // frees what it refers to, on this stack
     sem_post(&(*job)->done);
     return nullptr;
-}
-
-bool start(pthread_t & thread, std::shared_ptr<Job> * job) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, DEEP_STACK);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the caller's
-    const int failed = pthread_create(&thread, &attributes, run, job);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    return failed == 0;
-}
-
-// Wait until the job is done, a little while at most; return errno where it is not.
-int wait(Job & job) {
-    timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += WAIT_NANOSECONDS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return sem_timedwait(&job.done, &until) == 0 ? 0 : errno;
-}
-
-}  // namespace
-
-Ended on_deep_stack(std::function<void()> action, double seconds) {
-    const auto job = std::make_shared<Job>(std::move(action));
-    action = nullptr;  // moved from, it may still hold what is to be freed on the other stack
-    auto own = std::make_unique<std::shared_ptr<Job>>(job);
-    pthread_t thread;
-    if (!start(thread, own.get())) {
-        job->action();  // no room for a stack: bound by the caller's own
-        return Ended::WHOLE;
-    }
-    own.release();
-    int stopped = 0;
-    while (const int reason = wait(*job)) {
-        if (reason == EINTR) {
-            job->unwanted = true;
-            pthread_detach(thread);
-            return Ended::INTERRUPTED;
-        }
-        timespec used = {};
-        if (job->clock != NO_CLOCK && clock_gettime(job->clock, &used) == 0 &&
-            double(used.tv_sec) > seconds) {
-            pthread_detach(thread);
-            return Ended::LATE;
-        }
-        if (stopping && ++stopped > WAITS_WHEN_STOPPING) {
-            pthread_detach(thread);
-            return Ended::LATE;
-        }
-    }
-    pthread_join(thread, nullptr);  // the program may end next
-    return Ended::WHOLE;
 }
 
 void stop_all() {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <memory>
 
 // Thrown by operator new.
 class Exceeded : public std::exception {
@@ -51,13 +52,35 @@ class Watched {
 // Throw Exceeded if it is time to stop; for loops that do not allocate.
 void check_budget();
 
-enum class Ended { WHOLE, INTERRUPTED, LATE };
+// An action in a thread of its own, whose stack is deep enough for what the bytes of a budget can nest:
+// values in values are freed by recursion. If it goes on without allocating for more than `seconds` of
+// processor time, or after stop_all, or if this is destroyed before its end, it is left behind with all
+// that it refers to; it ends when it allocates again.
+class DeepCall {
+  public:
+    DeepCall(std::function<void()> action, double seconds);
+    ~DeepCall();
+    DeepCall(const DeepCall &) = delete;
+    DeepCall & operator=(const DeepCall &) = delete;
 
-// Do `action` in a thread of its own, whose stack is deep enough for what the bytes of a budget can
-// nest: values in values are freed by recursion. A signal that comes meanwhile stops it. If it goes on
-// without allocating for more than `seconds` of processor time, or after stop_all, it is left behind,
-// with all that it refers to; it ends when it allocates again.
-Ended on_deep_stack(std::function<void()> action, double seconds);
+    // Wait until there is nothing more to wait for, a little while or until a signal comes at most;
+    // return whether that is so.
+    bool wait();
+    // Whether the action has come to its end.
+    bool whole() const { return whole_; }
+
+  private:
+    struct Job;
+    static void * run(void * given);
+    bool start();
+    void leave();
+
+    std::shared_ptr<Job> job_;  // null when there is nothing more to wait for
+    unsigned long thread_ = 0;  // a pthread_t
+    double seconds_;
+    int waits_when_stopping_ = 0;
+    bool whole_ = false;
+};
 
 // Stop what runs in all threads, and all that will.
 void stop_all();

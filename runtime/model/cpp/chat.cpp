@@ -3,6 +3,7 @@
 // Every function may be called from any thread; one answer by one thread at a time. No exception
 // leaves this file. Every reply is a JSON object that the caller frees with libchat_free:
 // {"error": "what went wrong"}, or what the function says. Handles are freed by libchat_*_free;
+// what a libchat_*_call begins is waited for, see libchat_call_wait;
 // a prompt does not need its template any more, nor an answer its prompt. What is not done within its
 // budget, see budget.h, is an error.
 
@@ -18,15 +19,17 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of the interface; the caller compares it.
-static const int VERSION = 3;
+static const int VERSION = 4;
 
 namespace {
 
@@ -82,38 +85,63 @@ template <typename Action> char * guarded(Action && action, double seconds = SEC
     }
 }
 
-// A call in a thread of its own: what it makes, and its reply. Whoever of the two, the caller or the
-// thread, is the last to need it frees it.
-template <typename Made> struct Call {
-    std::unique_ptr<Made> made;
-    char * answer = nullptr;
+bool is_error(const char * answer) {
+    return !answer || std::strncmp(answer, "{\"error\"", 8) == 0;
+}
 
-    ~Call() { std::free(answer); }
+// A call in a thread of its own, which goes on while its caller looks after signals.
+class Call {
+  public:
+    virtual ~Call() = default;
+    virtual bool wait() = 0;
+    // Return the handle of what the call has made, null with an error.
+    virtual void * take(char ** answer) = 0;
 };
 
-// Let `action` make something, in such a thread. Return the handle, null with an error; the action may
-// outlive the call, and must own what it uses.
-template <typename Made, typename Action> void * guarded_deep(Action action, char ** answer, double seconds = SECONDS) {
-    const auto call = std::make_shared<Call<Made>>();
-    const auto work = [call, action = std::move(action), seconds] {
-        call->answer = guarded([&] { return action(call->made); }, seconds);
-    };
-    switch (on_deep_stack(work, seconds + 1)) {
-        case Ended::INTERRUPTED:
-            *answer = failure("interrupted");
-            return nullptr;
-        case Ended::LATE:
+template <typename Made> class CallFor final : public Call {
+  public:
+    // `action` makes something and returns a reply. It may outlive the call, and must own what it uses.
+    template <typename Action>
+    CallFor(Action action, double seconds) :
+        found_(std::make_shared<Found>()), deep_(work(found_, std::move(action), seconds), seconds + 1) {}
+
+    bool wait() override { return deep_.wait(); }
+
+    void * take(char ** answer) override {
+        if (!deep_.whole()) {
             *answer = failure("it takes too long");
             return nullptr;
-        case Ended::WHOLE:
-            break;
+        }
+        *answer = std::exchange(found_->answer, nullptr);
+        return is_error(*answer) ? nullptr : found_->made.release();
     }
-    *answer = call->answer;
-    call->answer = nullptr;
-    if (!*answer || std::strncmp(*answer, "{\"error\"", 8) == 0) {
+
+  private:
+    // Whoever of the two, the caller or the thread, is the last to need it frees it.
+    struct Found {
+        std::unique_ptr<Made> made;
+        char * answer = nullptr;
+
+        ~Found() { std::free(answer); }
+    };
+
+    template <typename Action>
+    static std::function<void()> work(std::shared_ptr<Found> found, Action action, double seconds) {
+        return [found = std::move(found), action = std::move(action), seconds] {
+            found->answer = guarded([&] { return action(found->made); }, seconds);
+        };
+    }
+
+    std::shared_ptr<Found> found_;
+    DeepCall deep_;
+};
+
+template <typename Made, typename Action> Call * call(Action action, double seconds = SECONDS) {
+    try {
+        return new CallFor<Made>(std::move(action), seconds);
+    } catch (...) {
         return nullptr;
     }
-    return call->made.release();
 }
 
 std::string new_id() {
@@ -255,9 +283,25 @@ EXPORT void libchat_free(char * reply) {
     std::free(reply);
 }
 
-// Parse a template: {"source", "bos", "eos"}.
-// Reply: {"capabilities": {name: bool}}. Return the handle, null with an error.
-EXPORT void * libchat_template_new(const char * request, char ** answer) {
+// Wait for a call's end, a little while or until a signal comes at most; return whether it has come.
+// Between two waits the caller can handle signals: no signal is missed, wherever it was delivered.
+EXPORT int libchat_call_wait(void * call) {
+    return static_cast<Call *>(call)->wait();
+}
+
+// Return the handle of what a call has made, null with an error, and its reply.
+EXPORT void * libchat_call_take(void * call, char ** answer) {
+    return static_cast<Call *>(call)->take(answer);
+}
+
+// Every call must be ended; one whose end has not come is stopped.
+EXPORT void libchat_call_end(void * call) {
+    delete static_cast<Call *>(call);
+}
+
+// Parse a template: {"source", "bos", "eos"}. Return a call, null without memory for it.
+// Reply: {"capabilities": {name: bool}}.
+EXPORT void * libchat_template_call(const char * request) {
     // The library's warnings are for developers of templates; what fails is thrown.
     common_log_set_verbosity_thold(-1);
     const auto parse = [text = std::string(request)](std::unique_ptr<Template> & made) {
@@ -280,12 +324,14 @@ EXPORT void * libchat_template_new(const char * request, char ** answer) {
         found["capabilities"] = capabilities;
         return found;
     };
-    return guarded_deep<Template>(parse, answer, ANALYSIS_SECONDS);
+    return call<Template>(parse, ANALYSIS_SECONDS);
 }
 
 EXPORT void libchat_template_free(void * handle) {
     const std::unique_ptr<Template> made(static_cast<Template *>(handle));
-    on_deep_stack([templates = std::move(made->templates)] {}, SECONDS);
+    DeepCall freed([templates = std::move(made->templates)] {}, SECONDS);
+    while (!freed.wait()) {
+    }
 }
 
 // End all calls soon, also those to come: the program ends.
@@ -297,8 +343,8 @@ EXPORT void libchat_stop() {
 // "json_schema", "grammar", "add_generation_prompt", "continue_final_message",
 // "reasoning_format", "enable_thinking", "variables", "end_reasoning"}, in OpenAI's format; only
 // messages must be. With end_reasoning, reasoning that the template begins is ended at once.
-// Reply: see prompt_reply. Return the handle, null with an error.
-EXPORT void * libchat_prompt_new(const void * handle, const char * request, char ** answer) {
+// Return a call, null without memory for it. Reply: see prompt_reply.
+EXPORT void * libchat_prompt_call(const void * handle, const char * request) {
     const auto render = [templates = static_cast<const Template *>(handle)->templates,
                          text = std::string(request)](std::unique_ptr<Prompt> & made) {
         const common_json asked = common_json::parse(text);
@@ -319,7 +365,7 @@ EXPORT void * libchat_prompt_new(const void * handle, const char * request, char
         made->parser = std::move(parser);
         return prompt_reply(found);
     };
-    return guarded_deep<Prompt>(render, answer);
+    return call<Prompt>(render);
 }
 
 EXPORT void libchat_prompt_free(void * handle) {
@@ -338,7 +384,7 @@ EXPORT void * libchat_answer_new(const void * handle, char ** answer) {
         }
         return common_json::object();
     });
-    if (!*answer || std::strncmp(*answer, "{\"error\"", 8) == 0) {
+    if (is_error(*answer)) {
         made.reset();
     }
     return made.release();
@@ -371,18 +417,17 @@ EXPORT void libchat_answer_free(void * handle) {
     delete static_cast<Answer *>(handle);
 }
 
-// Reply: {"grammar": the grammar of a JSON schema, in GBNF; "incomplete": what of the schema it does
-// not express, empty if all is}.
-EXPORT char * libchat_grammar(const char * schema) {
+// Convert a JSON schema. Return a call, null without memory for it; it makes nothing.
+// Reply: {"grammar": the schema's grammar, in GBNF; "incomplete": what of the schema it does not
+// express, empty if all is}.
+EXPORT void * libchat_grammar_call(const char * schema) {
     const auto convert = [text = std::string(schema)](std::unique_ptr<int> &) {
         common_json found = common_json::object();
         found["grammar"] = json_schema_to_grammar(common_json::parse(text), true);
         found["incomplete"] = notes_last();
         return found;
     };
-    char * answer = nullptr;
-    guarded_deep<int>(convert, &answer);
-    return answer;
+    return call<int>(convert);
 }
 
 // Return a sampler that ends the reasoning after `budget` tokens, -1 for never, null where that
