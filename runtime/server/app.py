@@ -28,6 +28,7 @@ from runtime.server.http.guard import (
     respond,
 )
 from runtime.server.http.http_error import HTTPError, encode
+from runtime.server.http.request_body import BodyReader
 from runtime.server.protocols import (
     llama_go,
     llama_server,
@@ -44,7 +45,7 @@ from runtime.server.service.service import Service
 REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 
 
-def endpoints(service: Service, body_max: int) -> list[Endpoint]:
+def endpoints(service: Service, reader: BodyReader) -> list[Endpoint]:
     """Return all endpoints of the API."""
     asking: list[tuple[str, Any, str, Any, Any, Any]] = [
         ("/v1/chat/completions", openai_chat.chat, "Answer a conversation",
@@ -80,7 +81,7 @@ def endpoints(service: Service, body_max: int) -> list[Endpoint]:
     ]  # fmt: skip
     found = [
         Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
-                 response=response, streams=streams, body_max=body_max)
+                 response=response, streams=streams, reader=reader)
         for path, handler, summary, request, response, streams in asking
     ] + [
         Endpoint("GET", path, partial(handler, service), summary=summary, response=response)
@@ -110,7 +111,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
     """Return the ASGI application that answers with the loaded model."""
     routes: list[BaseRoute] = []
-    for endpoint in endpoints(service, rules.body_max):
+    for endpoint in endpoints(service, BodyReader(rules.body_max)):
         for path in (endpoint.path, *ALIASES.get(endpoint.path, ())):
             routes.append(Route(path, Reported(endpoint), methods=[endpoint.method]))
     routes.append(Route("/v1/models/{name:path}", Reported(Named(service)), methods=["GET"]))

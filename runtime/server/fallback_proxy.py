@@ -17,9 +17,10 @@ from runtime.chat_format.prompt import messages_of
 from runtime.dialogue import remote_client
 from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import RemoteError
-from runtime.server.http.endpoint import NO_STORE, read_json, while_connected
+from runtime.server.http.endpoint import NO_STORE, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
-from runtime.server.http.http_error import HTTPError, decode, encode
+from runtime.server.http.http_error import HTTPError, encode
+from runtime.server.http.request_body import BodyReader
 from runtime.server.protocols.llama_server_types import GenerationDefaults, Health, Program, Props
 from runtime.server.protocols.openai_models import ModelCard, ModelList
 from runtime.server.protocols.sampling_fields import option_fields
@@ -43,11 +44,11 @@ class FallbackProxy:
     The program's own options apply where a request does not set them, as with the local model.
     """
 
-    def __init__(self, remote: RemoteModel, name: str, body_max: int) -> None:
+    def __init__(self, remote: RemoteModel, name: str, reader: BodyReader) -> None:
         self._server = remote.server
         self._options = remote.options
         self._name = name
-        self._body_max = body_max
+        self._reader = reader
         self._mark = [(MARK, remote.server.base_url.encode("ascii", "replace"))]
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -60,7 +61,7 @@ class FallbackProxy:
         """Answer one request; raise HTTPError for what only the local model can do."""
         path = scope["path"]
         if path in FORWARDED:
-            await self._forward(FORWARDED[path], receive, send)
+            await self._forward(FORWARDED[path], scope, receive, send)
             return
         known: dict[str, Any] = {
             "/health": Health("ok", self._server.base_url),
@@ -73,9 +74,9 @@ class FallbackProxy:
             )
         await respond(send, 200, encode(known[path]), [*NO_STORE, *self._mark])
 
-    async def _forward(self, path: str, receive: Receive, send: Send) -> None:
+    async def _forward(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request, and stream the response back unchanged."""
-        body = decode(msgspec.json.decode, await read_json(receive, self._body_max))
+        body = await self._reader.read(scope, receive, msgspec.json.decode)
         if not isinstance(body, dict):
             raise HTTPError(400, "expected a JSON object")
         body = self._completed(path, body)

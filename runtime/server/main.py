@@ -32,6 +32,7 @@ from runtime.server.fallback_proxy import FallbackProxy
 from runtime.server.http import assets, listener
 from runtime.server.http.guard import Rules, own_names
 from runtime.server.http.listener import Listener
+from runtime.server.http.request_body import BodyReader
 from runtime.server.service.metrics import Metrics
 from runtime.server.service.service import Identity, Service
 from runtime.server.supervisor import Supervisor
@@ -111,7 +112,7 @@ def run(
         try:
             cut: Callable[[], None]
             if isinstance(backend, RemoteModel):
-                proxy = FallbackProxy(backend, program_name(bundle), rules.body_max)
+                proxy = FallbackProxy(backend, program_name(bundle), BodyReader(rules.body_max))
                 application, cut = app.build_remote(proxy, rules, files, metrics), proxy.stop
             else:
                 if path is None:  # a state is taken from this very file alone

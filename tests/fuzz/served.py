@@ -35,6 +35,7 @@ from runtime.server import app
 from runtime.server.http import listener, openapi
 from runtime.server.http.guard import Rules
 from runtime.server.http.listener import Listener
+from runtime.server.http.request_body import BodyReader
 from runtime.server.service.metrics import Metrics
 from runtime.server.service.service import Identity, Service
 
@@ -265,7 +266,7 @@ def _raw_changed(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
 def _fields() -> dict[str, list[Any]]:
     """Return the fields of all requests, and values at the ends of what the API describes."""
     # The description needs no model.
-    described = json.loads(openapi.document(app.endpoints(cast(Any, None), 0)))
+    described = json.loads(openapi.document(app.endpoints(cast(Any, None), BodyReader())))
     found: dict[str, list[Any]] = {"grammar": [*GRAMMARS], "json_schema": [*SCHEMAS.values()]}
     for schema in described["components"]["schemas"].values():
         for name, kind in schema.get("properties", {}).items():

@@ -65,6 +65,17 @@ def test_every_text_is_counted_right(value: Any, values: int, parts: int) -> Non
         assert few == (refusal(body) == "")
 
 
+@pytest.mark.parametrize("piece", range(1, 40))
+def test_pieces_make_no_difference(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["\\", '\\"', ',"', "[\\", '"""', "\\\\\\", "{,[", "a"]
+    body = json.dumps([*texts, [1, 2], {"\\,": texts}]).encode()
+    outside = TEXT.sub(b"", body)
+    expected = (outside.count(b","), outside.count(b"[") + outside.count(b"{"),
+                len(TEXT.findall(body)))  # fmt: skip
+    monkeypatch.setattr(json_size, "PIECE", piece)
+    assert expected == json_size._counted_outside_texts(body)
+
+
 @given(st.binary(max_size=60))
 def test_what_is_no_json_is_left_to_its_reader(body: bytes) -> None:
     assert "" == refusal(body)

@@ -11,12 +11,10 @@ from typing import Any
 
 import msgspec
 
-from runtime import bounds
 from runtime.errors import AppError
-from runtime.sanitize import plain
-from runtime.server.http import json_size
-from runtime.server.http.guard import Receive, Scope, Send, respond, too_large
-from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of, stopping
+from runtime.server.http.guard import Receive, Scope, Send, respond
+from runtime.server.http.http_error import HTTPError, encode, http_error_of
+from runtime.server.http.request_body import BodyReader
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -53,7 +51,7 @@ class Endpoint:
         request: Any = None,
         response: Any = None,
         streams: Any = None,
-        body_max: int = bounds.BODY,
+        reader: BodyReader | None = None,
     ) -> None:
         """`request` and `response` are types; `streams` is that of a stream's events, if any.
 
@@ -67,16 +65,14 @@ class Endpoint:
         self.response = response
         self.streams = streams
         self._handler = handler
-        self._body_max = body_max
+        self._reader = reader or BodyReader()
         self._decoder = msgspec.json.Decoder(request) if request else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; raise HTTPError, or send the error as an event once a stream runs."""
         arguments = []
         if self._decoder:
-            require_plain(scope)
-            body = await read_json(receive, self._body_max)
-            arguments.append(decode(self._decoder.decode, body))
+            arguments.append(await self._reader.read(scope, receive, self._decoder.decode))
         try:
             async with while_connected(receive) if arguments else contextlib.nullcontext():
                 await self._answer(arguments, send)
@@ -155,43 +151,3 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
             raise
     finally:
         watcher.cancel()
-
-
-def require_plain(scope: Scope) -> None:
-    """Raise HTTPError if the body of a request is compressed."""
-    coding = dict(scope["headers"]).get(b"content-encoding", b"identity").decode("latin-1")
-    if coding.strip().lower() != "identity":
-        raise HTTPError(
-            415, f"'content-encoding: {plain(coding)[:40]}' is not read here; send the JSON itself"
-        )
-
-
-async def read_json(receive: Receive, limit: int) -> bytes:
-    """Return the request's body; raise HTTPError if it has too many bytes or values.
-
-    Also if the server ends meanwhile, which cancels whoever is still here.
-    """
-    try:
-        body = await _read_body(receive, limit)
-        if len(body) > json_size.FEW:
-            await asyncio.to_thread(json_size.require_few_values, body)
-    except asyncio.CancelledError:
-        raise stopping() from None
-    return body
-
-
-async def _read_body(receive: Receive, limit: int) -> bytes:
-    """Return the request's body; raise HTTPError if it is longer than `limit` bytes."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise too_large(limit)
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
