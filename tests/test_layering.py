@@ -146,8 +146,8 @@ def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
 
 
 SETTING_UP = (
-    "engine/__main__", "engine/libchat", "engine/wheels", "engine/toolchain", "engine/__init__",
-    "__init__",
+    "engine/__main__", "engine/first_stage", "engine/libchat", "engine/wheels", "engine/toolchain",
+    "engine/__init__", "__init__",
 )  # fmt: skip
 
 
@@ -163,6 +163,7 @@ SETTING_UP = (
 def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
     assert set() == top_level(path) - sys.stdlib_module_names - {"bundler", "runtime"}
     assert imported(path) <= {
+        "bundler.engine.first_stage",
         "bundler.engine.libchat",
         "bundler.engine.toolchain",
         "bundler.engine.wheels",

@@ -20,7 +20,7 @@ from benchmarks.endurance.knowledge import Knowledge
 
 BODY_MAX = 8_000_000
 """--max-body as it is unless the user says otherwise."""
-PATIENCE = 3.0
+PATIENCE = 6.0
 """--timeout of the server under test: seconds after which slow clients are cut."""
 GARBAGE = (
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",

@@ -1,4 +1,4 @@
-"""Compile and install the engine, zstandard, the chat library and our own two in C.
+"""Compile and install the engine, zstandard, the chat library and what is our own in C.
 
     python -m bundler.engine            build (or take from the cache) and install it here
     python -m bundler.engine --wheel    only build the engine, and print where its wheel lies
@@ -9,11 +9,13 @@ Uses nothing but the standard library, since it runs before anything is installe
 from __future__ import annotations
 
 import argparse
+import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from bundler.engine.first_stage import build_first_stage
 from bundler.engine.libchat import build_chat
 from bundler.engine.toolchain import BuildFailed, find
 from bundler.engine.wheels import OUR_OWN, build, build_own, build_zstandard, install
@@ -47,6 +49,7 @@ def main() -> int:
             libraries = {
                 **{name: build_own(toolchain, name) for name in OUR_OWN},
                 "libchat.so": build_chat(toolchain, wheel, say),
+                "first-stage": build_first_stage(platform.machine()),
             }
             install(wheels, libraries)
             say(f"engine: installed {', '.join(made.name for made in wheels)}")

@@ -21,16 +21,16 @@ from typing import Any
 import bundler
 import runtime
 from bundler.engine import wheels
-from bundler.stub import third_party
+from bundler.stub import stub_parts, third_party
 from runtime import __version__
-from runtime.container import bundle_file, elf
+from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
-from runtime.container.layout import COOKIE, COOKIE_MAGIC, Manifest
-from runtime.container.writer import Stub, write_bundle
+from runtime.container.layout import Manifest
+from runtime.container.writer import write_bundle
 from runtime.errors import AppError
 from runtime.host import app_dirs, library_paths, unpack_dir
 from runtime.host.atomic_write import publish
-from runtime.model import cpu_variants
+from runtime.model import cpu_variants, variant_files
 from runtime.options import builtin_templates
 
 USUAL_SECONDS = 45
@@ -76,7 +76,7 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         cpu_probe.write(data / "probe", chosen, identity)
         for name, failure in cpu_probe.prove(data / "probe", chosen, say).items():
             say(f"stub: leaving out CPU variant {name}: {failure}")
-            (chosen / f"{cpu_variants.PREFIX}{name}{cpu_variants.SUFFIX}").unlink()
+            (chosen / f"{variant_files.PREFIX}{name}{variant_files.SUFFIX}").unlink()
         for library in extra:
             shutil.copy2(library, chosen)
         (data / "licenses.json").write_text(
@@ -87,7 +87,8 @@ def build(say: Callable[[str], None], *, force: bool = False, variants: Path | N
         for entry in third_party.unlicensed(frozen, _root()):
             say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")
         image = frozen.read_bytes()
-        stub = _taken_apart(image, _facts(chosen, image, identity)).hashed()
+        stage = (engine_libraries / library_paths.FIRST_STAGE).read_bytes()
+        stub = stub_parts.assembled(image, stage, _facts(chosen, image, identity)).hashed()
         with publish(target, force=True) as out:
             write_bundle(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
     say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
@@ -128,7 +129,7 @@ def _require_writable(folder: Path) -> None:
 def engine_folder() -> Path:
     """Return the folder of the engine's libraries; raise AppError if they were built otherwise."""
     folder = library_paths.library_folder()
-    found = cpu_variants.variants(folder)
+    found = variant_files.variants(folder)
     cure = "replace it with: python -m bundler.engine"
     if not found:
         raise AppError(
@@ -191,7 +192,8 @@ def _identity(extra: list[Path]) -> str:
     page = (path for path in (code / "page").rglob("*") if path.is_file())
     sources = sorted([*code.glob("**/*.py"), *code.glob("**/*.c"), *page])
     recipe = [
-        Path(__file__).with_name(name) for name in ("cpu_probe.py", "third_party.py", "builder.py")
+        Path(__file__).with_name(name)
+        for name in ("cpu_probe.py", "third_party.py", "stub_parts.py", "builder.py")
     ]
     # Other distributions' licences change with their versions only.
     texts = [*third_party.own_texts(), *sorted(third_party.TEXTS.glob("*.txt"))]
@@ -246,17 +248,6 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     return made
 
 
-def _taken_apart(image: bytes, facts: dict[str, Any]) -> Stub:
-    """Split PyInstaller's executable into launcher and archive."""
-    place = image.rfind(COOKIE_MAGIC)
-    if place < 0:
-        raise AppError("PyInstaller's executable has no archive", hint="modelembed stub --force")
-    length = COOKIE.unpack_from(image, place)[1]
-    end = place + COOKIE.size
-    prefix, headers = elf.split_program(image)
-    return Stub(prefix, headers, image[end - length : end], facts)
-
-
 def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
     """Return what the stub says about itself in every manifest."""
     return {
@@ -266,7 +257,7 @@ def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": _platform(),
         "glibc": _glibc_floor(image),
-        "variants": sorted(cpu_variants.variants(chosen)),
+        "variants": sorted(variant_files.variants(chosen)),
         builtin_templates.STUB_KEY: _chat_templates(),
     }
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from bundler.engine.wheels import VERSION
 from runtime.errors import AppError
-from runtime.model import cpu_variants
+from runtime.model import cpu_variants, variant_files
 
 WIDTH = 256  # the block size of the K-quants
 VOCABULARY = 256
@@ -136,7 +136,7 @@ def _logits(engine: Path, variant: str, folder: Path) -> bytes:
         "variant, model = map(pathlib.Path, sys.argv[1:]); "
         "sys.stdout.buffer.write(cpu_variants.logits(variant, model))"
     )
-    path = cpu_variants.variants(engine)[variant]
+    path = variant_files.variants(engine)[variant]
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), str(folder / cpu_variants.PROBE_MODEL)],
         capture_output=True,
@@ -148,9 +148,9 @@ def _logits(engine: Path, variant: str, folder: Path) -> bytes:
 def prove(folder: Path, engine: Path, say: Callable[[str], None]) -> dict[str, str]:
     """Prove every variant that this machine can run; return those that fail, and how."""
     code = (
-        "import json, sys, pathlib; from runtime.model import cpu_variants; "
+        "import json, sys, pathlib; from runtime.model import cpu_variants, variant_files; "
         "engine, probe = map(pathlib.Path, sys.argv[1:]); "
-        "found = cpu_variants.variants(engine); scores = cpu_variants.scores(found); "
+        "found = variant_files.variants(engine); scores = cpu_variants.scores(found); "
         "tried = {n: p for n, p in found.items() if scores.get(n)}; "
         "print(json.dumps({n: cpu_variants.prove(p, probe) for n, p in tried.items()}))"
     )
@@ -162,7 +162,7 @@ def prove(folder: Path, engine: Path, say: Callable[[str], None]) -> dict[str, s
     )
     verdicts: dict[str, str] = json.loads(done.stdout)
     right = [name for name, failure in verdicts.items() if not failure]
-    untried = sorted(set(cpu_variants.variants(engine)) - set(verdicts))
+    untried = sorted(set(variant_files.variants(engine)) - set(verdicts))
     say(f"stub: proved on this processor: {', '.join(right)}")
     if untried:
         say(f"stub: not runnable here, proved on first use: {', '.join(untried)}")

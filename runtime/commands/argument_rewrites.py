@@ -1,6 +1,7 @@
 """Command-line spellings that click does not know, rewritten to ones it does.
 
-These are Go's (-n=5, -i=false, -embedded) and llama.cpp's (--grammar-file F, a bare --color).
+What the first stage has read is left out. The rest are Go's (-n=5, -i=false, -embedded) and
+llama.cpp's (--grammar-file F, a bare --color).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from runtime.options.registry import FALSE, TRUE
 END_OF_OPTIONS = "--"
 WITH_VALUE = re.compile(r"(-{1,2}[A-Za-z][\w-]*)=(.*)", re.S)
 TEXT_FLAGS = ("-p", "--prompt", "-sys", "--system", "--system-prompt", "--greeting")
+FIRST_STAGE_FLAGS = ("--no-keep",)
+"""What runtime/first_stage looks for."""
 COLOR_FLAGS = ("-co", "--color")
 COLOR_VALUES = {
     **dict.fromkeys(("on", "always", "yes"), "on"),
@@ -46,6 +49,11 @@ def normalized(arguments: Sequence[str]) -> list[str]:
         flag, value = (match[1], match[2]) if match else (argument, None)
         result += REWRITES.get(flag, _go_value)(flag, value, rest)
     return [*result, *rest]
+
+
+def _first_stage(flag: str, value: str | None, rest: deque[str]) -> list[str]:
+    """--no-keep has had its effect."""
+    return [] if value is None else [f"{flag}={value}"]
 
 
 def _go_value(flag: str, value: str | None, rest: deque[str]) -> list[str]:
@@ -93,6 +101,7 @@ Rewrite = Callable[[str, "str | None", "deque[str]"], "list[str]"]
 """Gets a flag, the value after its `=` if any, and the arguments after it, of which it may take
 the first; returns what to put in their place."""
 REWRITES: Mapping[str, Rewrite] = {
+    **dict.fromkeys(FIRST_STAGE_FLAGS, _first_stage),
     **dict.fromkeys(TEXT_FLAGS, _text),
     **dict.fromkeys(FILE_FLAGS, _file),
     **dict.fromkeys(COLOR_FLAGS, _color),

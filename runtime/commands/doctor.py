@@ -19,7 +19,7 @@ from runtime.dialogue import prefix_cache
 from runtime.errors import AppError
 from runtime.gguf.header import read_header
 from runtime.host import library_paths, resources
-from runtime.model import cpu_variants, engine_build
+from runtime.model import engine_build, variant_files
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.sandbox import proof
@@ -101,7 +101,7 @@ def _variant(options: Options) -> Finding:
         )
     unsupported = sorted(
         name
-        for name in cpu_variants.variants(library_paths.library_folder())
+        for name in variant_files.variants(library_paths.library_folder())
         if choice.scores and not choice.scores.get(name)
     )
     if unsupported:

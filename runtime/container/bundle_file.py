@@ -171,7 +171,7 @@ def read(fd: int, label: str) -> Bundle | None:
     data = os.pread(fd, footer.manifest_length, footer.manifest_offset)
     if layout.sha256(data) != footer.manifest_sha256:
         raise FormatError(f"the manifest of {label} is damaged", hint=DAMAGED)
-    manifest = Manifest.decode(data)
+    manifest = Manifest.decode(data, (footer.version,))
     manifest.check(footer)
     return Bundle(fd, label, footer, manifest, data)
 

@@ -19,7 +19,9 @@ SHT_NULL, SHT_PROGBITS, SHT_STRTAB, SHT_NOBITS = 0, 1, 3, 8
 SHF_ALLOC, SHF_INFO_LINK = 0x2, 0x40
 NAMES = ".shstrtab"
 """The section of the sections' names."""
-KEPT = (".comment",)
+LAUNCHER = "launcher"
+"""The section of PyInstaller's launcher behind the first stage."""
+KEPT = (".comment", LAUNCHER)
 """Sections that are not loaded and yet belong to the program."""
 
 

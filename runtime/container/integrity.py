@@ -38,8 +38,7 @@ def _verify_file(bundle: Bundle) -> None:
     launcher = os.pread(bundle.fd, footer.prefix_length, 0)
     _verify_gaps(bundle)
     _verify_hash(bundle, layout.LAUNCHER_SHA256, [elf.without_table_position(launcher)])
-    archive = bundle_file.read_chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
-    _verify_hash(bundle, layout.ARCHIVE_SHA256, archive)
+    _verify_archive(bundle)
     behind = os.pread(bundle.fd, bounds.SECTION_TABLE, footer.offset + layout.FOOTER_SIZE)
     _verify_cookie(bundle)
     try:
@@ -59,6 +58,24 @@ def _verify_hash(bundle: Bundle, name: str, data: Iterable[bytes]) -> None:
     if hash_of(data, 0) != expected:
         what = "section table" if name == layout.TABLE_SHA256 else name.partition("_")[0]
         raise PayloadError(f"the {what} of {bundle.path} is damaged", hint=AGAIN)
+
+
+def _verify_archive(bundle: Bundle) -> None:
+    """Compare the archive with its hash, and with the name by which it is known once unpacked."""
+    footer = bundle.footer
+    archive = bundle_file.read_chunks(bundle.fd, footer.pkg_offset, footer.pkg_length)
+    if footer.version == layout.WITHOUT_STAGE:
+        _verify_hash(bundle, layout.ARCHIVE_SHA256, archive)
+        return
+    found = hash_of(archive, 0)
+    if bundle.manifest.stub.get(layout.ARCHIVE_SHA256, found) != found:
+        raise PayloadError(f"the archive of {bundle.path} is damaged", hint=AGAIN)
+    if bytes.fromhex(found)[: layout.RUNTIME_ID_SIZE] != footer.runtime_id:
+        raise PayloadError(
+            f"{bundle.path} would start another program's runtime: its footer does not name its "
+            "own archive",
+            hint="do not run it; download it again from somebody you trust",
+        )
 
 
 def _verify_gaps(bundle: Bundle) -> None:

@@ -10,19 +10,24 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runtime import bounds
 from runtime.errors import DAMAGED, FormatError
 
-VERSION = 1
+WITHOUT_STAGE, WITH_STAGE = 1, 2
+"""Versions: the launcher is PyInstaller's alone, or has a first stage before it."""
+VERSIONS = (WITHOUT_STAGE, WITH_STAGE)
 MAGIC = b"MODELEMB"
-FOOTER = struct.Struct("<8sII6Q32sQ16xI")  # FORMAT.md, "Footer"
+FOOTER = struct.Struct("<8sII6Q32sQ16sI")  # FORMAT.md, "Footer"
 FOOTER_SIZE = FOOTER.size
 SECTION_ALIGNMENT = 2 << 20  # covers every page size and lets reflinks share whole blocks
 PKG_ALIGNMENT = 16
+LAUNCHER_ALIGNMENT = 128 << 10
+"""Where PyInstaller's launcher begins, behind the first stage: a multiple of every page size."""
+RUNTIME_ID_SIZE = 16
 
 COOKIE = struct.Struct("!8sIIII64s")
 COOKIE_MAGIC = b"MEI\014\013\012\013\016"
@@ -57,6 +62,9 @@ class Footer:
     signature_length: int = 0
     """Bytes of a signature of the manifest, directly behind it; 0 for none."""
     flags: int = 0
+    version: int = WITHOUT_STAGE
+    runtime_id: bytes = bytes(RUNTIME_ID_SIZE)
+    """What an unpacked archive is known by, see `runtime_id`; zeros without a first stage."""
 
     @property
     def signature_offset(self) -> int:
@@ -67,7 +75,7 @@ class Footer:
         """Return the footer's bytes, CRC-32 of all but the last four included."""
         packed = FOOTER.pack(
             MAGIC,
-            VERSION,
+            self.version,
             self.flags,
             self.prefix_length,
             self.manifest_offset,
@@ -77,6 +85,7 @@ class Footer:
             self.offset,
             self.manifest_sha256,
             self.signature_length,
+            self.runtime_id,
             0,
         )
         return packed[:-4] + struct.pack("<I", zlib.crc32(packed[:-4]))
@@ -93,13 +102,17 @@ class Footer:
             raise FormatError(f"the footer starts with {magic!r}, expected {MAGIC!r}", hint=DAMAGED)
         if crc != zlib.crc32(data[:-4]):
             raise FormatError("the footer's checksum does not match", hint=DAMAGED)
-        if version != VERSION:
+        if version not in VERSIONS:
             raise FormatError(
-                f"the bundle has format version {version}; this program reads {VERSION}",
+                f"the bundle has format version {version}; this program reads "
+                f"{VERSIONS[0]} to {VERSIONS[-1]}",
                 hint="use the modelembed release that made it, or a newer one",
             )
-        prefix, m_offset, m_length, pkg, pkg_length, offset, digest, signature = rest
-        footer = cls(prefix, m_offset, m_length, pkg, pkg_length, offset, digest, signature, flags)
+        prefix, m_offset, m_length, pkg, pkg_length, offset, digest, signature, runtime = rest
+        footer = cls(
+            prefix, m_offset, m_length, pkg, pkg_length, offset, digest, signature, flags, version,
+            runtime if version != WITHOUT_STAGE else bytes(RUNTIME_ID_SIZE),  # reserved there
+        )  # fmt: skip
         footer._check()
         return footer
 
@@ -175,9 +188,9 @@ class Manifest:
     sidecar: Sidecar | None = None
     """Where the sections are, if not in this file; `sections` is empty then."""
 
-    def encode(self) -> bytes:
-        """Return canonical JSON: sorted keys, no spaces, UTF-8."""
-        document = {"format": VERSION, **asdict(self)}
+    def encode(self, version: int = WITHOUT_STAGE) -> bytes:
+        """Return canonical JSON: sorted keys, no spaces, UTF-8; `version` is that of the footer."""
+        document = {"format": version, **asdict(self)}
         if self.sidecar is None:
             del document["sidecar"]
         return json.dumps(
@@ -185,16 +198,19 @@ class Manifest:
         ).encode("utf-8", "replace")  # a file name may hold what is no text
 
     @classmethod
-    def decode(cls, data: bytes) -> Manifest:
-        """Return the manifest in `data`; raise FormatError naming the first bad key."""
+    def decode(cls, data: bytes, versions: Sequence[int] = VERSIONS) -> Manifest:
+        """Return the manifest in `data`, which has one of `versions`.
+
+        Raise FormatError naming the first bad key.
+        """
         try:
             document = json.loads(data.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as exc:
             raise FormatError(f"the manifest is not JSON: {exc}", hint=DAMAGED) from exc
         reader = _Reader(document)
-        if (version := reader.take("format", int)) != VERSION:
+        if (version := reader.take("format", int)) not in versions:
             raise FormatError(
-                f"the manifest has format {version}; this program reads {VERSION}",
+                f"the manifest has format {version}; expected {' or '.join(map(str, versions))}",
                 hint="use the modelembed release that made it, or a newer one",
             )
         listed = reader.take("sections", list)
@@ -333,6 +349,11 @@ def _section(item: object, index: int) -> Section:
     if section.codec == "stored" and section.coded_sha256 not in ("", section.sha256):
         raise FormatError(f"stored section '{section.name}' has two hashes", hint=DAMAGED)
     return section
+
+
+def runtime_id(archive: bytes) -> bytes:
+    """Return what an unpacked `archive` is known by: the beginning of its SHA-256."""
+    return sha256(archive)[:RUNTIME_ID_SIZE]
 
 
 def sha256(data: bytes) -> bytes:

@@ -28,6 +28,8 @@ class Stub:
     archive: bytes
     """PyInstaller's PKG, cookie included."""
     facts: Mapping[str, Any]
+    version: int = layout.WITHOUT_STAGE
+    """Of the format, which tells whether the prefix begins with a first stage."""
 
     def hashed(self) -> Stub:
         """Return a copy with hashes of launcher, section headers and archive among its facts."""
@@ -52,7 +54,7 @@ class Stub:
             tail = os.pread(bundle.program, size - footer.offset, footer.offset)
             headers = elf.sections_at(prefix, tail, footer.offset)
             headers = [h for h in headers if h.end <= footer.prefix_length and h.name != elf.NAMES]
-        return cls(prefix, headers, archive, bundle.manifest.stub)
+        return cls(prefix, headers, archive, bundle.manifest.stub, footer.version)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _finish(
 ) -> Manifest:
     """Append what comes behind the sections."""
     manifest = replace(describe(), sections=tuple(placed), stub=stub.facts)
-    encoded = manifest.encode()
+    encoded = manifest.encode(stub.version)
     if len(encoded) > bounds.MANIFEST:
         raise UsageError(
             f"what is baked in takes {len(encoded):,} bytes, at most {bounds.MANIFEST:,}",
@@ -153,7 +155,10 @@ def _finish(
         offset=pkg_offset + len(stub.archive),
         manifest_sha256=layout.sha256(encoded),
         signature_length=len(signature),
+        version=stub.version,
     )
+    if stub.version != layout.WITHOUT_STAGE:
+        footer = replace(footer, runtime_id=layout.runtime_id(stub.archive))
     write_all(out, footer.encode())
     if stub.headers:
         _append_table(out, stub, placed, footer)

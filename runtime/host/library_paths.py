@@ -15,7 +15,9 @@ CHAT = "libchat.so"
 """Library compiled from runtime/model/cpp and llama.cpp's, in the same folder."""
 SANDBOX = "libsandbox.so"
 """Library compiled from runtime/sandbox/restriction.c, in the same folder."""
-OWN = (WEIGHTS, CHAT, SANDBOX)
+FIRST_STAGE = "first-stage"
+"""Program compiled from runtime/first_stage, in the same folder; stubs begin with it."""
+OWN = (WEIGHTS, CHAT, SANDBOX, FIRST_STAGE)
 REINSTALL = "install the engine with: python -m bundler.engine"
 
 

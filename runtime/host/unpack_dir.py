@@ -1,6 +1,7 @@
 """Temporary directory that a frozen program unpacks itself into: lock it, sweep abandoned ones.
 
-The launcher removes the directory on exit, but not after SIGKILL or a power failure. So each
+The program's first stage keeps the directory in the user's cache, where it needs no care from here,
+or makes a temporary one. It removes that on exit, but not after SIGKILL or a power failure. So each
 running program locks its directory and then marks it as sealed by its mode. A later start tells
 directories in use from abandoned ones by the lock, which also works between containers that share
 the temporary directory but not the process IDs.
@@ -21,6 +22,8 @@ from pathlib import Path
 MARKER = ".modelembed.lock"
 """A file shipped in every stub and unpacked first: it tells our directories from those of other
 PyInstaller programs."""
+RECORD = ".modelembed.runtime"
+"""A file that the first stage puts into a directory that it keeps."""
 SEALED_MODE = 0o1700
 """Mode of a directory whose program got as far as running. Other programs' directories have no
 sticky bit. It survives an interrupted removal, which may already have deleted the marker."""
@@ -45,10 +48,17 @@ def lock_and_sweep() -> None:
         return
     own = Path(folder).absolute()  # relative if TMPDIR is, and would break on chdir
     sys._MEIPASS = str(own)  # type: ignore[attr-defined]
+    if is_kept(own):
+        return
     with contextlib.suppress(OSError):
         _lock(own)
     with contextlib.suppress(OSError):
         sweep(own)
+
+
+def is_kept(folder: Path) -> bool:
+    """Tell whether the directory of a program stays for its next start."""
+    return os.path.exists(folder / RECORD)
 
 
 def _lock(folder: Path) -> None:

@@ -25,8 +25,9 @@ from typing import Any, BinaryIO
 
 from runtime.errors import ModelError, UsageError
 from runtime.host import app_dirs, resources
+from runtime.model import variant_files
+from runtime.model.variant_files import variants
 
-PREFIX, SUFFIX = "libggml-cpu-", ".so"
 BASELINE = "x64"
 # Largest absolute difference of two logits, which are of order 1. Quantized products round
 # activations to 8 bits, in blocks that differ between variants. Miscompiled variants are off by
@@ -51,14 +52,6 @@ class Selection:
     """Better variants that failed, with the reason."""
 
 
-def variants(folder: Path) -> dict[str, Path]:
-    """Return the paths of the variant libraries in `folder`, by variant name."""
-    return {
-        path.name[len(PREFIX) : -len(SUFFIX)]: path
-        for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
-    }
-
-
 def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Selection:
     """Return the variant in `folder` to use on this processor.
 
@@ -81,16 +74,17 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Se
                 hint="leave out --cpu, or name another variant: "
                 + ", ".join(name for name, score in scores(available).items() if score),
             )
-        return Selection(force, available[force])
+        return Selection(force, variant_files.unpacked(available[force]))
     cache = _VerdictCache(build)
     if (known := cache.load()) and known.get("variant") in available:
         name = known["variant"]
-        return Selection(name, available[name], known["scores"], known["rejected"])
+        path = variant_files.unpacked(available[name])
+        return Selection(name, path, known["scores"], known["rejected"])
     found = scores(available)
     rejected: dict[str, str] = {}
     ranking = sorted((n for n in available if found.get(n)), key=lambda n: -found[n])
     for name in ranking:
-        failure = prove(available[name], probe)
+        failure = prove(variant_files.unpacked(available[name]), probe)
         if not failure:
             if not any(
                 signal_name in text
@@ -166,6 +160,11 @@ def logits(variant: Path, model: Path) -> bytes:
 
 def scores(available: dict[str, Path]) -> dict[str, int]:
     """Return the score of every variant, asked in a child process: even loading one may crash."""
+    with variant_files.all_unpacked(available) as unpacked:
+        return _asked(unpacked)
+
+
+def _asked(available: dict[str, Path]) -> dict[str, int]:
     found: dict[str, int] = {}
     remaining = dict(available)
     while remaining:

@@ -25,6 +25,7 @@ from runtime.container.layout import (
 from runtime.errors import FormatError
 
 GOLDEN_FOOTER = (TESTS / "golden" / "footer-v1.bin").read_bytes()
+GOLDEN_FOOTER_2 = (TESTS / "golden" / "footer-v2.bin").read_bytes()
 GOLDEN_MANIFEST = (TESTS / "golden" / "manifest-v1-planes.json").read_bytes()
 OLDER_MANIFEST = (TESTS / "golden" / "manifest-v1.json").read_bytes()
 SPECIFICATION = (ROOT / "FORMAT.md").read_text(encoding="utf-8")
@@ -74,6 +75,15 @@ def test_manifest_is_golden() -> None:
     MANIFEST.check(FOOTER)
 
 
+def test_footer_of_version_2_is_as_it_was() -> None:
+    footer = dataclasses.replace(FOOTER, version=2, runtime_id=bytes(range(16)))
+
+    assert GOLDEN_FOOTER_2 == footer.encode()
+    assert footer == Footer.decode(GOLDEN_FOOTER_2)
+    later = bundles.pack_footer(**{**dataclasses.asdict(FOOTER), "runtime_id": bytes(range(16))})
+    assert FOOTER == Footer.decode(later), "what version 1 reserves means nothing"
+
+
 def test_older_manifest_is_still_read() -> None:
     # Its writer knew no hashes of coded bytes, and another codec.
     older = (
@@ -89,7 +99,7 @@ def test_older_manifest_is_still_read() -> None:
 
 def test_specification_lists_the_footer_as_it_is() -> None:
     rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+) \| `(\w+)` \|", SPECIFICATION, re.M)
-    known = {"magic": b"MODELEMB", "version": 1, "reserved": bytes(16), "crc": 0xDF67A6BF}
+    known = {"magic": b"MODELEMB", "crc": 0xDF67A6BF}
     position = 0
     for offset, size, kind, name in rows:
         assert position == int(offset), f"there is a hole before {name}"
@@ -133,7 +143,7 @@ def test_every_flipped_bit_of_the_footer_is_refused(position: int) -> None:
     ("changes", "message"),
     [
         ({"magic": b"MODELEMC"}, "starts with b'MODELEMC', expected b'MODELEMB'"),
-        ({"version": 2}, "format version 2; this program reads 1"),
+        ({"version": 3}, "format version 3; this program reads 1 to 2"),
         ({"flags": 4}, "unknown flags 0x4"),
         (
             {"manifest_length": bounds.MANIFEST + 1, "pkg_offset": 30_000_000},
@@ -172,6 +182,8 @@ def test_footer_round_trip(offsets: list[int], length: int, digest: bytes) -> No
     footer = Footer(min(prefix, bounds.LAUNCHER), manifest, length, pkg, archive, offset, digest)
 
     assert footer == Footer.decode(footer.encode())
+    staged = dataclasses.replace(footer, version=2, runtime_id=digest[:16])
+    assert staged == Footer.decode(staged.encode())
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -276,7 +288,7 @@ def test_absurd_section_is_refused(changes: dict[str, Any], message: str) -> Non
 
 
 def test_manifest_of_another_version_is_refused() -> None:
-    assert "the manifest has format 2; this program reads 1" == refusal(format=2)
+    assert "the manifest has format 3; expected 1 or 2" == refusal(format=3)
 
 
 def test_two_sections_of_one_name_are_refused() -> None:

@@ -259,7 +259,7 @@ def test_nothing_is_written_to_disk(chat: Program, clean_home: Path, tmp_path: P
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     os.chdir(tmp_path)
-    chat(FRANCE, TMPDIR=str(temporary))
+    chat(FRANCE, "--no-keep", TMPDIR=str(temporary))
 
     written = [p for p in clean_home.rglob("*") if p.is_file()]
     assert [p.name.split("-")[0] for p in written] == ["cpu"]  # the verdict on this processor

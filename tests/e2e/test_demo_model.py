@@ -17,8 +17,8 @@ QUANTIZATIONS = {"F32": 0, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15, "Q6_K": 18, "BF16
 QUANTIZE = """
 import os, sys
 from runtime.host.library_paths import library_folder
-from runtime.model import cpu_variants, llama_api
-llama_api.load_variant(cpu_variants.variants(library_folder())["x64"])
+from runtime.model import llama_api, variant_files
+llama_api.load_variant(variant_files.variants(library_folder())["x64"])
 parameters = llama_api.api.llama_model_quantize_default_params()
 parameters.ftype, parameters.nthread = int(sys.argv[3]), 2
 sys.exit(llama_api.api.llama_model_quantize(*map(os.fsencode, sys.argv[1:3]), parameters))

@@ -130,7 +130,9 @@ def _table() -> bytes:
 
 
 TARGETS = {
-    "footer": Target(footer, lambda: [(GOLDEN / "footer-v1.bin").read_bytes()]),
+    "footer": Target(
+        footer, lambda: [(GOLDEN / f"footer-v{version}.bin").read_bytes() for version in (1, 2)]
+    ),
     "manifest": Target(
         manifest,
         lambda: [(GOLDEN / f"manifest-v1{name}.json").read_bytes() for name in ("", "-planes")],

@@ -18,7 +18,7 @@ from bundler.engine import toolchain
 from bundler.stub import cpu_probe
 from runtime.errors import UsageError
 from runtime.host import library_paths
-from runtime.model import cpu_variants
+from runtime.model import cpu_variants, variant_files
 
 PLANTED = {
     # claims to be the best, and dies of an illegal instruction when it is used
@@ -66,7 +66,7 @@ def test_variants_are_found_by_name(tmp_path: Path) -> None:
     for name in ("libggml-cpu-x64.so", "libggml-cpu-zen4.so", "libggml-base.so", "libggml.so"):
         (tmp_path / name).write_text("")
 
-    assert ["x64", "zen4"] == list(cpu_variants.variants(tmp_path))
+    assert ["x64", "zen4"] == list(variant_files.variants(tmp_path))
 
 
 def test_unknown_variant_is_refused(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def compiler() -> list[str]:
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder of the real libraries, the planted ones and the probe."""
     real = library_paths.library_folder()
-    if cpu_variants.BASELINE not in cpu_variants.variants(real):
+    if cpu_variants.BASELINE not in variant_files.variants(real):
         pytest.skip(f"the installed engine has no {cpu_variants.BASELINE} variant")
     folder = tmp_path_factory.mktemp("planted")
     copies = folder / "lib"
@@ -242,5 +242,5 @@ def test_plainest_variant_computes_the_probe_as_recorded(planted: Path) -> None:
 def test_every_variant_of_the_engine_has_a_score(planted: Path, tmp_path: Path) -> None:
     choice, _ = choose(planted, tmp_path)
 
-    assert set(cpu_variants.variants(library_paths.library_folder())) <= set(choice["scores"])
+    assert set(variant_files.variants(library_paths.library_folder())) <= set(choice["scores"])
     assert choice["scores"]["x64"] > 0

@@ -262,7 +262,7 @@ def pack_footer(
     offset: int,
     manifest_sha256: bytes,
     signature_length: int = 0,
-    reserved: bytes = bytes(16),
+    runtime_id: bytes = bytes(16),
     crc: int | None = None,
 ) -> bytes:
     """Return a footer's bytes, with a correct checksum unless `crc` is given."""
@@ -270,5 +270,5 @@ def pack_footer(
         "<QQQQQQ", prefix_length, manifest_offset, manifest_length, pkg_offset, pkg_length, offset
     )
     start = magic + struct.pack("<II", version, flags) + words + manifest_sha256
-    start += struct.pack("<Q", signature_length) + reserved
+    start += struct.pack("<Q", signature_length) + runtime_id
     return start + struct.pack("<I", zlib.crc32(start) if crc is None else crc)

@@ -1,0 +1,70 @@
+"""Files of the engine's CPU variants: one library each, of which a run needs one.
+
+In a produced program they stay in its archive until they are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from runtime.container import archive, bundle_file
+from runtime.host.unpack_dir import frozen_folder
+
+PREFIX, SUFFIX = "libggml-cpu-", ".so"
+
+
+def variants(folder: Path) -> dict[str, Path]:
+    """Return the paths of the variant libraries in `folder`, there or still packed, by name."""
+    there = {path.name for path in folder.glob(f"{PREFIX}*{SUFFIX}")}
+    return {
+        name[len(PREFIX) : -len(SUFFIX)]: folder / name for name in sorted(there | _packed(folder))
+    }
+
+
+def unpacked(path: Path) -> Path:
+    """Return `path`, a variant's library, which is there then."""
+    if not path.exists():
+        archive.unpack({_archived(path): path})
+    return path
+
+
+@contextlib.contextmanager
+def all_unpacked(available: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Give the libraries that can be loaded, by name; packed ones are there meanwhile only."""
+    missing = {name: path for name, path in available.items() if not path.exists()}
+    if not missing:
+        yield dict(available)
+        return
+    folder = next(iter(missing.values())).parent
+    with tempfile.TemporaryDirectory(prefix=".variants-", dir=folder) as name:
+        scratch = Path(name)
+        for path in folder.glob("*.so"):  # a library finds those that it needs beside it
+            (scratch / path.name).symlink_to(path)
+        copies = {name: scratch / path.name for name, path in missing.items()}
+        archive.unpack({_archived(path): copies[name] for name, path in missing.items()})
+        yield {**available, **copies}
+
+
+def _packed(folder: Path) -> set[str]:
+    """Return the names of the libraries in the program's archive; none if it is not frozen."""
+    frozen = frozen_folder()
+    if frozen is None or not folder.is_relative_to(frozen):
+        return set()
+    bundle = bundle_file.own()
+    assert bundle is not None, "the program is frozen"
+    try:
+        beginning = f"{folder.relative_to(frozen).as_posix()}/{PREFIX}"
+        names = [name for name in archive.files(bundle) if name.startswith(beginning)]
+        return {Path(name).name for name in names}
+    finally:
+        bundle.close()
+
+
+def _archived(path: Path) -> str:
+    """Return the name in the archive of a file in the unpacked program."""
+    frozen = frozen_folder()
+    assert frozen is not None, "else everything is there"
+    return path.relative_to(frozen).as_posix()
