@@ -23,6 +23,10 @@ class Target:
     """The oldest that programs run with."""
     emulator: str
     """Program that runs those of this target elsewhere."""
+    sysroot: str
+    """Folder in which Debian's cross packages have the target's C library."""
+    plainest: str
+    """The engine's CPU variant that every processor of it can run."""
 
     @property
     def name(self) -> str:
@@ -50,8 +54,10 @@ class Target:
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("linux", "x86_64", "2.28", "qemu-x86_64-static"),
-        Target("linux", "aarch64", "2.28", "qemu-aarch64-static"),
+        Target("linux", "x86_64", "2.28", "qemu-x86_64-static", "/usr/x86_64-linux-gnu", "x64"),
+        Target(
+            "linux", "aarch64", "2.28", "qemu-aarch64-static", "/usr/aarch64-linux-gnu", "armv8.0_1"
+        ),
     )
 }
 
