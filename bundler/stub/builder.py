@@ -22,6 +22,7 @@ import bundler
 import runtime
 from bundler.engine import wheels
 from bundler.stub import third_party
+from bundler.targets import here
 from runtime import __version__
 from runtime.container import bundle_file, elf
 from runtime.container.bundle_file import Bundle
@@ -136,7 +137,7 @@ def engine_folder() -> Path:
             "on others",
             hint=cure,
         )
-    if cpu_variants.BASELINE not in found and platform.machine() == "x86_64":
+    if (machine := here()) and machine.plainest not in found:
         raise AppError("the installed llama-cpp-python lacks its plainest CPU variant", hint=cure)
     if (installed := importlib.metadata.version("llama-cpp-python")) != wheels.VERSION:
         raise AppError(
