@@ -70,7 +70,7 @@ def build(toolchain: Toolchain, scratch: Path, say: Callable[[str], None] = prin
         )
         shutil.copy2(_repair(_compile(toolchain, scratch, say), toolchain, scratch), target)
 
-    return _cached(_key(toolchain), make, say)
+    return _cached(kept_folder(toolchain), make, say)
 
 
 def build_zstandard(toolchain: Toolchain, say: Callable[[str], None] = print) -> Path | None:
@@ -88,22 +88,22 @@ def build_zstandard(toolchain: Toolchain, say: Callable[[str], None] = print) ->
         _wheel("zstandard", ZSTANDARD, target, environment, options)
 
     key = key_of(ZSTANDARD, *toolchain.words, sys.version, ZSTANDARD_FLAGS)
-    return _cached(f"zstandard-{ZSTANDARD}-{toolchain.name}-{key}", make, say)
+    folder = app_dirs.cache() / "wheels" / f"zstandard-{ZSTANDARD}-{toolchain.name}-{key}"
+    return _cached(folder, make, say)
 
 
-def _cached(name: str, make: Callable[[Path], None], say: Callable[[str], None]) -> Path:
-    """Return the wheel in the cache's folder `name`, which `make` fills where it is missing."""
-    folder = app_dirs.cache() / "wheels" / name
+def _cached(folder: Path, make: Callable[[Path], None], say: Callable[[str], None]) -> Path:
+    """Return the wheel in a folder of the cache, which `make` fills where it is missing."""
     if folder.is_dir():
         say(f"engine: using the compiled wheel from {folder}")
     return next(kept(folder, make).glob("*.whl"))
 
 
-def _key(toolchain: Toolchain) -> str:
-    """Return what the compiled wheel depends on: version, flags, compiler, machine."""
+def kept_folder(toolchain: Toolchain) -> Path:
+    """Return where the engine's wheel is kept, by all it depends on; it need not be there yet."""
     words = [VERSION, *toolchain.words, LIBOMP]
     digest = key_of(*words, *FLAGS, PROJECT_INCLUDE, *toolchain.dropped, "1")
-    return f"llama-cpp-python-{VERSION}-{toolchain.name}-{digest}"
+    return app_dirs.cache() / "wheels" / f"llama-cpp-python-{VERSION}-{toolchain.name}-{digest}"
 
 
 def _compile(toolchain: Toolchain, scratch: Path, say: Callable[[str], None]) -> Path:
