@@ -23,6 +23,12 @@ class Target:
     """The oldest that programs run with."""
     emulator: str
     """Program that runs those of this target elsewhere."""
+    cross_package: str
+    """Debian's package of its C library for other machines."""
+    plainest: str
+    """The engine's CPU variant that every processor of it can run."""
+    processors: tuple[str, ...]
+    """Those of its emulator that differ in what they can do; the last can do everything."""
 
     @property
     def name(self) -> str:
@@ -42,6 +48,11 @@ class Target:
         return (*tags, f"manylinux2014_{self.machine}")
 
     @property
+    def sysroot(self) -> str:
+        """Return the folder that `cross_package` puts the C library into."""
+        return f"/usr/{self.machine}-{self.system}-gnu"
+
+    @property
     def is_here(self) -> bool:
         """Tell whether this machine is one of it."""
         return self.name == f"{sys.platform}-{platform.machine()}"
@@ -50,8 +61,24 @@ class Target:
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
-        Target("linux", "x86_64", "2.28", "qemu-x86_64-static"),
-        Target("linux", "aarch64", "2.28", "qemu-aarch64-static"),
+        Target(
+            system="linux",
+            machine="x86_64",
+            glibc="2.28",
+            emulator="qemu-x86_64-static",
+            cross_package="libc6-amd64-cross",
+            plainest="x64",
+            processors=("qemu64", "Haswell", "max"),
+        ),
+        Target(
+            system="linux",
+            machine="aarch64",
+            glibc="2.28",
+            emulator="qemu-aarch64-static",
+            cross_package="libc6-arm64-cross",
+            plainest="armv8.0_1",
+            processors=("cortex-a53", "cortex-a76", "max"),
+        ),
     )
 }
 

@@ -146,8 +146,8 @@ def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
 
 
 SETTING_UP = (
-    "engine/__main__", "engine/first_stage", "engine/libchat", "engine/wheels", "engine/toolchain",
-    "engine/__init__", "__init__",
+    "engine/__main__", "engine/first_stage", "engine/libraries", "engine/libchat", "engine/wheels",
+    "engine/toolchain", "engine/shared_object", "engine/__init__", "targets", "__init__",
 )  # fmt: skip
 
 
@@ -165,8 +165,11 @@ def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
     assert imported(path) <= {
         "bundler.engine.first_stage",
         "bundler.engine.libchat",
+        "bundler.engine.libraries",
+        "bundler.engine.shared_object",
         "bundler.engine.toolchain",
         "bundler.engine.wheels",
+        "bundler.targets",
         "runtime.host",
         "runtime.host.app_dirs",
     }

@@ -1,7 +1,9 @@
 """Compile and install the engine, zstandard, the chat library and what is our own in C.
 
-    python -m bundler.engine            build (or take from the cache) and install it here
-    python -m bundler.engine --wheel    only build the engine, and print where its wheel lies
+    python -m bundler.engine                  build (or take from the cache) and install it here
+    python -m bundler.engine --wheel          only build the engine, print where its wheel lies
+    python -m bundler.engine --target NAME    only build the libraries, for a system and processor,
+                                              and print the folder that they lie in
 
 Uses nothing but the standard library, since it runs before anything is installed.
 """
@@ -15,10 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bundler.engine.first_stage import build_first_stage
-from bundler.engine.libchat import build_chat
+from bundler.engine.libraries import build_ours, libraries
 from bundler.engine.toolchain import BuildFailed, find
-from bundler.engine.wheels import OUR_OWN, build, build_own, build_zstandard, install
+from bundler.engine.wheels import build, build_zstandard, install
+from bundler.targets import TARGETS, Target, here
 from runtime.host import app_dirs
 
 INTERRUPTED = 130
@@ -32,26 +34,26 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--compiler", choices=("auto", "zig", "clang", "gcc"), default="auto")
-    parser.add_argument("--wheel", action="store_true", help="build only, and print the path")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--wheel", action="store_true", help="build only, and print the path")
+    only.add_argument("--target", choices=TARGETS, help="build only, for this one, and print where")
     options = parser.parse_args()
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     try:
+        if options.target:
+            print(libraries(TARGETS[options.target], say, options.compiler))
+            return 0
         with tempfile.TemporaryDirectory(prefix="modelembed-engine-") as scratch:
-            toolchain = find(options.compiler, Path(scratch), say)
+            toolchain = find(options.compiler, _here(), Path(scratch), say)
             wheel = build(toolchain, Path(scratch), say)
             if options.wheel:
                 print(wheel)
                 return 0
             wheels = [wheel, *filter(None, [build_zstandard(toolchain, say)])]
-            libraries = {
-                **{name: build_own(toolchain, name) for name in OUR_OWN},
-                "libchat.so": build_chat(toolchain, wheel, say),
-                "first-stage": build_first_stage(platform.machine()),
-            }
-            install(wheels, libraries)
+            install(wheels, build_ours(toolchain, wheel, say))
             say(f"engine: installed {', '.join(made.name for made in wheels)}")
     except BuildFailed as exc:
         say(f"error: {exc}")
@@ -69,6 +71,16 @@ def main() -> int:
     else:
         return 0
     return 1
+
+
+def _here() -> Target:
+    """Return this machine's target."""
+    if found := here():
+        return found
+    raise BuildFailed(
+        f"this is {sys.platform} on {platform.machine()}; programs can be made for "
+        f"{', '.join(TARGETS)}, on a machine of one of them"
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Uses nothing but the standard library, since it runs before anything is installe
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import tarfile
@@ -19,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bundler.engine.toolchain import GLIBC, BuildFailed, Toolchain, kept, key_of
+from bundler.engine.toolchain import BuildFailed, Toolchain, kept, key_of
 from bundler.engine.wheels import VERSION
 from runtime.host import app_dirs
 
@@ -103,7 +102,7 @@ def source(say: Callable[[str], None] = print) -> Path:
 def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
     """Return libchat.so, for the libraries in the engine's `wheel`; made now unless kept."""
     own = sorted(OWN.iterdir())
-    words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC]
+    words = [VERSION, *toolchain.words]
     words += [file.read_text() for file in own]
     words += [*COMMON, GRAMMAR, *FLAGS, str(FILE_FLAGS), str(WATCHED), *LINK_FLAGS]
     key = key_of(*words, wheel.parent.name)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import platform
 import re
 import shutil
 import subprocess
@@ -21,9 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.targets import Target
 from runtime.host import app_dirs
 
-GLIBC = "2.28"  # the oldest that the other wheels of the stub support (manylinux_2_28)
 ZIG = "ziglang==0.17.0"
 LIBOMP = "cmeel-libomp==21.1.8"  # LLVM's OpenMP, faster than ggml's own threads
 AMX_SAFE_GCC = 13
@@ -35,8 +34,9 @@ class BuildFailed(Exception):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A C and C++ compiler."""
+    """A C and C++ compiler, for one target."""
 
+    target: Target
     name: str
     version: str
     cc: str
@@ -48,16 +48,24 @@ class Toolchain:
     dropped: tuple[str, ...] = ()
     """CPU variants that this compiler gets wrong."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return what the key of a compiled thing has of the compiler and the target."""
+        return self.name, self.version, self.target.machine, self.target.glibc
 
-def find(compiler: str, scratch: Path, say: Callable[[str], None]) -> Toolchain:
-    """Return `compiler`, or for `auto` the first that is available; `scratch` must outlive it."""
+
+def find(compiler: str, target: Target, scratch: Path, say: Callable[[str], None]) -> Toolchain:
+    """Return `compiler` for `target`, or for `auto` the first that there is.
+
+    What it needs is put into the folder `scratch`, which must outlive it.
+    """
     makers = {"zig": _zig, "clang": _clang, "gcc": _gcc}
     if compiler != "auto":
-        return makers[compiler](scratch)
+        return makers[compiler](target, scratch)
     problems = []
     for name in ("zig", "clang", "gcc"):
         try:
-            return makers[name](scratch)
+            return makers[name](target, scratch)
         except BuildFailed as exc:
             problems.append(f"{name}: {exc}")
             say(f"engine: not using {name}: {exc}")
@@ -85,13 +93,19 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
     return folder
 
 
-def packages(requirements: Sequence[str]) -> Path:
-    """Return a cached folder with `requirements` installed, apart from any environment."""
+def packages(requirements: Sequence[str], platforms: Sequence[str] = ()) -> Path:
+    """Return a cached folder with `requirements` installed, apart from any environment.
 
-    def install(target: Path) -> None:
+    Where it is not for this machine, `platforms` are the tags of wheels that suit.
+    """
+    suiting = [f"--platform={tag}" for tag in platforms]
+    if suiting:
+        suiting += ["--only-binary=:all:", "--no-deps"]
+
+    def install(folder: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "--target", str(target), *requirements],
+             "--target", str(folder), *suiting, *requirements],
             capture_output=True,
             text=True,
             check=False,
@@ -100,27 +114,44 @@ def packages(requirements: Sequence[str]) -> Path:
             tail = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
             raise BuildFailed(f"pip cannot install {' '.join(requirements)} ({tail[0]})")
 
-    key = hashlib.sha256(" ".join([*requirements, sys.version]).encode()).hexdigest()[:16]
+    words = [*requirements, *suiting, sys.version]
+    key = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
     return kept(app_dirs.cache() / "toolchains" / key, install)
 
 
-def _zig(scratch: Path) -> Toolchain:
-    machine = platform.machine()
-    if sys.platform != "linux" or machine not in ("x86_64", "aarch64"):
-        raise BuildFailed(f"no recipe for {sys.platform} on {machine}")
+ARM_FLAGS = """\
+for argument do
+    shift
+    case $argument in -march=armv*)
+        named=${argument#-march=armv} level=${named%%-a*} features=${named#*-a} cpu=generic
+        [ "$level" = 8 ] || cpu=generic+v${level%.*}_${level#*.}a
+        case $features in *+fp16*) features="${features%%+fp16*}+fullfp16${features#*+fp16}" ;; esac
+        argument=-mcpu=$cpu$features
+    esac
+    set -- "$@" "$argument"
+done
+"""
+"""What GCC and clang call -march=armv8.2-a+fp16 is -mcpu=generic+v8_2a+fullfp16 for zig."""
+
+
+def _zig(target: Target, scratch: Path) -> Toolchain:
     installed = packages([ZIG, LIBOMP])
     zig = installed / "ziglang" / "zig"
+    if not target.is_here:
+        installed = packages([LIBOMP], target.wheel_platforms)
     openmp = installed / "cmeel.prefix"
     # `python -m ziglang` fails inside pip's isolated build, hence wrappers around the program.
-    target = f"-target {machine}-linux-gnu.{GLIBC} -I'{openmp}/include' -L'{openmp}/lib'"
-    cc = _script(scratch / "cc", f"exec '{zig}' cc {target} \"$@\"")
-    cxx = _script(scratch / "c++", f"exec '{zig}' c++ {target} \"$@\"")
-    arguments: list[str] = []
+    flags = f"-target {target.triple} -I'{openmp}/include' -L'{openmp}/lib'"
+    translated = ARM_FLAGS if target.machine == "aarch64" else ""
+    cc = _script(scratch / "cc", f"{translated}exec '{zig}' cc {flags} \"$@\"")
+    cxx = _script(scratch / "c++", f"{translated}exec '{zig}' c++ {flags} \"$@\"")
+    arguments = [] if target.is_here else _foreign_arguments(target)
     for tool in ("ar", "ranlib"):
         path = _script(scratch / tool, f"exec '{zig}' {tool} \"$@\"")
         for part in ("", "C_COMPILER_", "CXX_COMPILER_"):
             arguments.append(f"-DCMAKE_{part}{tool.upper()}={path}")
     return Toolchain(
+        target,
         "zig",
         ZIG.partition("==")[2],
         cc,
@@ -130,7 +161,24 @@ def _zig(scratch: Path) -> Toolchain:
     )
 
 
-def _clang(scratch: Path) -> Toolchain:
+def _foreign_arguments(target: Target) -> list[str]:
+    """Tell CMake what it cannot find out by running what it compiles."""
+    return [
+        f"-DCMAKE_SYSTEM_NAME={target.system.capitalize()}",
+        f"-DCMAKE_SYSTEM_PROCESSOR={target.machine}",
+        # This machine's `strip` need not know the other's files.
+        "-DCMAKE_SHARED_LINKER_FLAGS=-s",
+        "-DCMAKE_MODULE_LINKER_FLAGS=-s",
+    ]
+
+
+def _require_here(target: Target, compiler: str) -> None:
+    if not target.is_here:
+        raise BuildFailed(f"{compiler} compiles for this machine alone, zig for {target.name} too")
+
+
+def _clang(target: Target, scratch: Path) -> Toolchain:
+    _require_here(target, "clang")
     names = ["clang", *(f"clang-{n}" for n in range(22, 14, -1))]
     clang = next((path for name in names if (path := shutil.which(name))), None)
     if clang is None:
@@ -138,6 +186,7 @@ def _clang(scratch: Path) -> Toolchain:
     openmp = packages([LIBOMP]) / "cmeel.prefix"
     flags = f"-I'{openmp}/include' -L'{openmp}/lib'"
     return Toolchain(
+        target,
         "clang",
         _version([clang, "--version"]),
         _script(scratch / "cc", f"exec '{clang}' {flags} \"$@\""),
@@ -147,12 +196,14 @@ def _clang(scratch: Path) -> Toolchain:
     )
 
 
-def _gcc(_: Path) -> Toolchain:
+def _gcc(target: Target, _: Path) -> Toolchain:
+    _require_here(target, "gcc")
     if not shutil.which("gcc") or not shutil.which("g++"):
         raise BuildFailed("no gcc and g++ on this machine")
     version = _version(["gcc", "-dumpfullversion"])
     old = int(version.split(".")[0]) < AMX_SAFE_GCC
-    return Toolchain("gcc", version, "gcc", "g++", dropped=("sapphirerapids",) if old else ())
+    dropped = ("sapphirerapids",) if old else ()
+    return Toolchain(target, "gcc", version, "gcc", "g++", dropped=dropped)
 
 
 def _openmp_arguments() -> list[str]:

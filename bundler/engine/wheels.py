@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -21,15 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bundler.engine.toolchain import (
-    GLIBC,
-    LIBOMP,
-    BuildFailed,
-    Toolchain,
-    kept,
-    key_of,
-    packages,
-)
+from bundler.engine.toolchain import LIBOMP, BuildFailed, Toolchain, kept, key_of, packages
 from runtime.host import app_dirs
 
 VERSION = "0.3.36"
@@ -73,12 +64,13 @@ def build(toolchain: Toolchain, scratch: Path, say: Callable[[str], None] = prin
                 f"{', '.join(toolchain.dropped)} (CPUs with AMX will use the next best)"
             )
         say(
-            f"engine: compiling llama-cpp-python {VERSION} for every CPU with "
-            f"{toolchain.name} {toolchain.version}; usually {USUAL_MINUTES} minutes on 2 cores"
+            f"engine: compiling llama-cpp-python {VERSION} for every CPU of "
+            f"{toolchain.target.name} with {toolchain.name} {toolchain.version}; "
+            f"usually {USUAL_MINUTES} minutes on 2 cores"
         )
         shutil.copy2(_repair(_compile(toolchain, scratch, say), toolchain, scratch), target)
 
-    return _cached(_key(toolchain), make, say)
+    return _cached(kept_folder(toolchain), make, say)
 
 
 def build_zstandard(toolchain: Toolchain, say: Callable[[str], None] = print) -> Path | None:
@@ -95,24 +87,23 @@ def build_zstandard(toolchain: Toolchain, say: Callable[[str], None] = print) ->
         options = ["--config-settings=--build-option=--no-cffi-backend"]
         _wheel("zstandard", ZSTANDARD, target, environment, options)
 
-    words = [ZSTANDARD, toolchain.name, toolchain.version, platform.machine(), GLIBC]
-    key = key_of(*words, sys.version, ZSTANDARD_FLAGS)
-    return _cached(f"zstandard-{ZSTANDARD}-{toolchain.name}-{key}", make, say)
+    key = key_of(ZSTANDARD, *toolchain.words, sys.version, ZSTANDARD_FLAGS)
+    folder = app_dirs.cache() / "wheels" / f"zstandard-{ZSTANDARD}-{toolchain.name}-{key}"
+    return _cached(folder, make, say)
 
 
-def _cached(name: str, make: Callable[[Path], None], say: Callable[[str], None]) -> Path:
-    """Return the wheel in the cache's folder `name`, which `make` fills where it is missing."""
-    folder = app_dirs.cache() / "wheels" / name
+def _cached(folder: Path, make: Callable[[Path], None], say: Callable[[str], None]) -> Path:
+    """Return the wheel in a folder of the cache, which `make` fills where it is missing."""
     if folder.is_dir():
         say(f"engine: using the compiled wheel from {folder}")
     return next(kept(folder, make).glob("*.whl"))
 
 
-def _key(toolchain: Toolchain) -> str:
-    """Return what the compiled wheel depends on: version, flags, compiler, machine."""
-    words = [VERSION, toolchain.name, toolchain.version, platform.machine(), GLIBC, LIBOMP]
+def kept_folder(toolchain: Toolchain) -> Path:
+    """Return where the engine's wheel is kept, by all it depends on; it need not be there yet."""
+    words = [VERSION, *toolchain.words, LIBOMP]
     digest = key_of(*words, *FLAGS, PROJECT_INCLUDE, *toolchain.dropped, "1")
-    return f"llama-cpp-python-{VERSION}-{toolchain.name}-{digest}"
+    return app_dirs.cache() / "wheels" / f"llama-cpp-python-{VERSION}-{toolchain.name}-{digest}"
 
 
 def _compile(toolchain: Toolchain, scratch: Path, say: Callable[[str], None]) -> Path:
@@ -120,7 +111,8 @@ def _compile(toolchain: Toolchain, scratch: Path, say: Callable[[str], None]) ->
     include.write_text(PROJECT_INCLUDE)
     compilers = [f"-DCMAKE_C_COMPILER={toolchain.cc}", f"-DCMAKE_CXX_COMPILER={toolchain.cxx}"]
     arguments = [*FLAGS, *compilers, *toolchain.arguments, f"-DCMAKE_PROJECT_INCLUDE={include}"]
-    options = ["--config-settings=build.targets=llama", "--config-settings=install.strip=true"]
+    strip = str(toolchain.target.is_here).lower()
+    options = ["--config-settings=build.targets=llama", f"--config-settings=install.strip={strip}"]
     begin = shown = time.monotonic()
 
     def follow(line: str) -> None:
@@ -175,6 +167,10 @@ def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
         env=environment, check=True, capture_output=True,
     )  # fmt: skip
     root = next(folder.iterdir())
+    if not toolchain.target.is_here:  # the backend knows no other machine than this one
+        tags = next(root.glob("*.dist-info")) / "WHEEL"
+        tag = f"Tag: py3-none-{toolchain.target.system}_{toolchain.target.machine}"
+        tags.write_text(re.sub(r"^Tag: .*$", tag, tags.read_text(), flags=re.MULTILINE))
     libraries = root / "llama_cpp" / "lib"
     for name in ("llama_cpp/include", "llama_cpp/lib/cmake", "llama_cpp/lib/pkgconfig"):
         shutil.rmtree(root / name, ignore_errors=True)
@@ -198,7 +194,7 @@ def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
 def build_own(toolchain: Toolchain, name: str) -> Path:
     """Return one of OUR_OWN, compiled now unless kept."""
     source = Path(__file__).parents[2] / OUR_OWN[name]
-    words = [toolchain.name, toolchain.version, platform.machine(), GLIBC, *OWN_FLAGS]
+    words = [*toolchain.words, *OWN_FLAGS]
     key = hashlib.sha256("\0".join(words).encode() + source.read_bytes()).hexdigest()[:16]
     target = app_dirs.cache() / "own" / f"{key}-{name}"
     if not target.exists():

@@ -22,6 +22,7 @@ import bundler
 import runtime
 from bundler.engine import wheels
 from bundler.stub import stub_parts, third_party
+from bundler.targets import here
 from runtime import __version__
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
@@ -30,7 +31,7 @@ from runtime.container.writer import write_bundle
 from runtime.errors import AppError
 from runtime.host import app_dirs, library_paths, unpack_dir
 from runtime.host.atomic_write import publish
-from runtime.model import cpu_variants, variant_files
+from runtime.model import variant_files
 from runtime.options import builtin_templates
 
 USUAL_SECONDS = 45
@@ -137,7 +138,7 @@ def engine_folder() -> Path:
             "on others",
             hint=cure,
         )
-    if cpu_variants.BASELINE not in found and platform.machine() == "x86_64":
+    if (machine := here()) and machine.plainest not in found:
         raise AppError("the installed llama-cpp-python lacks its plainest CPU variant", hint=cure)
     if (installed := importlib.metadata.version("llama-cpp-python")) != wheels.VERSION:
         raise AppError(

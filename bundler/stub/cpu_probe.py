@@ -1,7 +1,7 @@
-"""CPU probe: a tiny model whose logits every CPU variant must compute like the baseline does.
+"""CPU probe: a tiny model whose logits every CPU variant must compute like the plainest does.
 
 It is made, not stored: random weights from a fixed seed, one tensor of every kind of kernel that
-real models use. Its logits by the baseline variant travel with it.
+real models use. Its logits by the plainest variant travel with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bundler.engine.wheels import VERSION
+from bundler.stub import emulated_probe, emulator
+from bundler.targets import Target, here
 from runtime.errors import AppError
 from runtime.model import cpu_variants, variant_files
 
@@ -116,13 +118,18 @@ def quantized(weights: object, kind: int) -> Any:
 
 
 def write(folder: Path, engine: Path, identity: str) -> None:
-    """Write probe model, reference logits and the build's identity into `folder`."""
+    """Write probe model, reference logits and the build's identity into `folder`.
+
+    The logits are this machine's, computed by the `engine` for it: others must come to the same.
+    """
     folder.mkdir(parents=True)
     write_model(folder / cpu_variants.PROBE_MODEL)
-    reference = _logits(engine, cpu_variants.BASELINE, folder)
+    machine = here()
+    assert machine is not None, "there is an engine for it"
+    reference = _logits(engine, machine.plainest, folder)
     if cpu_variants.compare(reference, reference):
         raise AppError(
-            f"the engine's {cpu_variants.BASELINE} variant cannot compute the probe model",
+            f"the engine's {machine.plainest} variant cannot compute the probe model",
             hint="build the engine again: python -m bundler.engine",
         )
     (folder / cpu_variants.PROBE_LOGITS).write_bytes(reference)
@@ -145,8 +152,36 @@ def _logits(engine: Path, variant: str, folder: Path) -> bytes:
     return done.stdout if not done.returncode else b""
 
 
-def prove(folder: Path, engine: Path, say: Callable[[str], None]) -> dict[str, str]:
-    """Prove every variant that this machine can run; return those that fail, and how."""
+def prove(
+    folder: Path, engine: Path, say: Callable[[str], None], target: Target | None = None
+) -> dict[str, str]:
+    """Prove the variants in `engine` that can be run here; return those that fail, and how.
+
+    They are this machine's, or those of another `target`, whose processors are emulated.
+    """
+    verdicts: dict[str, str] = {}
+    if target is None or target.is_here:
+        verdicts, where = _proved_here(folder, engine), "on this processor"
+    elif emulation := emulator.find(target):
+        say(f"stub: trying the CPU variants under {target.emulator}; usually half a minute")
+        verdicts = emulated_probe.verdicts(emulation, folder, engine, say)
+        where = f"under {target.emulator}"
+        if failure := verdicts.get(target.plainest):
+            raise AppError(
+                f"the engine's {target.plainest} variant fails under {target.emulator}: {failure}",
+                hint="every processor should run it: build the engine again",
+            )
+    else:
+        say(f"stub: no CPU variant can be tried here without {emulator.missing(target)}")
+    if right := [name for name, failure in verdicts.items() if not failure]:
+        say(f"stub: proved {where}: {', '.join(right)}")
+    if untried := sorted(set(variant_files.variants(engine)) - set(verdicts)):
+        say(f"stub: not runnable here, proved on first use: {', '.join(untried)}")
+    return {name: failure for name, failure in verdicts.items() if failure}
+
+
+def _proved_here(folder: Path, engine: Path) -> dict[str, str]:
+    """Return how each variant that this machine can run has failed, "" if not."""
     code = (
         "import json, sys, pathlib; from runtime.model import cpu_variants, variant_files; "
         "engine, probe = map(pathlib.Path, sys.argv[1:]); "
@@ -161,9 +196,4 @@ def prove(folder: Path, engine: Path, say: Callable[[str], None]) -> dict[str, s
         check=True,
     )
     verdicts: dict[str, str] = json.loads(done.stdout)
-    right = [name for name, failure in verdicts.items() if not failure]
-    untried = sorted(set(variant_files.variants(engine)) - set(verdicts))
-    say(f"stub: proved on this processor: {', '.join(right)}")
-    if untried:
-        say(f"stub: not runnable here, proved on first use: {', '.join(untried)}")
-    return {name: failure for name, failure in verdicts.items() if failure}
+    return verdicts

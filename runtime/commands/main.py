@@ -84,6 +84,9 @@ class DefaultGroup(click_base.Group):
         with click.Context(chat, ctx, info_name="chat") as inner:
             chat.format_options(inner, formatter)
         self.format_commands(ctx, formatter)
+        own = [record for option in self.params if (record := option.get_help_record(ctx))]
+        with formatter.section("Of the program"):
+            formatter.write_dl(own)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -96,6 +99,10 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
     help="show the version",
+)  # fmt: skip
+@click.option(
+    "--no-keep", is_flag=True, expose_value=False,  # read by the first stage
+    help="unpack the program for this run only, and keep nothing of it",
 )  # fmt: skip
 def main() -> None:
     """Chat with the language model inside this file.

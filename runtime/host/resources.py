@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 CPUS = Path("/sys/devices/system/cpu")
 
@@ -111,15 +112,22 @@ def _upwards(root: Path, below: str) -> list[Path]:
 
 
 def cpu_name() -> str:
-    """Return the processor's model name."""
-    match = re.search(r"^model name\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.M)
-    return match[1].strip() if match else platform.processor() or platform.machine()
+    """Return the processor's model name; of ARM's, which have none here, the numbers of it."""
+    text = _read(CPUINFO)
+    if match := re.search(r"^model name\s*:\s*(.+)$", text, re.M):
+        return match[1].strip()
+    numbers = re.findall(r"^CPU (implementer|part)\s*:\s*(\w+)$", text.split("\n\n")[0], re.M)
+    named = platform.processor() or platform.machine()
+    return ", ".join([named, *(" ".join(pair) for pair in numbers)])
 
 
 def cpu_identity() -> str:
     """Return text that is equal for CPUs with the same model, stepping, microcode and features."""
-    text = _read(Path("/proc/cpuinfo")).split("\n\n")[0]
-    identifying = ("model name", "model", "stepping", "flags", "microcode", "Features", "CPU part")
+    text = _read(CPUINFO).split("\n\n")[0]
+    identifying = (
+        "model name", "model", "stepping", "flags", "microcode",
+        "Features", "CPU implementer", "CPU variant", "CPU part", "CPU revision",
+    )  # fmt: skip
     lines = [line for line in text.splitlines() if line.split("\t")[0].strip() in identifying]
     return "\n".join(lines) or platform.processor() or platform.machine()
 

@@ -3,7 +3,7 @@
 Each variant library scores how well it suits the processor (0: not supported). A high score does
 not prove that it works: miscompiled code, an emulator, or a hypervisor that hides CPU features can
 still end in SIGILL. So the best variant first evaluates a small model in a child process, and its
-logits must agree with those of the baseline variant. The verdict is cached per processor and build.
+logits must agree with those of the plainest variant. The verdict is cached per processor and build.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from runtime.host import app_dirs, resources
 from runtime.model import variant_files
 from runtime.model.variant_files import variants
 
-BASELINE = "x64"
 # Largest absolute difference of two logits, which are of order 1. Quantized products round
 # activations to 8 bits, in blocks that differ between variants. Miscompiled variants are off by
 # orders of magnitude.

@@ -207,7 +207,10 @@ static const int refused[] = {
     SYS_personality, SYS_fanotify_init, SYS_name_to_handle_at, SYS_open_by_handle_at,
     SYS_lookup_dcookie, SYS_vhangup,
 #ifdef SYS_iopl
-    SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_kexec_file_load,
+    SYS_iopl, SYS_ioperm, SYS_modify_ldt,
+#endif
+#ifdef SYS_kexec_file_load
+    SYS_kexec_file_load,
 #endif
     425 /* io_uring_setup */, 426 /* io_uring_enter */, 427 /* io_uring_register */,
     /* who we are */

@@ -137,6 +137,33 @@ def test_own_memory_is_told_by_kind() -> None:
     assert 1_000_000 < found["anonymous"] < found["rss_peak"]
 
 
+CORTEX_A76 = """processor\t: {number}
+BogoMIPS\t: 108.00
+Features\t: fp asimd crc32 atomics fphp asimdhp asimddp
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x4
+CPU part\t: 0xd0b
+CPU revision\t: 1
+"""
+
+
+def test_processors_without_a_name_are_told_by_their_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "CPUINFO", tmp_path / "cpuinfo")
+    cores = [CORTEX_A76.format(number=number) for number in range(2)]
+    resources.CPUINFO.write_text("\n".join(cores))
+    identity = resources.cpu_identity()
+
+    assert resources.cpu_name().endswith(", implementer 0x41, part 0xd0b")
+    assert 1 == identity.count("asimddp")
+    assert "BogoMIPS" not in identity
+    for changed in ("0x41", "0x4\n", "0xd0b", "revision\t: 1", "asimddp"):
+        resources.CPUINFO.write_text("\n".join(cores).replace(changed, f"{changed[:-1]}7"))
+        assert identity != resources.cpu_identity(), changed
+
+
 def test_processor_has_a_name_and_an_identity() -> None:
     assert resources.cpu_name()
     assert resources.cpu_identity() == resources.cpu_identity() != ""

@@ -444,6 +444,7 @@ def test_a_recurrent_model_is_right_too(tmp_path: Path) -> None:
 STORM = """
 import signal, sys
 from pathlib import Path
+from bundler.targets import here
 from runtime.host import library_paths
 from runtime.model import llama_api
 from runtime.model import cpu_variants as cpu
@@ -453,7 +454,7 @@ from runtime.inference.scheduler import Scheduler
 from runtime.options.registry import Options
 
 folder = library_paths.library_folder()
-llama_api.load_variant(folder / f"{cpu.PREFIX}{cpu.BASELINE}{cpu.SUFFIX}")
+llama_api.load_variant(folder / f"{cpu.PREFIX}{here().plainest}{cpu.SUFFIX}")
 llama_api.start()
 source = model_file.open_file(Path(sys.argv[1]))
 with RangeFile(source.fd, source.offset) as file:

@@ -16,6 +16,7 @@ import pytest
 
 from bundler.engine import toolchain
 from bundler.stub import cpu_probe
+from bundler.targets import here
 from runtime.errors import UsageError
 from runtime.host import library_paths
 from runtime.model import cpu_variants, variant_files
@@ -87,8 +88,8 @@ def compiler() -> list[str]:
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder of the real libraries, the planted ones and the probe."""
     real = library_paths.library_folder()
-    if cpu_variants.BASELINE not in variant_files.variants(real):
-        pytest.skip(f"the installed engine has no {cpu_variants.BASELINE} variant")
+    if (machine := here()) is None or machine.plainest not in variant_files.variants(real):
+        pytest.skip("the installed engine has no variant for every processor")
     folder = tmp_path_factory.mktemp("planted")
     copies = folder / "lib"
     copies.mkdir()
