@@ -11,12 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
-import stat
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 MARKER = ".modelembed.lock"
@@ -27,12 +22,6 @@ RECORD = ".modelembed.runtime"
 SEALED_MODE = 0o1700
 """Mode of a directory whose program got as far as running. Other programs' directories have no
 sticky bit. It survives an interrupted removal, which may already have deleted the marker."""
-PATTERN = re.compile(r"_MEI([0-9a-f]{8})\w{6}|_MEI\w+")
-UNPACKING_SECONDS = 120
-"""After this long without a change, nothing is being unpacked into a directory or removed from
-it."""
-REMOVING_SECONDS = 2
-"""The same if the launcher's process ID does not exist; it may be hidden in another container."""
 
 
 def frozen_folder() -> Path | None:
@@ -52,8 +41,10 @@ def lock_and_sweep() -> None:
         return
     with contextlib.suppress(OSError):
         _lock(own)
+    from runtime.host import abandoned_dirs  # what is kept does not need it
+
     with contextlib.suppress(OSError):
-        sweep(own)
+        abandoned_dirs.sweep(own)
 
 
 def is_kept(folder: Path) -> bool:
@@ -68,70 +59,3 @@ def _lock(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     os.fchmod(descriptor, SEALED_MODE)
-
-
-def sweep(own: Path) -> list[Path]:
-    """Remove the abandoned directories beside `own`; return those removed."""
-    removed = []
-    for folder in own.parent.glob("_MEI*"):
-        if folder != own and PATTERN.fullmatch(folder.name) and _is_abandoned(folder):
-            with contextlib.suppress(OSError):
-                folder.chmod(SEALED_MODE)  # the removal may be interrupted, too
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder)
-    return removed
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Return whether a directory was unpacked by us and is no longer in use."""
-    import fcntl
-
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        status = os.fstat(descriptor)
-        sealed = stat.S_IMODE(status.st_mode) == SEALED_MODE
-        if status.st_uid != os.getuid() or not (sealed or _has_marker(descriptor)):
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    # An unsealed directory may still be being unpacked, by a process in another container, and a
-    # sealed one may be being removed. Unpacking takes long, and writes to subdirectories, which
-    # does not change the directory's own mtime.
-    patience = REMOVING_SECONDS if sealed and _launcher_ended(folder.name) else UNPACKING_SECONDS
-    return time.time() - max(status.st_mtime, *_modification_times(folder)) > patience
-
-
-def _has_marker(folder: int) -> bool:
-    """Return whether the open directory contains the marker as a regular file, not a symlink."""
-    with contextlib.suppress(OSError):
-        return stat.S_ISREG(os.stat(MARKER, dir_fd=folder, follow_symlinks=False).st_mode)
-    return False
-
-
-def _modification_times(folder: Path) -> Iterator[float]:
-    """Yield the mtime of everything in a directory, in seconds since 1970."""
-    yield 0.0
-    for place, folders, files in os.walk(folder):
-        for name in [*folders, *files]:
-            with contextlib.suppress(FileNotFoundError):
-                yield os.lstat(os.path.join(place, name)).st_mtime
-
-
-def _launcher_ended(name: str) -> bool:
-    """Return whether the launcher whose process ID is in the directory's name has ended."""
-    match = PATTERN.fullmatch(name)
-    if match is None or match[1] is None:
-        return False
-    try:
-        os.kill(int(match[1], 16), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime.host import unpack_dir
-from runtime.host.unpack_dir import MARKER, REMOVING_SECONDS, SEALED_MODE, UNPACKING_SECONDS
+from runtime.host import abandoned_dirs, unpack_dir
+from runtime.host.abandoned_dirs import REMOVING_SECONDS, UNPACKING_SECONDS
+from runtime.host.unpack_dir import MARKER, SEALED_MODE
 
 OLD = time.time() - UNPACKING_SECONDS - 60
 
@@ -55,7 +56,7 @@ def own(tmp_path: Path) -> Path:
 def test_folder_of_a_killed_run_is_removed(tmp_path: Path, own: Path) -> None:
     dead = planted(tmp_path, dead_number())
 
-    assert [dead] == unpack_dir.sweep(own)
+    assert [dead] == abandoned_dirs.sweep(own)
     assert [own.name] == os.listdir(tmp_path)
 
 
@@ -63,13 +64,13 @@ def test_folder_of_a_run_just_killed_is_removed(tmp_path: Path, own: Path) -> No
     modified = time.time() - REMOVING_SECONDS - 1
     dead = planted(tmp_path, dead_number(), sealed=True, modified=modified)
 
-    assert [dead] == unpack_dir.sweep(own)
+    assert [dead] == abandoned_dirs.sweep(own)
 
 
 def test_folder_whose_removal_was_cut_off_is_removed(tmp_path: Path, own: Path) -> None:
     dead = planted(tmp_path, dead_number(), mark=False, sealed=True)
 
-    assert [dead] == unpack_dir.sweep(own)
+    assert [dead] == abandoned_dirs.sweep(own)
 
 
 def test_folder_whose_sweeping_was_cut_off_is_removed(
@@ -77,11 +78,11 @@ def test_folder_whose_sweeping_was_cut_off_is_removed(
 ) -> None:
     dead = planted(tmp_path, dead_number())  # it never came to run
     with monkeypatch.context() as patched:
-        patched.setattr(unpack_dir.shutil, "rmtree", lambda path, **_: (path / MARKER).unlink())
-        unpack_dir.sweep(own)
+        patched.setattr(abandoned_dirs.shutil, "rmtree", lambda path, **_: (path / MARKER).unlink())
+        abandoned_dirs.sweep(own)
     os.utime(dead, (OLD, OLD))
 
-    assert [dead] == unpack_dir.sweep(own)
+    assert [dead] == abandoned_dirs.sweep(own)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -93,11 +94,11 @@ def test_folder_that_a_process_holds_is_kept(tmp_path: Path, own: Path, sealed: 
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
 
-        assert [] == unpack_dir.sweep(own)
+        assert [] == abandoned_dirs.sweep(own)
         assert living.is_dir()
     finally:
         os.close(lock)
-    assert [living] == unpack_dir.sweep(own)
+    assert [living] == abandoned_dirs.sweep(own)
 
 
 def test_folder_that_a_launcher_in_a_container_unpacks_is_kept(tmp_path: Path, own: Path) -> None:
@@ -105,7 +106,7 @@ def test_folder_that_a_launcher_in_a_container_unpacks_is_kept(tmp_path: Path, o
     young = planted(tmp_path, dead_number())
     (young / "lib" / "other.so").write_bytes(bytes(2000))
 
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
     assert young.is_dir()
 
 
@@ -113,18 +114,18 @@ def test_folder_that_a_launcher_in_a_container_unpacks_is_kept(tmp_path: Path, o
 def test_folder_that_is_being_unpacked_is_kept(tmp_path: Path, own: Path, age: int) -> None:
     young = planted(tmp_path, os.getppid(), modified=time.time() - age)
 
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
     assert young.is_dir()
 
 
 def test_folder_of_the_very_second_is_kept(tmp_path: Path, own: Path) -> None:
     planted(tmp_path, dead_number(), sealed=True, modified=time.time())
 
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
 
 
 def test_own_folder_is_kept(own: Path) -> None:
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
     assert own.is_dir()
 
 
@@ -136,7 +137,7 @@ def test_foreign_folders_are_kept(tmp_path: Path, own: Path) -> None:
     (tmp_path / f"_MEI{number:08x}abcdef.txt").write_text("")
     before = sorted(os.listdir(tmp_path))
 
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
     assert before == sorted(os.listdir(tmp_path))
 
 
@@ -149,7 +150,7 @@ def test_link_is_not_followed(tmp_path: Path, own: Path) -> None:
     link.symlink_to(elsewhere)
     os.utime(link, (OLD, OLD), follow_symlinks=False)
 
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
     assert (elsewhere / MARKER).exists()
 
 
@@ -159,7 +160,7 @@ def test_mark_that_is_a_link_is_not_trusted(tmp_path: Path, own: Path) -> None:
     os.utime(folder / MARKER, (OLD, OLD), follow_symlinks=False)
     os.utime(folder, (OLD, OLD))
 
-    assert [] == unpack_dir.sweep(own)
+    assert [] == abandoned_dirs.sweep(own)
 
 
 def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own: Path) -> None:
