@@ -18,7 +18,7 @@ from runtime.container.bundle_file import Bundle
 from runtime.dialogue import prefix_cache
 from runtime.errors import AppError
 from runtime.gguf.header import read_header
-from runtime.host import library_paths, resources
+from runtime.host import library_paths, resources, unpack_dir
 from runtime.model import engine_build, variant_files
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
@@ -28,7 +28,7 @@ from runtime.units import gigabytes
 from runtime.weights import decompress
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-UNPACKED = 80 << 20  # bytes that the launcher unpacks into the temporary folder
+UNPACKED = 80 << 20  # bytes that the first stage and the search for a CPU variant unpack
 GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128")
 
 
@@ -55,7 +55,7 @@ def examine(
     yield _processor(options)
     yield _variant(options)
     yield _gpu(options)
-    yield _temporary_folder()
+    yield _unpacked() or _temporary_folder()
     yield _libc(bundle)
     yield sandboxed
     if bundle and bundle.manifest.sections:
@@ -116,6 +116,15 @@ def _gpu(options: Options) -> Finding:
     if options.gpu_layers > 0:
         return Finding(WARN, "GPU", detail, "-ngl is ignored: leave it out")
     return Finding(OK, "GPU", detail)
+
+
+def _unpacked() -> Finding | None:
+    """Return where the program is kept unpacked; None where it is not."""
+    folder = unpack_dir.frozen_folder()
+    if folder is None or not unpack_dir.is_kept(folder):
+        return None
+    size = sum(path.lstat().st_size for path in folder.rglob("*"))
+    return Finding(OK, "unpacked", f"kept for the next start: {folder}, {size / 1e6:.0f} MB")
 
 
 def _temporary_folder() -> Finding:

@@ -57,7 +57,7 @@ def test_doctor_finds_nothing_wrong(loaded: Program, clean_home: Path) -> None:
     assert done.code == 0, done.out + done.err
     states = {line[6:19].strip(): line[:4].strip() for line in done.out.splitlines()}
     assert "fail" not in states.values()
-    assert {"processor", "CPU variant", "GPU", "temp folder", "model", "memory", "template"} <= (
+    assert {"processor", "CPU variant", "GPU", "unpacked", "model", "memory", "template"} <= (
         states.keys()
     )
 
