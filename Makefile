@@ -6,6 +6,7 @@
 # make fuzz    damage untrusted input for SECONDS (60), to find crashes; findings are kept
 # make readme  put the live help texts into README.md
 # make stub    only build the runtime
+# make dist    wheels in dist/, with which nobody needs a compiler to bundle; `make demo` uses them then
 # make clean   remove what was built here (the compiled engine stays in the user's cache)
 
 PYTHON ?= python3
@@ -14,12 +15,28 @@ BIN := $(VENV)/bin
 DEMO := build/demo
 SETUP := $(VENV)/set-up
 
-.PHONY: demo test families clients check fuzz readme stub clean
+.PHONY: demo test families clients check fuzz readme stub dist clean
 
-demo: $(SETUP)
+# With the wheels of `make dist`, or of a release, nothing is compiled.
+WHEELS := $(wildcard dist/modelembed*.whl)
+ifeq ($(WHEELS),)
+BUNDLING := $(BIN)
+READY := $(SETUP)
+else
+BUNDLING := build/wheels/bin
+READY := build/wheels/set-up
+endif
+
+build/wheels/set-up: $(WHEELS)
+	@echo "== installing the wheels in dist"
+	@$(PYTHON) -m venv build/wheels
+	@build/wheels/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall $(WHEELS)
+	@touch $@
+
+demo: $(READY)
 	@mkdir -p build
-	@echo "== bundling models/demo.gguf into $(DEMO) (the first time builds the runtime: 1 minute)"
-	@$(BIN)/modelembed bundle models/demo.gguf -o $(DEMO) --force --set temp=0
+	@echo "== bundling models/demo.gguf into $(DEMO) (the first time may build the runtime: 1 minute)"
+	@$(BUNDLING)/modelembed bundle models/demo.gguf -o $(DEMO) --force --set temp=0
 	@echo "== asking it: What is the capital of France?"
 	@$(DEMO) "What is the capital of France?"
 	@echo "== now chat with it yourself: ./$(DEMO)"
@@ -35,7 +52,7 @@ families: $(SETUP)
 
 clients: $(SETUP)
 	@echo "== installing client libraries and asking the server by them; about 4 minutes"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,clients]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[build,dev,clients]'
 	@MODELEMBED_TEST_EVERY_CLIENT=1 $(BIN)/python -m pytest -q tests/e2e/clients tests/e2e/test_server_openai.py
 
 check: $(SETUP)
@@ -59,13 +76,17 @@ stub: $(SETUP)
 	@echo "== building the runtime; 1 minute, nothing to do where it is in the cache"
 	@$(BIN)/modelembed stub
 
+dist: $(SETUP)
+	@echo "== making wheels in dist; 1 minute, more where the runtime is to be built"
+	@$(BIN)/python tools/dist.py dist
+
 # The engine is compiled before the rest is installed: the package index has its source only.
-$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py) runtime/weights/byte_planes.c runtime/sandbox/restriction.c $(wildcard runtime/model/cpp/*)
+$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py) runtime/weights/byte_planes.c runtime/sandbox/restriction.c $(wildcard runtime/model/cpp/* runtime/first_stage/*)
 	@$(PYTHON) tools/prerequisites.py
 	@echo "== setting up $(VENV) (the first time compiles the engine: 18 minutes on 2 cores)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m bundler.engine
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[build,dev]'
 	@touch $@
 
 clean:

@@ -224,8 +224,9 @@ def _make(
 ) -> None:
     """Lint, write, prove."""
     from bundler.stub import builder as stubs
+    from bundler.stub import supply
 
-    runtime_path = stub_path or stubs.build(say)
+    runtime_path = stub_path or supply.stub(say)
     runtime = stubs.open_stub(runtime_path)
     builtin_templates.check_baked(recipe.defaults, runtime.manifest.stub)
     here = stubs.runs_here(runtime)
@@ -329,9 +330,10 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     """
     from bundler.packing import rebuild_check
     from bundler.stub import builder as stubs
+    from bundler.stub import supply
 
     bundle = bundle_file.load(file)
-    runtime = stubs.open_stub(stub_path or stubs.build(say))
+    runtime = stubs.open_stub(stub_path or supply.stub(say))
     if differences := rebuild_check.check(bundle, runtime, model):
         raise AppError(
             f"{file} made again is another: " + "; ".join(differences),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import platform
 import sys
 from pathlib import Path
 
@@ -40,9 +41,27 @@ def library_folder() -> Path:
     return package_folder() / "lib"
 
 
+def wheel_folder(target: str) -> Path | None:
+    """Return the folder of the wheel with the runtime for a target; None if it is not installed.
+
+    Beside the stub it holds those of OWN that bundling needs.
+    """
+    spec = importlib.util.find_spec(f"modelembed_runtime_{target.replace('-', '_')}")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]).absolute()
+
+
 def load_own(name: str) -> ctypes.CDLL:
     """Load one of OWN; raise ModelError if that fails."""
     try:
-        return ctypes.CDLL(str(library_folder() / name))
+        folder = library_folder()
+    except ModelError:
+        ready = wheel_folder(f"{sys.platform}-{platform.machine()}")
+        if ready is None:
+            raise
+        folder = ready
+    try:
+        return ctypes.CDLL(str(folder / name))
     except OSError as exc:
         raise ModelError(f"{name} cannot be loaded: {exc}", hint=REINSTALL) from exc

@@ -1,0 +1,52 @@
+"""Where a stub comes from: an installed wheel, the cache, or a build.
+
+Whoever only bundles installs the wheels that `make dist` makes, and needs no compiler.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime import __version__
+from runtime.errors import AppError
+from runtime.host import library_paths
+
+WHEEL = "modelembed-runtime-{}"
+"""Name of the wheel with the stub for a target."""
+STUB = "stub"
+"""The stub's file in the wheel's package."""
+
+
+def stub(say: Callable[[str], None]) -> Path:
+    """Return the path of a stub for this machine; say where it is from."""
+    name = f"{sys.platform}-{platform.machine()}"
+    if found := installed(name, say):
+        return found
+    if importlib.util.find_spec("llama_cpp") is None:
+        raise AppError(
+            f"no runtime for {name} is installed",
+            hint=f"install it: pip install {WHEEL.format(name)}=={__version__}, or what builds "
+            "one: python -m bundler.engine && pip install -e '.[build]'",
+        )
+    from bundler.stub import builder
+
+    return builder.build(say)
+
+
+def installed(name: str, say: Callable[[str], None]) -> Path | None:
+    """Return the stub for a target in its wheel; None where that is not installed, or another's."""
+    wheel = WHEEL.format(name)
+    folder = library_paths.wheel_folder(name)
+    if folder is None or not (folder / STUB).is_file():
+        return None
+    version = importlib.metadata.version(wheel)
+    if version != __version__:
+        say(f"stub: {wheel} {version} is not used: this is modelembed {__version__}")
+        return None
+    say(f"stub: from {wheel} {version}")
+    return folder / STUB
