@@ -2,8 +2,8 @@
 
     python tools/dist.py FOLDER
 
-With them nobody needs a compiler to bundle. A wheel with a stub can be installed on any system: there
-it is data, for programs that run elsewhere.
+With them nobody needs a compiler to bundle. A wheel with a stub can be installed on any system:
+there it is data, for programs that run elsewhere.
 """
 
 from __future__ import annotations

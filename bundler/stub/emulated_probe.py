@@ -72,6 +72,7 @@ def verdicts(
             tried = sorted(filter(scores.get, scores), key=lambda name: -scores[name])
             for name in tried if cpu == emulator.target.processors[-1] else tried[:1]:
                 done = probe.logits(available[name], model, rows, cpu)
-                failure = done.failure or cpu_variants.compare(expected, done.out)
+                machine = emulator.target.machine
+                failure = done.failure or cpu_variants.compare(expected, done.out, machine)
                 found[name] = found.get(name) or (failure and f"{failure} (on {cpu})")
     return found
