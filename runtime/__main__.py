@@ -9,7 +9,10 @@ def main() -> int:
     """Run the program; return its exit code."""
     from runtime.host import unpack_dir
 
-    unpack_dir.lock_and_sweep()
+    if temporary := unpack_dir.lock():
+        from runtime.host import abandoned_dirs
+
+        abandoned_dirs.sweep(temporary)
     if sys.argv[1:] == ["--version"]:
         # Nothing but this module and the footer is read: it must be instant.
         from runtime.commands.about import version_line

@@ -23,8 +23,12 @@ REMOVING_SECONDS = 2
 
 def sweep(own: Path) -> list[Path]:
     """Remove the abandoned directories beside `own`; return those removed."""
-    removed = []
-    for folder in own.parent.glob("_MEI*"):
+    removed: list[Path] = []
+    try:
+        found = list(own.parent.glob("_MEI*"))
+    except OSError:
+        return removed
+    for folder in found:
         if folder != own and PATTERN.fullmatch(folder.name) and _is_abandoned(folder):
             with contextlib.suppress(OSError):
                 folder.chmod(SEALED_MODE)  # the removal may be interrupted, too

@@ -30,21 +30,21 @@ def frozen_folder() -> Path | None:
     return Path(folder).absolute() if folder else None
 
 
-def lock_and_sweep() -> None:
-    """Make the unpacked directory's path absolute, lock it, and remove those of killed runs."""
+def lock() -> Path | None:
+    """Make the unpacked directory's path absolute, and lock it if it is a temporary one.
+
+    Return a temporary one, None where there is none: beside it those of killed runs may lie.
+    """
     folder = getattr(sys, "_MEIPASS", None)
     if folder is None:
-        return
+        return None
     own = Path(folder).absolute()  # relative if TMPDIR is, and would break on chdir
     sys._MEIPASS = str(own)  # type: ignore[attr-defined]
     if is_kept(own):
-        return
+        return None
     with contextlib.suppress(OSError):
         _lock(own)
-    from runtime.host import abandoned_dirs  # what is kept does not need it
-
-    with contextlib.suppress(OSError):
-        abandoned_dirs.sweep(own)
+    return own
 
 
 def is_kept(folder: Path) -> bool:

@@ -167,7 +167,7 @@ def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own
     dead = planted(tmp_path, dead_number())
     code = (
         "import os, sys; from runtime.host import unpack_dir\n"
-        "sys._MEIPASS = sys.argv[1]; unpack_dir.lock_and_sweep(); os.chdir('/')\n"
+        "sys._MEIPASS = sys.argv[1]; unpack_dir.lock(); os.chdir('/')\n"
         "print(sys._MEIPASS, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -186,6 +186,6 @@ def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own
 
 
 def test_program_that_is_not_frozen_settles_nothing() -> None:
-    unpack_dir.lock_and_sweep()
+    unpack_dir.lock()
 
     assert not hasattr(sys, "_MEIPASS")
