@@ -166,8 +166,8 @@ def test_mark_that_is_a_link_is_not_trusted(tmp_path: Path, own: Path) -> None:
 def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own: Path) -> None:
     dead = planted(tmp_path, dead_number())
     code = (
-        "import os, sys; from runtime.host import unpack_dir\n"
-        "sys._MEIPASS = sys.argv[1]; unpack_dir.lock(); os.chdir('/')\n"
+        "import os, sys; from runtime.host import abandoned_dirs, unpack_dir\n"
+        "sys._MEIPASS = sys.argv[1]; abandoned_dirs.sweep(unpack_dir.lock()); os.chdir('/')\n"
         "print(sys._MEIPASS, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -186,6 +186,5 @@ def test_settling_makes_the_path_absolute_and_holds_the_lock(tmp_path: Path, own
 
 
 def test_program_that_is_not_frozen_settles_nothing() -> None:
-    unpack_dir.lock()
-
+    assert unpack_dir.lock() is None
     assert not hasattr(sys, "_MEIPASS")
