@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,16 +106,18 @@ static bool record_text(const struct program * program, char * text) {
     return size == 36;
 }
 
-static bool write_record(const struct program * program, int at) {
+static void write_record(const struct program * program, int at) {
     char text[RECORD_SIZE], name[32];
     record_text(program, text);
     snprintf(name, sizeof name, ".record-%ld", (long) getpid());
     const int out = openat(at, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) {
-        return false;
+        return;
     }
     const bool written = write(out, text, strlen(text)) == (ssize_t) strlen(text);
-    return !close(out) && written && !renameat(at, name, at, RECORD);
+    if (!close(out) && written) {
+        renameat(at, name, at, RECORD);
+    }
 }
 
 // Whether the folder open as `at` holds the whole runtime.
@@ -139,7 +140,11 @@ static bool is_whole(const struct program * program, int at) {
     if (known && strcmp(found, expected) == 0) {
         return true;
     }
-    return unpacked_content(program, at) && (write_record(program, at) || true);
+    if (!unpacked_content(program, at)) {
+        return false;
+    }
+    write_record(program, at);  // without it, all is compared again
+    return true;
 }
 
 // Open the kept runtime, locked for as long as this process lives; return whether it can be used.
@@ -247,8 +252,9 @@ static bool make(const struct program * program, int runtimes, const char * path
         return false;
     }
     const int at = openat(runtimes, staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool made = at >= 0 && !unpack(program, at) && may_run(at) && write_record(program, at);
+    bool made = at >= 0 && !unpack(program, at) && may_run(at);
     if (made) {
+        write_record(program, at);  // without it, the runtime is not used
         delete_in(runtimes, path, name);  // a damaged one
         made = !renameat(runtimes, staged, runtimes, name);
     }
