@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bundler import run_program
@@ -60,18 +59,19 @@ class Report:
 
 def prove(executable: Path, model_size: int) -> Report:
     """Run `executable`: its metadata, then a few tokens; raise AppError telling what failed."""
-    document = _run(executable, ["info", "--json"], "show what is in it")
-    try:
-        facts = json.loads(document)
-        sections, defaults = facts["sections"], facts["defaults"]
-    except (ValueError, KeyError):
-        sections, defaults = [], {}
-    if not any(section["kind"] == "model" for section in sections):
-        raise AppError(f"{executable} does not find its model", hint="please report this")
     with tempfile.TemporaryDirectory() as folder:
+        variables = _variables(Path(folder))
+        document = _run(executable, ["info", "--json"], "show what is in it", variables)
+        try:
+            facts = json.loads(document)
+            sections, defaults = facts["sections"], facts["defaults"]
+        except (ValueError, KeyError):
+            sections, defaults = [], {}
+        if not any(section["kind"] == "model" for section in sections):
+            raise AppError(f"{executable} does not find its model", hint="please report this")
         report = Path(folder) / "report.json"
         question = ["-p", "Hello", *_exceptions(defaults), "--report", str(report)]
-        _run(executable, question, "answer a question", _variables(Path(folder)))
+        _run(executable, question, "answer a question", variables)
         cost: dict[str, Any] = json.loads(report.read_text())
     if "fallback" in cost:
         raise AppError(
@@ -114,7 +114,7 @@ def _run(
     executable: Path,
     arguments: list[str],
     purpose: str,
-    variables: Mapping[str, str] = MappingProxyType({}),
+    variables: Mapping[str, str],
 ) -> str:
     """Return what `executable` prints; raise AppError where it fails, or cannot be tried here."""
     try:

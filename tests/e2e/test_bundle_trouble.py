@@ -27,8 +27,6 @@ from runtime.errors import AppError, GGUFError
 
 QUICK = ("--compress", "none", "--no-check")
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-BLAMED = ("refuses", "crashes", "convert the model", "modelembed stub --force", "Traceback")
-"""What would send the user after something that is all right."""
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("options", ["size=20m", "size=300m,noexec"])
-def test_a_temporary_folder_that_does_not_do(
+def test_a_temporary_folder_that_does_not_do_is_passed_by(
     bundling: Program, stub: Path, tmp_path: Path, options: str
 ) -> None:
     with mounted(tmp_path / "temporary", options) as folder:
@@ -59,11 +57,7 @@ def test_a_temporary_folder_that_does_not_do(
             TMPDIR=str(folder),
         )  # fmt: skip
 
-    assert done.code == 1
-    assert "cannot unpack and start itself: " in done.err
-    assert "TMPDIR=$HOME/tmp" in done.err
-    assert not [word for word in BLAMED if word in done.err]
-    assert not (tmp_path / "x").exists()
+    assert (0, True) == (done.code, (tmp_path / "x").exists()), done.err
 
 
 def test_a_folder_where_nothing_may_be_run(bundling: Program, stub: Path, tmp_path: Path) -> None:

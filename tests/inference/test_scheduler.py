@@ -446,15 +446,13 @@ import signal, sys
 from pathlib import Path
 from bundler.targets import here
 from runtime.host import library_paths
-from runtime.model import llama_api
-from runtime.model import cpu_variants as cpu
-from runtime.model import model, model_file
+from runtime.model import llama_api, model, model_file, variant_files
 from runtime.weights.stdio_file import RangeFile
 from runtime.inference.scheduler import Scheduler
 from runtime.options.registry import Options
 
 folder = library_paths.library_folder()
-llama_api.load_variant(folder / f"{cpu.PREFIX}{here().plainest}{cpu.SUFFIX}")
+llama_api.load_variant(variant_files.variants(folder)[here().plainest])
 llama_api.start()
 source = model_file.open_file(Path(sys.argv[1]))
 with RangeFile(source.fd, source.offset) as file:
