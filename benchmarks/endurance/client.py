@@ -19,6 +19,10 @@ class Stopping(Exception):
     """The server was told to end, and says so."""
 
 
+class Cut(Exception):
+    """The connection was closed in the middle of an answer."""
+
+
 class Unexpected(Exception):
     """An answer that should not have come; the text says what it is."""
 
@@ -54,7 +58,7 @@ def _asked(port: int, path: str, body: Any, *expected: int) -> Iterator[http.cli
 
 
 def _parts(response: http.client.HTTPResponse) -> Iterator[Any]:
-    """Yield the parts of a stream; raise Unexpected if it is cut."""
+    """Yield the parts of a stream; raise Cut if it ends before its end."""
     for line in response:
         data = line.decode().removeprefix("data: ").strip()
         if data == "[DONE]":
@@ -64,7 +68,7 @@ def _parts(response: http.client.HTTPResponse) -> Iterator[Any]:
             if "error" in part:
                 raise Stopping if part["error"]["code"] == 503 else Unexpected(str(part["error"]))
             yield part
-    raise Unexpected("the stream was cut")
+    raise Cut("the stream was cut")
 
 
 def question(text: str, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.endurance.client import Busy, Stopping
+from benchmarks.endurance.client import Busy, Cut, Stopping
 from benchmarks.endurance.demands import DEMANDS, Ask
 from benchmarks.endurance.hostility import HOSTILITIES
 from benchmarks.endurance.knowledge import Knowledge
@@ -141,7 +141,7 @@ def _ask(
             outcome = "ended" if ending.is_set() else "wrong"
             example = "the server says that it stops"
         except Exception as exc:  # whatever it is, it is counted
-            gone = ending.is_set() and isinstance(exc, OSError | http.client.HTTPException)
+            gone = ending.is_set() and isinstance(exc, OSError | http.client.HTTPException | Cut)
             outcome = "ended" if gone else f"{type(exc).__name__}: {exc}"
         if outcome not in EXPECTED:
             outcome, example = "wrong", example or outcome
