@@ -295,7 +295,7 @@ def test_where_nothing_works_it_is_said_plainly(
 def test_a_full_temporary_folder_does_not_matter_to_who_has_a_home(
     chat: Program, tmp_path: Path
 ) -> None:
-    done = in_a_narrow_place(chat, tmp_path, "noexec,size=1m", HOME="/root/", TMPDIR="/tmp")
+    done = in_a_narrow_place(chat, tmp_path, "noexec,size=1m", HOME="/mnt", TMPDIR="/tmp")
 
     assert (0, PARIS) == (done.returncode, done.stdout)
 
