@@ -18,7 +18,8 @@ from bundler.stub import third_party
 PINS = dict(
     requirement.partition(";")[0].split("==")
     for requirement in importlib.metadata.requires("modelembed") or []
-    if "==" in requirement and "extra ==" not in requirement
+    if "==" in requirement.partition(";")[0]
+    and ("extra ==" not in requirement or "build" in requirement.partition(";")[2])
 )
 
 
