@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+def machine_name() -> str:
+    """Return what a target that is this machine is called."""
+    return f"{sys.platform}-{platform.machine()}"
+
+
 @dataclass(frozen=True)
 class Target:
     """A system and processor that programs are made for."""
@@ -55,7 +60,7 @@ class Target:
     @property
     def is_here(self) -> bool:
         """Tell whether this machine is one of it."""
-        return self.name == f"{sys.platform}-{platform.machine()}"
+        return self.name == machine_name()
 
 
 TARGETS: Mapping[str, Target] = {

@@ -5,14 +5,10 @@ Uses nothing but the standard library, since it runs before anything is installe
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
 from pathlib import Path
 
-from bundler.engine.toolchain import ZIG, BuildFailed, packages
+from bundler.engine.toolchain import ZIG, compiled, packages
 from bundler.targets import Target
-from runtime.host import app_dirs
 
 SOURCE = Path(__file__).parents[2] / "runtime" / "first_stage"
 FLAGS = (
@@ -26,26 +22,8 @@ FLAGS = (
 
 def build_first_stage(target: Target) -> Path:
     """Return the first stage for a target; compiled now unless kept."""
-    sources = sorted(SOURCE.glob("*.c"))
-    content = b"".join(path.read_bytes() for path in sorted(SOURCE.glob("*.[ch]")))
-    key = hashlib.sha256("\0".join([ZIG, target.name, *FLAGS]).encode() + content).hexdigest()[:16]
-    kept = app_dirs.cache() / "own" / f"{key}-first-stage"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        made = kept.with_suffix(f".{os.getpid()}")
-        zig = str(packages([ZIG]) / "ziglang" / "zig")
-        command = [
-            zig,
-            "cc",
-            "-target",
-            f"{target.machine}-{target.system}-musl",
-            *FLAGS,
-            "-o",
-            str(made),
-        ]
-        command += map(str, sources)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BuildFailed(f"{SOURCE} could not be compiled:\n{done.stderr.strip()}")
-        made.rename(kept)
-    return kept
+    zig = str(packages([ZIG]) / "ziglang" / "zig")
+    system = f"{target.machine}-{target.system}-musl"
+    files = sorted(SOURCE.glob("*.[ch]"))
+    words = [ZIG, target.name, *FLAGS]
+    return compiled("first-stage", words, files, [zig, "cc", "-target", system, *FLAGS])

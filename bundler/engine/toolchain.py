@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -91,6 +92,29 @@ def kept(folder: Path, make: Callable[[Path], object]) -> Path:
             with contextlib.suppress(OSError):  # somebody else has finished first
                 staged.rename(folder)
     return folder
+
+
+def compiled(
+    name: str, words: Sequence[str], files: Sequence[Path], command: Sequence[str]
+) -> Path:
+    """Return what the compiler's `command` makes of C files, headers among them; unless kept.
+
+    `words` are what it depends on besides; the result is called after `name`.
+    """
+    content = b"".join(file.read_bytes() for file in files)
+    key = hashlib.sha256("\0".join(words).encode() + content).hexdigest()[:16]
+    target = app_dirs.cache() / "own" / f"{key}-{name}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made = target.with_suffix(f".{os.getpid()}")
+        sources = [str(file) for file in files if file.suffix == ".c"]
+        done = subprocess.run(
+            [*command, "-o", str(made), *sources], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise BuildFailed(f"{', '.join(sources)} could not be compiled:\n{done.stderr.strip()}")
+        made.rename(target)
+    return target
 
 
 def packages(requirements: Sequence[str], platforms: Sequence[str] = ()) -> Path:

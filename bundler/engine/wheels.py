@@ -10,7 +10,6 @@ Uses nothing but the standard library, since it runs before anything is installe
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -20,7 +19,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bundler.engine.toolchain import LIBOMP, BuildFailed, Toolchain, kept, key_of, packages
+from bundler.engine.toolchain import (
+    LIBOMP,
+    BuildFailed,
+    Toolchain,
+    compiled,
+    kept,
+    key_of,
+    packages,
+)
 from runtime.host import app_dirs
 
 VERSION = "0.3.36"
@@ -195,17 +202,7 @@ def build_own(toolchain: Toolchain, name: str) -> Path:
     """Return one of OUR_OWN, compiled now unless kept."""
     source = Path(__file__).parents[2] / OUR_OWN[name]
     words = [*toolchain.words, *OWN_FLAGS]
-    key = hashlib.sha256("\0".join(words).encode() + source.read_bytes()).hexdigest()[:16]
-    target = app_dirs.cache() / "own" / f"{key}-{name}"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made = target.with_suffix(f".{os.getpid()}")
-        command = [toolchain.cc, *OWN_FLAGS, "-o", str(made), str(source)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BuildFailed(f"{source} could not be compiled:\n{done.stderr.strip()}")
-        made.rename(target)
-    return target
+    return compiled(name, words, [source], [toolchain.cc, *OWN_FLAGS])
 
 
 def install(wheels: Sequence[Path], libraries: Mapping[str, Path]) -> None:

@@ -22,7 +22,7 @@ import bundler
 import runtime
 from bundler.engine import wheels
 from bundler.stub import stub_parts, third_party
-from bundler.targets import here
+from bundler.targets import here, machine_name
 from runtime import __version__
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
@@ -163,11 +163,7 @@ def open_stub(path: Path) -> Bundle:
 
 def runs_here(bundle: Bundle) -> bool:
     """Tell whether a stub is for this machine's system and processor."""
-    return bundle.manifest.stub.get("platform") == _platform()
-
-
-def _platform() -> str:
-    return f"{sys.platform}-{platform.machine()}"
+    return bundle.manifest.stub.get("platform") == machine_name()
 
 
 def _root() -> Path:
@@ -256,7 +252,7 @@ def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
         "version": __version__,
         "engine": f"llama-cpp-python {wheels.VERSION}",
         "python": platform.python_version(),
-        "platform": _platform(),
+        "platform": machine_name(),
         "glibc": _glibc_floor(image),
         "variants": sorted(variant_files.variants(chosen)),
         builtin_templates.STUB_KEY: _chat_templates(),

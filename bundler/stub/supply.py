@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bundler.targets import machine_name
 from runtime import __version__
 from runtime.errors import AppError
 from runtime.host import library_paths
@@ -24,7 +23,7 @@ STUB = "stub"
 
 def stub(say: Callable[[str], None]) -> Path:
     """Return the path of a stub for this machine; say where it is from."""
-    name = f"{sys.platform}-{platform.machine()}"
+    name = machine_name()
     if found := installed(name, say):
         return found
     if importlib.util.find_spec("llama_cpp") is None:
