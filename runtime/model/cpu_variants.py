@@ -64,7 +64,11 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Se
     variant of the forced name, ModelError if the processor does not support it, or no variant
     works.
     """
-    available = variants(folder)
+    cache = _VerdictCache(build)
+    known = None if force else cache.load()
+    available = variant_files.there(folder)
+    if not known or known["variant"] not in available:
+        available = variants(folder)  # those in the program's archive too, which takes longer
     if force:
         if force not in available:
             raise UsageError(
@@ -78,8 +82,7 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Se
                 + ", ".join(name for name, score in scores(available).items() if score),
             )
         return Selection(force, variant_files.unpacked(available[force]))
-    cache = _VerdictCache(build)
-    if (known := cache.load()) and known.get("variant") in available:
+    if known and known["variant"] in available:
         name = known["variant"]
         path = variant_files.unpacked(available[name])
         return Selection(name, path, known["scores"], known["rejected"])

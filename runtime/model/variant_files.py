@@ -16,12 +16,18 @@ from runtime.host.unpack_dir import frozen_folder
 PREFIX, SUFFIX = "libggml-cpu-", ".so"
 
 
+def there(folder: Path) -> dict[str, Path]:
+    """Return the paths of the variant libraries that lie in `folder`, by name."""
+    return {
+        path.name[len(PREFIX) : -len(SUFFIX)]: path
+        for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))
+    }
+
+
 def variants(folder: Path) -> dict[str, Path]:
     """Return the paths of the variant libraries in `folder`, there or still packed, by name."""
-    there = {path.name for path in folder.glob(f"{PREFIX}*{SUFFIX}")}
-    return {
-        name[len(PREFIX) : -len(SUFFIX)]: folder / name for name in sorted(there | _packed(folder))
-    }
+    packed = {name[len(PREFIX) : -len(SUFFIX)]: folder / name for name in _packed(folder)}
+    return dict(sorted({**packed, **there(folder)}.items()))
 
 
 def unpacked(path: Path) -> Path:
