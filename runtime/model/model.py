@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import threading
 
 from runtime.errors import ModelError
 from runtime.model.llama_api import NO_REASON, api, load_model
@@ -12,6 +14,8 @@ from runtime.weights.stdio_file import File
 
 PORTION = 1 << 14
 """Tokens that are converted at a time: other threads run between."""
+LONG = 1 << 18
+"""Bytes from which on texts are tokenized one after the other: that takes 40 times their size."""
 
 
 class Model:
@@ -36,6 +40,7 @@ class Model:
         self.vocab_size = int(api.llama_vocab_n_tokens(self._vocab))
         self.trained_context = int(api.llama_model_n_ctx_train(self.handle))
         self._pieces: dict[tuple[int, bool], bytes] = {}
+        self._long_text = threading.Lock()
 
     def close(self) -> None:
         """Free the model; its contexts must have been freed before."""
@@ -72,6 +77,10 @@ class Model:
         Without `special`, text that spells a control token is tokenized as plain text.
         """
         data = text.encode("utf-8", "surrogateescape")
+        with self._long_text if len(data) >= LONG else contextlib.nullcontext():
+            return self._tokenized(data, beginning, special)
+
+    def _tokenized(self, data: bytes, beginning: bool, special: bool) -> list[int]:
         room = len(data) + 8
         while True:
             tokens = (ctypes.c_int32 * room)()

@@ -62,6 +62,7 @@ def run(
     a start without a terminal: the browser opens, any free port is taken, and the server stops
     when it is idle. Raise AppError if the server cannot start.
     """
+    resources.keep_little_memory()
     rules = rules_of(options, unguarded=unguarded)
     listener.check_certificate(options)
     listener.silence_loggers()

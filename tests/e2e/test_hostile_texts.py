@@ -17,6 +17,7 @@ from terminals import Terminal
 from watched import health_is_prompt
 
 from benchmarks.endurance.hostility import HEAVY, heavy
+from benchmarks.endurance.watch import sample
 
 FRANCE, PARIS = "What is the capital of France?", "The capital of France is Paris."
 ENDING = 6
@@ -78,6 +79,22 @@ def test_a_body_of_millions_of_values_delays_nobody(chat: Program) -> None:
         pieces = {"content": "many words " * 700_000, "with_pieces": True}
         assert 200 == server.post("/tokenize", pieces)
         assert answers(server)
+
+
+def test_the_memory_that_large_bodies_take_is_given_back(chat: Program) -> None:
+    """It was 400 MB; each of its kinds takes less than twice the body beside the body itself."""
+    with serve(chat, "-t", "1", "--pooling", "mean") as server:
+        assert answers(server)
+        before = resident(server)
+        for path, begin, item, end in HEAVY * 2:
+            call(server, "POST", path, heavy(begin, item, end))
+        assert resident(server) < before + 200_000_000
+
+
+def resident(server: Served) -> int:
+    found = sample(server.process.pid, time.monotonic())
+    assert found
+    return found.memory
 
 
 def test_more_prompts_than_fit_are_refused_before_they_are_read(chat: Program) -> None:

@@ -25,6 +25,7 @@ from runtime.server.http.http_error import HTTPError, http_error_of, stopping
 from runtime.server.service.answer_request import AnswerRequest, TextOrTokens, prompt_count
 from runtime.server.service.bridge import Bridge, Reader
 from runtime.server.service.metrics import Metrics
+from runtime.server.service.prompt_tokenizer import PromptTokenizer, overflow
 
 LONG = 4096
 """Characters of a prompt, or values, from which preparing them is worth a thread."""
@@ -48,6 +49,7 @@ class Service:
         self.source = loaded.file
         self.model: Model = loaded.model
         self.scheduler = loaded.scheduler
+        self.tokenizer = PromptTokenizer(loaded.model, loaded.scheduler.context_size - 1)
         self.options = loaded.options
         self.embedder = loaded.embedder
         self.template_text = loaded.template_text
@@ -100,7 +102,7 @@ class Service:
     def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
         """Return the tokens of each prompt; raise HTTPError naming the field if one is invalid."""
         if isinstance(given, str):
-            return [self.model.tokenize(given, beginning=True)]
+            return [self.tokenizer.tokenize(given)]
         if given and all(isinstance(item, int) for item in given):
             return [self._known(given, param)]
         if not given:
@@ -112,7 +114,7 @@ class Service:
         found = []
         for item in given:
             if isinstance(item, str):
-                found.append(self.model.tokenize(item, beginning=True))
+                found.append(self.tokenizer.tokenize(item))
             elif isinstance(item, Sequence):
                 found.append(self._known(item, param))
             else:
@@ -148,8 +150,11 @@ class Service:
 
         The server's own system prompt applies if the messages have none; an empty one is none.
         """
+        for message in inputs.messages:
+            if isinstance(content := message.get("content"), str):
+                self.tokenizer.require_room(content)
         with _template_errors():
-            return build_prompt(self.template, self.model, self._with_system(inputs))
+            return build_prompt(self.template, self.tokenizer, self._with_system(inputs))
 
     def render(self, inputs: TemplateInputs) -> str:
         """Return the prompt of a conversation as text; raise HTTPError if the template fails."""
@@ -210,12 +215,7 @@ class Service:
     def _refusal(self, exc: AppError) -> HTTPError:
         """Return the error for a request that the engine refuses."""
         if isinstance(exc, ContextOverflow):
-            return HTTPError(
-                400,
-                f"the request has {exc.tokens} tokens, the context has room for {exc.room}; "
-                "shorten it, or start the server with more context (-c)",
-                code="context_length_exceeded",
-            )
+            return overflow(exc)
         error = http_error_of(exc)
         if error.status == 503:
             self.metrics.add("rejected", 1)
