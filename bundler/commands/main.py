@@ -17,6 +17,7 @@ import click
 from bundler.commands import config_file, self_check
 from bundler.model import lint
 from bundler.packing import bundle as bundling
+from bundler.targets import TARGETS, Target
 from runtime import __version__
 from runtime.commands import bundle_commands, click_base
 from runtime.commands.exit_status import exit_status_of
@@ -143,6 +144,11 @@ PATH = click.Path(path_type=Path)
     help="use this runtime instead of building one",
 )
 @click.option(
+    "--target",
+    type=click.Choice(tuple(TARGETS)),
+    help="make a program for another system (default: this one)",
+)
+@click.option(
     "--check/--no-check",
     default=True,
     show_default=True,
@@ -166,9 +172,14 @@ def bundle(
     cache: bool,
     key_path: Path | None,
     stub_path: Path | None,
+    target: str | None,
     check: bool,
 ) -> None:
     """Make an executable from MODEL, a GGUF file."""
+    if stub_path and target:
+        raise UsageError(
+            "--stub and --target both say what the program is for", hint="leave out one of them"
+        )
     given = config_file.read(config_path) if config_path else config_file.Config()
     for warning in given.warnings:
         say(f"warning: {warning}")
@@ -212,13 +223,14 @@ def bundle(
         sidecar=sidecar,
         prewarm=prewarm,
     )
-    _make(opened, output, stub_path, recipe, check)
+    _make(opened, output, stub_path, TARGETS.get(target or ""), recipe, check)
 
 
 def _make(
     opened: list[Opened],
     output: Path,
     stub_path: Path | None,
+    target: Target | None,
     recipe: bundling.Recipe,
     run_check: bool,
 ) -> None:
@@ -226,7 +238,7 @@ def _make(
     from bundler.stub import builder as stubs
     from bundler.stub import supply
 
-    runtime_path = stub_path or supply.stub(say)
+    runtime_path = stub_path or supply.stub(say, target)
     runtime = stubs.open_stub(runtime_path)
     builtin_templates.check_baked(recipe.defaults, runtime.manifest.stub)
     here = stubs.runs_here(runtime)
@@ -297,8 +309,13 @@ def _key(path: Path) -> SecretKey:
     is_flag=True,
     help="rebuild it (1 minute) even if it is cached, and replace PATH if it exists",
 )
+@click.option(
+    "--target",
+    type=click.Choice(tuple(TARGETS)),
+    help="build the runtime of another system (default: this one's)",
+)
 @click.option("--variants", type=PATH, hidden=True)
-def stub(output: Path | None, force: bool, variants: Path | None) -> None:
+def stub(output: Path | None, force: bool, target: str | None, variants: Path | None) -> None:
     """Build the runtime without a model.
 
     The result is an executable that runs with -m FILE.gguf.
@@ -309,7 +326,7 @@ def stub(output: Path | None, force: bool, variants: Path | None) -> None:
 
     if output:
         require_new(output, force)
-    path = stubs.build(say, force=force, variants=variants)
+    path = stubs.build(say, force=force, variants=variants, target=TARGETS.get(target or ""))
     if output:
         with publish(output, force=force) as out, open(path, "rb") as source:
             Extents([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
@@ -333,7 +350,8 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     from bundler.stub import supply
 
     bundle = bundle_file.load(file)
-    runtime = stubs.open_stub(stub_path or supply.stub(say))
+    target = TARGETS.get(str(bundle.manifest.stub.get("platform")))
+    runtime = stubs.open_stub(stub_path or supply.stub(say, target))
     if differences := rebuild_check.check(bundle, runtime, model):
         raise AppError(
             f"{file} made again is another: " + "; ".join(differences),

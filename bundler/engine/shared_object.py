@@ -18,11 +18,14 @@ from bundler.targets import Target
 MAGIC = b"\x7fELF\x02\x01"  # 64-bit, little-endian
 MACHINES = {62: "x86_64", 183: "aarch64"}
 SECTION = struct.Struct("<IIQQQQII")  # name, type, flags, address, offset, size, link, info
-DYNAMIC, VERSIONS_NEEDED = 6, 0x6FFFFFFE
+DYNAMIC, SYMBOLS = 6, 11
+VERSIONS_NEEDED, SYMBOLS_VERSIONS = 0x6FFFFFFE, 0x6FFFFFFF
 FILE = struct.Struct(
     "<HHIII"
 )  # version, entries, name, offset of the first entry, of the next file
 ENTRY = struct.Struct("<IHHII")  # hash, flags, index, name, offset of the next
+SYMBOL = struct.Struct("<IBBHQQ")  # name, type, visibility, section, value, size
+HIDDEN = 0x8000  # a flag beside a symbol's number of version
 NEEDED, RPATH, RUNPATH = 1, 15, 29
 BESIDE = "$ORIGIN"
 
@@ -48,7 +51,9 @@ class SharedObject:
             (machine,) = struct.unpack_from("<H", image, 18)
             sections = list(_sections(image))
             dynamic = [pair for found in sections for pair in _dynamic(image, *found, sections)]
-            versions = {name for found in sections for name in _versions(image, *found, sections)}
+            versions = {
+                name for found in sections for _, name in _versions(image, *found, sections)
+            }
         except (struct.error, IndexError, ValueError) as exc:
             raise ValueError(f"its sections cannot be read: {exc}") from exc
         return cls(
@@ -97,18 +102,32 @@ def _dynamic(
 
 def _versions(
     image: bytes, kind: int, offset: int, _: int, link: int, files: int, sections: Sections
-) -> Iterator[str]:
-    """Yield the names in a section of versions needed of other files."""
+) -> Iterator[tuple[int, str]]:
+    """Yield numbers and names in a section of versions needed of other files."""
     if kind != VERSIONS_NEEDED:
         return
     for _file in range(files):
         _, entries, _, first, following = FILE.unpack_from(image, offset)
         place = offset + first
         for _entry in range(entries):
-            _, _, _, name, distance = ENTRY.unpack_from(image, place)
-            yield _text(image, sections, link, name)
+            _, _, number, name, distance = ENTRY.unpack_from(image, place)
+            yield number, _text(image, sections, link, name)
             place += distance
         offset += following
+
+
+def versioned_symbols(image: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the symbols that the ELF file `image` needs of others, each with its version."""
+    sections = list(_sections(image))
+    names = dict(pair for found in sections for pair in _versions(image, *found, sections))
+    symbols = next((found for found in sections if found[0] == SYMBOLS), None)
+    numbers = next((found for found in sections if found[0] == SYMBOLS_VERSIONS), None)
+    if symbols and numbers:
+        for index in range(numbers[2] // 2):
+            (number,) = struct.unpack_from("<H", image, numbers[1] + 2 * index)
+            if version := names.get(number & ~HIDDEN):
+                name = SYMBOL.unpack_from(image, symbols[1] + index * SYMBOL.size)[0]
+                yield _text(image, sections, symbols[3], name), version
 
 
 def require_portable(folder: Path, target: Target) -> None:

@@ -198,6 +198,11 @@ def _repair(wheel: Path, toolchain: Toolchain, scratch: Path) -> Path:
     return next(out.glob("*.whl"))
 
 
+def is_portable(folder: Path) -> bool:
+    """Tell whether the libraries in `folder` were compiled for the oldest systems of a target."""
+    return "\ncompiler zig " in (folder / STAMP).read_text(encoding="utf-8")
+
+
 def build_own(toolchain: Toolchain, name: str) -> Path:
     """Return one of OUR_OWN, compiled now unless kept."""
     source = Path(__file__).parents[2] / OUR_OWN[name]

@@ -146,8 +146,8 @@ def _compile(
         ["make", "install", f"DESTDIR={installed}", "COMPILEALL_OPTS=-x ."], tree, environment
     )
     shutil.copytree(f"{installed}{PREFIX}", folder, symlinks=True, dirs_exist_ok=True)
-    for name in ("libssl.so.3", "libcrypto.so.3"):
-        shutil.copy2(openssl / "lib" / name, folder / "lib")
+    for library in (openssl / "lib").glob(f"*.so.{libraries.OPENSSL_ABI}"):
+        shutil.copy2(library, folder / "lib")
     shutil.copy2(tree / "LICENSE", folder / "LICENSE.txt")
     made = Interpreter(compiler.target, folder)
     for name in UNUSED:

@@ -21,8 +21,11 @@ from typing import Any
 import bundler
 import runtime
 from bundler.engine import wheels
-from bundler.stub import stub_parts, third_party
-from bundler.targets import here, machine_name
+from bundler.engine.libraries import libraries
+from bundler.engine.toolchain import BuildFailed
+from bundler.stub import floor, stub_parts, stub_python, third_party
+from bundler.stub.stub_python import StubPython
+from bundler.targets import TARGETS, Target, here, machine_name
 from runtime import __version__
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
@@ -50,50 +53,89 @@ STEPS = {
 """PyInstaller's targets, for people."""
 
 
-def build(say: Callable[[str], None], *, force: bool = False, variants: Path | None = None) -> Path:
-    """Return the stub's path, built now unless the cache has it.
+def build(
+    say: Callable[[str], None],
+    *,
+    force: bool = False,
+    variants: Path | None = None,
+    target: Target | None = None,
+) -> Path:
+    """Return the path of the stub for `target`, built now unless the cache has it.
 
-    `variants` is a folder of further CPU variant libraries to put in, for tests.
+    Without a target it is this machine's. `variants` is a folder of further CPU variant libraries
+    to put in, for tests.
     """
-    engine_libraries = engine_folder()
+    target = target or _native()
     extra = sorted(variants.glob("*.so")) if variants else []
-    identity = _identity(extra)
     folder = app_dirs.cache() / "stubs"
-    target = folder / f"stub-{__version__}-{identity}"
-    if os.path.exists(target) and not force:
-        _note_use(target)
-        return target
-    _require_writable(folder)
+    problems = []
+    for plan in stub_python.plans(target, again=force):
+        identity = _identity(extra, plan.key)
+        path = folder / f"stub-{__version__}-{identity}"
+        if os.path.exists(path) and not force:
+            _note_use(path)
+            return path
+        _require_writable(folder)
+        try:
+            python = plan.prepared(say)
+        except BuildFailed as exc:
+            problems.append(str(exc))
+            continue
+        if problems:
+            say(f"warning: the stub will need this machine's glibc or a newer one: {problems[0]}")
+        with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
+            stub = _made(python, extra, identity, Path(scratch), say)
+            with publish(path, force=True) as out:
+                write_bundle(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
+        say(f"stub: {path.stat().st_size / 1e6:.1f} MB")
+        _evict(folder)
+        return path
+    raise AppError(
+        f"there is no Python for {target.name}: {problems[0]}",
+        hint="with the reason gone, the same command goes on where it stopped",
+    )
+
+
+def _made(
+    python: StubPython, extra: list[Path], identity: str, work: Path, say: Callable[[str], None]
+) -> Stub:
+    """Build a stub; `work` is an empty folder."""
     from bundler.stub import cpu_probe
 
+    target, here_libraries = python.target, engine_folder()
     say(f"stub: building the runtime; usually {USUAL_SECONDS} seconds")
-    with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
-        work = Path(scratch)
-        chosen = work / "engine"
-        chosen.mkdir()
-        for library in engine_libraries.glob("lib*.so"):
-            shutil.copy2(library, chosen)
-        data = work / "data"
-        cpu_probe.write(data / "probe", chosen, identity)
-        for name, failure in cpu_probe.prove(data / "probe", chosen, say).items():
-            say(f"stub: leaving out CPU variant {name}: {failure}")
-            (chosen / f"{variant_files.PREFIX}{name}{variant_files.SUFFIX}").unlink()
-        for library in extra:
-            shutil.copy2(library, chosen)
-        (data / "licenses.json").write_text(
-            json.dumps(list(third_party.licenses(_root())), indent=1)
+    engine = here_libraries if target.is_here else libraries(target, say)
+    chosen = work / "engine"
+    chosen.mkdir()
+    for library in engine.glob("lib*.so"):
+        shutil.copy2(library, chosen)
+    data = work / "data"
+    cpu_probe.write(data / "probe", here_libraries, identity)
+    for name, failure in cpu_probe.prove(data / "probe", chosen, say, target).items():
+        say(f"stub: leaving out CPU variant {name}: {failure}")
+        (chosen / f"{variant_files.PREFIX}{name}{variant_files.SUFFIX}").unlink()
+    for library in extra:
+        shutil.copy2(library, chosen)
+    root = stub_python.stage(_root(), work / "source")
+    (data / "licenses.json").write_text(json.dumps(python.licenses(root), indent=1))
+    (data / unpack_dir.MARKER).write_text("held while the program runs\n")
+    frozen = _freeze(work, chosen, data, python, root, say)
+    for entry in python.unlicensed(root, frozen):
+        say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")
+    image = python.retargeted(frozen.read_bytes())
+    held = python.is_compiled and wheels.is_portable(engine)
+    glibc = floor.of_program(image, target, held=held)
+    stage = (engine / library_paths.FIRST_STAGE).read_bytes()
+    return stub_parts.assembled(image, stage, _facts(chosen, python, glibc, identity)).hashed()
+
+
+def _native() -> Target:
+    """Return this machine's target."""
+    if (target := here()) is None:
+        raise AppError(
+            f"there is no runtime for this system, {sys.platform} on {platform.machine()}",
+            hint=f"bundle for another: --target, one of {', '.join(TARGETS)}",
         )
-        (data / unpack_dir.MARKER).write_text("held while the program runs\n")
-        frozen = _freeze(work, chosen, data, say)
-        for entry in third_party.unlicensed(frozen, _root()):
-            say(f"warning: {entry} gets in, and is not among the licences: ask its makers first")
-        image = frozen.read_bytes()
-        stage = (engine_libraries / library_paths.FIRST_STAGE).read_bytes()
-        stub = stub_parts.assembled(image, stage, _facts(chosen, image, identity)).hashed()
-        with publish(target, force=True) as out:
-            write_bundle(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
-    say(f"stub: {target.stat().st_size / 1e6:.1f} MB")
-    _evict(folder)
     return target
 
 
@@ -178,8 +220,10 @@ def _recipe() -> Path:
     raise AppError("build.spec is missing", hint="install modelembed again")
 
 
-def _identity(extra: list[Path]) -> str:
+def _identity(extra: list[Path], python: str = "") -> str:
     """Return a hash of everything that the stub is made of, `extra` libraries included.
+
+    `python` is the key of the Python that goes in.
 
     What is compiled here is known by what pip recorded of it, the hashes of all its files: reading
     them all would cost a fifth of a second at every `bundle`.
@@ -188,10 +232,7 @@ def _identity(extra: list[Path]) -> str:
     code = _root() / "runtime"
     page = (path for path in (code / "page").rglob("*") if path.is_file())
     sources = sorted([*code.glob("**/*.py"), *code.glob("**/*.c"), *page])
-    recipe = [
-        Path(__file__).with_name(name)
-        for name in ("cpu_probe.py", "third_party.py", "stub_parts.py", "builder.py")
-    ]
+    recipe = sorted(Path(__file__).parent.glob("*.py"))
     # Other distributions' licences change with their versions only.
     texts = [*third_party.own_texts(), *sorted(third_party.TEXTS.glob("*.txt"))]
     folder = library_paths.library_folder()
@@ -200,7 +241,7 @@ def _identity(extra: list[Path]) -> str:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for name in COMPILED:
         digest.update((importlib.metadata.distribution(name).read_text("RECORD") or "").encode())
-    digest.update(f"{sys.version} {platform.machine()} {os.fspath(sys.base_prefix)}".encode())
+    digest.update(python.encode())
     for name in third_party.DISTRIBUTIONS:
         digest.update(f"{name} {_version(name)}\n".encode())
     return digest.hexdigest()[:16]
@@ -213,12 +254,19 @@ def _version(name: str) -> str:
     return found[1] if found else importlib.metadata.version(name)
 
 
-def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) -> Path:
-    """Run PyInstaller; return the executable it made."""
-    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=INFO"]
+def _freeze(
+    work: Path,
+    chosen: Path,
+    data: Path,
+    python: StubPython,
+    root: Path,
+    say: Callable[[str], None],
+) -> Path:
+    """Run PyInstaller on our code in `root`; return the executable it made."""
+    command = [python.program, "-m", "PyInstaller", "--noconfirm", "--log-level=INFO"]
     command += ["--distpath", str(work / "dist"), "--workpath", str(work / "work"), str(_recipe())]
-    command += ["--", "--engine", str(chosen), "--data", str(data), "--source", str(_root())]
-    command += ["--foreign", ",".join(third_party.foreign())]
+    command += ["--", "--engine", str(chosen), "--data", str(data), "--source", str(root)]
+    command += ["--foreign", ",".join(python.foreign(root))]
     # Both make PyInstaller's output the same every time.
     fixed = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "315532800"}
     # Its cache of stripped libraries has no lock, and two builds at once would mix theirs.
@@ -227,7 +275,7 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     with (
         open(log, "w") as record,
         subprocess.Popen(
-            command, env={**os.environ, **fixed}, stdout=subprocess.PIPE,
+            command, env=python.environ(fixed), stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         ) as process,
     ):  # fmt: skip
@@ -245,15 +293,15 @@ def _freeze(work: Path, chosen: Path, data: Path, say: Callable[[str], None]) ->
     return made
 
 
-def _facts(chosen: Path, image: bytes, identity: str) -> dict[str, Any]:
+def _facts(chosen: Path, python: StubPython, glibc: str, identity: str) -> dict[str, Any]:
     """Return what the stub says about itself in every manifest."""
     return {
         "id": identity,
         "version": __version__,
         "engine": f"llama-cpp-python {wheels.VERSION}",
-        "python": platform.python_version(),
-        "platform": machine_name(),
-        "glibc": _glibc_floor(image),
+        "python": python.version,
+        "platform": python.target.name,
+        "glibc": glibc,
         "variants": sorted(variant_files.variants(chosen)),
         builtin_templates.STUB_KEY: _chat_templates(),
     }
@@ -268,12 +316,3 @@ def _chat_templates() -> list[str]:
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     names: list[str] = json.loads(done.stdout)
     return names
-
-
-def _glibc_floor(image: bytes) -> str:
-    """Return the newest glibc that any library inside asks for."""
-    versions = {
-        tuple(map(int, match.split(b".")))
-        for match in re.findall(rb"GLIBC_(2\.\d+(?:\.\d+)?)\0", image)
-    }
-    return ".".join(map(str, max(versions))) if versions else ""

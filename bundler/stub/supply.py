@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from bundler.targets import machine_name
+from bundler.targets import Target, machine_name
 from runtime import __version__
 from runtime.errors import AppError
 from runtime.host import library_paths
@@ -21,9 +21,9 @@ STUB = "stub"
 """The stub's file in the wheel's package."""
 
 
-def stub(say: Callable[[str], None]) -> Path:
-    """Return the path of a stub for this machine; say where it is from."""
-    name = machine_name()
+def stub(say: Callable[[str], None], target: Target | None = None) -> Path:
+    """Return the path of a stub for `target`, without one for this machine; say where it is from."""
+    name = target.name if target else machine_name()
     if found := installed(name, say):
         return found
     if importlib.util.find_spec("llama_cpp") is None:
@@ -34,7 +34,7 @@ def stub(say: Callable[[str], None]) -> Path:
         )
     from bundler.stub import builder
 
-    return builder.build(say)
+    return builder.build(say, target=target)
 
 
 def installed(name: str, say: Callable[[str], None]) -> Path | None:

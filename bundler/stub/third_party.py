@@ -47,6 +47,8 @@ WITHIN = {
     "pyexpat": "Expat",
     "_decimal": "Software incorporated into Python",
     "_ctypes": "libffi",
+    "zlib": "zlib",
+    "binascii": "zlib",
     "llama_cpp": "llama.cpp and ggml",
 }
 """Modules with a library of somebody else's compiled in, and the entry that has its licence."""
@@ -73,12 +75,12 @@ def foreign() -> list[str]:
     Some libraries use others where they find them. What is installed beside ours must make no
     difference: it has no place in the licences, and the same stub must come out everywhere.
     """
-    ours = {_normal(name) for name in DISTRIBUTIONS}
+    ours = {normal(name) for name in DISTRIBUTIONS}
     kept: set[str] = {*sys.stdlib_module_names, "runtime"}
     others: set[str] = set()
     for found in importlib.metadata.distributions():
         name = found.metadata["Name"]
-        (kept if name and _normal(name) in ours else others).update(_modules(found))
+        (kept if name and normal(name) in ours else others).update(_modules(found))
     return sorted(others - kept)
 
 
@@ -124,7 +126,7 @@ def _owners(entry: str, modules: dict[str, str], vendored: dict[str, str]) -> It
     if module in WITHIN:
         yield WITHIN[module]
     if metadata := re.match(r"(.+)-[^-]+\.dist-info$", parts[0]):
-        yield next((n for n in DISTRIBUTIONS if _normal(n) == _normal(metadata[1])), "")
+        yield next((n for n in DISTRIBUTIONS if normal(n) == normal(metadata[1])), "")
     elif parts[:2] == ["page", "vendor"] and len(parts) > 3:
         yield vendored.get(parts[2], "")
     elif parts[0] in DATA:
@@ -149,7 +151,7 @@ def _modules(distribution: importlib.metadata.Distribution) -> set[str]:
     }
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     """Return a distribution's name as the index compares it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
