@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundler.commands import config_file, self_check
+from bundler.commands.target_option import for_target
 from bundler.model import lint
 from bundler.packing import bundle as bundling
 from bundler.targets import TARGETS, Target
@@ -143,11 +144,7 @@ PATH = click.Path(path_type=Path)
     metavar="PATH",
     help="use this runtime instead of building one",
 )
-@click.option(
-    "--target",
-    type=click.Choice(tuple(TARGETS)),
-    help="make a program for another system (default: this one)",
-)
+@for_target
 @click.option(
     "--check/--no-check",
     default=True,
@@ -172,7 +169,7 @@ def bundle(
     cache: bool,
     key_path: Path | None,
     stub_path: Path | None,
-    target: str | None,
+    target: Target | None,
     check: bool,
 ) -> None:
     """Make an executable from MODEL, a GGUF file."""
@@ -223,7 +220,7 @@ def bundle(
         sidecar=sidecar,
         prewarm=prewarm,
     )
-    _make(opened, output, stub_path, TARGETS.get(target or ""), recipe, check)
+    _make(opened, output, stub_path, target, recipe, check)
 
 
 def _make(
@@ -309,13 +306,9 @@ def _key(path: Path) -> SecretKey:
     is_flag=True,
     help="rebuild it (1 minute) even if it is cached, and replace PATH if it exists",
 )
-@click.option(
-    "--target",
-    type=click.Choice(tuple(TARGETS)),
-    help="build the runtime of another system (default: this one's)",
-)
+@for_target
 @click.option("--variants", type=PATH, hidden=True)
-def stub(output: Path | None, force: bool, target: str | None, variants: Path | None) -> None:
+def stub(output: Path | None, force: bool, target: Target | None, variants: Path | None) -> None:
     """Build the runtime without a model.
 
     The result is an executable that runs with -m FILE.gguf.
@@ -326,7 +319,7 @@ def stub(output: Path | None, force: bool, target: str | None, variants: Path | 
 
     if output:
         require_new(output, force)
-    path = stubs.build(say, force=force, variants=variants, target=TARGETS.get(target or ""))
+    path = stubs.build(say, force=force, variants=variants, target=target)
     if output:
         with publish(output, force=force) as out, open(path, "rb") as source:
             Extents([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)

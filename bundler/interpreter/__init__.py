@@ -1,5 +1,5 @@
-"""Make the Python that goes into stubs: compiled for a target's glibc, whatever the host has.
+"""Make the Python that goes into stubs, compiled for a target: the running one ties a stub to here.
 
-The building machine's own Python would tie every stub to that machine's glibc and processor.
-Uses nothing but the standard library; may import bundler.engine and bundler.targets.
+Gives a target's environment: CPython with its libraries, and the packages that stubs contain.
+May import bundler.engine, bundler.targets, and what bundler.engine may of the runtime.
 """
