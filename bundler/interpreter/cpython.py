@@ -40,6 +40,8 @@ OPTIONS = (
     "ac_cv_file__dev_ptmx=yes", "ac_cv_file__dev_ptc=no", "ac_cv_buggy_getaddrinfo=no",
     "ac_cv_computed_gotos=yes",
 )  # fmt: skip
+MAKE = ("make", "PY3LIBRARY=")
+"""Without libpython3.so, a library of nothing but a dependency: zig links no such thing."""
 UNUSED = ("idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "test")
 """Folders of the standard library that stubs have no use for."""
 
@@ -139,11 +141,11 @@ def _compile(
             f"--with-build-python={builder.program}",
         ]
     compiler.run(["./configure", *options], tree, environment)
-    compiler.run(["make", jobs()], tree, environment)
+    compiler.run([*MAKE, jobs()], tree, environment)
     installed = scratch / "installed"
     # Nothing of it is run before PyInstaller, which compiles what it needs itself.
     compiler.run(
-        ["make", "install", f"DESTDIR={installed}", "COMPILEALL_OPTS=-x ."], tree, environment
+        [*MAKE, "install", f"DESTDIR={installed}", "COMPILEALL_OPTS=-x ."], tree, environment
     )
     shutil.copytree(f"{installed}{PREFIX}", folder, symlinks=True, dirs_exist_ok=True)
     for library in (openssl / "lib").glob(f"*.so.{libraries.OPENSSL_ABI}"):
