@@ -30,10 +30,9 @@ PACKER = (
 )  # fmt: skip
 """What PyInstaller needs, which is in no stub; pinned, since its hooks decide what gets in."""
 COPIED = ("llama-cpp-python", "modelembed")
-"""Distributions whose Python files, the same for all targets, are taken from those installed here.
-
-The libraries that belong to them are compiled for the target by bundler.engine.
-"""
+"""Distributions that are taken from those installed here, since no index has them for a target."""
+ENGINE = "llama_cpp"
+"""The package whose Python files are the same for all targets; bundler.engine has its libraries."""
 MACROS = (
     "-DZSTD_SINGLE_FILE", "-DZSTDLIB_VISIBLE=", "-DZDICTLIB_VISIBLE=", "-DZSTDERRORLIB_VISIBLE=",
     "-fvisibility=hidden", "-DNDEBUG",
@@ -121,9 +120,10 @@ def _compile_zstandard(interpreter: Interpreter, folder: Path, say: Callable[[st
 
 
 def _copy(distribution: importlib.metadata.Distribution, folder: Path) -> None:
-    """Copy a distribution's Python files, and what pip has recorded of it."""
+    """Copy what pip has recorded of a distribution, and the engine's Python files."""
     for file in distribution.files or ():
-        if file.suffix == ".py" or file.parts[0].endswith(".dist-info"):
+        top = file.parts[0]
+        if top.endswith(".dist-info") or (top == ENGINE and file.suffix == ".py"):
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(Path(str(file.locate())), path)

@@ -44,6 +44,8 @@ DAY = 24 * 60 * 60  # seconds
 KEPT = 4
 """Stubs that stay in the cache."""
 
+RESUMED = "with the reason gone, the same command goes on where it stopped"
+
 STEPS = {
     "Analysis": "finding what the runtime needs",
     "PYZ": "packing its modules",
@@ -84,16 +86,16 @@ def build(
         if problems:
             say(f"warning: the stub will need this machine's glibc or a newer one: {problems[0]}")
         with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
-            stub = _made(python, extra, identity, Path(scratch), say)
+            try:
+                stub = _made(python, extra, identity, Path(scratch), say)
+            except BuildFailed as exc:
+                raise AppError(str(exc), hint=RESUMED) from exc
             with publish(path, force=True) as out:
                 write_bundle(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
         say(f"stub: {path.stat().st_size / 1e6:.1f} MB")
         _evict(folder)
         return path
-    raise AppError(
-        f"there is no Python for {target.name}: {problems[0]}",
-        hint="with the reason gone, the same command goes on where it stopped",
-    )
+    raise AppError(f"there is no Python for {target.name}: {problems[0]}", hint=RESUMED)
 
 
 def _made(

@@ -25,6 +25,7 @@ from bundler.interpreter import environment, sources
 from bundler.interpreter.environment import COPIED, Environment
 from bundler.stub import retarget, third_party
 from bundler.targets import Target, here
+from runtime.errors import AppError
 from runtime.host import app_dirs
 
 DAY = 24 * 60 * 60  # seconds
@@ -82,8 +83,14 @@ class StubPython:
         )
         done = subprocess.run(
             [self.program, "-c", code, str(root), str(program)],
-            stdout=subprocess.PIPE, check=True, env=self.environ(),
+            capture_output=True, text=True, check=False, env=self.environ(),
         )  # fmt: skip
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise AppError(
+                f"the Python for stubs, {self.program}, cannot tell what it contains: {reason}",
+                hint="delete that folder, and it is made again",
+            )
         return json.loads(done.stdout)
 
 

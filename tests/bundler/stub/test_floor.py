@@ -49,7 +49,9 @@ def test_what_asks_for_more_is_named_with_its_symbols(tmp_path: Path) -> None:
     old = library(X86, tmp_path / "old", OLD)
     newer = library(dataclasses.replace(X86, glibc="2.34"), tmp_path / "newer", THREADS)
 
-    with pytest.raises(AppError, match=r"glibc 2\.28: libf asks for .*pthread_create of GLIBC_2\.34"):
+    with pytest.raises(
+        AppError, match=r"glibc 2\.28: libf asks for .*pthread_create of GLIBC_2\.34"
+    ):
         floor.of_program(program(old, libf=newer), X86, held=True)
 
 
