@@ -9,7 +9,6 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from pathlib import Path
 from bundler.engine.toolchain import BuildFailed, kept, key_of
 from bundler.engine.wheels import ZSTANDARD, ZSTANDARD_FLAGS
 from bundler.interpreter import compiler as compilers
-from bundler.interpreter import cpython
-from bundler.interpreter.compiler import CC, STRIPPED
+from bundler.interpreter import cpython, launcher, sources
+from bundler.interpreter.compiler import CC, STRIPPED, Compiler
 from bundler.interpreter.cpython import Interpreter
 from bundler.targets import Target
 from runtime.host import app_dirs
 
+PYINSTALLER = "pyinstaller=="
 PACKER = (
     "altgraph==0.17.5", "packaging==26.4", "pyinstaller-hooks-contrib==2026.9",
     "setuptools==80.9.0",
@@ -64,7 +64,15 @@ def build(target: Target, requirements: Sequence[str], say: Callable[[str], None
     def make(folder: Path) -> None:
         say(f"python: fetching {len(requirements)} packages for {target.name}")
         _install([*requirements, *PACKER], target, folder)
-        _compile_zstandard(interpreter, folder, say)
+        with tempfile.TemporaryDirectory(prefix="modelembed-packages-") as name:
+            scratch = Path(name)
+            compiler = compilers.prepare(target, scratch)
+            _compile_zstandard(interpreter, compiler, scratch, folder, say)
+            say("python: compiling PyInstaller's launcher")
+            (packer,) = (line for line in requirements if line.startswith(PYINSTALLER))
+            tree = _sources(packer, scratch)
+            out = launcher.path_in(folder, target)
+            launcher.compile_launcher(compiler, tree, out, scratch, say)
         for name in COPIED:
             _copy(importlib.metadata.distribution(name), folder)
 
@@ -77,6 +85,7 @@ def identity(target: Target, requirements: Sequence[str]) -> str:
     """Return a hash of all that the environment depends on."""
     records = (importlib.metadata.distribution(name).read_text("RECORD") or "" for name in COPIED)
     words = [cpython.identity(target), *requirements, *PACKER, ZSTANDARD_FLAGS, *MACROS, *records]
+    words += [*launcher.FLAGS, *launcher.LIBRARIES]
     return key_of(*words, "1")
 
 
@@ -96,27 +105,36 @@ def _pip(arguments: Sequence[str]) -> None:
         raise BuildFailed(f"pip cannot fetch what stubs contain ({[*errors, 'pip failed'][0]})")
 
 
-def _compile_zstandard(interpreter: Interpreter, folder: Path, say: Callable[[str], None]) -> None:
-    """Replace zstandard's extension by one compiled here, whose decoder is faster."""
-    with tempfile.TemporaryDirectory(prefix="modelembed-zstandard-") as name:
-        scratch = Path(name)
-        compiler = compilers.prepare(interpreter.target, scratch)
-        say(f"python: compiling zstandard {ZSTANDARD}; usually a minute")
-        # Building its wheel would take a Python of the target that runs here.
-        _pip(["download", "--no-deps", "--no-binary=zstandard", "--dest", name,
-              f"zstandard=={ZSTANDARD}"])  # fmt: skip
-        with tarfile.open(next(scratch.glob("*.tar.gz"))) as tar:
-            for member in tar:
-                if member.isfile():
-                    tar.extract(member, scratch)
-        tree = scratch / f"zstandard-{ZSTANDARD}"
-        (extension,) = (folder / "zstandard").glob("backend_c.*.so")
-        compiler.run(
-            [CC, *ZSTANDARD_FLAGS.split(), *MACROS, "-shared", "-fPIC", STRIPPED,
-             f"-I{interpreter.headers}", "-Izstd", "-Ic-ext", "-o", extension,
-             "c-ext/backend_c.c", "-lpthread"],
-            tree,
-        )  # fmt: skip
+def _sources(requirement: str, scratch: Path) -> Path:
+    """Return the sources of a package of the index, unpacked in `scratch`."""
+    name = requirement.partition("==")[0]
+    folder = scratch / name
+    _pip(["download", "--no-deps", f"--no-binary={name}", "--dest", str(folder), requirement])
+    (archive,) = folder.glob("*.tar.gz")
+    sources.extract(archive, folder)
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+def _compile_zstandard(
+    interpreter: Interpreter,
+    compiler: Compiler,
+    scratch: Path,
+    folder: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Replace zstandard's extension by one compiled here, whose decoder is faster.
+
+    Building its wheel would take a Python of the target that runs here.
+    """
+    say(f"python: compiling zstandard {ZSTANDARD}; usually a minute")
+    tree = _sources(f"zstandard=={ZSTANDARD}", scratch)
+    (extension,) = (folder / "zstandard").glob("backend_c.*.so")
+    compiler.run(
+        [CC, *ZSTANDARD_FLAGS.split(), *MACROS, "-shared", "-fPIC", STRIPPED,
+         f"-I{interpreter.headers}", "-Izstd", "-Ic-ext", "-o", extension,
+         "c-ext/backend_c.c", "-lpthread"],
+        tree,
+    )  # fmt: skip
 
 
 def _copy(distribution: importlib.metadata.Distribution, folder: Path) -> None:

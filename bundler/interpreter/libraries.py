@@ -16,10 +16,12 @@ from bundler.interpreter.compiler import AR, CC, FLAGS, RANLIB, STRIPPED, Compil
 from bundler.interpreter.sources import Source
 from runtime.host import app_dirs
 
+OPENSSL_ABI = "3"  # the end of its libraries' names
+BUILDS = "2"
+"""To be counted up with every change of how the libraries are built."""
 # Where distributions of Linux keep the authorities that they trust.
 OPENSSLDIR = "/etc/ssl"
 # What no server of today speaks, and what else nothing here calls: smaller, sooner compiled.
-OPENSSL_ABI = "3"
 OPENSSL_OPTIONS = (
     "shared", "no-apps", "no-tests", "no-docs", "no-legacy", "no-module", "no-engine", "no-dso",
     "no-ssl3", "no-dtls", "no-comp", "no-zlib", "no-srp", "no-quic", "no-ct", "no-ts", "no-cmp",
@@ -38,6 +40,11 @@ def build(compiler: Compiler, scratch: Path, say: Callable[[str], None]) -> list
     return [_built(source, maker, compiler, scratch, say) for source, maker in makers]
 
 
+def zlib(compiler: Compiler, scratch: Path, say: Callable[[str], None]) -> Path:
+    """Return zlib's folder, compiled now unless kept."""
+    return _built(sources.ZLIB, _zlib, compiler, scratch, say)
+
+
 def key(compiler: Compiler) -> str:
     """Return a hash of all that the libraries depend on."""
     archives = (sources.ZLIB, sources.LIBFFI, sources.OPENSSL)
@@ -48,7 +55,7 @@ def _key(source: Source, compiler: Compiler) -> str:
     words = [source.sha256, compiler.target.triple, compiler.version, FLAGS, STRIPPED]
     if source == sources.OPENSSL:
         words += [OPENSSLDIR, *OPENSSL_OPTIONS]
-    return key_of(*words, "1")
+    return key_of(*words, BUILDS)
 
 
 def _built(
@@ -68,6 +75,9 @@ def _zlib(compiler: Compiler, tree: Path, target: Path) -> None:
     compiler.run(["./configure", "--static", "--uname=Linux", "--prefix=/"], tree, environment)
     compiler.run(["make", jobs(), "libz.a"], tree)
     compiler.run(["make", "install-libs", f"DESTDIR={target}"], tree)
+    (target / "include").mkdir()
+    for name in ("zlib.h", "zconf.h"):
+        shutil.copy2(tree / name, target / "include")
 
 
 def _libffi(compiler: Compiler, tree: Path, target: Path) -> None:

@@ -120,12 +120,18 @@ def unpack(source: Source, folder: Path) -> Path:
     archive = fetch(source)
     target = folder / source.name
     target.mkdir()
-    with tarfile.open(archive) as tar:
-        # Ours by their hash; Python 3.10's earliest releases know no filters.
-        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        tar.extractall(target, **safe)  # type: ignore[arg-type]
+    extract(archive, target)
     inside = list(target.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a file of which the hash was checked."""
+    with tarfile.open(archive) as tar:
+        if hasattr(tarfile, "data_filter"):  # not so in the earliest releases of Python 3.10
+            tar.extractall(folder, filter="data")
+        else:
+            tar.extractall(folder)
 
 
 def _download(address: str, path: Path) -> str:

@@ -10,12 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from bundler.engine.shared_object import MAGIC, SharedObject
 from bundler.engine.toolchain import BuildFailed
+from bundler.interpreter import launcher
 from bundler.interpreter.environment import Environment
 from bundler.stub.package_file import Entry, Package
 from bundler.targets import Target
-
-LAUNCHERS = {"x86_64": "Linux-64bit-intel", "aarch64": "Linux-64bit-arm"}
-"""PyInstaller's names for its launchers' folders."""
 
 
 def program(made: bytes, source: Target, environment: Environment) -> bytes:
@@ -34,8 +32,7 @@ def program(made: bytes, source: Target, environment: Environment) -> bytes:
 
 def _launcher(environment: Environment) -> bytes:
     """Return PyInstaller's launcher for the target of `environment`."""
-    folder = LAUNCHERS[environment.interpreter.target.machine]
-    path = environment.packages / "PyInstaller" / "bootloader" / folder / "run"
+    path = launcher.path_in(environment.packages, environment.interpreter.target)
     try:
         return path.read_bytes()
     except OSError as exc:
