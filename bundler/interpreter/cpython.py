@@ -42,6 +42,10 @@ OPTIONS = (
 )  # fmt: skip
 MAKE = ("make", "PY3LIBRARY=")
 """Without libpython3.so, a library of nothing but a dependency: zig links no such thing."""
+# One library is sooner unpacked and loaded than sixty.
+MODULES = "static"
+APART = "*shared*\n_ssl _ssl.c\n_hashlib _hashopenssl.c\n"
+"""Modules that are files of their own all the same: OpenSSL's libraries come with them."""
 UNUSED = ("idlelib", "tkinter", "turtledemo", "ensurepip", "pydoc_data", "test")
 """Folders of the standard library that stubs have no use for."""
 
@@ -112,7 +116,7 @@ def _builder(say: Callable[[str], None]) -> Interpreter:
 
 def _key(compiler: Compiler) -> str:
     words = [sources.PYTHON.sha256, libraries.key(compiler), compiler.target.triple]
-    words += [compiler.version, CFLAGS, STRIPPED, *OPTIONS, *UNUSED]
+    words += [compiler.version, CFLAGS, STRIPPED, *OPTIONS, *MAKE, MODULES, APART, *UNUSED]
     return key_of(*words, "1")
 
 
@@ -128,7 +132,7 @@ def _compile(
     zlib, libffi, openssl = needed
     environment = {
         "CC": CC, "AR": AR, "RANLIB": RANLIB, "OPT": "-DNDEBUG -O3", "CFLAGS": CFLAGS,
-        "LDFLAGS": STRIPPED,
+        "LDFLAGS": STRIPPED, "MODULE_BUILDTYPE": MODULES,
         "ZLIB_CFLAGS": f"-I{zlib}/include", "ZLIB_LIBS": f"{zlib}/lib/libz.a",
         "LIBFFI_CFLAGS": f"-I{libffi}/include", "LIBFFI_LIBS": f"{libffi}/lib/libffi.a",
     }  # fmt: skip
@@ -140,6 +144,7 @@ def _compile(
             f"--host={compiler.target.machine}-linux-gnu",
             f"--with-build-python={builder.program}",
         ]
+    (tree / "Modules" / "Setup.local").write_text(APART)
     compiler.run(["./configure", *options], tree, environment)
     compiler.run([*MAKE, jobs()], tree, environment)
     installed = scratch / "installed"

@@ -16,8 +16,10 @@ from bundler.interpreter.compiler import AR, CC, FLAGS, RANLIB, STRIPPED, Compil
 from bundler.interpreter.sources import Source
 from runtime.host import app_dirs
 
+# As a part of libpython that others do not see: extensions may bring another version along.
+INSIDE = f"{FLAGS} -fPIC -fvisibility=hidden"
 OPENSSL_ABI = "3"  # the end of its libraries' names
-BUILDS = "2"
+BUILDS = "3"
 """To be counted up with every change of how the libraries are built."""
 # Where distributions of Linux keep the authorities that they trust.
 OPENSSLDIR = "/etc/ssl"
@@ -52,7 +54,7 @@ def key(compiler: Compiler) -> str:
 
 
 def _key(source: Source, compiler: Compiler) -> str:
-    words = [source.sha256, compiler.target.triple, compiler.version, FLAGS, STRIPPED]
+    words = [source.sha256, compiler.target.triple, compiler.version, INSIDE, STRIPPED]
     if source == sources.OPENSSL:
         words += [OPENSSLDIR, *OPENSSL_OPTIONS]
     return key_of(*words, BUILDS)
@@ -70,7 +72,7 @@ def _built(
 
 
 def _zlib(compiler: Compiler, tree: Path, target: Path) -> None:
-    environment = {"CC": CC, "AR": AR, "RANLIB": RANLIB, "CFLAGS": f"{FLAGS} -fPIC"}
+    environment = {"CC": CC, "AR": AR, "RANLIB": RANLIB, "CFLAGS": INSIDE}
     # Its uname: otherwise it looks at the building machine.
     compiler.run(["./configure", "--static", "--uname=Linux", "--prefix=/"], tree, environment)
     compiler.run(["make", jobs(), "libz.a"], tree)
@@ -82,7 +84,7 @@ def _zlib(compiler: Compiler, tree: Path, target: Path) -> None:
 
 def _libffi(compiler: Compiler, tree: Path, target: Path) -> None:
     # It calls a function of its own that no header of it declares.
-    flags = f"{FLAGS} -fPIC -Wno-implicit-function-declaration"
+    flags = f"{INSIDE} -Wno-implicit-function-declaration"
     environment = {"CC": CC, "AR": AR, "RANLIB": RANLIB, "CFLAGS": flags}
     host = f"{compiler.target.machine}-{compiler.target.system}-gnu"
     options = ["--disable-shared", "--enable-static", "--with-pic", "--disable-docs", "--prefix=/"]

@@ -47,8 +47,6 @@ WITHIN = {
     "pyexpat": "Expat",
     "_decimal": "Software incorporated into Python",
     "_ctypes": "libffi",
-    "zlib": "zlib",
-    "binascii": "zlib",
     "llama_cpp": "llama.cpp and ggml",
 }
 """Modules with a library of somebody else's compiled in, and the entry that has its licence."""
