@@ -18,7 +18,8 @@ def for_target(command: Command) -> Command:
         "--target",
         type=click.Choice(tuple(TARGETS)),
         callback=_target,
-        help="make it for another system than this one",
+        metavar="NAME",
+        help="make it for another system, such as linux-aarch64",
     )(command)
 
 
