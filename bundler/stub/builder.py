@@ -30,7 +30,7 @@ from runtime import __version__
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Manifest
-from runtime.container.writer import write_bundle
+from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
 from runtime.host import app_dirs, library_paths, unpack_dir
 from runtime.host.atomic_write import publish

@@ -22,7 +22,7 @@ STUB = "stub"
 
 
 def stub(say: Callable[[str], None], target: Target | None = None) -> Path:
-    """Return the path of a stub for `target`, without one for this machine; say where it is from."""
+    """Return the path of a stub for `target` (None: this machine); say where it is from."""
     name = target.name if target else machine_name()
     if found := installed(name, say):
         return found
