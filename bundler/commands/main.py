@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundler.commands import config_file, self_check
+from bundler.commands import bundle_steps, config_file
 from bundler.commands.target_option import for_target
 from bundler.model import lint
 from bundler.packing import bundle as bundling
@@ -26,11 +23,10 @@ from runtime.container import bundle_file
 from runtime.container import lora_sections as lora
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
-from runtime.host.interrupts import INTERRUPTED
 from runtime.host.std_streams import replace_closed_streams, use_utf8
-from runtime.options import builtin_templates, fallback, loading
+from runtime.options import fallback, loading
 from runtime.options.registry import from_file, from_pairs
-from runtime.sanitize import plain, plain_lines
+from runtime.sanitize import plain_lines
 
 if TYPE_CHECKING:
     from bundler.model.split_files import Opened
@@ -48,19 +44,18 @@ def run() -> int:
     )
 
 
-class Interrupted(AppError):
-    """Ctrl-C came when something was complete; the text says what."""
-
-    exit_code = INTERRUPTED
-
-    def render(self) -> str:
-        """Return the text for stderr: no error, but what there is."""
-        return f"\ninterrupted; {self.problem}"
-
-
 def say(text: str) -> None:
     """Print a line for the user on stderr, without control characters of untrusted text."""
     print(plain_lines(text), file=sys.stderr, flush=True)
+
+
+def supplied(stub_path: Path | None, target: Target | None) -> Path:
+    """Return the path of the runtime to use: the one given, or one for `target`."""
+    if stub_path:
+        return stub_path
+    from bundler.stub import supply
+
+    return supply.stub(say, target)
 
 
 @click.group(cls=click_base.Group, context_settings={"help_option_names": ("-h", "--help")})
@@ -220,54 +215,7 @@ def bundle(
         sidecar=sidecar,
         prewarm=prewarm,
     )
-    _make(opened, output, stub_path, target, recipe, check)
-
-
-def _make(
-    opened: list[Opened],
-    output: Path,
-    stub_path: Path | None,
-    target: Target | None,
-    recipe: bundling.Recipe,
-    run_check: bool,
-) -> None:
-    """Lint, write, prove."""
-    from bundler.stub import builder as stubs
-    from bundler.stub import supply
-
-    runtime_path = stub_path or supply.stub(say, target)
-    runtime = stubs.open_stub(runtime_path)
-    builtin_templates.check_baked(recipe.defaults, runtime.manifest.stub)
-    here = stubs.runs_here(runtime)
-    if recipe.prewarm and not here:
-        raise UsageError(
-            "the runtime is for another platform, and cannot compute here",
-            hint="leave out --prewarm, or bundle on that platform",
-        )
-    model = lint.examine(opened)
-    for warning in model.warnings:
-        say(f"warning: {warning}")
-    recipe = replace(recipe, name=recipe.name or model.facts.get("name", "") or output.stem)
-    licence = recipe.license or model.facts.get("license", "not stated")
-    say(plain(f"model: {recipe.name}, {model.facts['architecture']}, licence: {licence}"))
-    template = recipe.defaults.get("chat_template", "")
-    with ThreadPoolExecutor(1) as pool:
-        findings = (
-            pool.submit(lint.ask_engine, runtime_path, opened, template)
-            if here
-            else pool.submit(lint.EngineFindings)
-        )
-        bundling.make(output, runtime, model, findings, recipe, say)
-    try:
-        say(f"wrote {output}")
-        if run_check and here:
-            for line in self_check.prove(output, model.source.size).lines():
-                say(f"  {line}")
-        elif run_check:
-            say("not tested: the runtime is for another platform")
-    except KeyboardInterrupt:
-        raise Interrupted(f"{output} is complete, but was not tested") from None
-    say(f"run it: {shlex.quote(str(output if output.is_absolute() else f'./{output}'))}")
+    bundle_steps.make(opened, output, supplied(stub_path, target), recipe, say, check=check)
 
 
 def _require_other(output: Path, opened: list[Opened]) -> None:
@@ -313,13 +261,17 @@ def stub(output: Path | None, force: bool, target: Target | None, variants: Path
 
     The result is an executable that runs with -m FILE.gguf.
     """
-    from bundler.stub import builder as stubs
     from runtime.container.extents import Extent, Extents
     from runtime.host.atomic_write import publish
 
     if output:
         require_new(output, force)
-    path = stubs.build(say, force=force, variants=variants, target=target)
+    if force or variants:
+        from bundler.stub import builder
+
+        path = builder.build(say, force=force, variants=variants, target=target)
+    else:
+        path = supplied(None, target)
     if output:
         with publish(output, force=force) as out, open(path, "rb") as source:
             Extents([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
@@ -340,11 +292,10 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     """
     from bundler.packing import rebuild_check
     from bundler.stub import builder as stubs
-    from bundler.stub import supply
 
     bundle = bundle_file.load(file)
     target = TARGETS.get(str(bundle.manifest.stub.get("platform")))
-    runtime = stubs.open_stub(stub_path or supply.stub(say, target))
+    runtime = stubs.open_stub(supplied(stub_path, target))
     if differences := rebuild_check.check(bundle, runtime, model):
         raise AppError(
             f"{file} made again is another: " + "; ".join(differences),

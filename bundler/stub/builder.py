@@ -76,6 +76,7 @@ def build(
         path = folder / f"stub-{__version__}-{identity}"
         if os.path.exists(path) and not force:
             _note_use(path)
+            say("stub: from the cache")
             return path
         _require_writable(folder)
         try:

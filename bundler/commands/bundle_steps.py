@@ -1,0 +1,77 @@
+"""What `modelembed bundle` does once its options are understood: lint, write, prove."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.commands import self_check
+from bundler.model import lint
+from bundler.packing import bundle as bundling
+from runtime.errors import AppError, UsageError
+from runtime.host.interrupts import INTERRUPTED
+from runtime.options import builtin_templates
+from runtime.sanitize import plain
+
+if TYPE_CHECKING:
+    from bundler.model.split_files import Opened
+
+
+class Interrupted(AppError):
+    """Ctrl-C came when something was complete; the text says what."""
+
+    exit_code = INTERRUPTED
+
+    def render(self) -> str:
+        """Return the text for stderr: no error, but what there is."""
+        return f"\ninterrupted; {self.problem}"
+
+
+def make(
+    opened: list[Opened],
+    output: Path,
+    runtime_path: Path,
+    recipe: bundling.Recipe,
+    say: Callable[[str], None],
+    *,
+    check: bool,
+) -> None:
+    """Make `output` of a model's files and a runtime as `recipe` says; `check` runs it once."""
+    from bundler.stub import builder as stubs
+
+    runtime = stubs.open_stub(runtime_path)
+    builtin_templates.check_baked(recipe.defaults, runtime.manifest.stub)
+    here = stubs.runs_here(runtime)
+    if recipe.prewarm and not here:
+        raise UsageError(
+            "the runtime is for another platform, and cannot compute here",
+            hint="leave out --prewarm, or bundle on that platform",
+        )
+    model = lint.examine(opened)
+    for warning in model.warnings:
+        say(f"warning: {warning}")
+    recipe = replace(recipe, name=recipe.name or model.facts.get("name", "") or output.stem)
+    licence = recipe.license or model.facts.get("license", "not stated")
+    say(plain(f"model: {recipe.name}, {model.facts['architecture']}, licence: {licence}"))
+    template = recipe.defaults.get("chat_template", "")
+    with ThreadPoolExecutor(1) as pool:
+        findings = (
+            pool.submit(lint.ask_engine, runtime_path, opened, template)
+            if here
+            else pool.submit(lint.EngineFindings)
+        )
+        bundling.make(output, runtime, model, findings, recipe, say)
+    try:
+        say(f"wrote {output}")
+        if check and here:
+            for line in self_check.prove(output, model.source.size).lines():
+                say(f"  {line}")
+        elif check:
+            say("not tested: the runtime is for another platform")
+    except KeyboardInterrupt:
+        raise Interrupted(f"{output} is complete, but was not tested") from None
+    say(f"run it: {shlex.quote(str(output if output.is_absolute() else f'./{output}'))}")
