@@ -137,7 +137,9 @@ def _compile(
         "LIBFFI_CFLAGS": f"-I{libffi}/include", "LIBFFI_LIBS": f"{libffi}/lib/libffi.a",
     }  # fmt: skip
     options = [*OPTIONS, f"--prefix={PREFIX}", f"--with-openssl={openssl}"]
-    if builder is not None:
+    if builder is None:  # it imports its modules while it is built, and leaves out what fails
+        environment["LD_LIBRARY_PATH"] = f"{openssl}/lib"
+    else:
         environment |= builder.environment
         options += [
             f"--build={builder.target.machine}-linux-gnu",
