@@ -27,6 +27,9 @@ PREFIX = "/python"
 """Where it believes that it is installed, until it finds its own standard library."""
 # Calls inside libpython need no table of symbols that something else might define anew.
 CFLAGS = f"{FLAGS} -fno-semantic-interposition"
+# libffi's own functions must call one another directly: on the way through a table of symbols, ARM's
+# linker uses the register in which a closure is handed over.
+LDFLAGS = f"{STRIPPED} -Wl,-Bsymbolic"
 LEFT_OUT = (
     "_bz2", "_lzma", "_sqlite3", "_tkinter", "_curses", "_curses_panel", "readline", "_gdbm",
     "_dbm", "_uuid", "nis",
@@ -116,7 +119,7 @@ def _builder(say: Callable[[str], None]) -> Interpreter:
 
 def _key(compiler: Compiler) -> str:
     words = [sources.PYTHON.sha256, libraries.key(compiler), compiler.target.triple]
-    words += [compiler.version, CFLAGS, STRIPPED, *OPTIONS, *MAKE, MODULES, APART, *UNUSED]
+    words += [compiler.version, CFLAGS, LDFLAGS, *OPTIONS, *MAKE, MODULES, APART, *UNUSED]
     return key_of(*words, "1")
 
 
@@ -132,7 +135,7 @@ def _compile(
     zlib, libffi, openssl = needed
     environment = {
         "CC": CC, "AR": AR, "RANLIB": RANLIB, "OPT": "-DNDEBUG -O3", "CFLAGS": CFLAGS,
-        "LDFLAGS": STRIPPED, "MODULE_BUILDTYPE": MODULES,
+        "LDFLAGS": LDFLAGS, "MODULE_BUILDTYPE": MODULES,
         "ZLIB_CFLAGS": f"-I{zlib}/include", "ZLIB_LIBS": f"{zlib}/lib/libz.a",
         "LIBFFI_CFLAGS": f"-I{libffi}/include", "LIBFFI_LIBS": f"{libffi}/lib/libffi.a",
     }  # fmt: skip
