@@ -27,8 +27,8 @@ PREFIX = "/python"
 """Where it believes that it is installed, until it finds its own standard library."""
 # Calls inside libpython need no table of symbols that something else might define anew.
 CFLAGS = f"{FLAGS} -fno-semantic-interposition"
-# libffi's own functions must call one another directly: on the way through a table of symbols, ARM's
-# linker uses the register in which a closure is handed over.
+# libffi's functions must call one another directly: the way through a table of symbols uses, on ARM,
+# the register in which a closure is handed over.
 LDFLAGS = f"{STRIPPED} -Wl,-Bsymbolic"
 LEFT_OUT = (
     "_bz2", "_lzma", "_sqlite3", "_tkinter", "_curses", "_curses_panel", "readline", "_gdbm",
@@ -183,8 +183,11 @@ def _forget(standard_library: Path, folders: Sequence[Path]) -> None:
 
 
 def _prove(made: Interpreter) -> None:
-    """Import what depends on the libraries that were compiled with it."""
-    code = "import ctypes, decimal, ssl, zlib, hashlib, pyexpat; ssl.create_default_context()"
+    """Import what depends on the libraries that were compiled with it, and call back from one."""
+    code = (
+        "import ctypes, decimal, ssl, zlib, hashlib, pyexpat; ssl.create_default_context(); "
+        "assert ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda number: number + 1)(1) == 2"
+    )
     command = [str(made.program), "-I", "-c", code]
     done = subprocess.run(
         command, env=dict(made.environment), capture_output=True, text=True, check=False
