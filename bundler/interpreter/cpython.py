@@ -27,7 +27,7 @@ PREFIX = "/python"
 """Where it believes that it is installed, until it finds its own standard library."""
 # Calls inside libpython need no table of symbols that something else might define anew.
 CFLAGS = f"{FLAGS} -fno-semantic-interposition"
-# libffi's functions must call one another directly: the way through a table of symbols uses, on ARM,
+# libffi's functions must call one another directly: on ARM, the way through a table of symbols uses
 # the register in which a closure is handed over.
 LDFLAGS = f"{STRIPPED} -Wl,-Bsymbolic"
 LEFT_OUT = (
