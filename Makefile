@@ -35,7 +35,7 @@ build/wheels/set-up: $(WHEELS)
 
 demo: $(READY)
 	@mkdir -p build
-	@echo "== bundling models/demo.gguf into $(DEMO) (the first time may build the runtime: 1 minute)"
+	@echo "== bundling models/demo.gguf into $(DEMO) (the first time may build the runtime: 1 minute, its Python 10)"
 	@$(BUNDLING)/modelembed bundle models/demo.gguf -o $(DEMO) --force --set temp=0
 	@echo "== asking it: What is the capital of France?"
 	@$(DEMO) "What is the capital of France?"
@@ -43,7 +43,7 @@ demo: $(READY)
 
 test: $(SETUP)
 	@$(PYTHON) tools/prerequisites.py --tests
-	@echo "== testing (the first time builds the runtime: 1 minute; then about 20 minutes)"
+	@echo "== testing (the first time builds the runtime, its Python and all of it for ARM: up to 40 minutes; then about 20)"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 families: $(SETUP)
@@ -73,11 +73,11 @@ readme: $(SETUP)
 	@$(BIN)/python tools/readme.py
 
 stub: $(SETUP)
-	@echo "== building the runtime; 1 minute, nothing to do where it is in the cache"
+	@echo "== building the runtime; 1 minute, the first time 10 more for its Python, nothing to do where it is in the cache"
 	@$(BIN)/modelembed stub
 
 dist: $(SETUP)
-	@echo "== making wheels in dist; 1 minute, more where the runtime is to be built"
+	@echo "== making wheels in dist; 1 minute, the first time up to 40 for what they contain"
 	@$(BIN)/python tools/dist.py dist
 
 # The engine is compiled before the rest is installed: the package index has its source only.

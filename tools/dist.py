@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bundler.engine.libraries import libraries
 from bundler.stub import builder, supply
 from bundler.targets import TARGETS, Target
 from runtime import __version__
@@ -50,8 +51,7 @@ def main() -> int:
     for old in folder.glob("modelembed*.whl"):
         old.unlink()
     for target in TARGETS.values():
-        if target.is_here:
-            runtime_wheel(target, folder)
+        runtime_wheel(target, folder)
     wheel(ROOT, folder)
     for made in sorted(folder.glob("*.whl")):
         size = made.stat().st_size / 1e6
@@ -64,7 +64,8 @@ def main() -> int:
 
 def runtime_wheel(target: Target, folder: Path) -> None:
     """Make the wheel with the stub for `target`, and the libraries that bundling needs there."""
-    stub = builder.build(lambda text: print(text, file=sys.stderr))
+    stub = builder.build(say, target=target)
+    native = library_paths.library_folder() if target.is_here else libraries(target, say)
     name = supply.WHEEL.format(target.name)
     package = name.replace("-", "_")
     with tempfile.TemporaryDirectory() as scratch:
@@ -73,11 +74,16 @@ def runtime_wheel(target: Target, folder: Path) -> None:
         code.mkdir()
         (code / "__init__.py").write_text(MODULE.format(target=target.name))
         shutil.copy2(stub, code / supply.STUB)
-        shutil.copy2(library_paths.library_folder() / library_paths.WEIGHTS, code)
+        shutil.copy2(native / library_paths.WEIGHTS, code)
         shutil.copy2(ROOT / "LICENSE", project)
         values = {"name": name, "package": package, "target": target.name, "version": __version__}
         (project / "pyproject.toml").write_text(PROJECT.format(**values))
         wheel(project, folder)
+
+
+def say(text: str) -> None:
+    """Print a line on stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def wheel(project: Path, folder: Path) -> None:
