@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, BinaryIO
 
+from runtime import START
 from runtime.chat_format import chat_template
 from runtime.chat_format.prompt import build_prompt
 from runtime.container import prefix_state
@@ -40,10 +41,17 @@ def _no_progress(done: int, total: int) -> None:
 class Timing:
     """Seconds and bytes before the first token."""
 
+    opening_s: float = 0.0
+    """From the start of our own code to here: imports, options, the bundle's manifest."""
+    engine_s: float = 0.0
+    """Choice and loading of the engine's libraries."""
     restore_s: float = 0.0
     """Decompression before loading; 0 if the model is decompressed while it is loaded."""
     restored_bytes: int = 0
     load_s: float = 0.0
+    """Loading of the weights, with their repacking."""
+    context_s: float = 0.0
+    """Allocation of KV cache and buffers."""
     prewarm_s: float = 0.0
     """Loading of the prompt state that was computed while bundling."""
 
@@ -59,11 +67,13 @@ class LoadedModel:
         self.file = file
         self.options = options
         self._notify = notify
-        self.timing = Timing()
+        self.timing = Timing(opening_s=time.perf_counter() - START)
         self.prewarmed = 0
         """Number of prompt tokens whose state was loaded from the bundle."""
+        begin = time.perf_counter()
         self.variant = start_engine(options)
         """The CPU variant in use, and why others were rejected."""
+        self.timing.engine_s = time.perf_counter() - begin
         if options.chat_template:  # before loading, which takes long
             builtin_templates.check(options.chat_template, chat_template.builtin_names())
         self.plan = file.plan(options)
@@ -75,7 +85,9 @@ class LoadedModel:
             self.model = self._load()
             stack.callback(self.model.close)
             stop_tokens(self.model, options)  # a wrong one is told now, not with each answer
+            begin = time.perf_counter()
             self.scheduler = self._create_scheduler()
+            self.timing.context_s = time.perf_counter() - begin
             stack.callback(self.scheduler.close)
             self._report_context()
             self.embedder = Embedder(
@@ -232,10 +244,7 @@ class LoadedModel:
     def report(self, stats: Stats) -> dict[str, Any]:
         """Return the costs of loading and of an answer, in seconds and bytes."""
         return {
-            "restore_s": self.timing.restore_s,
-            "restored_bytes": self.timing.restored_bytes,
-            "load_s": self.timing.load_s,
-            "prewarm_s": self.timing.prewarm_s,
+            **asdict(self.timing),
             "prewarmed_tokens": self.prewarmed,
             "prompt_tokens": stats.prompt_tokens,
             "cached_tokens": stats.cached_tokens,
