@@ -48,6 +48,11 @@ MODELS = {
     "1.1b-q4_k_m": Recipe(Shape(2048, 5632, 22, 32, 4, 2048, VOCABULARY), "Q4_K", mixed=True),
     # half a gigabyte of the type that compresses well
     "250m-bf16": Recipe(Shape(1024, 2816, 16, 16, 4, 2048, VOCABULARY), "BF16"),
+    # one each of the types that the engine repacks on x86-64 by kernels of their own
+    "250m-q4_k": Recipe(Shape(1024, 2816, 16, 16, 4, 2048, VOCABULARY), "Q4_K"),
+    "250m-q4_0": Recipe(Shape(1024, 2816, 16, 16, 4, 2048, VOCABULARY), "Q4_0"),
+    # and of those that it leaves as they are
+    "250m-q8_0": Recipe(Shape(1024, 2816, 16, 16, 4, 2048, VOCABULARY), "Q8_0"),
     # stories110M
     "110m-q8_0": Recipe(Shape(768, 2048, 12, 12, 12, 1024, VOCABULARY), "Q8_0", tied=True),
     # proves that the scripts run; its numbers mean nothing
