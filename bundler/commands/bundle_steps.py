@@ -71,7 +71,8 @@ def make(
             for line in self_check.prove(output, model.source.size).lines():
                 say(f"  {line}")
         elif check:
-            say("not tested: the runtime is for another platform")
+            where = runtime.manifest.stub.get("platform", "another platform")
+            say(f"not tested: it runs on {where}, and `doctor` tries it there")
     except KeyboardInterrupt:
         raise Interrupted(f"{output} is complete, but was not tested") from None
     say(f"run it: {shlex.quote(str(output if output.is_absolute() else f'./{output}'))}")
