@@ -29,6 +29,8 @@ from runtime.errors import AppError
 from runtime.host import app_dirs
 
 DAY = 24 * 60 * 60  # seconds
+MARKERS = ("", "extra == 'build'", 'extra == "build"')
+"""Of requirements that stubs have; what older Pythons need besides, the compiled one does not."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def requirements() -> list[str]:
     for line in importlib.metadata.requires(third_party.OWN) or ():
         requirement, _, marker = line.partition(";")
         name = third_party.normal(re.split(r"[=<>~!\[ ]", requirement, maxsplit=1)[0])
-        if name in ours and not marker.strip():  # no marker applies to the Python compiled here
+        if name in ours and marker.strip() in MARKERS:
             found[name] = requirement.strip()
     return sorted(found.values())
 
