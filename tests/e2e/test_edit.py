@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import marshal
 import os
 import shutil
 import struct
@@ -21,6 +20,8 @@ from paths import DEMO, TESTS
 from program import Program
 
 from bundler.packing import rebuild_check
+from bundler.stub import stub_python
+from bundler.targets import here
 from runtime.commands import edit
 from runtime.container import bundle_file
 from runtime.container.layout import COOKIE, COOKIE_MAGIC
@@ -336,7 +337,7 @@ def with_another_program(data: bytes) -> bytes:
     _, length, toc, toc_length, python, library = COOKIE.unpack_from(data, end)
     start = end + COOKIE.size - length
     entry = struct.Struct("!IIIIBc")
-    code = marshal.dumps(compile("import os; os.write(1, b'foreign\\n'); os._exit(0)", "x", "exec"))
+    code = compiled("import os; os.write(1, b'foreign\\n'); os._exit(0)")
     script, place = zlib.compress(code), start + toc
     table, taken = b"", False
     while place < start + toc + toc_length:
@@ -350,6 +351,16 @@ def with_another_program(data: bytes) -> bytes:
     total = where + len(table) + COOKIE.size
     cookie = COOKIE.pack(COOKIE_MAGIC, total, where, len(table), python, library)
     return data + script + table + cookie
+
+
+def compiled(code: str) -> bytes:
+    """Return a script as the Python in stubs reads it."""
+    target = here()
+    assert target
+    python = next(stub_python.plans(target)).prepared(print)
+    dump = "import marshal, os, sys; os.write(1, marshal.dumps(compile(sys.argv[1], 'x', 'exec')))"
+    command = [python.program, "-c", dump, code]
+    return subprocess.run(command, env=python.environ(), capture_output=True, check=True).stdout
 
 
 def test_a_signed_file_has_nothing_else_in_it(modelembed: Program, tmp_path: Path) -> None:

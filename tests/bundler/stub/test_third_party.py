@@ -26,7 +26,7 @@ def shown(chat: Program) -> dict[str, str]:
 
 def test_every_part_has_its_licence_shown(chat: Program, shown: dict[str, str]) -> None:
     inside = third_party.contents(chat.path)
-    assert {"libz.so.1", "nacl", "page/index.html", "PYZ.pyz"} <= inside
+    assert {"libcrypto.so.3", "nacl", "page/index.html", "PYZ.pyz"} <= inside
     owners = third_party.owners(inside, ROOT)
 
     assert [] == sorted(entry for entry, names in owners.items() if not names)
