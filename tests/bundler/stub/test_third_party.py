@@ -32,8 +32,8 @@ def test_every_part_has_its_licence_shown(chat: Program, shown: dict[str, str]) 
     assert target
     python = next(stub_python.plans(target)).prepared(
         print
-    )  # what is its own, another may not know
-    assert [] == python.unlicensed(ROOT, chat.path)
+    )
+    assert [] == python.unlicensed(ROOT, chat.path)  # it knows best which modules are its own
     assert {entry["name"] for entry in python.licenses(ROOT)} == shown.keys()
     assert all(len(text.strip()) > 300 for text in shown.values())
 
