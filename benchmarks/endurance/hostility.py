@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from benchmarks.endurance.client import TIMEOUT, Unexpected, post, question, said
+from benchmarks.endurance.client import TIMEOUT, Cut, Unexpected, post, question, said
 from benchmarks.endurance.demands import CHAT, Ask, judged
 from benchmarks.endurance.knowledge import Knowledge
 
@@ -96,6 +96,8 @@ def slow_sender(port: int, known: Knowledge, chance: random.Random) -> str:
             answer = b""
     if not in_time:
         return "refused" if not answer else f"wrong: it waited for ever, {answer[:100]!r}"
+    if not answer:  # excused only where the server was told to end
+        raise Cut("the connection was closed before the answer")
     head, _, body = answer.partition(b"\r\n\r\n")
     if b" 503 " in head.partition(b"\r\n")[0]:
         return "busy"
