@@ -31,6 +31,8 @@ FILE_FLAGS = {
     "-jf": "--json-schema",
 }
 """llama.cpp's flags for text from a file, by the flags that take it as @FILE here."""
+NEGATIONS = {"-nr": "--no-repack"}
+"""llama.cpp's short flags that turn something off, by their long name."""
 SWITCHES = {
     f"{dashes}{name}": long
     for name, long in (("i", "interactive"), ("interactive",) * 2, ("embedded",) * 2)
@@ -72,6 +74,11 @@ def _go_switch(flag: str, value: str | None, rest: deque[str]) -> list[str]:
     return [f"--{SWITCHES[flag]}" if value.lower() in TRUE else f"--no-{SWITCHES[flag]}"]
 
 
+def _negation(flag: str, value: str | None, rest: deque[str]) -> list[str]:
+    """-nr is --no-repack."""
+    return _go_value(flag if value else NEGATIONS[flag], value, rest)
+
+
 def _text(flag: str, value: str | None, rest: deque[str]) -> list[str]:
     """-p TEXT stays as it is, whatever flag the text may look like."""
     if value is None and _has_value(rest):
@@ -105,6 +112,7 @@ REWRITES: Mapping[str, Rewrite] = {
     **dict.fromkeys(TEXT_FLAGS, _text),
     **dict.fromkeys(FILE_FLAGS, _file),
     **dict.fromkeys(COLOR_FLAGS, _color),
+    **dict.fromkeys(NEGATIONS, _negation),
     **dict.fromkeys(SWITCHES, _go_switch),
 }
 """The rewrite of a flag; _go_value for all others."""

@@ -22,7 +22,7 @@ from runtime.commands.click_options import (
     server_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
-from runtime.commands.option_precedence import merged_options
+from runtime.commands.option_precedence import is_set, merged_options
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import CacheError, UsageError
@@ -175,7 +175,10 @@ def chat(
             hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
         )
     mode = terminal.Raw(raw, escape, display_prompt)
-    terminal.run(bundle, options, asked, interactive, model, embedded, report, mode)
+    chosen = is_set("repack", bundle, given, model)
+    terminal.run(
+        bundle, options, asked, interactive, model, embedded, report, mode, weigh=not chosen
+    )
 
 
 @main.command()

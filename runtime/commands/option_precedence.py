@@ -49,6 +49,11 @@ def merged_options(
     return Options(**{**defaults(overrides), **overrides})
 
 
+def is_set(name: str, bundle: Bundle | None, given: Mapping[str, Any], model: Path | None) -> bool:
+    """Return whether option `name` is given by a flag, or baked in for the model in use."""
+    return given.get(name) not in (None, ()) or name in _baked(bundle, model)
+
+
 def _baked(bundle: Bundle | None, model: Path | None) -> dict[str, Any]:
     """Return the baked-in defaults that apply to `model`, or to the embedded one."""
     baked = dict(bundle.manifest.defaults) if bundle else {}

@@ -131,6 +131,12 @@ def cpu_name() -> str:
     return ", ".join([named, *(" ".join(pair) for pair in numbers)])
 
 
+def cpu_features() -> frozenset[str]:
+    """Return the processor's features, as the kernel calls them; empty if unknown."""
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", _read(Path("/proc/cpuinfo")), re.M)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
 def cpu_identity() -> str:
     """Return text that is equal for CPUs with the same model, stepping, microcode and features."""
     text = _read(CPUINFO).split("\n\n")[0]

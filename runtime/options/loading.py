@@ -114,7 +114,12 @@ class LoadingOptions:
     fit: bool = option(
         True, "--fit", help="check the available memory first, and reduce the context to fit"
     )
-    repack: bool = option(True, "--repack", help="repack weights for faster prompt processing")
+    repack: bool = option(
+        True,
+        "--repack",
+        help="repack weights for faster prompt processing (default: unless it costs one answer "
+        "more time than it saves, or there are several --workers)",
+    )
     mmap: bool = option(
         True, "--mmap", help="memory-map the model instead of reading it into memory"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import time
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from runtime.host.interrupts import on_interrupt
 from runtime.host.std_streams import colour_enabled, notify
 from runtime.host.user_files import exists
 from runtime.inference.stats import FinishReason
+from runtime.model import repacking
+from runtime.model.model_file import ModelFile
 from runtime.options.escapes import unescaped
 from runtime.options.registry import Options
 from runtime.sanitize import plain, shown
@@ -72,8 +75,13 @@ def run(
     embedded: bool | None,
     report: Path | None,
     raw: Raw,
+    *,
+    weigh: bool = False,
 ) -> None:
-    """Open the backend and answer `question`, or chat; write the costs to `report` if given."""
+    """Open the backend and answer `question`, or chat; write the costs to `report` if given.
+
+    With `weigh`, the weights are repacked for one answer only if that pays.
+    """
     if report:
         run_report.require_free(report)  # before the answer, which may take long
     with contextlib.ExitStack() as stack:
@@ -83,7 +91,10 @@ def run(
 
             errands = Errands(bundle, report)
             stack.callback(errands.close)
-        backend = open_backend(locate(bundle, path, embedded, options, notify), options, notify)
+        found = locate(bundle, path, embedded, options, notify)
+        if weigh and not interactive and isinstance(found, ModelFile):
+            options = _weighed(found, options, question)
+        backend = open_backend(found, options, notify)
         stack.callback(backend.close)
         confine(backend, options, notify)
         if not interactive and _is_raw(backend, question, raw):
@@ -104,6 +115,14 @@ def run(
             errands.write_report(costs)
         elif report:
             run_report.write(report, costs)
+
+
+def _weighed(found: ModelFile, options: Options, question: Question) -> Options:
+    """Return the options with `repack` as it is better for one answer; say why with -v."""
+    verdict = repacking.for_one_answer(found, options, question.text)
+    if options.verbose:
+        notify(verdict.reason)
+    return dataclasses.replace(options, repack=verdict.repack)
 
 
 def _is_raw(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) -> bool:

@@ -218,6 +218,8 @@ def test_color_is_given_as_other_programs_take_it(expected: list[str], typed: li
         (["-n", "5", "--", "-n=5", "--color"], ["-n=5", "--", "-n=5", "--color"]),
         (["--grammar", "--", "x"], ["--grammar-file", "--", "x"]),
         (["-p", "--", "-n=5"], ["-p", "--", "-n=5"]),
+        (["--no-repack", "-n", "5"], ["-nr", "-n=5"]),
+        (["-p", "-nr"], ["-p", "-nr"]),
     ],
 )
 def test_spellings_of_other_programs(expected: list[str], typed: list[str]) -> None:
