@@ -20,15 +20,13 @@ MACHINES = ("x86_64", "AMD64")
 """Those of which one was measured."""
 UNMEASURED_FEATURE = "amx_tile"
 """The kernel's name of what makes repacked weights far faster, by another layout of them."""
-TOKENS_PER_THREAD = 174
-"""Of prompt, from which on the first token comes sooner with repacking.
+TOKENS_PER_THREAD = 256
+"""Of prompt, below which the first token comes later with repacking, by what was measured.
 
-A single crossing, and provisional: `python -m benchmarks.break_even 250m-q4_k --threads 1
---repeat 2` on an AMD EPYC of family 25 (AVX2, no AVX-512), while others used the machine. There
-repacking lost 0.14 s at 128 tokens and gained 0.25 s at 256; a generated token took 1.14 times as
-long. With two threads, 1.1B Q4_K_M still lost 0.99 s at 256 tokens, as far as that was measured.
-That it grows with the threads is reasoned, not measured; nor were other types of weights, AVX-512,
-or compressed models.
+`python -m benchmarks.break_even 1.1b-q4_k_m --threads 2` on an AMD EPYC with AVX2 and no AVX-512:
+repacking lost 0.25 to 0.97 s at every length from 8 to 512 tokens, of 0.4 to 7 s, and a generated
+token took 1.07 times as long; 250M Q4_K on one thread broke even at 174 tokens. Not measured: other
+types of weights, AVX-512, compressed models.
 """
 BYTES_PER_TOKEN = 4
 """Of English text, with most vocabularies; other texts have fewer, and longer prompts thereby."""

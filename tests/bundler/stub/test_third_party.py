@@ -30,9 +30,7 @@ def test_every_part_has_its_licence_shown(chat: Program, shown: dict[str, str]) 
     assert {"libcrypto.so.3", "nacl", "page/index.html", "PYZ.pyz"} <= inside
     target = here()
     assert target
-    python = next(stub_python.plans(target)).prepared(
-        print
-    )
+    python = next(stub_python.plans(target)).prepared(print)
     assert [] == python.unlicensed(ROOT, chat.path)  # it knows best which modules are its own
     assert {entry["name"] for entry in python.licenses(ROOT)} == shown.keys()
     assert all(len(text.strip()) > 300 for text in shown.values())
