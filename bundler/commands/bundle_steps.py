@@ -41,11 +41,11 @@ def make(
     check: bool,
 ) -> None:
     """Make `output` of a model's files and a runtime as `recipe` says; `check` runs it once."""
-    from bundler.stub import builder as stubs
+    from bundler.stub import supply
 
-    runtime = stubs.open_stub(runtime_path)
+    runtime = supply.open_stub(runtime_path)
     builtin_templates.check_baked(recipe.defaults, runtime.manifest.stub)
-    here = stubs.runs_here(runtime)
+    here = supply.runs_here(runtime)
     if recipe.prewarm and not here:
         raise UsageError(
             "the runtime is for another platform, and cannot compute here",

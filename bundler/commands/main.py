@@ -291,11 +291,11 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     The model is MODEL, or the one inside FILE.
     """
     from bundler.packing import rebuild_check
-    from bundler.stub import builder as stubs
+    from bundler.stub import supply
 
     bundle = bundle_file.load(file)
     target = TARGETS.get(str(bundle.manifest.stub.get("platform")))
-    runtime = stubs.open_stub(supplied(stub_path, target))
+    runtime = supply.open_stub(supplied(stub_path, target))
     if differences := rebuild_check.check(bundle, runtime, model):
         raise AppError(
             f"{file} made again is another: " + "; ".join(differences),

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import os
 import shutil
 import subprocess
 import tarfile
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +82,7 @@ def fetch(source: Source) -> Path:
         for place in places():
             try:
                 found = _download(f"{place}/{source.pool}", staged)
-            except (OSError, http.client.HTTPException) as exc:
+            except OSError as exc:
                 problems.append(f"{place}: {exc}")
                 continue
             if found == source.sha256:
@@ -135,11 +133,18 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def _download(address: str, path: Path) -> str:
-    """Write what lies at `address` to `path`; return its SHA-256."""
+    """Write what lies at `address` to `path`; return its SHA-256, or raise OSError."""
+    # Seldom needed, and slow to import: every `bundle` comes by here.
+    import http.client
+    import urllib.request
+
     digest = hashlib.sha256()
-    answer = urllib.request.urlopen(address, timeout=TIMEOUT)
-    with contextlib.closing(answer), open(path, "wb") as out:
-        while chunk := answer.read(CHUNK):
-            out.write(chunk)
-            digest.update(chunk)
+    try:
+        answer = urllib.request.urlopen(address, timeout=TIMEOUT)
+        with contextlib.closing(answer), open(path, "wb") as out:
+            while chunk := answer.read(CHUNK):
+                out.write(chunk)
+                digest.update(chunk)
+    except http.client.HTTPException as exc:
+        raise OSError(f"{type(exc).__name__}: {exc}") from exc
     return digest.hexdigest()

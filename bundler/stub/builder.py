@@ -25,10 +25,8 @@ from bundler.engine.libraries import libraries
 from bundler.engine.toolchain import BuildFailed
 from bundler.stub import floor, stub_parts, stub_python, third_party
 from bundler.stub.stub_python import StubPython
-from bundler.targets import TARGETS, Target, here, machine_name
+from bundler.targets import TARGETS, Target, here
 from runtime import __version__
-from runtime.container import bundle_file
-from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Manifest
 from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
@@ -199,16 +197,6 @@ def engine_folder() -> Path:
             hint=cure,
         )
     return folder
-
-
-def open_stub(path: Path) -> Bundle:
-    """Return the stub at `path`, ours or one for another platform."""
-    return bundle_file.load_runtime(path)
-
-
-def runs_here(bundle: Bundle) -> bool:
-    """Tell whether a stub is for this machine's system and processor."""
-    return bundle.manifest.stub.get("platform") == machine_name()
 
 
 def _root() -> Path:

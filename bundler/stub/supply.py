@@ -1,17 +1,18 @@
-"""Where a stub comes from: an installed wheel, the cache, or a build.
+"""Where a stub comes from: an installed wheel, the cache, or a build; and what it is for.
 
 Whoever only bundles installs the wheels that `make dist` makes, and needs no compiler.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
 from bundler.targets import Target, machine_name
 from runtime import __version__
+from runtime.container import bundle_file
+from runtime.container.bundle_file import Bundle
 from runtime.errors import AppError
 from runtime.host import library_paths
 
@@ -43,9 +44,21 @@ def installed(name: str, say: Callable[[str], None]) -> Path | None:
     folder = library_paths.wheel_folder(name)
     if folder is None or not (folder / STUB).is_file():
         return None
+    import importlib.metadata  # with all of `email`, a tenth of the time that bundling takes
+
     version = importlib.metadata.version(wheel)
     if version != __version__:
         say(f"stub: {wheel} {version} is not used: this is modelembed {__version__}")
         return None
     say(f"stub: from {wheel} {version}")
     return folder / STUB
+
+
+def open_stub(path: Path) -> Bundle:
+    """Return the stub at `path`, ours or one for another platform."""
+    return bundle_file.load_runtime(path)
+
+
+def runs_here(bundle: Bundle) -> bool:
+    """Tell whether a stub is for this machine's system and processor."""
+    return bundle.manifest.stub.get("platform") == machine_name()
