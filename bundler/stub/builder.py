@@ -24,7 +24,7 @@ from bundler.engine import wheels
 from bundler.engine.libraries import libraries
 from bundler.engine.toolchain import BuildFailed
 from bundler.stub import floor, stub_parts, stub_python, third_party
-from bundler.stub.stub_python import StubPython
+from bundler.stub.stub_python import DAY, StubPython
 from bundler.targets import TARGETS, Target, here
 from runtime import __version__
 from runtime.container.layout import Manifest
@@ -38,7 +38,6 @@ from runtime.options import builtin_templates
 USUAL_SECONDS = 45
 COMPILED = ("llama-cpp-python", "zstandard")
 """Distributions that are compiled here: there are several builds of one version."""
-DAY = 24 * 60 * 60  # seconds
 KEPT = 4
 """Stubs that stay in the cache."""
 

@@ -133,7 +133,7 @@ def cpu_name() -> str:
 
 def cpu_features() -> frozenset[str]:
     """Return the processor's features, as the kernel calls them; empty if unknown."""
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", _read(Path("/proc/cpuinfo")), re.M)
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", _read(CPUINFO), re.M)
     return frozenset(found[1].split()) if found else frozenset()
 
 

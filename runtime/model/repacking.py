@@ -44,7 +44,7 @@ class Verdict:
 
 
 def for_one_answer(
-    source: ModelFile, options: Options, text: str, *, features: str | None = None
+    source: ModelFile, options: Options, text: str, *, features: frozenset[str] | None = None
 ) -> Verdict:
     """Return whether to repack the weights of `source` for one answer to `text`.
 

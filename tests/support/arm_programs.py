@@ -30,7 +30,7 @@ exec "$@"' sh {program} "$@"
 def wrapped(program: Path, cpu: str, script: Path) -> Path:
     """Write a script that runs `program` on the processor `cpu`; return its path."""
     found = shutil.which(TARGET.emulator)
-    line = f'"arm:M::{MAGIC}:{MASK}:{found}:F"'.replace("arm:M", ":arm:M").replace("\\", "\\\\")
+    line = f'":arm:M::{MAGIC}:{MASK}:{found}:F"'.replace("\\", "\\\\")
     script.write_text(
         SCRIPT.format(cpu=cpu, sysroot=TARGET.sysroot, line=line, program=shlex.quote(str(program)))
     )
