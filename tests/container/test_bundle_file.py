@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bundles
+import open_files
 import pytest
 
 from runtime import bounds
@@ -119,13 +120,11 @@ def test_file_that_cannot_be_opened(bundle: Path, name: str, message: str) -> No
 
 
 def test_nothing_stays_open(bundle: Path) -> None:
-    before = sorted(os.listdir("/proc/self/fd"))
-    bundle_file.load(bundle).close()
-    os.truncate(bundle, 1000)
-    with pytest.raises(FormatError):
-        bundle_file.load(bundle)
-
-    assert before == sorted(os.listdir("/proc/self/fd"))
+    with open_files.none_left():
+        bundle_file.load(bundle).close()
+        os.truncate(bundle, 1000)
+        with pytest.raises(FormatError):
+            bundle_file.load(bundle)
 
 
 def test_program_that_is_not_frozen_has_no_payload() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import bundles
+import open_files
 import pytest
 from adapters import write_adapter
 from paths import DEMO
@@ -23,13 +24,6 @@ from runtime.weights import decompress
 from runtime.weights.stdio_file import RangeFile
 
 LYING = bundles.planes(bundles.chunk(b"not what it says", xxh3=bytes(16)))
-
-
-@contextlib.contextmanager
-def none_left() -> Iterator[None]:
-    before = sorted(os.listdir("/proc/self/fd"))
-    yield
-    assert before == sorted(os.listdir("/proc/self/fd"))
 
 
 def adapter(path: Path) -> None:
@@ -64,7 +58,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("kind", FILES)
 def test_a_file_that_is_refused_is_closed(tmp_path: Path, opener: str, kind: str) -> None:
     FILES[kind](tmp_path / "file")
-    with none_left():
+    with open_files.none_left():
         try:
             found = OPENERS[opener](tmp_path / "file")
         except AppError as exc:
@@ -77,7 +71,7 @@ def test_a_file_that_is_refused_is_closed(tmp_path: Path, opener: str, kind: str
 @pytest.mark.parametrize("size", [-1, 1 << 62])
 @pytest.mark.parametrize("memfd", [True, False])
 def test_a_copy_that_finds_no_room_is_closed(size: int, memfd: bool) -> None:
-    with none_left():
+    with open_files.none_left():
         try:
             os.close(decompress._target(size, memfd)[0])
         except (AppError, OSError) as exc:
@@ -86,10 +80,13 @@ def test_a_copy_that_finds_no_room_is_closed(size: int, memfd: bool) -> None:
 
 def test_a_stream_that_cannot_be_opened_is_closed() -> None:
     fd = os.open(DEMO, os.O_RDONLY)
-    with none_left(), pytest.raises(AppError, match="cannot be opened: Invalid argument"):
+    with (
+        open_files.none_left(),
+        pytest.raises(AppError, match="cannot be opened: Invalid argument"),
+    ):
         RangeFile(fd, -1)
     os.close(fd)
-    with none_left(), pytest.raises(AppError, match="cannot be opened: No such file"):
+    with open_files.none_left(), pytest.raises(AppError, match="cannot be opened: No such file"):
         RangeFile(fd, 0)
 
 
@@ -106,7 +103,7 @@ def test_an_edit_that_fails_closes_all(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with none_left(), contextlib.suppress(AppError), monkeypatch.context() as patch:
+    with open_files.none_left(), contextlib.suppress(AppError), monkeypatch.context() as patch:
         if call == "pread":  # where blocks cannot be shared
             patch.setattr(os, "copy_file_range", full)
         if call == "copy_file_range":
@@ -123,7 +120,7 @@ def test_an_adapter_is_closed_when_it_is_written(tmp_path: Path) -> None:
     added = write_adapter(tmp_path / "pirate.gguf")
     path = bundles.write(tmp_path / "chat", [bundles.stored(DEMO.read_bytes())])
     bundle = bundle_file.load(path)
-    with none_left():
+    with open_files.none_left():
         edit.write_edited(bundle, path, Change(add={added: 1.0}), tool="test")
     bundle.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bundles
 import ggufs
+import open_files
 import pytest
 
 from runtime.container import bundle_file
@@ -130,12 +131,10 @@ def test_what_is_no_model(
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("some notes")
     (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:530])
-    before = sorted(os.listdir("/proc/self/fd"))
-    with pytest.raises(error, match=message) as caught:
+    with open_files.none_left(), pytest.raises(error, match=message) as caught:
         model_file.open_file(tmp_path / name)
 
     assert caught.value.hint
-    assert before == sorted(os.listdir("/proc/self/fd"))
 
 
 def test_section_that_is_no_model(tmp_path: Path) -> None:

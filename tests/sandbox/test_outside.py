@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import open_files
 import pytest
 
 from runtime.errors import AppError, SessionError
@@ -51,18 +52,18 @@ def test_its_errors_are_those_of_the_program(outside: Outside) -> None:
 def test_files_go_both_ways_and_none_stays_open(outside: Outside, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("hello")
-    before = len(os.listdir("/proc/self/fd"))
-    child = f"/proc/{outside.ask('whoami').values['process']}/fd"
-    there = len(os.listdir(child))
-    for _ in range(20):
-        with open(path, "rb") as file:
-            reply = outside.ask("content", file.fileno())
-        assert "hello" == reply.values["text"]
-        assert reply.fd is not None
-        assert b"hello" == os.pread(reply.fd, 100, 0)
-        os.close(reply.fd)
-    assert before == len(os.listdir("/proc/self/fd"))
-    assert there == len(os.listdir(child))
+    process = outside.ask("whoami").values["process"]
+    there = open_files.of_process(process)
+    with open_files.none_left():
+        for _ in range(20):
+            with open(path, "rb") as file:
+                reply = outside.ask("content", file.fileno())
+            assert "hello" == reply.values["text"]
+            assert reply.fd is not None
+            assert b"hello" == os.pread(reply.fd, 100, 0)
+            os.close(reply.fd)
+    outside.ask("whoami")  # the last question is done with, also there
+    assert not open_files.of_process(process) - there
 
 
 def test_a_name_without_end_is_refused(outside: Outside) -> None:
