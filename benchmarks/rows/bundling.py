@@ -9,7 +9,8 @@ from benchmarks.lab import Lab
 from benchmarks.measure import interleave, run, timed
 from benchmarks.report import Row
 
-TARGET = 1.5
+FIRST, AGAIN = 1.5, 1.2
+"""Targets."""
 SETTLE = 2.5  # seconds for which nothing is remembered of a new model
 
 
@@ -24,6 +25,7 @@ def measure(lab: Lab) -> list[Row]:
     home = lab.work / "cache"  # of this row alone, so that forgetting harms nobody
     home.mkdir()
     environment = {**os.environ, "XDG_CACHE_HOME": str(home)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what users install
     hashes = home / "modelembed" / "known.json"
 
     def bundle() -> None:
@@ -50,6 +52,9 @@ def measure(lab: Lab) -> list[Row]:
     new, known, peer = interleave(lab.rounds(7), first, second, copy)
     size = model.stat().st_size / 1e6
     return [
-        Row(f"bundle {size:.0f} MB, {note}", "s", own, peer, "cp + fsync", TARGET)
-        for note, own in (("the first time", new), ("again, hash and verdict remembered", known))
+        Row(f"bundle {size:.0f} MB, {note}", "s", own, peer, "cp + fsync", target)
+        for note, own, target in (
+            ("the first time", new, FIRST),
+            ("again, hash and verdict remembered", known, AGAIN),
+        )
     ]

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.commands import self_check
 from bundler.model import lint
 from bundler.packing import bundle as bundling
 from runtime.errors import AppError, UsageError
@@ -68,6 +67,8 @@ def make(
     try:
         say(f"wrote {output}")
         if check and here:
+            from bundler.commands import self_check
+
             for line in self_check.prove(output, model.source.size).lines():
                 say(f"  {line}")
         elif check:

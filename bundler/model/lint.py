@@ -16,6 +16,7 @@ from typing import Any
 from bundler import run_program
 from bundler.file_cache import FileCache
 from bundler.model import split_files
+from bundler.model.file_types import file_type_name
 from bundler.model.split_files import Opened
 from bundler.temp_files import in_temporary_folder
 from runtime.container.extents import Extent, Extents
@@ -231,20 +232,6 @@ def _template_findings(template: str) -> EngineFindings:
     return EngineFindings()
 
 
-def _file_type(header: Header) -> str:
-    """Return the name of the file's mix of tensor types, such as Q4_K_M; empty if it has none."""
-    from gguf import LlamaFileType
-
-    number = header.metadata.get("general.file_type")
-    if not isinstance(number, int):
-        return ""
-    try:
-        name = str(LlamaFileType(number & ~LlamaFileType.GUESSED).name)
-    except ValueError:  # newer than this list
-        return ""
-    return name.removeprefix("MOSTLY_").removeprefix("ALL_")
-
-
 def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
     """Return what the manifest says about the model."""
     tensors = [tensor for part in opened for tensor in part.header.tensors]
@@ -257,7 +244,8 @@ def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
         "name": header.text("general.name"),
         "architecture": header.architecture,
         "parameters": sum(part.header.parameters for part in opened),
-        "quantization": _file_type(header) or (kinds[0] if kinds else ""),
+        "quantization": file_type_name(header.metadata.get("general.file_type"))
+        or (kinds[0] if kinds else ""),
         "context": header.hyper("context_length"),
         "license": header.text("general.license.name") or header.text("general.license"),
         "license_link": header.text("general.license.link"),

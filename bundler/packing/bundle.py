@@ -151,7 +151,6 @@ def _write_model(
     with progress(f"writing {gigabytes(source.size)}") as show:
         step = _until_refused(findings, show)
         source.copy_to(fd, lambda done: step(done, source.size))
-    os.fsync(fd)  # now, while the hash is still being taken
     return Written(source.size, "stored", "")
 
 

@@ -86,6 +86,7 @@ def _copy_extent(extent: Extent, out: int) -> Iterator[int]:
             yield data - position
             position = data
         hole = _seek(extent.fd, position, os.SEEK_HOLE, end)
+        fileio.reserve(out, os.lseek(out, 0, os.SEEK_CUR), hole - position)
         while position < hole:
             moved = _copy_range(extent.fd, out, min(hole - position, COPY_STEP), position)
             fileio.start_writing(out, os.lseek(out, 0, os.SEEK_CUR) - moved, moved)
