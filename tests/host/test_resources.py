@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,37 @@ def test_processor_has_a_name_and_an_identity() -> None:
     assert resources.cpu_name()
     assert resources.cpu_identity() == resources.cpu_identity() != ""
     assert "MHz" not in resources.cpu_identity()  # changes by the second
+
+
+HOLES = """
+import ctypes
+from pathlib import Path
+from runtime.host import resources
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = (ctypes.c_void_p,)
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+resources.keep_little_memory()
+blocks = [libc.malloc(16_000) for _ in range(4_000)]
+for block in blocks:
+    ctypes.memset(block, 1, 16_000)
+full = resident()
+for number, block in enumerate(blocks):
+    if number % 8:
+        libc.free(block)
+holed = resident()
+resources.return_free_memory()
+print(full - holed, holed - resident())
+"""
+
+
+def test_memory_free_between_pieces_in_use_is_returned() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    kept_without, returned = map(int, done.stdout.split())
+
+    assert kept_without < 10_000_000
+    assert returned > 30_000_000

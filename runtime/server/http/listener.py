@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ import uvicorn
 
 from runtime import bounds
 from runtime.errors import PortError, UsageError
-from runtime.host import interrupts, std_streams
+from runtime.host import interrupts, resources, std_streams
 from runtime.options.registry import Options
 from runtime.server.http.guard import App
 from runtime.server.http.http_connection import Connection
@@ -34,6 +35,8 @@ LEAVING_SECONDS = 0.1
 EVERYWHERE = ("0.0.0.0", "::")
 """These stand for all networks of this machine."""
 SEND_BUFFER = 1 << 18
+RETURN_TICKS = 300
+"""Tenths of a second after which free memory is returned, if there were requests meanwhile."""
 SIOCGIFADDR = 0x8915
 TWICE_SECONDS = 0.5
 """The launcher passes signals on that the terminal has sent already: they come twice."""
@@ -199,6 +202,8 @@ class Listener(uvicorn.Server):
         self._stopped_at = 0.0
         self._idle = idle
         self._seen, self._seen_at = 0, time.monotonic()
+        self._returned = 0
+        """Requests seen when free memory was returned the last time."""
         self._started = started
         self._cut = cut
 
@@ -247,6 +252,9 @@ class Listener(uvicorn.Server):
         total, now = self.server_state.total_requests, time.monotonic()
         if self._seen != total or self.server_state.tasks:
             self._seen, self._seen_at = total, now
+        if counter % RETURN_TICKS == 0 and self._returned != total:
+            self._returned = total
+            threading.Thread(target=resources.return_free_memory, daemon=True).start()
         if self._idle is not None and now - self._seen_at > self._idle:
             self.stop()
         return await super().on_tick(counter)
