@@ -1,7 +1,7 @@
 """Names of the mixes of tensor types that model files are made of, such as Q4_K_M.
 
-Source: llama.h (`enum llama_ftype`) of llama.cpp. The package `gguf` has them too; with it comes
-numpy: together they took a tenth of the time that bundling takes.
+Source: llama.h (`enum llama_ftype`) of llama.cpp. The package `gguf` has them too, but it loads
+numpy, and every `bundle` would wait for that.
 """
 
 from __future__ import annotations

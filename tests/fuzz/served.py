@@ -106,7 +106,7 @@ def _port(patience: float) -> int:
     )  # fmt: skip
     # What is sent last may be taken for a part of the request before, for its trailers say: then
     # another one is waited for.
-    server.config.timeout_keep_alive = patience  # type: ignore[assignment]
+    server.config.timeout_keep_alive = patience
     sock = listener.bind(options)
     threading.Thread(target=lambda: asyncio.run(server.serve([sock])), daemon=True).start()
     ready.wait()

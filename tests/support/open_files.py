@@ -20,12 +20,11 @@ def of_process(process: int | str = "self") -> set[tuple[str, int, int]]:
 
 @contextlib.contextmanager
 def none_left() -> Iterator[None]:
-    """Fail if what is done meanwhile leaves a file open in this process.
+    """Fail if what is done meanwhile opens a file and leaves it so, or closes one of before.
 
-    What earlier tests left to the garbage collector is closed first; and what they close
-    meanwhile, in a thread that has not ended yet, is nobody's fault.
+    What earlier tests left to the garbage collector is closed first.
     """
     gc.collect()
     before = of_process()
     yield
-    assert not of_process() - before
+    assert before == of_process()
