@@ -1,4 +1,7 @@
-"""Many clients at once, each with a question of its own, some of whom leave in the middle."""
+"""Many clients at once, each with a question of its own, some of whom leave in the middle.
+
+They ask by all protocols, each time by another.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+
+from benchmarks.protocols import PROTOCOLS
+
+LIMIT = 1000
+"""Tokens of an answer, more than any has."""
 
 
 @dataclass
@@ -61,32 +69,30 @@ def load(
 
 def known(port: int, facts: list[dict[str, str]]) -> list[dict[str, str]]:
     """Return the facts that the model gets right when nobody else asks: it misses a few."""
-    found = []
-    for fact in facts:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
-        try:
-            messages = [{"role": "user", "content": fact["question"]}]
-            body = json.dumps({"messages": messages, "temperature": 0})
-            connection.request("POST", "/v1/chat/completions", body)
-            document = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-        if judged(document["choices"][0]["message"]["content"], fact) == "right":
-            found.append(fact)
-    return found
+    return [fact for fact in facts if judged(answer_to(port, fact["question"]), fact) == "right"]
+
+
+def answer_to(port: int, question: str) -> str:
+    """Return the answer at temperature 0."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
+    try:
+        messages = [{"role": "user", "content": question}]
+        body = json.dumps({"messages": messages, "temperature": 0})
+        connection.request("POST", "/v1/chat/completions", body)
+        document = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    return str(document["choices"][0]["message"]["content"])
 
 
 def ask(port: int, fact: dict[str, str], chance: random.Random) -> str:
     """Ask once; return what came of it."""
     stream, leave = chance.random() < 0.7, chance.random() < 0.33
+    protocol = chance.choice([*PROTOCOLS.values()])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
     try:
-        body = {
-            "messages": [{"role": "user", "content": fact["question"]}],
-            "temperature": 0,
-            "stream": stream,
-        }
-        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        body = {**protocol.body(fact["question"], LIMIT), "stream": stream}
+        connection.request("POST", protocol.path, json.dumps(body))
         if leave and chance.random() < 0.5:
             time.sleep(chance.uniform(0, 0.1))
             return "left"
@@ -97,15 +103,15 @@ def ask(port: int, fact: dict[str, str], chance: random.Random) -> str:
         if response.status != 200:
             return f"status {response.status}: {response.read()!r}"
         if not stream:
-            document = json.loads(response.read())
-            return judged(document["choices"][0]["message"]["content"], fact)
+            return judged(protocol.text(json.loads(response.read())), fact)
         text = ""
         for line in response:
-            data = line.decode().removeprefix("data: ").strip()
-            if data == "[DONE]":
+            event = protocol.event(line)
+            if event is None:
+                continue
+            text += protocol.piece(event)
+            if protocol.is_last(event):
                 return judged(text, fact)
-            for choice in json.loads(data).get("choices", ()) if data else ():
-                text += choice["delta"].get("content") or ""
             if not fact["answer"].startswith(text):
                 return f"mixed up: {text}"
             if leave and text:

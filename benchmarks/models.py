@@ -72,6 +72,69 @@ def model(name: str) -> Path:
     return cache.keep(cache.folder("models") / f"{name}-{mark:08x}.gguf", make)
 
 
+def projector(*, small: bool = False) -> Path:
+    """Return a projector in the shape of CLIP's ViT-B/16, for the models of 250M; made if need be.
+
+    The `small` one is for the small stand-in.
+    """
+    name = "small" if small else "vit-b"
+
+    def make(draft: Path) -> None:
+        print(f"making the projector {name}, once …", file=sys.stderr)
+        model_width = MODELS["small" if small else "250m-q8_0"].shape.embedding
+        write_projector(draft, model_width, *((64, 2) if small else (768, 12)))
+
+    return cache.keep(cache.folder("models") / f"mmproj-{name}-1.gguf", make)
+
+
+def write_projector(path: Path, model_width: int, width: int, layers: int) -> None:
+    """Write one with random weights: a vision transformer that cuts 224 pixels into 14 patches."""
+    patch, side = 16, 224
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_string("clip.projector_type", "mlp")
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_bool("clip.use_gelu", False)
+    sizes = {"image_size": side, "patch_size": patch, "embedding_length": width,
+             "feed_forward_length": 4 * width, "block_count": layers,
+             "projection_dim": model_width, "attention.head_count": width // 64}  # fmt: skip
+    for key, value in sizes.items():
+        writer.add_uint32(f"clip.vision.{key}", value)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
+    writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
+    rng = np.random.default_rng(0)
+
+    def add(name: str, *shape: int, base: float = 0.0) -> None:
+        spread = 1 / math.sqrt(math.prod(shape[1:])) if len(shape) > 1 else 0.02
+        values = rng.standard_normal(shape, dtype=np.float32) * np.float32(spread)
+        kind = np.float16 if len(shape) > 1 and "position" not in name else np.float32
+        writer.add_tensor(name, (values + np.float32(base)).astype(kind))
+
+    def add_layer(name: str, rows: int, columns: int) -> None:
+        add(f"{name}.weight", rows, columns)
+        add(f"{name}.bias", rows)
+
+    add("v.patch_embd.weight", width, 3, patch, patch)
+    add("v.position_embd.weight", (side // patch) ** 2 + 1, width)
+    add("v.class_embd", width)
+    for norm in ("v.pre_ln", *(f"v.blk.{n}.ln{i}" for n in range(layers) for i in (1, 2))):
+        add(f"{norm}.weight", width, base=1.0)
+        add(f"{norm}.bias", width)
+    for number in range(layers):
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            add_layer(f"v.blk.{number}.{part}", width, width)
+        add_layer(f"v.blk.{number}.ffn_up", 4 * width, width)
+        add_layer(f"v.blk.{number}.ffn_down", width, 4 * width)
+    add_layer("mm.0", model_width, width)
+    add_layer("mm.2", model_width, model_width)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def write(path: Path, name: str, recipe: Recipe) -> None:
     """Write a model by `recipe`, a few million weights at a time."""
     writer = gguf.GGUFWriter(path, "llama")

@@ -27,15 +27,18 @@ class Server:
 
 
 @contextmanager
-def served(command: Sequence[str | Path | int]) -> Iterator[int]:
-    """Start a server at a free port and give that."""
-    with serving(command) as server:
+def served(command: Sequence[str | Path | int], *, seconds: float = START_SECONDS) -> Iterator[int]:
+    """Start a server at a free port and give that; it has so many seconds."""
+    with serving(command, seconds=seconds) as server:
         yield server.port
 
 
 @contextmanager
 def serving(
-    command: Sequence[str | Path | int], *, stderr: int = subprocess.DEVNULL
+    command: Sequence[str | Path | int],
+    *,
+    stderr: int = subprocess.DEVNULL,
+    seconds: float = START_SECONDS,
 ) -> Iterator[Server]:
     """Start a server at a free port and give both; it is ended behind."""
     port = free_port()
@@ -45,7 +48,7 @@ def serving(
     ) as process:
         RUNNING[port] = process.pid
         try:
-            end = time.monotonic() + START_SECONDS
+            end = time.monotonic() + seconds
             while not healthy(port):
                 if process.poll() is not None or time.monotonic() > end:
                     raise BenchmarkError(f"`{' '.join(map(str, words))}` did not start")

@@ -94,6 +94,21 @@ def follow(
 
 
 @contextlib.contextmanager
+def talking(
+    program: Path, arguments: Sequence[str], errors: IO[bytes]
+) -> Iterator[subprocess.Popen[str]]:
+    """Give `program` while it runs, with pipes from and to it; `errors` gets what it complains of.
+
+    It is to end once nothing more is written to it. Raise AppError where it cannot be started.
+    """
+    with _started(program, arguments, stdin=subprocess.PIPE, stderr=errors) as process:
+        yield process
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+@contextlib.contextmanager
 def _started(
     program: Path,
     arguments: Sequence[str],

@@ -15,7 +15,7 @@ def main() -> int:
         abandoned_dirs.sweep(temporary)
     if sys.argv[1:] == ["--version"]:
         # Nothing but this module and the footer is read: it must be instant.
-        from runtime.commands.about import version_line
+        from runtime.commands.bundles.about import version_line
 
         print(version_line())
         return 0

@@ -15,6 +15,7 @@ SEND_SECONDS = 30.0  # for sending a request, and for taking what is sent; --tim
 CONNECTIONS = 1000  # open at once in one process; the system gives it 1024 files or more
 BACKLOG = 512  # connections that the system keeps until they are accepted
 QUEUE = 64  # requests that wait for others; --queue
+API_PREFIX = 200  # characters of --api-prefix: a proxy's paths have a few words
 HEADERS = 100  # of a request; browsers send twenty
 HEADER_BYTES = 32 << 10  # request line and headers: cookies of other servers here come along
 
@@ -37,6 +38,9 @@ STOP_LENGTH = 1000  # characters of a stop string
 LOGPROBS = 20  # alternatives to a token, as OpenAI's
 BIASES = 1 << 16  # tokens with a bias; some forbid whole alphabets
 TOKEN_DIGITS = 10  # of a token's number: Python takes long ones apart slowly
+STORED_RESPONSES = 256  # that a request may go on from: conversations go on from the latest
+STORED_BYTES = 64_000_000  # of them together, each with all that was before: a long day's work
+TOOL_MESSAGE = 8_000_000  # of an agent to `mcp`, in a line; as BODY
 INTEGER = 2**31 - 1  # the engine's integers have 32 bits
 JSON_DEPTH = 128  # levels of a schema, of a template's variables, of a call's arguments
 
@@ -74,6 +78,32 @@ TEXT_FILE = 64_000_000  # behind an @, a config file: /dev/zero never ends
 REPORT = 1 << 20  # more than any report has: the file may be a model, given by mistake
 SESSION_TEXT = 64 << 20  # of a saved conversation: its first line
 
+# Documents to be searched
+
+DOCUMENTS = 1_000_000  # files in a folder: another was named by mistake, such as /
+DOCUMENT = 512 << 20  # of one file, which is read as a whole; scanned books have 300 MB
+DOCUMENT_TEXT = 64_000_000  # characters of one: fourteen Bibles
+DOCUMENT_BLOCKS = 2_000_000  # paragraphs and rows of one, each of which takes memory
+DOCUMENT_SECONDS = 120.0  # of processor time for reading one
+PDF_BYTES = 4 << 30  # of memory for the program that reads one
+UNPACKED = 512 << 20  # of a .docx or .epub, the parts that are read: a bomb claims petabytes
+ARCHIVE_FILES = 1 << 16  # in one: pictures, mostly
+TABLE_NESTING = 16  # tables in tables, which old pages and mails are laid out by
+
+# Pictures and sounds
+
+PICTURE = 32 << 20  # of an encoded one: the largest photographs of telephones have 25 MB
+PICTURE_SIDE = 1 << 15  # pixels: panoramas have 16,000
+PICTURE_PIXELS = 1 << 26  # decoded they take 200 MB; telephones have up to 50 million
+PICTURE_UNPACKED = (1 << 28) + (1 << 16)  # of a PNG: the decoder has it twice, as 16 bits or 8
+PICTURE_PASSES = 1 << 29  # pixels of all passes of a JPEG together; usual ones have ten
+SOUND = 64 << 20  # of an encoded one: six minutes as a CD has them, an hour as MP3
+SOUND_SECONDS = 3600.0  # decoded it takes 230 MB; models hear half a minute to ten
+FETCH_URL = 8000  # characters of a picture's address, as most servers take
+FETCH_SECONDS = 10.0  # for fetching a picture from the web, with all redirections
+FETCH_REDIRECTS = 3  # each is looked up and asked anew
+MEDIA = 64  # pictures and sounds of a request: each is encoded, and takes its part of the context
+
 # Answers of a fallback server
 
 REMOTE_LINE = 16 << 20  # of a stream, or an error response: what others send has kilobytes
@@ -85,6 +115,7 @@ LAUNCHER = 64 << 20
 ARCHIVE = 1 << 30
 SECTIONS = 1000  # each may be an adapter, which is loaded
 SECTION_TABLE = 64 << 10  # behind the footer: it takes a few KiB, `strip` may grow it
+EMBEDDER_PREFIX = 4096  # characters, read again with every text: an instruction takes 100
 STATE_HEAD = 16 << 20  # a million tokens take 8
 CHUNK = 64 << 20  # bounds what one damaged entry can make us allocate
 CHUNK_STREAMS = 16
@@ -92,6 +123,18 @@ CHUNKS = 1 << 20  # a terabyte in pieces of a megabyte; in memory a row is ten t
 FRAMES = 1 << 18  # of an older bundle: a terabyte in frames of 4 MiB
 FRAME = 64 << 20  # as CHUNK
 DECODED = 1 << 30  # chunks that are decoded ahead of the engine, which reads them
+
+# Indexes of documents
+
+INDEX_HEAD = 1 << 20  # it takes 4 KiB, and what an embedding model is called
+INDEX_LABEL = 1 << 16  # of a path, a title, a heading, a table's first lines
+INDEX_TEXT = 1 << 28  # of a document: fifty books
+VECTOR_DIMENSIONS = 16_384  # four times the largest models'
+QUESTION = 20_000  # characters that are searched for: more is a book that was pasted
+QUESTION_TERMS = 256  # of a question, the rarest ones: more is a page that was pasted
+FOUND = 100  # passages that a search gives: more are a copy of the documents
+DOCUMENT_PART = 100_000  # characters in one response: others are asked for as they are read
+QUESTION_FILTERS = 16  # of a name; each is compared with all documents
 
 # Signatures and keys
 
@@ -109,5 +152,6 @@ GGUF_KEYS = 1 << 16  # a thousand times what real ones have
 GGUF_TENSORS = 1 << 20
 GGUF_DIMENSIONS = 4
 GGUF_ALIGNMENT = 1 << 20  # of tensors; real models have 32
+PROJECTOR_PATCHES = 1 << 16  # of the largest picture: sixteen times what real projectors take
 PROBE_SECONDS = 10  # of processor time, for a model's template while bundling
 PROBE_BYTES = 4 << 30  # of memory, likewise

@@ -9,9 +9,13 @@ AppError                 base class; exit status 1
 ├── ModelError           the engine cannot load or use the model
 │   ├── ContextOverflow  a prompt has more tokens than fit into the context
 │   ├── OverBudget       a stranger's text takes more time or memory than it may
-│   └── RemoteError      a remote server cannot be reached, or returns an error
+│   ├── RemoteError      a remote server cannot be reached, or returns an error
+│   └── WorkerError      another machine that is to compute cannot be used
+│       └── WorkerLost   … is lost while it computes
 ├── PortError            the port to listen on is in use or not permitted
 ├── Busy                 the queue of requests is full
+├── DocumentError        a document that is to be searched cannot be read
+├── MediaError           a picture or a sound cannot be read, or the model takes none
 ├── SessionError         a saved conversation cannot be written or read
 └── MemoryShortage       the model does not fit into the available memory
 """
@@ -67,6 +71,10 @@ class ModelError(AppError):
     """The engine cannot load the model, or fails while using it."""
 
 
+class NotNumbers(ModelError):
+    """The model has computed something that is not a number."""
+
+
 class OverBudget(ModelError):
     """A chat template or a schema takes more time or memory than it may; again, it would, too."""
 
@@ -78,6 +86,18 @@ class RemoteError(ModelError):
         """`status` is the HTTP status of an error response, None if there was no response."""
         super().__init__(problem, hint=hint)
         self.status = status
+
+
+class WorkerError(ModelError):
+    """Another machine that is to compute a part of the model cannot be reached or used."""
+
+
+class DeviceLost(ModelError):
+    """A device fails while it computes: the engine cannot go on with it, nor be freed."""
+
+
+class WorkerLost(DeviceLost):
+    """Another machine is lost while it computes."""
 
 
 class ContextOverflow(ModelError):
@@ -107,3 +127,11 @@ class SessionError(AppError):
 
 class MemoryShortage(AppError):
     """The model needs more memory than is available to this process."""
+
+
+class DocumentError(AppError):
+    """A document cannot be read; the message calls it "it", for a list has its name."""
+
+
+class MediaError(AppError):
+    """A picture or a sound cannot be read, or the model takes none."""

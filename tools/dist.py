@@ -74,7 +74,8 @@ def runtime_wheel(target: Target, folder: Path) -> None:
         code.mkdir()
         (code / "__init__.py").write_text(MODULE.format(target=target.name))
         shutil.copy2(stub, code / supply.STUB)
-        shutil.copy2(native / library_paths.WEIGHTS, code)
+        for needed in (library_paths.WEIGHTS, library_paths.SEARCH):
+            shutil.copy2(native / needed, code)
         shutil.copy2(ROOT / "LICENSE", project)
         values = {"name": name, "package": package, "target": target.name, "version": __version__}
         (project / "pyproject.toml").write_text(PROJECT.format(**values))

@@ -14,7 +14,7 @@ from benchmarks.measure import BenchmarkError
 from benchmarks.report import Row
 from bundler.model import lint
 from bundler.packing import bundle as bundling
-from runtime.commands import verify_extract
+from runtime.commands.bundles import verify_extract
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.container.layout import FOOTER_SIZE, Manifest

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import load, models
 from benchmarks.lab import Lab
 from benchmarks.measure import BenchmarkError, descendants, interleave
+from benchmarks.protocols import CHAT, PROTOCOLS, Protocol
 from benchmarks.report import Row
 from benchmarks.servers import RUNNING, served
 
@@ -42,7 +44,7 @@ class Round:
 
 def measure(lab: Lab) -> list[Row]:
     """Compare with `llama-server` of the same commit, started in the same way."""
-    return [*speed(lab), overhead(lab), memory(lab), lost(lab)]
+    return [*speed(lab), overhead(lab), *by_protocol(lab), memory(lab), lost(lab)]
 
 
 def speed(lab: Lab) -> Iterator[Row]:
@@ -90,6 +92,16 @@ def overhead(lab: Lab) -> Row:
             lab.rounds(5), lambda: requests(own, OVERHEADS), lambda: requests(other, OVERHEADS)
         )
     return Row("a request, demo model", "ms", figures[0], figures[1], "llama-server", 1.5)
+
+
+def by_protocol(lab: Lab) -> Iterator[Row]:
+    """Compare the time of such a request by each protocol with that of a chat completion."""
+    with served([*serving(lab, lab.bundle(DEMO, "--compress", "none")), "-np", 1]) as port:
+        sides = [partial(requests, port, OVERHEADS, one) for one in PROTOCOLS.values()]
+        chat, *others = interleave(lab.rounds(5), *sides)
+    for name, figures in zip([*PROTOCOLS][1:], others, strict=True):
+        what = f"a request by {name}, demo model"
+        yield Row(what, "ms", figures, chat, "our chat completions", 1.2)
 
 
 def memory(lab: Lab) -> Row:
@@ -179,21 +191,14 @@ def stream(port: int, number: int) -> float:
     return first
 
 
-def requests(port: int, count: int) -> float:
+def requests(port: int, count: int, protocol: Protocol = CHAT) -> float:
     """Return the median milliseconds of requests for one token, over one connection."""
-    body = json.dumps(
-        {
-            "messages": [{"role": "user", "content": "What is the capital of France?"}],
-            "max_tokens": 1,
-            "temperature": 0,
-        }
-    )
+    body = json.dumps({**protocol.body("What is the capital of France?", 1), "stream": False})
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     figures = []
     for _ in range(count):
         begin = time.perf_counter()
-        connection.request("POST", "/v1/chat/completions", body,
-                           {"Content-Type": "application/json"})  # fmt: skip
+        connection.request("POST", protocol.path, body, {"Content-Type": "application/json"})
         connection.getresponse().read()
         figures.append(1000 * (time.perf_counter() - begin))
     connection.close()

@@ -57,13 +57,20 @@ def make(
     licence = recipe.license or model.facts.get("license", "not stated")
     say(plain(f"model: {recipe.name}, {model.facts['architecture']}, licence: {licence}"))
     template = recipe.defaults.get("chat_template", "")
+    further = []
+    if recipe.seconds or recipe.docs:
+        from bundler.commands import finding_steps  # most programs have neither
+
+        helper = runtime_path if here or not recipe.seconds else supply.stub(say)
+        recipe = replace(recipe, seconds=finding_steps.proved(recipe.seconds, helper, say))
+        further = [*finding_steps.documents(recipe, helper, say)]
     with ThreadPoolExecutor(1) as pool:
         findings = (
             pool.submit(lint.ask_engine, runtime_path, opened, template)
             if here
             else pool.submit(lint.EngineFindings)
         )
-        bundling.make(output, runtime, model, findings, recipe, say)
+        bundling.make(output, runtime, model, findings, recipe, say, further)
     try:
         say(f"wrote {output}")
         if check and here:

@@ -23,6 +23,7 @@ TOP_LEVEL: Mapping[str, type] = {
     "context_length": int,
     "n_gpu_layers": int,
     "supports_images": bool,
+    "mmproj": str,
     "system": str,
     "system_prompt": str,
     "greeting": str,
@@ -34,6 +35,8 @@ TOP_LEVEL: Mapping[str, type] = {
 }
 PROVIDERS = ("llama_cpp", "llama-cpp", "llama.cpp")
 """What such files call the engine that is always used here."""
+WORDS = ("auto", "none")
+"""What `mmproj` may say instead of a file."""
 FALLBACK = ("base_url", "model", "api_key_env")
 """What a fallback is described by; each is an option called fallback_…."""
 NAMES = {bool: "true or false", str: "text", int: "a whole number", dict: "an object"}
@@ -45,6 +48,10 @@ class Config:
 
     name: str = ""
     model: Path | None = None
+    mmproj: str = ""
+    """auto, none or the path of a projector; empty if the file does not say."""
+    supports_images: bool | None = None
+    """Whether the program must take pictures, or must not; None if the file does not say."""
     license: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -80,8 +87,9 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
         if key == "display_name" or not config.name:
             config.name = value
     elif key == "model_path":
-        expanded = os.path.expandvars(os.path.expanduser(value))
-        config.model = path.parent / expanded  # an absolute path stays itself
+        config.model = _file(path, value)
+    elif key == "mmproj":
+        config.mmproj = value if value in ("", *WORDS) else str(_file(path, value))
     elif key == "license":
         config.license = value
     elif key == "provider":
@@ -91,10 +99,7 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
                 "with llama.cpp in any case"
             )
     elif key == "supports_images":
-        if value:
-            config.warnings.append(
-                f"{path}: 'supports_images' is set, but images are not supported yet"
-            )
+        config.supports_images = value
     elif key == "parameters":
         for name, parameter in value.items():
             where = f"parameters.{name}"
@@ -117,6 +122,12 @@ def _take(config: Config, path: Path, key: str, value: Any) -> None:
         option = resolve_name(key)
         value = from_file(option, value, path.parent)
         config.defaults[option] = check(option, value, f"{path}: {key}")
+
+
+def _file(path: Path, value: str) -> Path:
+    """Return the path that a value of the config file `path` names, relative to its folder."""
+    expanded = os.path.expandvars(os.path.expanduser(value))
+    return path.parent / expanded  # an absolute path stays itself
 
 
 def _unknown(path: Path, key: str, known: Iterable[str]) -> str:

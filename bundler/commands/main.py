@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bundler.commands import bundle_steps, config_file
+from bundler.commands.finding_options import for_finding
+from bundler.commands.gpu_option import for_gpus
+from bundler.commands.projector_option import for_projector, projector_of
 from bundler.commands.target_option import for_target
 from bundler.model import lint
 from bundler.packing import bundle as bundling
 from bundler.targets import TARGETS, Target
 from runtime import __version__
-from runtime.commands import bundle_commands, click_base
+from runtime.commands import click_base
+from runtime.commands.bundles import bundle_commands
 from runtime.commands.exit_status import exit_status_of
 from runtime.container import bundle_file
 from runtime.container import lora_sections as lora
+from runtime.documents.chunking import Chunking
 from runtime.errors import AppError, UsageError
 from runtime.host.atomic_write import require_new
 from runtime.host.std_streams import replace_closed_streams, use_utf8
@@ -29,8 +34,10 @@ from runtime.options.registry import from_file, from_pairs
 from runtime.sanitize import plain_lines
 
 if TYPE_CHECKING:
+    from bundler.model.second_models import SecondModel
     from bundler.model.split_files import Opened
     from bundler.packing.signing import SecretKey
+    from runtime.commands.bundles.documents_change import Means
 
 
 def run() -> int:
@@ -49,13 +56,15 @@ def say(text: str) -> None:
     print(plain_lines(text), file=sys.stderr, flush=True)
 
 
-def supplied(stub_path: Path | None, target: Target | None) -> Path:
+def supplied(
+    stub_path: Path | None, target: Target | None, architectures: Sequence[str] = ()
+) -> Path:
     """Return the path of the runtime to use: the one given, or one for `target`."""
     if stub_path:
         return stub_path
     from bundler.stub import supply
 
-    return supply.stub(say, target)
+    return supply.stub(say, target, architectures)
 
 
 @click.group(cls=click_base.Group, context_settings={"help_option_names": ("-h", "--help")})
@@ -118,6 +127,18 @@ PATH = click.Path(path_type=Path)
     metavar="FILE[=SCALE]",
     help="add a LoRA adapter; repeatable",
 )
+@for_projector
+@click.option(
+    "--docs", type=PATH, metavar="FOLDER", help="add the documents in a folder, to answer from them"
+)
+@click.option(
+    "--chunk",
+    metavar="max=N,min=N,overlap=N",
+    default=str(Chunking()),
+    show_default=True,
+    help="sizes of the pieces that documents are cut into, in characters",
+)
+@for_finding
 @click.option("--sidecar", is_flag=True, help="put the model into a second file, PATH.payload")
 @click.option(
     "--prewarm",
@@ -140,6 +161,7 @@ PATH = click.Path(path_type=Path)
     help="use this runtime instead of building one",
 )
 @for_target
+@for_gpus
 @click.option(
     "--check/--no-check",
     default=True,
@@ -159,19 +181,25 @@ def bundle(
     config_path: Path | None,
     license_name: str | None,
     adapters: tuple[str, ...],
+    mmproj: str | None,
+    docs: Path | None,
+    chunk: str,
+    seconds: tuple[SecondModel, ...],
     sidecar: bool,
     prewarm: bool,
     cache: bool,
     key_path: Path | None,
     stub_path: Path | None,
     target: Target | None,
+    architectures: Sequence[str],
     check: bool,
 ) -> None:
     """Make an executable from MODEL, a GGUF file."""
-    if stub_path and target:
-        raise UsageError(
-            "--stub and --target both say what the program is for", hint="leave out one of them"
-        )
+    for flag, chosen in (("--target", target), ("--gpu", architectures)):
+        if stub_path and chosen:
+            raise UsageError(
+                f"--stub and {flag} both say what the program is for", hint="leave out one of them"
+            )
     given = config_file.read(config_path) if config_path else config_file.Config()
     for warning in given.warnings:
         say(f"warning: {warning}")
@@ -197,12 +225,13 @@ def bundle(
         )
     loading.require_possible(defaults)
     opened = lint.preflight(model)
+    projector = projector_of(mmproj, given, opened[0], say)
     output = output or Path(model.name.removesuffix(".gguf"))
     for path in bundling.modes(output, sidecar=sidecar):
-        _require_other(path, opened)
+        others = [second.opened for second in seconds]
+        others += [projector.opened] if projector else []
+        _require_other(path, [*opened, *others])
         require_new(path, force)
-    if defaults.get("gpu_layers"):
-        say("warning: the program computes on the processor alone: gpu_layers is ignored")
     defaults, files = _adapters(defaults, adapters)
     recipe = bundling.Recipe(
         name=name or given.name,
@@ -212,10 +241,16 @@ def bundle(
         force=force,
         key=_key(key_path) if key_path else None,  # asks now, before it takes long
         adapters=files,
+        projector=projector,
+        seconds=seconds,
         sidecar=sidecar,
         prewarm=prewarm,
+        docs=docs,
+        chunking=Chunking.parse(chunk),
     )
-    bundle_steps.make(opened, output, supplied(stub_path, target), recipe, say, check=check)
+    bundle_steps.make(
+        opened, output, supplied(stub_path, target, architectures), recipe, say, check=check
+    )
 
 
 def _require_other(output: Path, opened: list[Opened]) -> None:
@@ -255,8 +290,15 @@ def _key(path: Path) -> SecretKey:
     help="rebuild it (1 minute) even if it is cached, and replace PATH if it exists",
 )
 @for_target
+@for_gpus
 @click.option("--variants", type=PATH, hidden=True)
-def stub(output: Path | None, force: bool, target: Target | None, variants: Path | None) -> None:
+def stub(
+    output: Path | None,
+    force: bool,
+    target: Target | None,
+    architectures: Sequence[str],
+    variants: Path | None,
+) -> None:
     """Build the runtime without a model.
 
     The result is an executable that runs with -m FILE.gguf.
@@ -269,9 +311,11 @@ def stub(output: Path | None, force: bool, target: Target | None, variants: Path
     if force or variants:
         from bundler.stub import builder
 
-        path = builder.build(say, force=force, variants=variants, target=target)
+        path = builder.build(
+            say, force=force, variants=variants, target=target, architectures=architectures
+        )
     else:
-        path = supplied(None, target)
+        path = supplied(None, target, architectures)
     if output:
         with publish(output, force=force) as out, open(path, "rb") as source:
             Extents([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
@@ -295,7 +339,9 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
 
     bundle = bundle_file.load(file)
     target = TARGETS.get(str(bundle.manifest.stub.get("platform")))
-    runtime = supply.open_stub(supplied(stub_path, target))
+    by_cuda = bundle.manifest.stub.get("cuda")
+    architectures = [*map(str, by_cuda)] if isinstance(by_cuda, list) else []
+    runtime = supply.open_stub(supplied(stub_path, target, architectures))
     if differences := rebuild_check.check(bundle, runtime, model):
         raise AppError(
             f"{file} made again is another: " + "; ".join(differences),
@@ -305,9 +351,19 @@ def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> Non
     click.echo("the same bytes")
 
 
+def _means() -> Means:
+    """Return what reads all documents."""
+    from bundler.commands import finding_steps
+    from bundler.documents.readers import READERS
+    from runtime.commands.bundles.documents_change import Means
+
+    return Means(READERS, lambda bundle: finding_steps.embedder_of(bundle, say))
+
+
 bundle_commands.add(
     main,
     own=False,
     signer=lambda path: bundling.signer(_key(path)),
     prewarmer=bundling.prewarmer,
+    means=_means,
 )

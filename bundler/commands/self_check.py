@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler import run_program
+from bundler.commands import drawn
 from runtime.errors import AppError
 from runtime.options import fallback
 from runtime.units import gigabytes
@@ -27,6 +28,8 @@ class Report:
 
     size: int
     model_size: int
+    projector_size: int
+    """0 if there is none."""
     cost: dict[str, Any]
 
     def lines(self) -> list[str]:
@@ -48,8 +51,11 @@ class Report:
             if self.cost["prewarmed_tokens"]
             else ""
         )
+        inside = f"the model: {gigabytes(self.model_size)}"
+        if self.projector_size:
+            inside += f", the projector: {gigabytes(self.projector_size)}"
         return [
-            f"size     {gigabytes(self.size)} (the model: {gigabytes(self.model_size)})",
+            f"size     {gigabytes(self.size)} ({inside})",
             f"start    {load}{warm}, first token after {self.cost['first_token_s']:.2f} s{speed}",
             f"memory   {gigabytes(own)} of its own, {gigabytes(memory.get('rss_peak', 0))} at the "
             "peak with mapped weights",
@@ -71,7 +77,13 @@ def prove(executable: Path, model_size: int) -> Report:
             raise AppError(f"{executable} does not find its model", hint="please report this")
         report = Path(folder) / "report.json"
         question = ["-p", "Hello", *_exceptions(defaults), "--report", str(report)]
-        _run(executable, question, "answer a question", variables)
+        if any(section["kind"] == "documents" for section in sections):
+            _run(executable, ["search", "--json", "Hello"], "search its documents", variables)
+            question += ["--passages", "0"]  # where nothing is found, no model is asked
+        empty: dict[str, Any] = {}
+        eyes = next((one for one in sections if one["kind"] == "projector"), empty)
+        asked, purpose = _shown(eyes.get("facts", {}), Path(folder))
+        _run(executable, [*question, *asked], purpose, variables)
         cost: dict[str, Any] = json.loads(report.read_text())
     if "fallback" in cost:
         raise AppError(
@@ -80,7 +92,22 @@ def prove(executable: Path, model_size: int) -> Report:
         )
     if cost["generated_tokens"] < 1:
         raise AppError(f"{executable} generated no token", hint="try it by hand with -v")
-    return Report(executable.stat().st_size, model_size, cost)
+    return Report(executable.stat().st_size, model_size, eyes.get("size", 0), cost)
+
+
+def _shown(facts: Mapping[str, Any], folder: Path) -> tuple[list[str], str]:
+    """Return the flags that ask about what a projector with these `facts` takes, and the purpose.
+
+    A picture or a sound is written to `folder`; without a projector there is none.
+    """
+    if facts.get("sees"):
+        path, data, flag, what = folder / "picture.png", drawn.picture(), "--image", "a picture"
+    elif facts.get("hears"):
+        path, data, flag, what = folder / "sound.wav", drawn.sound(), "--audio", "a sound"
+    else:
+        return [], "answer a question"
+    path.write_bytes(data)
+    return [flag, str(path)], f"answer a question about {what}"
 
 
 def _exceptions(defaults: Mapping[str, Any]) -> list[str]:

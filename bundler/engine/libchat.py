@@ -29,11 +29,15 @@ GRAMMAR = "src/llama-grammar.cpp"
 KEPT = (
     "common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE",
     GRAMMAR, "src/llama-grammar.h", "src/llama-impl.h", "src/llama-sampler.h", "src/llama-vocab.h",
+    "src/llama-ext.h", "ggml/src/ggml-rpc/", "ggml/src/ggml-vulkan/", "ggml/src/ggml-cuda/",
+    "ggml/src/ggml-impl.h", "ggml/src/ggml-common.h", "ggml/src/ggml-backend-impl.h",
+    "tools/mtmd/", "vendor/hash/", "vendor/miniaudio/", "vendor/stb/",
 )  # fmt: skip
 """What is kept of the source distribution; the templates are for tests."""
 COMMON = (
     "chat*.cpp",
     "common.cpp",
+    "fit.cpp",
     "jinja/*.cpp",
     "json*.cpp",
     "log.cpp",
@@ -45,7 +49,12 @@ COMMON = (
 )
 NOTE_FLAGS = ("-Dfprintf=libchat_note", "-Dllama_log_internal=libchat_log")
 """For files that print on stderr, and log, what is wrong; notes.cpp takes that down instead."""
+PLACEMENT_FLAGS = (
+    "-Dllama_model_load_from_file=libchat_load", "-Dcommon_log_get_verbosity_thold=libchat_silence",
+)  # fmt: skip
+"""For a file that would load a model from a path, and print what it finds; see placement.cpp."""
 FILE_FLAGS = {
+    "fit.cpp": PLACEMENT_FLAGS,
     "json-schema-to-grammar.cpp": NOTE_FLAGS,
     "llama-grammar.cpp": NOTE_FLAGS,
 }
@@ -119,7 +128,7 @@ def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = p
         with tempfile.TemporaryDirectory(prefix="modelembed-chat-") as folder:
             scratch = Path(folder)
             objects = _compile(toolchain, tree, units, scratch)
-            _link(toolchain, objects, _libraries(wheel, scratch), target / "libchat.so")
+            _link(toolchain, objects, unpack_libraries(wheel, scratch), target / "libchat.so")
 
     return kept(app_dirs.cache() / "libchat" / f"{VERSION}-{toolchain.name}-{key}", make) / (
         "libchat.so"
@@ -135,27 +144,27 @@ def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: P
         flags = [*FLAGS, *includes, "-iquote", str(unit.parent), *FILE_FLAGS.get(unit.name, ())]
         if unit.name in WATCHED:
             flags += ["-include", "budget.h"]
-            unit = _watched(unit, scratch)
-        _run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
+            unit = with_insertions(unit, WATCHED[unit.name], scratch)
+        run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(compile_one, enumerate(units)))
 
 
-def _watched(unit: Path, scratch: Path) -> Path:
-    """Return a copy of a source file that can be stopped."""
+def with_insertions(unit: Path, insertions: Sequence[tuple[str, str]], folder: Path) -> Path:
+    """Return a copy of a source file, in `folder`, with something put behind some of its lines."""
     text = unit.read_text(encoding="utf-8")
-    for line, more in WATCHED[unit.name]:
+    for line, more in insertions:
         if text.count(line) != 1:
             raise BuildFailed(f"{unit.name} is not what it was: '{line.strip()}' is missing")
         text = text.replace(line, line + more)
-    (scratch / unit.name).write_text(text, encoding="utf-8")
-    return scratch / unit.name
+    (folder / unit.name).write_text(text, encoding="utf-8")
+    return folder / unit.name
 
 
-def _libraries(wheel: Path, scratch: Path) -> Path:
-    """Return a folder with the engine's libraries that libchat is linked with."""
+def unpack_libraries(wheel: Path, scratch: Path) -> Path:
+    """Return a folder with the engine's libraries that ours are linked with."""
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             if Path(name).name in LIBRARIES:
@@ -165,10 +174,11 @@ def _libraries(wheel: Path, scratch: Path) -> Path:
 
 def _link(toolchain: Toolchain, objects: Sequence[Path], libraries: Path, target: Path) -> None:
     command = [toolchain.cxx, *LINK_FLAGS, "-o", str(target), *map(str, objects)]
-    _run([*command, f"-L{libraries}", "-lllama", "-lggml", "-lggml-base"], target.name)
+    run([*command, f"-L{libraries}", "-lllama", "-lggml", "-lggml-base"], target.name)
 
 
-def _run(command: Sequence[str], what: str) -> None:
+def run(command: Sequence[str], what: str) -> None:
+    """Run a compiler; raise BuildFailed with what it said if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildFailed(f"{what} could not be compiled:\n{done.stderr.strip()[-2000:]}")

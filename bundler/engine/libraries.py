@@ -13,9 +13,12 @@ from pathlib import Path
 
 from bundler.engine.first_stage import build_first_stage
 from bundler.engine.libchat import build_chat
+from bundler.engine.libmtmd import build_media
+from bundler.engine.librpc import build_rpc
 from bundler.engine.shared_object import require_portable
 from bundler.engine.toolchain import Toolchain, find, kept, key_of
-from bundler.engine.wheels import OUR_OWN, STAMP, build, build_own
+from bundler.engine.vulkan import build_vulkan
+from bundler.engine.wheels import GPU_BACKEND, OUR_OWN, STAMP, build, build_own
 from bundler.targets import Target
 from runtime.host import app_dirs
 
@@ -46,8 +49,12 @@ def libraries(target: Target, say: Callable[[str], None] = print, compiler: str 
 
 def build_ours(toolchain: Toolchain, wheel: Path, say: Callable[[str], None]) -> Mapping[str, Path]:
     """Return our libraries and the first stage, by their names beside those of the `wheel`."""
+    vulkan = build_vulkan(toolchain, wheel, say)
     return {
         **{name: build_own(toolchain, name) for name in OUR_OWN},
         "libchat.so": build_chat(toolchain, wheel, say),
+        "libggml-rpc.so": build_rpc(toolchain, wheel, say),
+        "libmtmd.so": build_media(toolchain, wheel, say),
         "first-stage": build_first_stage(toolchain.target),
+        **({GPU_BACKEND: vulkan} if vulkan else {}),
     }

@@ -55,8 +55,11 @@ STAMP = "modelembed-engine.txt"
 OUR_OWN: Mapping[str, str] = {
     "libweights.so": "runtime/weights/byte_planes.c",
     "libsandbox.so": "runtime/sandbox/restriction.c",
+    "libsearch.so": "runtime/search/search.c",
 }
 """Our own libraries of a single C file each."""
+GPU_BACKEND = "libggml-vulkan.so"
+"""The only library that may be missing: see vulkan.py."""
 OWN_FLAGS = ("-O3", "-fno-sanitize=undefined", "-shared", "-fPIC", "-s")
 ZSTANDARD_FLAGS = "-O3 -g0 -fno-sanitize=undefined"
 
@@ -222,5 +225,7 @@ def install(wheels: Sequence[Path], libraries: Mapping[str, Path]) -> None:
     subprocess.run([*command, "--no-deps", "--force-reinstall", *names], check=True)
     show = [sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
     site = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
+    folder = Path(site) / "llama_cpp" / "lib"
+    (folder / GPU_BACKEND).unlink(missing_ok=True)  # one of before, which pip knows nothing of
     for name, library in libraries.items():
-        shutil.copy2(library, Path(site) / "llama_cpp" / "lib" / name)
+        shutil.copy2(library, folder / name)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.engine import archives
 from bundler.engine.toolchain import BuildFailed, kept, key_of
 from bundler.interpreter import compiler as compilers
 from bundler.interpreter import libraries, sources
@@ -131,7 +132,7 @@ def _compile(
     folder: Path,
 ) -> None:
     """Configure, compile and install into `folder`."""
-    tree = sources.unpack(sources.PYTHON, scratch)
+    tree = archives.unpack(sources.PYTHON, scratch)
     zlib, libffi, openssl = needed
     environment = {
         "CC": CC, "AR": AR, "RANLIB": RANLIB, "OPT": "-DNDEBUG -O3", "CFLAGS": CFLAGS,

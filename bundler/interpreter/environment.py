@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.engine import archives
 from bundler.engine.toolchain import BuildFailed, kept, key_of
 from bundler.engine.wheels import ZSTANDARD, ZSTANDARD_FLAGS
 from bundler.interpreter import compiler as compilers
-from bundler.interpreter import cpython, launcher, sources
+from bundler.interpreter import cpython, launcher
 from bundler.interpreter.compiler import CC, STRIPPED, Compiler
 from bundler.interpreter.cpython import Interpreter
 from bundler.targets import Target
@@ -111,7 +112,7 @@ def _sources(requirement: str, scratch: Path) -> Path:
     folder = scratch / name
     _pip(["download", "--no-deps", f"--no-binary={name}", "--dest", str(folder), requirement])
     (archive,) = folder.glob("*.tar.gz")
-    sources.extract(archive, folder)
+    archives.extract(archive, folder)
     return folder / archive.name.removesuffix(".tar.gz")
 
 

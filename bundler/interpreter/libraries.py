@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from bundler.engine import archives
+from bundler.engine.archives import Archive
 from bundler.engine.toolchain import kept, key_of
 from bundler.interpreter import sources
 from bundler.interpreter.compiler import AR, CC, FLAGS, RANLIB, STRIPPED, Compiler, jobs
-from bundler.interpreter.sources import Source
 from runtime.host import app_dirs
 
 # As a part of libpython that others do not see: extensions may bring another version along.
@@ -49,11 +50,11 @@ def zlib(compiler: Compiler, scratch: Path, say: Callable[[str], None]) -> Path:
 
 def key(compiler: Compiler) -> str:
     """Return a hash of all that the libraries depend on."""
-    archives = (sources.ZLIB, sources.LIBFFI, sources.OPENSSL)
-    return key_of(*(_key(source, compiler) for source in archives))
+    used = (sources.ZLIB, sources.LIBFFI, sources.OPENSSL)
+    return key_of(*(_key(source, compiler) for source in used))
 
 
-def _key(source: Source, compiler: Compiler) -> str:
+def _key(source: Archive, compiler: Compiler) -> str:
     words = [source.sha256, compiler.target.triple, compiler.version, INSIDE, STRIPPED]
     if source == sources.OPENSSL:
         words += [OPENSSLDIR, *OPENSSL_OPTIONS]
@@ -61,11 +62,11 @@ def _key(source: Source, compiler: Compiler) -> str:
 
 
 def _built(
-    source: Source, maker: Maker, compiler: Compiler, scratch: Path, say: Callable[[str], None]
+    source: Archive, maker: Maker, compiler: Compiler, scratch: Path, say: Callable[[str], None]
 ) -> Path:
     def make(target: Path) -> None:
         say(f"python: compiling {source.name} {source.version} for {compiler.target.name}")
-        maker(compiler, sources.unpack(source, scratch), target)
+        maker(compiler, archives.unpack(source, scratch), target)
 
     name = f"{source.name}-{source.version}-{compiler.target.name}-{_key(source, compiler)}"
     return kept(app_dirs.cache() / "interpreters" / name, make)

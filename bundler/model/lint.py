@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from bundler.temp_files import in_temporary_folder
 from runtime.container.extents import Extent, Extents
 from runtime.errors import AppError, GGUFError
 from runtime.gguf.header import Header, parse_header
+from runtime.gguf.projector import is_projector
 from runtime.gguf.tensor_types import TYPES
 
-PROJECTOR_ARCHITECTURES = ("clip", "mmproj")
 QUESTION_SECONDS = 120
 TEMPLATES = ("given", "own", "missing")
 """Where a model's chat template comes from."""
@@ -60,7 +60,7 @@ def preflight(path: Path) -> list[Opened]:
     header = opened[0].header
     _check_kind(header, path)
     for part in opened:
-        _check_complete(part)
+        check_complete(part)
     _check_vocabulary_only(header, opened, path)
     return opened
 
@@ -70,17 +70,17 @@ def examine(opened: list[Opened]) -> Model:
     warnings: list[str] = []
     if len(opened) > 1:
         warnings.append(f"merged {len(opened)} parts into one model")
-    facts = _facts(opened[0].header, opened, opened[0].path)
-    if not facts.get("license"):
+    found = facts(opened[0].header, opened, opened[0].path)
+    if not found.get("license"):
         warnings.append("the model file names no licence: check that you may pass it on")
     if len(opened) == 1:
-        return Model(split_files.merged(opened), opened[0].header, facts, warnings)
+        return Model(split_files.merged(opened), opened[0].header, found, warnings)
     source = split_files.merged(opened)
     head = source.parts[0]
     assert isinstance(head, bytes)
     originals = [(part.path.name, Extents([Extent(part.fd, 0, part.size)])) for part in opened]
     header = parse_header(head, label="the merged model")
-    return Model(source, header, facts, warnings, originals)
+    return Model(source, header, found, warnings, originals)
 
 
 def ask_engine(stub: Path, opened: list[Opened], chat_template: str) -> EngineFindings:
@@ -119,10 +119,10 @@ def _check_kind(header: Header, path: Path) -> None:
         raise GGUFError(
             f"{path} does not say what architecture it has", hint="convert the model again"
         )
-    if architecture in PROJECTOR_ARCHITECTURES or header.text("general.type") == "mmproj":
+    if is_projector(header):
         raise GGUFError(
-            f"{path} is a multimodal projector, the part of a model that reads images",
-            hint="bundle the language model it belongs to; images are not supported yet",
+            f"{path} is a multimodal projector, the part of a model that takes pictures or sound",
+            hint=f"bundle the language model that it belongs to, and this with it: --mmproj {path}",
         )
     if header.text("general.type") in ("adapter", "imatrix"):
         raise GGUFError(
@@ -131,7 +131,7 @@ def _check_kind(header: Header, path: Path) -> None:
         )
 
 
-def _check_complete(part: Opened) -> None:
+def check_complete(part: Opened) -> None:
     """Refuse a file that ends before its tensors do."""
     for tensor in part.header.tensors:
         if tensor.type not in TYPES:
@@ -232,14 +232,14 @@ def _template_findings(template: str) -> EngineFindings:
     return EngineFindings()
 
 
-def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
+def facts(header: Header, opened: Sequence[Opened], path: Path) -> dict[str, Any]:
     """Return what the manifest says about the model."""
     tensors = [tensor for part in opened for tensor in part.header.tensors]
     bytes_by_type: Counter[str] = Counter()
     for tensor in tensors:
         bytes_by_type[tensor.type_name] += tensor.size
     kinds = [name for name, _ in bytes_by_type.most_common()]
-    facts = {
+    found = {
         "file": path.name,
         "name": header.text("general.name"),
         "architecture": header.architecture,
@@ -252,4 +252,4 @@ def _facts(header: Header, opened: list[Opened], path: Path) -> dict[str, Any]:
         "author": header.text("general.author"),
         "url": header.text("general.url"),
     }
-    return {key: value for key, value in facts.items() if value}
+    return {key: value for key, value in found.items() if value}

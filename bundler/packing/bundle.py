@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.model.lint import EngineFindings, Model
+from bundler.model.projectors import Projector
+from bundler.model.second_models import SecondModel
+from bundler.packing import second_parts
 from bundler.packing.source_hash import hashing
 from runtime import __version__
 from runtime.container import prefix_state
 from runtime.container.bundle_file import SIDECAR_SUFFIX, Bundle
+from runtime.container.extents import Extent, Extents
 from runtime.container.layout import Manifest, Section
 from runtime.container.writer import LastPart, Part, Stub, Written, write_bundle, write_with_sidecar
+from runtime.documents.chunking import Chunking
 from runtime.errors import UsageError
+from runtime.gguf import projector as projectors
+from runtime.gguf.header import Header
 from runtime.host.atomic_write import publish_all
 from runtime.host.progress_bar import Progress, progress
 from runtime.sanitize import plain
@@ -49,10 +56,18 @@ class Recipe:
     key: SecretKey | None = None
     """What to sign it with."""
     adapters: tuple[Path, ...] = ()
+    projector: Projector | None = None
+    """What lets the model take pictures or sound."""
+    seconds: tuple[SecondModel, ...] = ()
+    """Models beside the first: an embedding model, a reranking model."""
     sidecar: bool = False
     """Write the parts to a file of their own beside the executable."""
     prewarm: bool = False
     """Compute how every conversation begins, and put that in as well."""
+    docs: Path | None = None
+    """A folder of documents to answer from."""
+    chunking: Chunking = field(default_factory=Chunking)
+    """How they are cut."""
 
 
 def threshold(text: str) -> float | None:
@@ -83,8 +98,11 @@ def make(
     findings: Future[EngineFindings],
     recipe: Recipe,
     say: Callable[[str], None],
+    further: Sequence[Part] = (),
 ) -> None:
     """Write the executable `target`; raise AppError and leave nothing behind on failure.
+
+    `further` are parts beside the model and its adapters, such as documents.
 
     The engine's `findings` may still be awaited: it is needed only when the weights are written,
     and a refusal stops the writing at once.
@@ -96,18 +114,31 @@ def make(
             (name, stack.enter_context(hashing(original))) for name, original in model.originals
         ]
         digest = stack.enter_context(hashing(model.source))
+        compressed = False
 
         def write(fd: int) -> Written:
-            written = _write_model(model, fd, recipe.threshold, findings, say)
+            nonlocal compressed
+            weights = Weights("", model.source, model.header)
+            written = _write_weights(weights, fd, recipe.threshold, findings, say)
+            compressed = written.codec != "stored"
             for warning in findings.result().warnings:
                 say(f"warning: {warning}")
             return written
+
+        def write_projector(weights: Weights, fd: int) -> Written:
+            # As the model is: one that starts at once is not to wait for what is seldom asked for.
+            least = recipe.threshold if compressed else None
+            return _write_weights(weights, fd, least, findings, say)
 
         def describe() -> Manifest:
             return _manifest(recipe, model, [(name, result()) for name, result in originals])
 
         section = Section(SECTION, "model", 0, 0, model.source.size, "stored", "")
-        parts = [Part(section, write, digest), *_adapters(recipe, model, stack)]
+        parts = [Part(section, write, digest)]
+        if recipe.projector:
+            parts.append(_projector(recipe.projector, write_projector, stack))
+        parts += [*_adapters(recipe, model, stack), *further]
+        parts += [stack.enter_context(second_parts.part(second)) for second in recipe.seconds]
         _require_distinct_names(parts, recipe)
         sign = signer(recipe.key) if recipe.key else None
         last = prewarmer(Path(stub.path), describe, say) if recipe.prewarm else None
@@ -128,23 +159,60 @@ def _manifest(recipe: Recipe, model: Model, originals: Sequence[tuple[str, str]]
     return Manifest(recipe.name, (), dict(recipe.defaults), facts, tool=f"modelembed {__version__}")
 
 
-def _write_model(
-    model: Model,
+@dataclass(frozen=True)
+class Weights:
+    """A GGUF to be written, compressed or not."""
+
+    title: str
+    """What remarks about it begin with; empty for the model."""
+    source: Extents
+    header: Header
+
+    def storing(self) -> str:
+        """Return what it means that they are stored as they are."""
+        told = f"{self.title}storing: {self.source.size:,} bytes"
+        return told if self.title else f"{told}, starts at once, memory shared"
+
+    def costs(self, seconds: float) -> str:
+        """Return what it costs to restore them in that many seconds."""
+        if self.title:  # the engine reads it when it is first needed, into memory of its own
+            return f"the first picture or sound takes about {seconds:.1f} s longer on this machine"
+        memory = f"{gigabytes(self.source.size)} of memory of its own"
+        return f"every start takes about {seconds:.1f} s longer on this machine, and {memory}"
+
+
+def _projector(
+    projector: Projector, write: Callable[[Weights, int], Written], stack: contextlib.ExitStack
+) -> Part:
+    """Return a projector, to be written by `write`."""
+    size = projector.opened.size
+    source = Extents([Extent(projector.opened.fd, 0, size)])
+    weights = Weights("projector: ", source, projector.opened.header)
+    section = Section(
+        projectors.SECTION, projectors.SECTION, 0, 0, size, "stored", "", facts=projector.facts
+    )
+    digest = stack.enter_context(hashing(source))
+    return Part(section, lambda fd: write(weights, fd), digest)
+
+
+def _write_weights(
+    weights: Weights,
     fd: int,
     threshold: float | None,
     findings: Future[EngineFindings],
     say: Callable[[str], None],
 ) -> Written:
-    """Append the model, compressed where that saves the share `threshold`, else as it is.
+    """Append weights, compressed where that saves the share `threshold`, else as they are.
 
     Raise GGUFError as soon as the engine refuses the model.
     """
-    source = model.source
+    source = weights.source
     if threshold is None:
-        say(f"{_storing(source.size)}; what compression would save was not looked at")
+        looked = "; what compression would save was not looked at" if not weights.title else ""
+        say(f"{weights.storing()}{looked}")
     else:
         with progress(f"compressing {gigabytes(source.size)}") as show:
-            written, remark = _compressed(model, fd, threshold, _until_refused(findings, show))
+            written, remark = _compressed(weights, fd, threshold, _until_refused(findings, show))
         say(remark)  # now that no bar is in the way
         if written:
             return written
@@ -205,17 +273,19 @@ def signer(key: SecretKey) -> Callable[[bytes], str]:
     return sign
 
 
-def _compressed(model: Model, fd: int, least: float, step: Progress) -> tuple[Written | None, str]:
-    """Append the model compressed; give None, with nothing appended, if it saves too little.
+def _compressed(
+    weights: Weights, fd: int, least: float, step: Progress
+) -> tuple[Written | None, str]:
+    """Append weights compressed; give None, with nothing appended, if it saves too little.
 
     What is also returned tells the user which of the two it is, and why.
     """
-    source = model.source
+    source = weights.source
     from bundler.packing import compress  # takes a twentieth of a second, and storing does without
 
-    pieces = compress.cut(model.header, source.size)
+    pieces = compress.cut(weights.header, source.size)
     guess = compress.estimate(source, pieces)
-    storing = _storing(source.size)
+    storing = weights.storing()
     if guess.saving < least - DOUBT:
         return None, (f"{storing}; compression would save about {guess.saving:.1%}, {_hint(least)}")
     start = os.lseek(fd, 0, os.SEEK_CUR)
@@ -226,14 +296,9 @@ def _compressed(model: Model, fd: int, least: float, step: Progress) -> tuple[Wr
         os.ftruncate(fd, start)
         return None, f"{storing}; compression saves only {saving:.1%}, {_hint(least)}"
     return written, (
-        f"compressing: {written.length:,} bytes instead of {source.size:,} ({saving:.1%} less); "
-        f"every start takes about {max(guess.restore_seconds, 0.1):.1f} s longer on this machine, "
-        f"and {gigabytes(source.size)} of memory of its own"
+        f"{weights.title}compressing: {written.length:,} bytes instead of {source.size:,} "
+        f"({saving:.1%} less); {weights.costs(max(guess.restore_seconds, 0.1))}"
     )
-
-
-def _storing(size: int) -> str:
-    return f"storing: {size:,} bytes, starts at once, memory shared"
 
 
 def _hint(least: float) -> str:

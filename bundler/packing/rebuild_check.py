@@ -35,10 +35,15 @@ def check(bundle: Bundle, stub: Bundle, model: Path | None) -> list[str]:
     """
     source = _original(bundle, model)
     own = f"the model in {bundle.path}" if model is None else str(model)
-    parts = [
-        _coded_again(section, source, own) if section.kind == "model" else copied(bundle, section)
-        for section in bundle.manifest.sections
-    ]
+
+    def again(section: Section) -> Part:
+        if section.kind == "model":
+            return _coded_again(section, source, own)
+        if section.kind == "projector":
+            return _coded_again(section, _taken_out(bundle, section), section.name)
+        return copied(bundle, section)
+
+    parts = [again(section) for section in bundle.manifest.sections]
     manifest = replace(bundle.manifest, sections=())
     # Whoever cannot sign repeats the signature; it fits if the manifest is the same.
     signature = bundle.signature.decode("utf-8", "replace")
@@ -86,9 +91,14 @@ def _original(bundle: Bundle, model: Path | None) -> Extents:
     section = bundle.model
     if section is None:
         raise UsageError(f"{bundle.path} has no model in it", hint="give one that was bundled")
+    return _taken_out(bundle, section)
+
+
+def _taken_out(bundle: Bundle, section: Section) -> Extents:
+    """Return the original of a section."""
     if section.codec == "stored":
         return Extents([Extent(bundle.fd, section.offset, section.size)])
-    with progress("unpacking the model") as update:
+    with progress(f"unpacking the {section.kind}") as update:
         fd = decompress.to_fd(bundle, section, threads=physical_cores(), progress=update)
     return Extents([Extent(fd, 0, section.size)])
 
@@ -103,22 +113,23 @@ def _coded_again(section: Section, source: Extents, label: str) -> Part:
         raise foreign
     if section.codec == "zstd":
         raise UsageError(
-            "the model was compressed by an older release, which this one does not repeat",
+            f"the {section.kind} was compressed by an older release, which this one does not "
+            "repeat",
             hint="bundle it again",
         )
 
     def write(fd: int) -> Written:
-        with progress("writing the model again") as update:
+        with progress(f"writing the {section.kind} again") as update:
             if section.codec == "stored":
                 source.copy_to(fd, lambda done: update(done, source.size))
                 return Written(source.size, "stored", "")
-            header = read_header_from(source.read, source.size, label="the model")
+            header = read_header_from(source.read, source.size, label=f"the {section.kind}")
             return compress.compress(source, compress.cut(header, source.size), fd, update)
 
     def digest() -> str:
         from runtime.container.hashing import hash_of
 
-        with progress("hashing the model") as update:
+        with progress(f"hashing the {section.kind}") as update:
             found = hash_of(source.chunks(), source.size, update)
         if found != section.sha256:
             raise foreign

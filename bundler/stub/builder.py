@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import bundler
 import runtime
-from bundler.engine import wheels
+from bundler.engine import cuda, wheels
 from bundler.engine.libraries import libraries
 from bundler.engine.toolchain import BuildFailed
-from bundler.stub import floor, stub_parts, stub_python, third_party
+from bundler.engine.wheels import GPU_BACKEND
+from bundler.stub import floor, gpu_backend, stub_parts, stub_python, third_party
 from bundler.stub.stub_python import DAY, StubPython
 from bundler.targets import TARGETS, Target, here
 from runtime import __version__
@@ -32,6 +33,7 @@ from runtime.container.writer import Stub, write_bundle
 from runtime.errors import AppError
 from runtime.host import app_dirs, library_paths, unpack_dir
 from runtime.host.atomic_write import publish
+from runtime.host.library_paths import MEDIA
 from runtime.model import variant_files
 from runtime.options import builtin_templates
 
@@ -58,24 +60,27 @@ def build(
     force: bool = False,
     variants: Path | None = None,
     target: Target | None = None,
+    architectures: Sequence[str] = (),
 ) -> Path:
     """Return the path of the stub for `target`, built now unless the cache has it.
 
-    Without a target it is this machine's. `variants` is a folder of further CPU variant libraries
-    to put in, for tests.
+    Without a target it is this machine's. `architectures` are those of NVIDIA's GPUs that it uses
+    by CUDA. `variants` is a folder of further CPU variant libraries to put in, and of a backend for
+    GPUs in the place of the engine's, for tests.
     """
     target = target or _native()
     extra = sorted(variants.glob("*.so")) if variants else []
     folder = app_dirs.cache() / "stubs"
     problems = []
     for plan in stub_python.plans(target, again=force):
-        identity = _identity(extra, plan.key)
+        identity = _identity(extra, plan.key, architectures)
         path = folder / f"stub-{__version__}-{identity}"
         if os.path.exists(path) and not force:
             _note_use(path)
             say("stub: from the cache")
             return path
         _require_writable(folder)
+        gpu_backend.require_compiler(target, architectures)
         try:
             python = plan.prepared(say)
         except BuildFailed as exc:
@@ -85,7 +90,7 @@ def build(
             say(f"warning: the stub will need this machine's glibc or a newer one: {problems[0]}")
         with tempfile.TemporaryDirectory(prefix="modelembed-stub-") as scratch:
             try:
-                stub = _made(python, extra, identity, Path(scratch), say)
+                stub = _made(python, extra, architectures, identity, Path(scratch), say)
             except BuildFailed as exc:
                 raise AppError(str(exc), hint=RESUMED) from exc
             with publish(path, force=True) as out:
@@ -97,7 +102,12 @@ def build(
 
 
 def _made(
-    python: StubPython, extra: list[Path], identity: str, work: Path, say: Callable[[str], None]
+    python: StubPython,
+    extra: list[Path],
+    architectures: Sequence[str],
+    identity: str,
+    work: Path,
+    say: Callable[[str], None],
 ) -> Stub:
     """Build a stub; `work` is an empty folder."""
     from bundler.stub import cpu_probe
@@ -108,16 +118,29 @@ def _made(
     chosen = work / "engine"
     chosen.mkdir()
     for library in engine.glob("lib*.so"):
-        shutil.copy2(library, chosen)
+        if library.name not in (GPU_BACKEND, MEDIA):
+            shutil.copy2(library, chosen)
     data = work / "data"
     cpu_probe.write(data / "probe", here_libraries, identity)
     for name, failure in cpu_probe.prove(data / "probe", chosen, say, target).items():
         say(f"stub: leaving out CPU variant {name}: {failure}")
         (chosen / f"{variant_files.PREFIX}{name}{variant_files.SUFFIX}").unlink()
     for library in extra:
-        shutil.copy2(library, chosen)
+        if library.name != GPU_BACKEND:
+            shutil.copy2(library, chosen)
+    gpus, further = [], []
+    if architectures:
+        made = cuda.build_cuda(target, architectures, engine, say)
+        further.append(gpu_backend.put_cuda(made, data, say))
+        gpus.append("cuda")
+    gpu = next((library for library in extra if library.name == GPU_BACKEND), engine / GPU_BACKEND)
+    if gpu.exists():
+        gpu_backend.put(gpu, data, say)
+        gpus.append("vulkan")
+    gpu_backend.put(engine / MEDIA, data, say)
     root = stub_python.stage(_root(), work / "source")
-    (data / "licenses.json").write_text(json.dumps(python.licenses(root), indent=1))
+    licenses = [*python.licenses(root), *further]
+    (data / "licenses.json").write_text(json.dumps(licenses, indent=1))
     (data / unpack_dir.MARKER).write_text("held while the program runs\n")
     frozen = _freeze(work, chosen, data, python, root, say)
     for entry in python.unlicensed(root, frozen):
@@ -126,7 +149,10 @@ def _made(
     held = python.is_compiled and wheels.is_portable(engine)
     glibc = floor.of_program(image, target, held=held)
     stage = (engine / library_paths.FIRST_STAGE).read_bytes()
-    return stub_parts.assembled(image, stage, _facts(chosen, python, glibc, identity)).hashed()
+    facts = _facts(chosen, python, glibc, identity, gpus)
+    if architectures:
+        facts["cuda"] = [*architectures]
+    return stub_parts.assembled(image, stage, facts).hashed()
 
 
 def _native() -> Target:
@@ -210,10 +236,10 @@ def _recipe() -> Path:
     raise AppError("build.spec is missing", hint="install modelembed again")
 
 
-def _identity(extra: list[Path], python: str = "") -> str:
+def _identity(extra: list[Path], python: str = "", architectures: Sequence[str] = ()) -> str:
     """Return a hash of everything that the stub is made of, `extra` libraries included.
 
-    `python` is the key of the Python that goes in.
+    `python` is the key of the Python that goes in; `architectures` are as for `build`.
 
     What is compiled here is known by what pip recorded of it, the hashes of all its files: reading
     them all would cost a fifth of a second at every `bundle`.
@@ -227,11 +253,16 @@ def _identity(extra: list[Path], python: str = "") -> str:
     texts = [*third_party.own_texts(), *sorted(third_party.TEXTS.glob("*.txt"))]
     folder = library_paths.library_folder()
     own = [folder / name for name in library_paths.OWN]  # pip knows nothing of them
+    if (gpu := folder / GPU_BACKEND).exists():  # 44 MB, which keep the time of their making
+        status = gpu.stat()
+        digest.update(f"{gpu.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     for path in [*sources, _recipe(), *recipe, *texts, *own, *extra]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for name in COMPILED:
         digest.update((importlib.metadata.distribution(name).read_text("RECORD") or "").encode())
     digest.update(python.encode())
+    if architectures:
+        digest.update(cuda.identity(architectures).encode())
     for name in third_party.DISTRIBUTIONS:
         digest.update(f"{name} {_version(name)}\n".encode())
     return digest.hexdigest()[:16]
@@ -283,7 +314,9 @@ def _freeze(
     return made
 
 
-def _facts(chosen: Path, python: StubPython, glibc: str, identity: str) -> dict[str, Any]:
+def _facts(
+    chosen: Path, python: StubPython, glibc: str, identity: str, gpus: list[str]
+) -> dict[str, Any]:
     """Return what the stub says about itself in every manifest."""
     return {
         "id": identity,
@@ -292,7 +325,9 @@ def _facts(chosen: Path, python: StubPython, glibc: str, identity: str) -> dict[
         "python": python.version,
         "platform": python.target.name,
         "glibc": glibc,
+        "rpc": library_paths.RPC_PROTOCOL,
         "variants": sorted(variant_files.variants(chosen)),
+        "gpus": gpus,
         builtin_templates.STUB_KEY: _chat_templates(),
     }
 

@@ -6,7 +6,7 @@ Whoever only bundles installs the wheels that `make dist` makes, and needs no co
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bundler.targets import Target, machine_name
@@ -22,10 +22,15 @@ STUB = "stub"
 """The stub's file in the wheel's package."""
 
 
-def stub(say: Callable[[str], None], target: Target | None = None) -> Path:
-    """Return the path of a stub for `target` (None: this machine); say where it is from."""
+def stub(
+    say: Callable[[str], None], target: Target | None = None, architectures: Sequence[str] = ()
+) -> Path:
+    """Return the path of a stub for `target` (None: this machine); say where it is from.
+
+    `architectures` are those of NVIDIA's GPUs that it uses by CUDA; such a one is always built.
+    """
     name = target.name if target else machine_name()
-    if found := installed(name, say):
+    if not architectures and (found := installed(name, say)):
         return found
     if importlib.util.find_spec("llama_cpp") is None:
         raise AppError(
@@ -35,7 +40,7 @@ def stub(say: Callable[[str], None], target: Target | None = None) -> Path:
         )
     from bundler.stub import builder
 
-    return builder.build(say, target=target)
+    return builder.build(say, target=target, architectures=architectures)
 
 
 def installed(name: str, say: Callable[[str], None]) -> Path | None:

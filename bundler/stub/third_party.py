@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 DISTRIBUTIONS = (
     "llama-cpp-python", "zstandard", "click", "prompt_toolkit", "wcwidth",
@@ -23,6 +24,7 @@ DISTRIBUTIONS = (
 
 PYTHON = "Python"
 OWN = "modelembed"
+NVIDIA = "NVIDIA CUDA runtime, cuBLAS and CCCL"
 LIBRARIES = {
     "libpython": PYTHON,
     "libcrypto": "OpenSSL",
@@ -32,12 +34,19 @@ LIBRARIES = {
     "libuuid": "libuuid of util-linux",
     "libexpat": "Expat",
     "libmpdec": "Software incorporated into Python",
+    "libggml-vulkan": "Vulkan-Headers and Vulkan-Hpp",
+    "libggml-cuda": NVIDIA,
+    "libcudart": NVIDIA,
+    "libcublas": NVIDIA,
+    "libcublasLt": NVIDIA,
     "libggml": "llama.cpp and ggml",
     "libllama": "llama.cpp and ggml",
     "libomp": "LLVM libc++, libc++abi, libunwind, compiler-rt and OpenMP",
     "libweights": OWN,
     "libsandbox": OWN,
+    "libsearch": OWN,
     "libchat": "JSON for Modern C++",
+    "libmtmd": "stb_image, miniaudio and rotate-bits",
 }
 """Shared libraries, by the start of their names, and the entry that has their licence."""
 WITHIN = {
@@ -83,19 +92,24 @@ def foreign() -> list[str]:
 
 
 def unlicensed(program: Path, root: Path) -> list[str]:
-    """Return what is in `program` that no entry of `licenses` covers."""
-    known = {entry["name"] for entry in licenses(root)}
+    """Return what is in `program` that none of its licences covers; `root` has our code."""
+    known = {entry["name"] for entry in json.loads(_archive(program).extract("licenses.json"))}
     found = owners(contents(program), root)
     return sorted(entry for entry, names in found.items() if not names or names - known)
 
 
 def contents(program: Path) -> set[str]:
     """Return the files that PyInstaller has put into `program`, and the modules, by their tops."""
-    from PyInstaller.archive.readers import CArchiveReader
-
-    archive = CArchiveReader(str(program))
+    archive = _archive(program)
     modules = archive.open_embedded_archive("PYZ.pyz").toc
     return {*archive.toc, *(name.partition(".")[0] for name in modules)}
+
+
+def _archive(program: Path) -> Any:
+    """Return what reads the archive in `program`."""
+    from PyInstaller.archive.readers import CArchiveReader
+
+    return CArchiveReader(str(program))
 
 
 def owners(entries: Iterable[str], root: Path) -> dict[str, set[str]]:

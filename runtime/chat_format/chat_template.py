@@ -319,10 +319,21 @@ def only_named(inputs: TemplateInputs) -> TemplateInputs:
 
 
 def text_of(content: Any) -> str:
-    """Return the text of a message's content: a text, parts with texts, or None."""
-    if isinstance(content, list):
-        return "\n".join(part["text"] for part in content)
-    return content or ""
+    """Return the text of a message's content: a text, parts of one, or None.
+
+    Texts are put together by line breaks, but for those beside a picture or sound, as llama.cpp's
+    chat library does it.
+    """
+    if not isinstance(content, list):
+        return content or ""
+    text, beside = "", True
+    for part in content:
+        is_text = part["type"] == "text"
+        if is_text and not beside and text:
+            text += "\n"
+        text += part.get("text", "")
+        beside = not is_text
+    return text
 
 
 def _plain_content(message: Message) -> str:

@@ -6,14 +6,18 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.chat_format import answer_or_call, generic_tools, required_call
 from runtime.chat_format.answer_reader import AnswerReader, ContentReader
 from runtime.chat_format.chat_template import FormattedPrompt, Message, Template, TemplateInputs
+from runtime.chat_format.media_parts import with_markers
 from runtime.errors import ModelError, OverBudget
 from runtime.inference.answer_form import AnswerForm
 from runtime.json_schema import schemas
+
+if TYPE_CHECKING:  # most conversations are text alone
+    from runtime.media.kinds import Media
 
 
 class Tokenizer(Protocol):
@@ -24,6 +28,9 @@ class Tokenizer(Protocol):
     @property
     def adds_bos(self) -> bool: ...
     def tokenize(self, text: str, *, beginning: bool) -> list[int]: ...
+    @property
+    def media_marker(self) -> str: ...
+    def tokenize_media(self, text: str, media: Sequence[Media]) -> list[int]: ...
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,19 @@ def build_prompt(
 ) -> Prompt:
     """Return the prompt of a conversation, followed by the `answer` so far.
 
-    Raise ModelError if the template fails.
+    Raise ModelError if the template fails, MediaError if the model does not take pictures or sounds
+    that there are.
     """
-    formatted = format_prompt(template, inputs)
-    text = formatted.text + answer
+    messages, media = with_markers(inputs.messages, lambda: tokenizer.media_marker)
+    formatted = format_prompt(template, replace(inputs, messages=messages))
+    text, form = formatted.text + answer, formatted.form
+    if form and answer:
+        form = replace(form, begun=answer)
     return Prompt(
         inputs.messages,
         text,
-        _tokens(tokenizer, text),
-        formatted.form,
+        _tokens(tokenizer, text, media),
+        form,
         formatted.stops,
         formatted.reader,
     )
@@ -143,8 +154,15 @@ def _with_short_ids(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return found
 
 
-def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+def _tokens(tokenizer: Tokenizer, text: str, media: Sequence[Media]) -> list[int]:
     if tokenizer.adds_bos and tokenizer.bos:
         # Most templates spell out the beginning token that the tokenizer adds as well.
         text = text.removeprefix(tokenizer.bos)
+    if media:
+        if (shown := text.count(tokenizer.media_marker)) != len(media):
+            raise ModelError(
+                f"the chat template shows {shown} of {len(media)} pictures and sounds",
+                hint="choose another with --chat-template",
+            )
+        return tokenizer.tokenize_media(text, media)
     return tokenizer.tokenize(text, beginning=True)

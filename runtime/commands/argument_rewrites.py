@@ -31,8 +31,8 @@ FILE_FLAGS = {
     "-jf": "--json-schema",
 }
 """llama.cpp's flags for text from a file, by the flags that take it as @FILE here."""
-NEGATIONS = {"-nr": "--no-repack"}
-"""llama.cpp's short flags that turn something off, by their long name."""
+NEGATIONS = {"-nr": "--no-repack", "--no-mmproj": "--no-mmproj-auto"}
+"""llama.cpp's other flags that turn something off, by those that click knows."""
 SWITCHES = {
     f"{dashes}{name}": long
     for name, long in (("i", "interactive"), ("interactive",) * 2, ("embedded",) * 2)
@@ -75,7 +75,7 @@ def _go_switch(flag: str, value: str | None, rest: deque[str]) -> list[str]:
 
 
 def _negation(flag: str, value: str | None, rest: deque[str]) -> list[str]:
-    """-nr is --no-repack."""
+    """-nr is --no-repack, --no-mmproj is --no-mmproj-auto."""
     return _go_value(flag if value else NEGATIONS[flag], value, rest)
 
 

@@ -30,6 +30,11 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     return _all((name for name in SPECS if name not in CHAT_ONLY), SERVER_DEFAULTS)(command)
 
 
+def tool_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a tool for agents to a command; those not given are None."""
+    return _all(name for name in SPECS if name not in (*SERVER_ONLY, *CHAT_ONLY))(command)
+
+
 def escape_option(texts: str) -> Decorator:
     """Return a decorator that adds --escape, which counts for `texts`; see read_escapes."""
     return click.option(
@@ -81,6 +86,7 @@ def _all(names: Iterable[str], defaults: Mapping[str, Any] = {}) -> Decorator:
 
 def _option(name: str, spec: Spec, default: Any) -> Decorator:
     """Return the click option `name`; its help ends with its default, if it has one."""
+    default = next((word for word, value in spec.words.items() if value == default), default)
     hidden = default == "" or spec.python_type in (bool, tuple)
     help_text = spec.help if hidden else f"{spec.help} (default: {default})"
     flags = spec.flags
@@ -91,6 +97,8 @@ def _option(name: str, spec: Spec, default: Any) -> Decorator:
         arguments = {}
     elif spec.spellings:  # click knows the choices alone; check() knows them too
         arguments = {"type": str, "metavar": f"[{'|'.join(spec.choices)}]"}
+    elif spec.words:
+        arguments["type"] = _NumberOrWord(spec)
     elif spec.choices:
         arguments = {"type": click.Choice(spec.choices)}
     elif spec.python_type is tuple:
@@ -98,3 +106,18 @@ def _option(name: str, spec: Spec, default: Any) -> Decorator:
     else:
         arguments["type"] = spec.python_type
     return click.option(name, *flags, default=None, help=help_text, **arguments)
+
+
+class _NumberOrWord(click.ParamType[int]):
+    """A whole number, or one of a few words for some."""
+
+    name = "number"
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return self._spec.words[value] if value in self._spec.words else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {self._spec.expected}.", param, ctx)

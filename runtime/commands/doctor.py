@@ -6,30 +6,36 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from runtime.chat_format import chat_template
 from runtime.chat_format.chat_template import TemplateInputs
-from runtime.commands import verify_extract
-from runtime.container import lora_sections, prefix_state
+from runtime.commands.bundles import verify_extract
+from runtime.container import lora_sections, prefix_state, second_models
 from runtime.container.bundle_file import Bundle
+from runtime.container.layout import Section
+from runtime.container.text_form import TextForm
+from runtime.devices import backend, engine, placement, presence, remote
+from runtime.devices.engine import Engine
+from runtime.devices.remote import Machine
 from runtime.dialogue import prefix_cache
 from runtime.errors import AppError
 from runtime.gguf.header import read_header
 from runtime.host import library_paths, resources, unpack_dir
-from runtime.model import engine_build, variant_files
+from runtime.model import engine_build, memory_plan, model_file, variant_files
+from runtime.model.cpu_variants import Selection
 from runtime.model.model_file import ModelFile
+from runtime.options.loading import AUTO_LAYERS
 from runtime.options.registry import Options
 from runtime.sandbox import proof
 from runtime.sanitize import plain
 from runtime.units import gigabytes
 from runtime.weights import decompress
+from runtime.weights.stdio_file import RangeFile
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 UNPACKED = 80 << 20  # bytes that the first stage and the search for a CPU variant unpack
-GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128")
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,16 @@ def examine(
     """Yield the result of each check; `find` opens the model."""
     sandboxed = _sandbox(options)  # forks, which the engine must not have been started for
     yield _processor(options)
-    yield _variant(options)
-    yield _gpu(options)
+    machines = yield from _machines(options)
+    try:
+        started = engine.start(options)
+    except AppError as exc:
+        yield Finding(FAIL, "engine", exc.problem, exc.hint)
+        return
+    yield _variant(started.variant)
+    yield _gpu(started, options)
+    if machines:
+        started = started.beside(remote.devices(machines, options.rpc_timeout))
     yield _unpacked() or _temporary_folder()
     yield _libc(bundle)
     yield sandboxed
@@ -67,7 +81,13 @@ def examine(
         return
     name = source.header.metadata.get("general.name") or source.header.architecture
     yield Finding(OK, "model", f"{name}, {gigabytes(source.size)}")
-    yield _memory(source, options)
+    if started.devices:
+        yield _placed(source, started, options)
+    if bundle:
+        for section in second_models.sections_of(bundle):
+            yield _second_model(bundle, section)
+    source = yield from _projector(source, options)
+    yield _memory(source, options, placement.spare_memory(started))
     yield _memfd(source, options)
     yield _template(source, options)
     if found := _prewarmed(bundle, source, options):
@@ -85,11 +105,7 @@ def _processor(options: Options) -> Finding:
     return Finding(OK, "processor", detail)
 
 
-def _variant(options: Options) -> Finding:
-    try:
-        choice = engine_build.start_engine(options)
-    except AppError as exc:
-        return Finding(FAIL, "CPU variant", exc.problem, exc.hint)
+def _variant(choice: Selection) -> Finding:
     detail = choice.name
     if choice.rejected:
         why = "; ".join(f"{name}: {reason}" for name, reason in choice.rejected.items())
@@ -109,13 +125,63 @@ def _variant(options: Options) -> Finding:
     return Finding(OK, "CPU variant", detail)
 
 
-def _gpu(options: Options) -> Finding:
-    found = [device for device in GPU_DEVICES if Path(device).exists()]
-    detail = f"{', '.join(found)} found, but not used" if found else "none found"
-    detail += "; this build computes on the processor alone"
-    if options.gpu_layers > 0:
-        return Finding(WARN, "GPU", detail, "-ngl is ignored: leave it out")
-    return Finding(OK, "GPU", detail)
+def _gpu(started: Engine, options: Options) -> Finding:
+    """Return what is known about GPUs before there is a model to place on them."""
+    what = "GPU"
+    asked = options.gpu_layers != AUTO_LAYERS or bool(options.device)
+    left_out = "; ".join(f"{name}: {why}" for name, why in started.choice.rejected.items())
+    cure = "a newer driver may do; --device NAME asks for one, -ngl 0 for none"
+    if started.devices:
+        names = ", ".join(
+            f"{found.title} ({found.name}) by {found.by}" for found, _ in started.devices
+        )
+        if left_out:
+            return Finding(WARN, what, f"{names}; left out: {left_out}", cure)
+        return Finding(OK, what, f"{names}; tried out")
+    if left_out:
+        return Finding(WARN, what, f"none is used; left out: {left_out}", cure)
+    if not started.problem:
+        return Finding(OK, what, "not asked for: the processor does it all")
+    nodes = ", ".join(presence.nodes())
+    ways = [backend.WAYS[name] for name in backend.known(library_paths.library_folder())]
+    looked = f"; this program uses them by {' or '.join(ways)}" if ways else ""
+    detail = f"none is used: {started.problem}{looked}" + f" ({nodes} are there)" * bool(nodes)
+    cure = "leave out -ngl and --device, or install a driver for Vulkan and libvulkan1"
+    return Finding(WARN, what, detail, cure) if asked or nodes else Finding(OK, what, detail)
+
+
+def _placed(source: ModelFile, started: Engine, options: Options) -> Finding:
+    """Return how the model would be spread over GPUs and machines."""
+    what = "layers"
+    if source.compressed:
+        return Finding(OK, what, "as they fit (the model is compressed: its start line tells)")
+    try:
+        context = source.plan(options, placement.spare_memory(started)).context
+        with RangeFile(source.fd, source.offset) as stream:
+            offload = placement.place(stream, started, options, context)
+            layers, needs = placement.needs(stream, offload, options, context)
+    except AppError as exc:
+        return Finding(FAIL, what, exc.problem, exc.hint)
+    count = layers if offload.layers < 0 else min(offload.layers, layers)
+    if not count:
+        return Finding(WARN, what, f"none of {layers} fit", "free some of the GPU's memory")
+    used = sum(need.used for need in needs[:-1])
+    return Finding(OK, what, placement.line(started, count, layers, used))
+
+
+def _machines(options: Options) -> Generator[Finding, None, list[Machine]]:
+    """Yield what each machine of --rpc offers; return those that can be used."""
+    found = []
+    for name in remote.names(options.rpc):
+        try:
+            machine = remote.find(name)
+        except AppError as exc:
+            yield Finding(FAIL, "machine", exc.problem, exc.hint)
+        else:
+            found.append(machine)
+            open_to_all = "" if machine.is_here else "; neither password nor encryption on the way"
+            yield Finding(OK, "machine", machine.line() + open_to_all)
+    return found
 
 
 def _unpacked() -> Finding | None:
@@ -179,14 +245,42 @@ def _payload(bundle: Bundle) -> Finding:
     return Finding(OK, "payload", f"{gigabytes(size)}, intact")
 
 
-def _memory(source: ModelFile, options: Options) -> Finding:
+def _second_model(bundle: Bundle, section: Section) -> Finding:
+    """Return what is known about an embedding or reranking model."""
     try:
-        plan = source.plan(options)
+        source = model_file.from_section(bundle, section)
+        if section.kind == second_models.EMBEDDER:
+            TextForm.of(section.facts, section.name)
+    except AppError as exc:
+        return Finding(FAIL, section.kind, exc.problem, exc.hint)
+    needed = gigabytes(source.size + memory_plan.SECOND_MODEL)
+    detail = f"{second_models.line(section.kind, section.facts)}, {gigabytes(source.size)}"
+    return Finding(OK, section.kind, f"{detail}, {needed} of memory")
+
+
+def _projector(source: ModelFile, options: Options) -> Generator[Finding, None, ModelFile]:
+    """Yield what is known about the projector, if there is one; return the model with it."""
+    try:
+        joined = model_file.with_projector(source, options)
+    except AppError as exc:
+        yield Finding(FAIL, "projector", exc.problem, exc.hint)
+        return source
+    if found := joined.projector:
+        detail = f"takes {found.traits.takes} ({found.traits.type}), {gigabytes(found.needed)}"
+        yield Finding(OK, "projector", f"{detail} of memory")
+    return joined
+
+
+def _memory(source: ModelFile, options: Options, spare: int) -> Finding:
+    try:
+        plan = source.plan(options, spare)
     except AppError as exc:
         return Finding(FAIL, "memory", exc.problem, exc.hint)
     available = plan.available
     free = gigabytes(available) if available is not None else "an unknown amount"
     detail = f"{gigabytes(plan.needed)} needed with a context of {plan.context}, {free} free"
+    if spare:
+        detail += f", {gigabytes(spare)} of it on other devices"
     if plan.notice:
         return Finding(WARN, "memory", detail, plan.notice)
     if available is not None and plan.needed > available:

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from runtime.commands import about, bundle_commands, click_base
+from runtime.commands import click_base
 from runtime.commands.argument_rewrites import normalized
+from runtime.commands.bundles import about, bundle_commands
 from runtime.commands.click_options import (
     chat_options,
     escape_option,
@@ -20,6 +21,7 @@ from runtime.commands.click_options import (
     options_named,
     read_escapes,
     server_options,
+    tool_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
 from runtime.commands.option_precedence import is_set, merged_options
@@ -174,10 +176,17 @@ def chat(
             "there is no question",
             hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
         )
+    media = []
+    if options.image or options.audio:
+        from runtime.media import files  # most questions are about texts alone
+
+        media = [(name, files.read_file(name)) for name in (*options.image, *options.audio)]
     mode = terminal.Raw(raw, escape, display_prompt)
     chosen = is_set("repack", bundle, given, model)
     terminal.run(
-        bundle, options, asked, interactive, model, embedded, report, mode, weigh=not chosen
+        terminal.Task(
+            bundle, options, asked, interactive, model, embedded, report, mode, media, not chosen
+        )
     )
 
 
@@ -199,12 +208,32 @@ def serve(
     embedded: bool | None,
     **given: Any,
 ) -> None:
-    """Serve an OpenAI-compatible API and a chat page."""
+    """Serve a chat page, and APIs for many clients."""
     given = read_escapes(given) if escape else given
     options = merged_options(bundle, given, model, server_defaults)
     from runtime.server import main as server
 
     server.run(bundle, options, model, embedded, unguarded=unguarded, browser=browser)
+
+
+@main.command()
+@escape_option("--reverse-prompt")
+@model_options
+@tool_options
+@click.pass_obj
+def mcp(
+    bundle: Bundle | None,
+    /,
+    escape: bool,
+    model: Path | None,
+    embedded: bool | None,
+    **given: Any,
+) -> None:
+    """Serve the model as a tool of agents (MCP over stdio)."""
+    options = merged_options(bundle, read_escapes(given) if escape else given, model)
+    from runtime.mcp import main as tools
+
+    tools.run(bundle, options, model, embedded)
 
 
 @main.command()
@@ -224,16 +253,17 @@ def licenses(bundle: Bundle | None) -> None:
 
 @main.group(name="cache")
 def cache_group() -> None:
-    """List or clear the models that --cache keeps."""
+    """List or clear what --cache keeps: models, and indexes of documents."""
 
 
 @cache_group.command(name="list")
 @click.option("--check", is_flag=True, help="read all of them, and check their hashes")
 def cache_list(check: bool) -> None:
-    """List the cached models, most recently used first."""
+    """List what is cached, most recently used first."""
     import time
 
     from runtime.host.progress_bar import progress
+    from runtime.retrieval import index_cache
     from runtime.units import counted, gigabytes
     from runtime.weights import model_cache
 
@@ -248,8 +278,15 @@ def cache_list(check: bool) -> None:
             state = "  intact" if intact else "  DAMAGED"
             damaged |= not intact
         click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}{state}")
-    total = gigabytes(sum(entry.size for entry in [*kept, *leftovers]))
+    indexes = index_cache.entries()
+    for index in indexes:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.used))
+        click.echo(f"{gigabytes(index.size):>10}  used {used}  {index.path}")
+    sizes = [entry.size for entry in [*kept, *leftovers]] + [index.size for index in indexes]
+    total = gigabytes(sum(sizes))
     found = [counted(len(kept), "model")] if kept else []
+    found += [counted(len(indexes), "index of documents")] if len(indexes) == 1 else []
+    found += [f"{len(indexes)} indexes of documents"] if len(indexes) > 1 else []
     found += [counted(len(leftovers), "leftover")] if leftovers else []
     click.echo(f"{total:>10}  in {' and '.join(found)}" if found else "nothing is kept")
     if damaged:
@@ -258,14 +295,16 @@ def cache_list(check: bool) -> None:
 
 @cache_group.command(name="clear")
 def cache_clear() -> None:
-    """Delete the cached models, and leftovers of killed runs."""
+    """Delete what is cached, and leftovers of killed runs."""
+    from runtime.retrieval import index_cache
     from runtime.units import counted, gigabytes
     from runtime.weights import model_cache
 
-    gone = model_cache.clear()
-    size = gigabytes(sum(entry.size for entry in gone))
+    gone, indexes = model_cache.clear(), index_cache.clear()
+    size = gigabytes(sum([entry.size for entry in gone] + [index.size for index in indexes]))
     models = sum(entry.finished for entry in gone)
     rest = f" and {counted(len(gone) - models, 'leftover')}" if models < len(gone) else ""
+    rest += f" and what was indexed of {counted(len(indexes), 'folder')}" if indexes else ""
     click.echo(f"deleted {counted(models, 'model')}{rest}, {size}")
 
 
@@ -296,7 +335,9 @@ def cache_clear() -> None:
     help="repetitions of each measurement (default: 5)",
 )
 @options_named(
-    "threads", "threads_batch", "batch_size", "repack", "mmap", "memfd", "fit", "cpu", "verbose"
+    "threads", "threads_batch", "batch_size", "gpu_layers", "device", "main_gpu", "split_mode",
+    "tensor_split", "cache_type_k", "cache_type_v", "flash_attn", "rpc", "rpc_timeout", "repack",
+    "mmap", "memfd", "fit", "cpu", "verbose"
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="print JSON in llama-bench's format")
 @click.pass_obj
@@ -330,7 +371,8 @@ def bench(
 @model_options
 @click.option("--verify/--no-verify", default=True, help="also check every byte of the payload")
 @options_named(
-    "ctx_size", "batch_size", "threads", "gpu_layers", "repack", "memfd", "fit", "cpu", "sandbox",
+    "ctx_size", "batch_size", "threads", "gpu_layers", "device", "main_gpu", "split_mode",
+    "tensor_split", "rpc", "repack", "memfd", "fit", "mmproj", "mmproj_auto", "cpu", "sandbox",
     "verbose"
 )  # fmt: skip
 @click.pass_context
@@ -360,6 +402,67 @@ def doctor(
         raise Failed
 
 
+@main.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--limit", "-n", default=5, metavar="N", type=click.IntRange(1, 100),
+              help="passages to show at most (default: 5)")  # fmt: skip
+@options_named("docs", "chunk", "cache", "threads", "cpu", "sandbox", "verbose")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.pass_obj
+def search(
+    bundle: Bundle | None, /, words: tuple[str, ...], limit: int, as_json: bool, **given: Any
+) -> None:
+    """Find passages in the documents.
+
+    WORDS are a question, or a few words of it. They may have kind:NAME, path:NAME, after:2024-05
+    and before:2025 among them, which limit what is found.
+    """
+    from runtime.commands import search as searching
+
+    searching.run(
+        bundle, merged_options(bundle, given, None), " ".join(words), limit, as_json=as_json
+    )
+
+
+@main.command()
+@click.option("--host", "-H", default="127.0.0.1", metavar="ADDRESS",
+              help="IPv4 address to listen on (default: 127.0.0.1, for itself)")  # fmt: skip
+@click.option("--port", default=50052, metavar="N", type=click.IntRange(0, 65535),
+              help="port to listen on, 0 for any free port (default: 50052)")  # fmt: skip
+@click.option("--memory", metavar="GB", type=click.FloatRange(0, min_open=True),
+              help="memory to offer (default: nine tenths of what is free)")  # fmt: skip
+@click.option("--cache/--no-cache", help="keep large tensors on disk; no model is sent twice")
+@click.option("--cache-size", default=20.0, metavar="GB", type=click.FloatRange(0, min_open=True),
+              help="maximum total size of those tensors (default: 20.0)")  # fmt: skip
+@click.option("--i-trust-this-network", "trusted", is_flag=True,
+              help="listen where other machines can reach it: there are no passwords")  # fmt: skip
+@options_named("threads", "device", "verbose")
+def worker(
+    host: str,
+    port: int,
+    memory: float | None,
+    cache: bool,
+    cache_size: float,
+    trusted: bool,
+    threads: int | None,
+    device: str | None,
+    verbose: bool | None,
+) -> None:
+    """Let other machines compute on this one, see --rpc."""
+    from runtime.commands import worker as serving
+
+    serving.run(
+        host,
+        port,
+        memory=memory,
+        threads=threads or 0,
+        cache=cache_size if cache else 0,
+        trusted=trusted,
+        device=device or "",
+        verbose=bool(verbose),
+    )
+
+
 @main.command(hidden=True)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--chat-template", default="")
@@ -368,6 +471,29 @@ def probe(model: Path, chat_template: str) -> None:
     from runtime.commands.model_probe import probe_model
 
     for found in probe_model(model, chat_template):
+        click.echo(json.dumps(found))
+
+
+@main.command(hidden=True)
+@click.argument("kind", type=click.Choice(("embedder", "reranker")))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--form", default="")
+def prove(kind: str, model: Path, form: str) -> None:
+    """Rank pairs of sentences by a second model and print JSON; run by `bundle`."""
+    from runtime.retrieval.proving import probe as trying
+
+    for found in trying.prove(kind, model, form):
+        click.echo(json.dumps(found))
+
+
+@main.command(hidden=True)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--form", default="")
+def embed(model: Path, form: str) -> None:
+    """Read texts from stdin as JSON, print their vectors; run by `bundle --docs`."""
+    from runtime.retrieval.proving import probe as trying
+
+    for found in trying.embed(model, form, sys.stdin):
         click.echo(json.dumps(found))
 
 

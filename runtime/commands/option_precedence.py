@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
+from runtime.devices import presence
 from runtime.errors import AppError
 from runtime.host.std_streams import notify
 from runtime.options import fallback, loading
@@ -57,7 +58,8 @@ def is_set(name: str, bundle: Bundle | None, given: Mapping[str, Any], model: Pa
 def _baked(bundle: Bundle | None, model: Path | None) -> dict[str, Any]:
     """Return the baked-in defaults that apply to `model`, or to the embedded one."""
     baked = dict(bundle.manifest.defaults) if bundle else {}
-    baked.pop("gpu_layers", None)  # no build can use them; who starts it did not ask for them
+    if not presence.possible():
+        baked.pop("gpu_layers", None)  # who starts it did not ask for them
     if model:
         others = {key: value for key, value in baked.items() if key not in MODEL_SPECIFIC}
         baked = {**others, **_model_specific(model)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,10 @@ from runtime.host.fileio import write_all
 
 ENTRY = struct.Struct("!IIIIBc")
 """Length of the entry, offset in the archive, length, length of the original, compressed, kind."""
+
+
+COMPRESSED = ".zst"
+"""How the names of files end that are compressed: those that few machines need."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +62,27 @@ def files(bundle: Bundle) -> Mapping[str, ArchivedFile]:
 def unpack(names: Mapping[str, Path]) -> None:
     """Unpack files of the running program's archive, by their names, each to a path.
 
-    A file appears there whole. Raise AppError where that fails, KeyError if there is none.
+    Those named so are decompressed. A file appears there whole. Raise AppError where that fails,
+    KeyError if there is none.
     """
     bundle = bundle_file.own()
     assert bundle is not None, "the program is frozen"
     try:
         known = files(bundle)
         for name, target in names.items():
-            _unpack(bundle, known[name], target)
+            _unpack(bundle, known[name], target, compressed=name.endswith(COMPRESSED))
     finally:
         bundle.close()
 
 
-def _unpack(bundle: Bundle, entry: ArchivedFile, target: Path) -> None:
+def _unpack(bundle: Bundle, entry: ArchivedFile, target: Path, *, compressed: bool) -> None:
     staged = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(mode=0o700, exist_ok=True)
         out = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
-            for chunk in bundle_file.read_chunks(bundle.program, entry.offset, entry.size):
+            chunks = bundle_file.read_chunks(bundle.program, entry.offset, entry.size)
+            for chunk in _restored(chunks) if compressed else chunks:
                 write_all(out, chunk)
         finally:
             os.close(out)
@@ -88,3 +94,17 @@ def _unpack(bundle: Bundle, entry: ArchivedFile, target: Path) -> None:
             f"{target} cannot be unpacked: {exc.strerror}",
             hint="see to the disk that it lies on, or name another: TMPDIR=FOLDER … --no-keep",
         ) from exc
+
+
+def _restored(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what was compressed by zstd; raise FormatError where it is damaged."""
+    import zstandard
+
+    decoder = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        for chunk in chunks:
+            yield decoder.decompress(chunk)
+    except zstandard.ZstdError as exc:
+        raise FormatError(f"the program's archive is damaged: {exc}", hint=DAMAGED) from exc
+    if not decoder.eof:
+        raise FormatError("the program's archive is cut off", hint=DAMAGED)

@@ -37,7 +37,15 @@ class Bundle:
     @property
     def model(self) -> Section | None:
         """Return the section that holds the language model, if any does."""
-        return next((s for s in self.manifest.sections if s.kind == "model"), None)
+        return self._of_kind("model")
+
+    @property
+    def projector(self) -> Section | None:
+        """Return the section that holds the model's projector, if any does."""
+        return self._of_kind("projector")
+
+    def _of_kind(self, kind: str) -> Section | None:
+        return next((s for s in self.manifest.sections if s.kind == kind), None)
 
     def section(self, name: str) -> Section:
         """Return the section called `name`; raise PayloadError listing what there is."""

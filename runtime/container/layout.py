@@ -38,7 +38,15 @@ LAUNCHER_SHA256, ARCHIVE_SHA256, TABLE_SHA256 = "launcher_sha256", "archive_sha2
 """Keys among the facts of a stub: hashes of its launcher, archive and section table."""
 
 CODECS = ("stored", "zstd", "planes")
-KINDS = ("model", "adapter", "state")
+KINDS = ("model", "projector", "adapter", "state", "documents", "embedder", "reranker")
+CODECS_OF = {
+    "projector": (("stored", "planes"), "a projector in a codec from before there were any"),
+    "state": (("planes",), "a state without hashes of its pieces"),
+    "documents": (("stored",), "an index that cannot be searched where it lies"),
+    "embedder": (("stored",), "a second model that cannot be mapped where it lies"),
+    "reranker": (("stored",), "a second model that cannot be mapped where it lies"),
+}
+"""The codecs of kinds that do not have all, and what a section with another would be."""
 
 
 def align(offset: int, alignment: int) -> int:
@@ -158,6 +166,8 @@ class Section:
     """Of the original, in lower-case hexadecimal."""
     coded_sha256: str = ""
     """Of the bytes in the file; empty where an older release wrote none."""
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is to be known about it, such as how a second model is used."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,9 @@ class Manifest:
         document = {"format": version, **asdict(self)}
         if self.sidecar is None:
             del document["sidecar"]
+        for section in document["sections"]:
+            if not section["facts"]:
+                del section["facts"]
         return json.dumps(
             document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
         ).encode("utf-8", "replace")  # a file name may hold what is no text
@@ -322,6 +335,7 @@ def _section(item: object, index: int) -> Section:
         codec=reader.take("codec", str),
         sha256=reader.take("sha256", str),
         coded_sha256=reader.take("coded_sha256", str, default=""),
+        facts=reader.facts("facts") if "facts" in reader.document else {},
     )
     path = reader.path
     if not is_plain_name(section.name):
@@ -332,10 +346,9 @@ def _section(item: object, index: int) -> Section:
             "which this program does not know",
             hint="use a newer release of modelembed",
         )
-    if section.kind == "state" and section.codec != "planes":
-        raise FormatError(
-            f"section '{section.name}' is a state without hashes of its pieces", hint=DAMAGED
-        )
+    codecs, otherwise = CODECS_OF.get(section.kind, (CODECS, ""))
+    if section.codec not in codecs:
+        raise FormatError(f"section '{section.name}' is {otherwise}", hint=DAMAGED)
     if (
         min(section.offset, section.length, section.size) < 0
         or max(section.offset, section.length, section.size) >= 1 << 63

@@ -1,10 +1,11 @@
-"""Sections to be written: one copied from another bundle, or an adapter out of a GGUF file."""
+"""Sections to be written: copied from another bundle, or an adapter or projector in a GGUF."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from runtime.container import bundle_file, lora_sections
@@ -14,7 +15,8 @@ from runtime.container.hashing import hash_of
 from runtime.container.layout import Section
 from runtime.container.writer import Part, Written
 from runtime.errors import UsageError
-from runtime.gguf.header import read_header
+from runtime.gguf import projector as projectors
+from runtime.gguf.header import Header, read_header
 from runtime.host import user_files
 from runtime.host.progress_bar import progress
 
@@ -37,23 +39,60 @@ def adapter(path: Path, architecture: str) -> Iterator[Part]:
 
     Raise UsageError where it cannot be read, and GGUFError where it is none.
     """
+    with _opened(path, "a LoRA adapter") as (fd, header):
+        lora_sections.check(header, architecture, str(path))
+        yield _stored(fd, Section(lora_sections.part_name(path), "adapter", 0, 0, 0, "stored", ""))
+
+
+@contextmanager
+def projector(path: Path, model: Header, label: str) -> Iterator[Part]:
+    """Give the projector in the GGUF file `path`, to be written as a section meanwhile.
+
+    It is for the model with the header `model`, which messages call `label`. Raise UsageError where
+    it cannot be read, and GGUFError where it is none or does not fit.
+    """
+    with _opened(path, "a projector") as (fd, header):
+        found = projectors.traits(header, str(path))
+        projectors.require_whole(header, os.fstat(fd).st_size, str(path))
+        projectors.check_fit(found, str(path), model, label)
+        named = {
+            "file": path.name,
+            "name": header.text("general.name"),
+            "license": header.text("general.license"),
+        }
+        facts = {**{key: text for key, text in named.items() if text}, **found.facts()}
+        name = projectors.SECTION
+        yield _stored(fd, Section(name, name, 0, 0, 0, "stored", "", facts=facts))
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[tuple[int, Header]]:
+    """Give the descriptor and header of a GGUF file; raise UsageError where it cannot be read."""
     fd = -1
     try:
         try:
             fd = user_files.open_seekable(path)
-            size = os.fstat(fd).st_size
-            lora_sections.check(read_header(fd, size, label=str(path)), architecture, str(path))
+            header = read_header(fd, os.fstat(fd).st_size, label=str(path))
         except OSError as exc:
             raise UsageError(
-                f"{path} cannot be read: {exc.strerror}", hint="name a LoRA adapter, a GGUF file"
+                f"{path} cannot be read: {exc.strerror}", hint=f"name {what}, a GGUF file"
             ) from exc
-        section = Section(lora_sections.part_name(path), "adapter", 0, 0, size, "stored", "")
-
-        def write(out: int) -> Written:
-            Extents([Extent(fd, 0, size)]).copy_to(out)
-            return Written(size, "stored", "")
-
-        yield Part(section, write, lambda: hash_of(bundle_file.read_chunks(fd, 0, size), size))
+        yield fd, header
     finally:
         if fd >= 0:
             os.close(fd)
+
+
+def _stored(fd: int, section: Section) -> Part:
+    """Return the file `fd` to be written as `section`, as it is."""
+    size = os.fstat(fd).st_size
+
+    def write(out: int) -> Written:
+        Extents([Extent(fd, 0, size)]).copy_to(out)
+        return Written(size, "stored", "")
+
+    return Part(
+        replace(section, size=size),
+        write,
+        lambda: hash_of(bundle_file.read_chunks(fd, 0, size), size),
+    )

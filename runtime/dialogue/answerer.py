@@ -8,9 +8,11 @@ from typing import Protocol
 
 from runtime.chat_format.chat_template import Message, Template, TemplateInputs
 from runtime.chat_format.prompt import Prompt, Tokenizer, build_prompt
+from runtime.chat_format.turn_marks import turn_marks
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.token_stream import Answer
 from runtime.json_schema import schemas
+from runtime.model.model import Model
 from runtime.options.registry import Options
 
 
@@ -61,6 +63,23 @@ class LocalAnswerer:
     def submit(self, prompt: Prompt, options: Options) -> Answer:
         options = dataclasses.replace(options, stop=(*options.stop, *prompt.stops))
         return self._scheduler.submit(prompt.tokens, options, form=prompt.form)
+
+
+class StrangersReader:
+    """Reads strangers' text for a model: where it would be taken for turns of a conversation."""
+
+    def __init__(self, model: Model, template: Template) -> None:
+        self._model = model
+        self._marks = turn_marks(template)
+
+    def tokenize(self, text: str, *, beginning: bool) -> list[int]:
+        """Return the tokens of `text`."""
+        return self._model.tokenize(text, beginning=beginning)
+
+    def signs(self, text: str) -> list[str]:
+        """Return the parts of `text` that begin or end a turn, or mean something else by itself."""
+        marks = (mark for mark in self._marks if mark in text)
+        return sorted({*self._model.signs(text), *marks})
 
 
 def inputs_of(messages: Sequence[Message], options: Options) -> TemplateInputs:

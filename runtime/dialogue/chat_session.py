@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.fallback.remote_model import RemoteModel
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.dialogue.remote_model import RemoteModel
 from runtime.dialogue.session_disk import Disk, OwnDisk
 from runtime.dialogue.session_store import SessionStore
 from runtime.inference.lora import Lora
+
+if TYPE_CHECKING:
+    from runtime.retrieval.grounding import Grounder
 
 
 class ChatSession:
@@ -25,7 +28,11 @@ class ChatSession:
         """Start an empty conversation, to be saved on `disk`; `notify` gets notes for the user."""
         self.backend = backend
         self.options = backend.options
-        self.conversation = Conversation(backend.answerer, backend.options, notify)
+        self.grounder: Grounder | None = (
+            backend.grounder if isinstance(backend, LoadedModel) else None
+        )
+        """Finds passages of the documents; None without any, or with a remote server."""
+        self.conversation = Conversation(backend.answerer, backend.options, notify, self.grounder)
         self.first_token_s = 0.0
         """Seconds from the start of the program's own code to the first token."""
         self.store: SessionStore | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runtime.devices import presence
+from runtime.dialogue.fallback.remote_model import RemoteModel
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.dialogue.remote_model import RemoteModel
 from runtime.options.registry import Options
 from runtime.sandbox import restriction
 from runtime.sandbox.restriction import Policy
@@ -28,10 +29,19 @@ def confine(
         if options.verbose:
             notify("sandbox: none (--no-sandbox)")
         return
-    ports = _ports(backend.server.base_url) if isinstance(backend, RemoteModel) else ()
-    held = restriction.enter(Policy(accepts, ports))
+    held = restriction.enter(_policy(backend, accepts))
     if options.verbose or not (held.files or held.calls):
         notify(f"sandbox: {held.line()}")
+
+
+def _policy(backend: LoadedModel | RemoteModel, accepts: bool) -> Policy:
+    """Return what must stay possible."""
+    if isinstance(backend, RemoteModel):
+        return Policy(accepts, _ports(backend.server.base_url))
+    if backend.devices:  # their drivers go on loading what they have compiled
+        nodes = tuple(presence.nodes())
+        return Policy(accepts, devices=nodes, readable=tuple(presence.shader_caches()))
+    return Policy(accepts)
 
 
 def _ports(address: str) -> tuple[int, ...]:

@@ -3,57 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runtime import START
 from runtime.chat_format import chat_template
 from runtime.chat_format.prompt import build_prompt
 from runtime.container import prefix_state
 from runtime.container.layout import Section
+from runtime.devices import engine, loss, placement
+from runtime.devices.warm_up import warm_up
 from runtime.dialogue import prefix_cache
-from runtime.dialogue.answerer import LocalAnswerer, inputs_of
-from runtime.errors import AppError, MemoryShortage
+from runtime.dialogue.answerer import LocalAnswerer, StrangersReader, inputs_of
+from runtime.dialogue.model_opening import ModelOpening, Opened, Timing
+from runtime.errors import AppError
 from runtime.host import resources
-from runtime.host.progress_bar import Progress, progress
-from runtime.inference.embedder import Embedder
+from runtime.host.progress_bar import Progress
 from runtime.inference.lora import Lora
-from runtime.inference.scheduler import Scheduler
 from runtime.inference.stats import Stats
-from runtime.inference.stops import stop_tokens
-from runtime.model import loader, memory_plan
-from runtime.model.engine_build import engine_key, start_engine
-from runtime.model.model import Model
+from runtime.inference.vectors.embedder import Embedder
+from runtime.inference.vectors.reranker import Reranker
+from runtime.model import loader
+from runtime.model.engine_build import engine_key
 from runtime.model.model_file import ModelFile
 from runtime.options import builtin_templates
+from runtime.options.loading import AUTO_LAYERS
 from runtime.options.registry import Options
-from runtime.units import gigabytes
 
-
-def _no_progress(done: int, total: int) -> None:
-    """Show no progress."""
-
-
-@dataclass
-class Timing:
-    """Seconds and bytes before the first token."""
-
-    opening_s: float = 0.0
-    """From the start of our own code to here: imports, options, the bundle's manifest."""
-    engine_s: float = 0.0
-    """Choice and loading of the engine's libraries."""
-    restore_s: float = 0.0
-    """Decompression before loading; 0 if the model is decompressed while it is loaded."""
-    restored_bytes: int = 0
-    load_s: float = 0.0
-    """Loading of the weights, with their repacking."""
-    context_s: float = 0.0
-    """Allocation of KV cache and buffers."""
-    prewarm_s: float = 0.0
-    """Loading of the prompt state that was computed while bundling."""
+if TYPE_CHECKING:
+    from runtime.devices.spread import Spread
+    from runtime.inference.scheduler import Scheduler
+    from runtime.retrieval.grounding import Grounder
+    from runtime.retrieval.helpers import Helpers
+    from runtime.retrieval.library import Library
 
 
 class LoadedModel:
@@ -64,46 +49,146 @@ class LoadedModel:
 
         Raise AppError if that fails; everything allocated is then freed.
         """
+        if options.sleeps:
+            file, options = loader.reloadable(file, options, notify)
         self.file = file
         self.options = options
         self._notify = notify
+        self.library: Library | None = None
+        """The documents that it answers from, if there are any; see `use_documents`."""
         self.timing = Timing(opening_s=time.perf_counter() - START)
+        self.when_lost: Callable[[], object] = lambda: None
+        """Called, on a thread of the engine's, once a machine is lost and all answers are ended."""
         self.prewarmed = 0
         """Number of prompt tokens whose state was loaded from the bundle."""
         begin = time.perf_counter()
-        self.variant = start_engine(options)
+        self.spread = self._spread() if options.rpc else None
+        """The other machines that compute it, if there are any."""
+        self.engine = engine.start(options)
+        if self.spread:
+            self.engine = self.engine.beside(self.spread.begin(self._lose))
+        self.variant = self.engine.variant
         """The CPU variant in use, and why others were rejected."""
         self.timing.engine_s = time.perf_counter() - begin
         if options.chat_template:  # before loading, which takes long
             builtin_templates.check(options.chat_template, chat_template.builtin_names())
-        self.plan = file.plan(options)
+        self.plan = file.plan(options, placement.spare_memory(self.engine))
         if self.plan.notice:
             notify(self.plan.notice)
-        if options.gpu_layers > 0:
-            notify("this build has no GPU support: -ngl is ignored, everything runs on the CPU")
+        self._report_problem()
+        self._helpers: Helpers | None = None
         with ExitStack() as stack:  # frees the engine's objects if a step fails
-            self.model = self._load()
-            stack.callback(self.model.close)
-            stop_tokens(self.model, options)  # a wrong one is told now, not with each answer
-            begin = time.perf_counter()
-            self.scheduler = self._create_scheduler()
-            self.timing.context_s = time.perf_counter() - begin
-            stack.callback(self.scheduler.close)
+            self._load(stack, ModelOpening(file, self.engine, options, notify, self.timing))
             self._report_context()
-            self.embedder = Embedder(
-                self.model,
-                options,
-                declared=file.header.hyper("pooling_type"),
-                threads=self.scheduler.threads,
-            )
-            stack.callback(self.embedder.close)
-            self.lora = Lora(self.model, self.scheduler, file.bundle)
+            self.lora = Lora(self.model, self.scheduler, file.bundle, keep=options.sleeps)
             self.lora.use(options.lora)
             self._resources = stack.pop_all()
 
+    def _load(self, stack: ExitStack, opening: ModelOpening, before: Opened | None = None) -> None:
+        """Load what `stack` frees: model, scheduler, embedder, reranker.
+
+        They were loaded `before`, unless the program starts: the context has the same size then.
+        Raise AppError if that fails.
+        """
+        if self.file.shared:
+            self.file.shared.enter()
+            stack.callback(self.file.shared.leave)
+        if before:
+            opened = opening.open(before.scheduler.context_size, before.offload)
+        else:
+            opened = opening.open(self.plan.context)
+        self._opened, self.model, self.scheduler = opened, opened.model, opened.scheduler
+        stack.callback(self.model.close)
+        stack.callback(self.scheduler.close)
+        if before:  # what is counted goes on
+            self.scheduler.steps += before.scheduler.steps
+            self.scheduler.busy_steps += before.scheduler.busy_steps
+        self.devices = (
+            placement.line(
+                self.engine, opened.device_layers, self.model.layers, opened.device_bytes
+            )
+            if opened.offload.layers
+            else ""
+        )
+        """Where layers of the model are, in words; empty for the processor alone."""
+        if self.devices:
+            if not before:
+                self._notify(self.devices)
+            self._watch_devices()
+            warm_up(self.scheduler, self.file.header, self.engine, self._notify)
+        declared, threads = self.file.header.hyper("pooling_type"), self.scheduler.threads
+        if self.file.projector:
+            from runtime.model.projector.projector import Projector  # most take text alone
+
+            device = self.engine.own_devices[0][1] if self.devices else None
+            self.model.projector = Projector(
+                self.file.projector, self.model.handle, self.options, threads, device
+            )
+        self.embedder = Embedder(self.model, self.options, declared=declared, threads=threads)
+        stack.callback(self.embedder.close)
+        self.reranker = Reranker(self.model, self.options, declared=declared, threads=threads)
+        stack.callback(self.reranker.close)
+
     def close(self) -> None:
-        """Free everything in the engine."""
-        self._resources.close()
+        """Free everything in the engine; nothing if that would never return."""
+        if not self.scheduler.lost:
+            self._resources.close()
+
+    def sleep(self) -> None:
+        """Free everything in the engine, until `wake`; nothing may use it meanwhile.
+
+        What was read of the model remains: its names, sizes and template.
+        """
+        self.close()
+        resources.return_free_memory()
+
+    def wake(self) -> None:
+        """Load again what `sleep` has freed, with the same context, adapters and prompt state.
+
+        Raise AppError if that fails; it sleeps on then.
+        """
+        before = self._opened
+        spare = placement.spare_memory(self.engine)
+        self.file.require_room(self.options, before.scheduler.context_size, spare)
+        opening = ModelOpening(
+            self.file, self.engine, self.options, self._notify, Timing(), again=True
+        )
+        with ExitStack() as stack:
+            self._load(stack, opening, before)
+            self.lora.move_to(self.model, self.scheduler)
+            if self._helpers:
+                self._helpers.open()
+                stack.callback(self._helpers.close)
+            if self.prewarmed:
+                self.prewarm()
+            self._resources = stack.pop_all()
+
+    def use_documents(self, library: Library, helpers: Helpers) -> None:
+        """Answer from documents, which are found by `helpers`; they are closed with the model."""
+        self.library, self._helpers = library, helpers
+        self._resources.callback(helpers.close)
+
+    def _spread(self) -> Spread:
+        from runtime.devices.spread import Spread  # most models are computed here alone
+
+        return Spread(self.options)
+
+    def _watch_devices(self) -> None:
+        """Notice when devices of this machine fail."""
+        if names := ", ".join(device.title for device, _ in self.engine.own_devices):
+            loss.watch(self.scheduler, names, self.options.device_timeout, self._lose)
+
+    def _lose(self, error: AppError) -> bool:
+        """End all answers with `error`, since the engine never returns; return if there were any.
+
+        While the model is being loaded, there are none.
+        """
+        scheduler: Scheduler | None = getattr(self, "scheduler", None)
+        if scheduler is None:
+            return False
+        were_any = scheduler.lose(error)
+        self.when_lost()
+        return were_any
 
     @cached_property
     def template_text(self) -> str:
@@ -134,33 +219,24 @@ class LoadedModel:
         """Return an answerer for a conversation."""
         return LocalAnswerer(self.scheduler, self.model, self.template)
 
-    def _load(self) -> Model:
-        begin = time.perf_counter()
-        label = f"unpacking {gigabytes(self.file.size)}"
-        with progress(label) if self.file.compressed else nullcontext(_no_progress) as update:
-            stream = loader.open_model(self.file, self.options, update, self._notify)
-            if self.file.compressed:
-                self.timing.restore_s = time.perf_counter() - begin
-                self.timing.restored_bytes = self.file.size
-            begin = time.perf_counter()
-            with stream:
-                model = Model(self.file, stream, self.options)
-        self.timing.load_s = time.perf_counter() - begin
-        return model
+    @property
+    def grounder(self) -> Grounder | None:
+        """Return what finds passages of the documents for questions, None without documents."""
+        if self.library is None:
+            return None
+        from runtime.dialogue.rewriting import CAPABLE, Rewriter
+        from runtime.retrieval.grounding import Grounder  # most programs have no documents
 
-    def _create_scheduler(self) -> Scheduler:
-        """Return a scheduler with the planned context, halved until the engine can allocate it.
+        reader = StrangersReader(self.model, self.template)
+        capable = self.model.parameters >= CAPABLE
+        rewrite = Rewriter(self.answerer, self.options) if capable else None
+        return Grounder(self.library, reader, self.options.passages, rewrite)
 
-        The plan is an estimate, and other programs may have taken memory since.
-        """
-        context = self.plan.context
-        while True:
-            try:
-                return Scheduler(self.model, self.options, context)
-            except MemoryShortage:
-                if not self.options.fit or context // 2 < memory_plan.SMALLEST_CONTEXT:
-                    raise
-            context = context // 2
+    def _report_problem(self) -> None:
+        """Notify the user if a GPU was asked for, and none is used."""
+        asked = self.options.gpu_layers != AUTO_LAYERS or self.options.device
+        if self.engine.problem and (asked or self.options.verbose):
+            self._notify(f"no GPU is used: {self.engine.problem}")
 
     def _report_context(self) -> None:
         """Notify the user if the context size differs from the planned one."""
@@ -222,19 +298,28 @@ class LoadedModel:
         tokens = prefix_cache.shared_tokens([self.template, another_day], self.model, self.options)
         prefix_cache.compute(self.scheduler, self._prefix_key(), tokens, out, update)
 
-    def state_key(self) -> dict[str, str]:
-        """Return the properties of model and adapters that a saved state depends on."""
+    def state_key(self, strengths: Mapping[str, float] | None = None) -> dict[str, str]:
+        """Return the properties of model, projector and adapters that a saved state depends on.
+
+        `strengths` are those of the adapters, if not as for all answers.
+        """
+        seen_by = {"projector": self.file.projector.fingerprint} if self.file.projector else {}
+        return {**seen_by, **self._text_key(strengths)}
+
+    def _text_key(self, strengths: Mapping[str, float] | None = None) -> dict[str, str]:
+        """Return what the state of a text alone depends on, whatever the model sees by."""
+        used = self.lora.strengths if strengths is None else strengths
         return {
             **engine_key(self.file.header, self.scheduler.context_size, self.options),
             "model": self.file.fingerprint,
-            "adapters": prefix_state.adapters_key(self.lora.strengths, self._sections),
+            "adapters": prefix_state.adapters_key(used, self._sections),
         }
 
     def _prefix_key(self) -> dict[str, str]:
         """Return the properties that the prompt state of all conversations depends on."""
         strengths = self.lora.strengths
         conversation = prefix_state.conversation_key(self.options, strengths, self._sections)
-        return {**conversation, **self.state_key()}
+        return {**conversation, **self._text_key()}
 
     @property
     def _sections(self) -> tuple[Section, ...]:
@@ -255,5 +340,7 @@ class LoadedModel:
             "context": self.scheduler.context_size,
             "threads": self.scheduler.threads,
             "cpu": self.variant.name,
+            "devices": self.devices,
+            "machines": [machine.name for machine in self.spread.machines] if self.spread else [],
             "memory": resources.memory_use(),
         }

@@ -1,6 +1,7 @@
 """Backend selection: load the model, or fall back to a remote server if that fails.
 
-The only place that decides about the fallback, for the terminal and the server.
+The only place that decides about the fallback, and what is opened for a backend beside the model,
+for the terminal and the server.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from runtime.container.bundle_file import Bundle
-from runtime.dialogue import remote_client
+from runtime.dialogue.conversation import grounds
+from runtime.dialogue.fallback import remote_client
+from runtime.dialogue.fallback.remote_model import RemoteModel
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.dialogue.remote_model import RemoteModel
 from runtime.errors import AppError, UsageError
 from runtime.model import loader, model_file
 from runtime.model.model_file import ModelFile
@@ -20,6 +22,8 @@ from runtime.options.registry import Options
 
 Notify = Callable[[str], None]
 Opened = TypeVar("Opened")
+DOCUMENTS = "documents"
+"""The kind of their section; what reads it is loaded only where there is one."""
 
 
 def locate(
@@ -33,7 +37,11 @@ def locate(
 
     Raise AppError if there is none, and no fallback server is configured.
     """
-    return _or_remote(lambda: model_file.choose(bundle, path, embedded), options, notify)
+
+    def find() -> ModelFile:
+        return model_file.with_projector(model_file.choose(bundle, path, embedded), options)
+
+    return _or_remote(find, options, notify)
 
 
 def shared(
@@ -89,3 +97,43 @@ def _or_remote(
             ) from exc
         notify(server.notice(exc))
         return RemoteModel(server, options)
+
+
+def has_documents(bundle: Bundle | None, options: Options) -> bool:
+    """Return whether there are documents to answer from: those of `options`, or in `bundle`."""
+    sections = bundle.manifest.sections if bundle else ()
+    return bool(options.docs) or any(section.kind == DOCUMENTS for section in sections)
+
+
+def open_documents(
+    backend: LoadedModel | RemoteModel,
+    bundle: Bundle | None,
+    options: Options,
+    notify: Notify,
+) -> None:
+    """Let the model answer from the documents of `options` or `bundle`, if there are any.
+
+    A fallback server is given none of them. Raise AppError if they cannot be read.
+    """
+    if not has_documents(bundle, options):
+        return
+    if isinstance(backend, RemoteModel):
+        notify(f"the documents stay here: {backend.server.base_url} answers without them")
+        return
+    from runtime.retrieval.helpers import Helpers, open_helpers  # most programs have no documents
+    from runtime.retrieval.opening import open_library
+
+    try:
+        helpers = open_helpers(bundle, options)
+    except AppError as exc:
+        notify(f"documents are found by their words alone: {exc.problem}")
+        helpers = Helpers()
+    try:
+        library = open_library(bundle, options, notify, helpers.embedder, helpers.ranker)
+    except BaseException:
+        helpers.close()
+        raise
+    if library:
+        backend.use_documents(library, helpers)
+    if options.passages and not grounds(options):
+        notify("the documents are not used: a grammar or schema leaves no room for citations")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from runtime.container.layout import is_plain_name
 from runtime.dialogue import session_file
 from runtime.dialogue.session_file import Part
 from runtime.errors import SessionError
@@ -39,12 +40,24 @@ class Disk(Protocol):
 class OwnDisk:
     """The disk as this process sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        """With a `folder`, names are those of files in it, and what was saved may be replaced."""
+        self._folder = folder
         self._known: set[Path] = set()
         """Conversations that were opened or written: they may be replaced."""
 
+    def path_of(self, name: str) -> Path:
+        """Return the path for a name; raise SessionError if there is no such file in the folder."""
+        if self._folder is None:
+            return path_of(name)
+        if not is_plain_name(name):
+            raise SessionError(
+                f"'{name}' is not the name of a file", hint="leave out folders, as in slot1.bin"
+            )
+        return self._folder / name
+
     def open(self, name: str) -> tuple[Path, io.BufferedReader]:
-        path = path_of(name)
+        path = self.path_of(name)
         file = session_file.open_saved(path)
         self._known.add(_resolved(path))
         return path, file
@@ -53,8 +66,9 @@ class OwnDisk:
         return hmac_key.verify(digest, mac)
 
     def write(self, name: str, parts: Sequence[Part]) -> Path:
-        path = path_of(name)
-        session_file.publish(path, parts, replace=_resolved(path) in self._known)
+        path = self.path_of(name)
+        replace = self._folder is not None or _resolved(path) in self._known
+        session_file.publish(path, parts, replace=replace)
         self._known.add(_resolved(path))
         return path
 
@@ -85,9 +99,9 @@ class DiskOutside:
         return Path(reply.values["path"])
 
 
-def services() -> dict[str, Service]:
-    """Return what the process outside does for DiskOutside."""
-    disk = OwnDisk()
+def services(folder: Path | None = None) -> dict[str, Service]:
+    """Return what the process outside does for DiskOutside; with a `folder`, in that alone."""
+    disk = OwnDisk(folder)
 
     def open_conversation(given: Mapping[str, Any], _: int | None) -> Reply:
         path, file = disk.open(given["name"])
@@ -105,7 +119,7 @@ def services() -> dict[str, Service]:
         name = given["name"]
         with open(os.dup(fd), "rb") as file:
             file.seek(0)
-            session_file.require_conversation(file, path_of(name))
+            session_file.require_conversation(file, disk.path_of(name))
             content = memoryview(file.read())
         digest = len(content) - session_file.DIGEST_SIZE
         path = disk.write(name, [content[:digest], content[digest:]])

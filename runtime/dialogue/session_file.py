@@ -19,12 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from runtime import bounds
-from runtime.errors import SessionError
+from runtime.chat_format import media_parts
+from runtime.chat_format.chat_template import Message
+from runtime.chat_format.media_parts import MEDIA
+from runtime.errors import MediaError, SessionError
 from runtime.host import atomic_write, hmac_key, resources
 from runtime.units import gigabytes
 
 Part = bytes | bytearray | memoryview
 KIND, VERSION = "modelembed conversation", 1
+WITH_MEDIA = 2
+"""The version of those with pictures or sounds, which older programs cannot show."""
 DIGEST_SIZE = 32
 ROLES = ("user", "assistant")
 STATE_DAMAGED = "it is damaged"
@@ -36,7 +41,7 @@ class SessionFile:
     """Content of a saved conversation."""
 
     system: str = ""
-    turns: list[dict[str, str]] = field(default_factory=list)
+    turns: list[Message] = field(default_factory=list)
     key: dict[str, str] = field(default_factory=dict)
     """The properties of model and engine that the state depends on."""
     tokens: list[int] = field(default_factory=list)
@@ -54,15 +59,21 @@ class SessionFile:
         """Return the bytes of the file but for the HMAC: the header's line, the state, the hash."""
         header = {
             "kind": KIND,
-            "version": VERSION,
+            "version": WITH_MEDIA if any(map(media_parts.media_of, self.turns)) else VERSION,
             "key": self.key,
             "system": self.system,
-            "turns": self.turns,
+            "turns": media_parts.written(self.turns),
             "tokens": self.tokens,
             "state": len(self.state),
         }
         # Input that was not UTF-8 contains surrogates, which JSON escapes.
         line = json.dumps(header).encode() + b"\n"
+        if len(line) > bounds.SESSION_TEXT:
+            raise SessionError(
+                f"the conversation has {gigabytes(len(line))} of texts and pictures, "
+                f"at most {gigabytes(bounds.SESSION_TEXT)} are saved",
+                hint="begin a new one with /clear",
+            )
         digest = hashlib.sha256(line)
         digest.update(self.state)
         return [line, self.state, digest.digest()]
@@ -152,7 +163,11 @@ def parse(
     try:
         line = file.readline(bounds.SESSION_TEXT)
         header = _header(line, path)
-        saved = SessionFile(header["system"], header["turns"], header["key"])
+        try:
+            turns = media_parts.read(header["turns"])
+        except MediaError as exc:
+            raise SessionError(f"{path}: a picture or sound in it: {exc.problem}") from exc
+        saved = SessionFile(header["system"], turns, header["key"])
         _read_state(file, line, header, saved, is_own)
     except OSError as exc:
         raise _unreadable(path, exc) from exc
@@ -199,10 +214,10 @@ def _header(line: bytes, path: Path) -> Mapping[str, Any]:
         header = None
     if not isinstance(header, dict) or header.get("kind") != KIND:
         raise SessionError(f"{path} is not a saved conversation", hint="/save NAME makes one")
-    if header.get("version") != VERSION:
+    if header.get("version") not in (VERSION, WITH_MEDIA):
         raise SessionError(
             f"{path} is a conversation of version {header.get('version')}; this program reads "
-            f"{VERSION}",
+            f"{VERSION} and {WITH_MEDIA}",
             hint="open it with the program that saved it",
         )
     kinds = {"key": dict, "system": str, "turns": list, "tokens": list, "state": int}
@@ -219,7 +234,9 @@ def _header(line: bytes, path: Path) -> Mapping[str, Any]:
 def _is_turn(turn: Any) -> bool:
     return (
         isinstance(turn, dict)
-        and turn.keys() in ({"role", "content"}, {"role", "content", "reasoning_content"})
+        and {"role", "content"} <= turn.keys() <= {"role", "content", "reasoning_content", MEDIA}
         and turn["role"] in ROLES
-        and all(isinstance(text, str) for text in turn.values())
+        and all(isinstance(text, str) for key, text in turn.items() if key != MEDIA)
+        and isinstance(turn.get(MEDIA, []), list)
+        and all(isinstance(text, str) for text in turn.get(MEDIA, []))
     )

@@ -43,7 +43,7 @@ class SessionStore:
         if not conversation.turns:
             raise SessionError("there is nothing to save yet", hint="ask something first")
         tokens, state = self._engine.snapshot(conversation.prompt().tokens)
-        turns = [dict(turn) for turn in conversation.turns]
+        turns = [*conversation.turns]
         saved = SessionFile(conversation.system, turns, self._key(), tokens, state)
         path = self._disk.write(name, saved.parts())
         return (
@@ -68,6 +68,7 @@ class SessionStore:
         conversation = self._conversation
         conversation.system = saved.system
         conversation.turns[:] = saved.turns
+        conversation.forget_sources()
         used = len(conversation.prompt().tokens)
         conversation.stats = Stats(context_used=used, context_size=self._engine.context_size)
         if error:

@@ -77,9 +77,11 @@ static bool is_unpacked(char kind) {
     return kind == 'b' || kind == 'x' || kind == 'Z';
 }
 
-// CPU variants are unpacked by the program, which needs one of them.
+// CPU variants are unpacked by the program, which needs one of them; what is compressed, where there
+// is a GPU.
 static bool is_for_later(const char * name) {
-    return strstr(name, "/libggml-cpu-") != NULL;
+    const size_t length = strlen(name);
+    return strstr(name, "/libggml-cpu-") != NULL || (length > 4 && strcmp(name + length - 4, ".zst") == 0);
 }
 
 static bool is_inside(const char * name) {

@@ -1,7 +1,8 @@
-"""SIGINT (Ctrl-C): temporary handlers, and deferral while native code runs."""
+"""Signals: SIGINT (Ctrl-C) handled for a while, or deferred; and that of a parent's end."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import signal
 import sys
@@ -15,6 +16,8 @@ INTERRUPTED = 130
 """The exit status that shells report for a program that Ctrl-C has ended."""
 AGAIN_SECONDS = 0.02
 """Delay before a KeyboardInterrupt that was lost in a callback is raised again."""
+SET_PARENT_SIGNAL = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 DOUBLE_SECONDS = 0.5
 """A SIGINT within this time of the last one is taken for its duplicate, sent by the launcher."""
 
@@ -86,6 +89,11 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)  # a pending signal must not find SIG_IGN
     # On exit Python restores the default of every handler except SIG_IGN.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def end_with_parent() -> None:
+    """Have this process killed when its parent ends, however that ends."""
+    ctypes.CDLL(None).prctl(SET_PARENT_SIGNAL, signal.SIGKILL)
 
 
 class Deferral:

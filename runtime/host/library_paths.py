@@ -14,11 +14,19 @@ WEIGHTS = "libweights.so"
 """Library compiled from runtime/weights/byte_planes.c, in the folder of the engine's libraries."""
 CHAT = "libchat.so"
 """Library compiled from runtime/model/cpp and llama.cpp's, in the same folder."""
+RPC = "libggml-rpc.so"
+"""Library compiled from runtime/devices/cpp and ggml's, in the same folder."""
+RPC_PROTOCOL = "7.0"
+"""Of ggml-rpc.h: both sides must have the first number, and a worker no newer second one."""
+MEDIA = "libmtmd.so"
+"""Library compiled from runtime/model/projector/cpp and llama.cpp's, in the same folder."""
 SANDBOX = "libsandbox.so"
 """Library compiled from runtime/sandbox/restriction.c, in the same folder."""
+SEARCH = "libsearch.so"
+"""Library compiled from runtime/search/search.c, in the same folder."""
 FIRST_STAGE = "first-stage"
 """Program compiled from runtime/first_stage, in the same folder; stubs begin with it."""
-OWN = (WEIGHTS, CHAT, SANDBOX, FIRST_STAGE)
+OWN = (WEIGHTS, CHAT, RPC, MEDIA, SANDBOX, SEARCH, FIRST_STAGE)
 REINSTALL = "install the engine with: python -m bundler.engine"
 
 

@@ -91,10 +91,24 @@ def _address_space() -> list[int]:
     except ImportError:  # Windows has neither the module nor the limit
         return []
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    used = _read(Path("/proc/self/statm")).split()
-    if limit == resource.RLIM_INFINITY or not used:
-        return []
-    return [limit - int(used[0]) * os.sysconf("SC_PAGE_SIZE")]
+    used = address_space()
+    return [] if limit == resource.RLIM_INFINITY or not used else [limit - used]
+
+
+def address_space() -> int:
+    """Return the bytes of address space that this process has in use; 0 if unknown."""
+    return _pages("self", 0)
+
+
+def memory_of(process: int) -> int:
+    """Return the bytes of memory of its own that another process holds; 0 if unknown."""
+    return max(0, _pages(str(process), 1) - _pages(str(process), 2))
+
+
+def _pages(process: str, field: int) -> int:
+    """Return a field of a process's statm, in bytes."""
+    fields = _read(Path("/proc", process, "statm")).split()
+    return int(fields[field]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
 
 
 def _reclaimable(stat: Path) -> int:

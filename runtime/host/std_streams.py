@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import stat
 import sys
 
@@ -11,6 +12,9 @@ from runtime import bounds
 from runtime.errors import UsageError
 from runtime.sanitize import plain_lines
 from runtime.units import gigabytes
+
+STDOUT = 1
+"""The file descriptor."""
 
 
 def replace_closed_streams() -> None:
@@ -34,6 +38,21 @@ def discard_stdout() -> None:
     except PermissionError:  # in the sandbox, where nothing can be opened to be written
         nowhere = os.memfd_create("nowhere")
     os.dup2(nowhere, sys.stdout.fileno())
+
+
+def keep_stdout() -> None:
+    """Have what libraries print to standard output go to stderr: what stands there is the answer.
+
+    On a terminal, which shows both and where input() needs it as it is, nothing changes.
+    """
+    if sys.stdout.fileno() != STDOUT or sys.stdout.isatty():
+        return
+    sys.stdout.flush()
+    own = os.dup(STDOUT)
+    os.dup2(sys.stderr.fileno(), STDOUT)
+    sys.stdout = open(  # noqa: SIM115
+        own, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, newline=""
+    )
 
 
 def use_utf8() -> None:
@@ -83,6 +102,13 @@ def piped_text() -> str:
             "what is piped in is no text: there is a NUL byte in it", hint="pipe in UTF-8 text"
         )
     return text
+
+
+def reader_has_gone(fd: int) -> bool:
+    """Return whether nobody reads any more what is written to an open pipe or socket."""
+    poll = select.poll()
+    poll.register(fd, 0)  # errors are always told
+    return bool(poll.poll(0))
 
 
 def end_line() -> None:

@@ -45,6 +45,8 @@ class AnswerForm:
     """The end of the prompt, from where the template begins the answer."""
     covers_prompt_end: bool = False
     """Whether the grammar begins with `prompt_end`."""
+    begun: str = ""
+    """What of the answer is written already, which the prompt ends with."""
     shown_tokens: tuple[str, ...] = ()
     """Special tokens that are part of the answer's text."""
     reasoning_start: str = ""
@@ -69,6 +71,9 @@ class FormSampler:
                 if not self.allows(token):
                     self.close()
                     raise UsageError("the grammar does not begin as the chat template does")
+                self._grammar_accept(token)
+        if self._grammar and form.begun and not form.lazy:
+            for token in model.tokenize(form.begun, beginning=False):
                 self._grammar_accept(token)
         ends = [model.tokenize(text, beginning=False) for text in form.reasoning_ends if text]
         if form.reasoning_start and ends and (form.lazy or form.reasoning_budget >= 0):

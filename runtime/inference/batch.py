@@ -33,18 +33,27 @@ class Batch:
         """Remove all tokens."""
         self.count = 0
 
-    def add(self, sequence: int, tokens: Sequence[int], position: int, *, answer: bool) -> int:
+    def add(
+        self,
+        sequence: int,
+        tokens: Sequence[int],
+        position: int,
+        *,
+        answer: bool,
+        pooled: bool = False,
+    ) -> int:
         """Append tokens of a sequence, from `position` on; return the batch index of the last one.
 
-        With `answer`, the engine computes the logits of that last token.
+        With `answer`, the engine computes the logits of that last token; with `pooled`, what all
+        of them together give.
         """
         begin, end = self.count, self.count + len(tokens)
         self._tokens[begin:end] = tokens
         self._positions[begin:end] = range(position, position + len(tokens))
-        self._wanted[begin:end] = bytes(len(tokens))
+        self._wanted[begin:end] = bytes([pooled]) * len(tokens)
         for index in range(begin, end):
             self._sequences[index][0] = sequence
-        self._wanted[end - 1] = answer
+        self._wanted[end - 1] = answer or pooled
         self.count = end
         return end - 1
 

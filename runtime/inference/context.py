@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import MemoryShortage, ModelError
 from runtime.gguf.tensor_types import NUMBERS
 from runtime.host.interrupts import interrupts_deferred
 from runtime.inference.batch import Batch
+from runtime.inference.manner import NO_ADAPTERS, Adapters
 from runtime.inference.slots import Slots
 from runtime.model import llama_api
 from runtime.model.engine_build import FLASH_ATTENTION
@@ -21,6 +21,24 @@ from runtime.options.registry import Options
 NO_ROOM, ABORTED = 1, 2  # results of llama_decode that are not errors
 NO_MEMORY = re.compile("alloc|vector")
 """In the engine's reason: what it, or the C++ library, could not allocate."""
+
+
+def context_parameters(options: Options, size: int, threads: int) -> Any:
+    """Return the engine's `llama_context_params` for a context of `size` tokens."""
+    settings = api.llama_context_default_params()
+    settings.n_ctx = size
+    batch = max(min(options.batch_size, size), options.parallel, 1)
+    settings.n_batch = settings.n_ubatch = batch
+    settings.n_seq_max = options.parallel
+    settings.n_outputs_max = options.parallel  # else logits of a whole batch are reserved
+    settings.kv_unified = True
+    settings.n_threads = threads
+    settings.n_threads_batch = options.threads_batch or threads
+    settings.no_perf = True
+    settings.type_k = NUMBERS[options.cache_type_k]
+    settings.type_v = NUMBERS[options.cache_type_v]
+    settings.flash_attn_type = FLASH_ATTENTION[options.flash_attn]
+    return settings
 
 
 class Context:
@@ -34,19 +52,7 @@ class Context:
 
         Raise MemoryShortage if the engine finds no memory for it, ModelError if it cannot at all.
         """
-        settings = api.llama_context_default_params()
-        settings.n_ctx = size
-        batch = max(min(options.batch_size, size), options.parallel, 1)
-        settings.n_batch = settings.n_ubatch = batch
-        settings.n_seq_max = options.parallel
-        settings.n_outputs_max = options.parallel  # else logits of a whole batch are reserved
-        settings.kv_unified = True
-        settings.n_threads = threads
-        settings.n_threads_batch = options.threads_batch or threads
-        settings.no_perf = True
-        settings.type_k = NUMBERS[options.cache_type_k]
-        settings.type_v = NUMBERS[options.cache_type_v]
-        settings.flash_attn_type = FLASH_ATTENTION[options.flash_attn]
+        settings = context_parameters(options, size, threads)
         with native_call() as call:
             self.handle = api.llama_init_from_model(model.handle, settings)
         if not self.handle:
@@ -63,6 +69,7 @@ class Context:
         self.failure = ""
         """The engine's reason why the last decode failed; empty if it succeeded."""
         self.batch = Batch(int(api.llama_n_batch(self.handle)))
+        self._adapters = NO_ADAPTERS
         self.slots = Slots(self.handle, options.parallel, can_rewind=model.can_rewind)
 
     def decode(self) -> int:
@@ -72,23 +79,21 @@ class Context:
         self.failure = (capture.reason or NO_REASON) if status else ""
         return status
 
-    def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
-        """Use these LoRA adapters (`llama_adapter_lora*`, scale) from the next decode step on.
-
-        Clears the KV cache, which was computed with other adapters. Raise ModelError if the engine
-        fails.
-        """
-        handles = (api.llama_adapter_lora_p_ctypes * len(adapters))(*(a for a, _ in adapters))
-        scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+    def use_adapters(self, adapters: Adapters) -> None:
+        """Use these LoRA adapters from the next decode step on; raise ModelError if that fails."""
+        if adapters == self._adapters:
+            return
+        count = len(adapters.handles)
+        handles = (api.llama_adapter_lora_p_ctypes * count)(*adapters.handles)
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters.scales))
         with log.captured() as call:
-            failed = api.llama_set_adapters_lora(self.handle, handles, len(adapters), scales)
+            failed = api.llama_set_adapters_lora(self.handle, handles, count, scales)
         if failed:
             raise ModelError(
                 f"the engine refuses the adapters: {call.reason or NO_REASON}",
                 hint="leave one out of --lora",
             )
-        for slot in self.slots:
-            self.slots.truncate(slot, 0)
+        self._adapters = adapters
 
     def close(self) -> None:
         """Free the context and its batch."""

@@ -10,12 +10,14 @@ from typing import Any
 from runtime.errors import AppError
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.detokenizer import Detokenizer
+from runtime.inference.manner import NO_ADAPTERS, PLAIN, Manner
 from runtime.inference.sampler import Sampler
 from runtime.inference.slots import Slot
 from runtime.inference.stats import FinishReason
 from runtime.inference.stops import stop_tokens
 from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken, TokenSink
 from runtime.model.model import Model
+from runtime.model.projector.media_prompt import Chunk, chunks_of, without_cells
 from runtime.options.registry import Options
 
 CHARACTER = 4
@@ -33,13 +35,21 @@ class Generation:
         context_size: int,
         alternatives: int | None,
         form: AnswerForm | None = None,
+        manner: Manner = PLAIN,
     ) -> None:
         """Create the sampler; raise AppError if an option is invalid."""
         self.sink = TokenSink()
         self.tokens = list(prompt)
-        """The tokens of the prompt, then those of the answer so far."""
+        """The tokens and cells of the prompt, then the tokens of the answer so far."""
+        self._chunks = chunks_of(prompt)
+        # Prompts of text alone, which may be very long, are not looked through for any.
+        numbered = enumerate(prompt) if self._chunks else ()
+        self._chunk_places = [place for place, one in numbered if one in self._chunks]
         self.slot: Slot | None = None
         self.reuses = options.cache_prompt
+        self.wanted_slot = manner.slot
+        self.adapters = manner.adapters or NO_ADAPTERS
+        self._seconds = manner.seconds
         self.shared = 0
         """Length of the prefix in common with another running answer, in tokens, at the start."""
         stats = self.sink.stats
@@ -53,9 +63,12 @@ class Generation:
         held = options.grammar or options.json_schema or (form and form.grammar)
         self._ignore_eog = options.ignore_eos and not held
         self._alternatives = alternatives
-        before = b"".join(model.piece(token, special=True) for token in prompt[-CHARACTER:])
+        read = without_cells(prompt) if self._chunks else prompt
+        before = b"".join(model.piece(token, special=True) for token in read[-CHARACTER:])
         self._detokenizer = Detokenizer(options.stop, before=before)
-        self._sampler = Sampler(model, options, context_size, prompt, form)
+        self._sampler = Sampler(
+            model, options, context_size, read, form, after_sampling=manner.after_sampling
+        )
         self._unsent_tokens: list[int] = []
         self._unsent_logprobs: list[SampledToken] = []
         self._submitted_at = time.perf_counter()
@@ -65,6 +78,22 @@ class Generation:
     def pending(self) -> int:
         """Return the number of tokens not decoded yet."""
         return len(self.tokens) - (len(self.slot.held) if self.slot else 0)
+
+    @property
+    def chunk(self) -> Chunk | None:
+        """Return the picture or sound that comes next, None if a token does."""
+        if not self._chunks or self.slot is None or not self.pending:
+            return None
+        return self._chunks.get(self.tokens[len(self.slot.held)])
+
+    @property
+    def readable(self) -> int:
+        """Return the number of tokens not decoded yet, up to the next picture or sound."""
+        if not self._chunks or self.slot is None:
+            return self.pending
+        held = len(self.slot.held)
+        ends = (place for place in self._chunk_places if place >= held)
+        return next(ends, len(self.tokens)) - held
 
     @property
     def running(self) -> bool:
@@ -82,6 +111,7 @@ class Generation:
         `shared` is the length of the prefix in common with another running answer.
         """
         self.slot = slot
+        self.sink.stats.slot = slot.number
         self.shared = shared
         if not self._started_at:
             self._started_at = time.perf_counter()
@@ -134,7 +164,8 @@ class Generation:
         if self._detokenizer.stopped:
             stats.stopped_by = self._detokenizer.stopped
             return FinishReason.STOP
-        if not self.left:
+        late = self._seconds and stats.generate_seconds > self._seconds and b"\n" in shown
+        if not self.left or late:
             return FinishReason.LENGTH
         full = len(self.tokens) > stats.context_size
         return FinishReason.CONTEXT if full else FinishReason.NONE

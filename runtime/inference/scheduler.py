@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from runtime.errors import AppError, Busy, ContextOverflow, ModelError
+from runtime.errors import AppError, Busy, ContextOverflow, ModelError, NotNumbers
 from runtime.host import resources
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.context import ABORTED, NO_ROOM, Context
 from runtime.inference.generation import Generation
+from runtime.inference.manner import NO_ADAPTERS, PLAIN, Adapters, Manner
+from runtime.inference.slots import Slots
 from runtime.inference.stats import FinishReason, SlotStatus, Status
 from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model
@@ -51,11 +54,22 @@ class Scheduler:
         self._context = Context(model, options, context_size, self.threads)
         self.context_size, self.generates = self._context.size, self._context.generates
         self._slots, self._batch = self._context.slots, self._context.batch
+        self._adapters = NO_ADAPTERS
+        """Of answers that are asked for without others."""
+        self._turned = NO_ADAPTERS
+        """Those of the last step."""
         self._active: list[Generation] = []
         """Answers with a slot, in order of arrival."""
         self._waiting: deque[Generation] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._closing = False
+        self._lost: AppError | None = None
+        """Why the engine never comes back; None as long as it does."""
+        self.on_device_failure: Callable[[AppError], object] | None = None
+        """Called, on the decoding thread, where devices compute what the processor would not, or
+        nothing; never returns. None where only the processor computes."""
+        self._computes_since = 0.0
+        """When the running decode began, by the monotonic clock; 0 where none runs."""
         self.steps = self.busy_steps = 0
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
@@ -68,6 +82,7 @@ class Scheduler:
         *,
         form: AnswerForm | None = None,
         alternatives: int | None = None,
+        manner: Manner = PLAIN,
     ) -> TokenStream:
         """Return the answer to `prompt` (token IDs) as a stream; safe from any thread.
 
@@ -84,13 +99,19 @@ class Scheduler:
         if not prompt:
             raise ModelError("the prompt is empty", hint="ask something")
         self.require_room(prompt)
+        if prompt[-1] < 0:
+            raise ModelError(
+                "nothing follows the last picture or sound", hint="put the question behind it"
+            )
+        if manner.adapters is None:
+            manner = dataclasses.replace(manner, adapters=self._adapters)
+        options = options or self.options
         generation = Generation(
-            self.model, prompt, options or self.options, self.context_size, alternatives, form
+            self.model, prompt, options, self.context_size, alternatives, form, manner
         )
         try:
             with self._wake:
-                if self._closing:
-                    raise ModelError("the engine is closed")
+                self._require_open()
                 most = self.options.queue
                 asked = sum(
                     not generation.sink.cancelled for generation in (*self._active, *self._waiting)
@@ -148,7 +169,7 @@ class Scheduler:
 
     def snapshot(self, tokens: Sequence[int]) -> tuple[list[int], bytes]:
         """Return tokens and state of the slot with the longest prefix of `tokens`; no decoding."""
-        return self._call(lambda: self._slots.save_state(list(tokens)))
+        return self.between_steps(lambda slots: slots.save_state(list(tokens), self._adapters))
 
     def load_state(self, state: bytes | bytearray | memoryview, tokens: Sequence[int]) -> None:
         """Load a state saved by another run into the KV cache, for `tokens`; safe from any thread.
@@ -156,38 +177,82 @@ class Scheduler:
         A writable buffer is used without a copy, and only during this call. Raise ModelError if the
         state does not fit this model and context.
         """
-        self._call(lambda: self._slots.load_state(state, list(tokens)))
+        self.between_steps(
+            lambda slots: slots.load_state(state, list(tokens), adapters=self._adapters)
+        )
 
-    def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
-        """Use these LoRA adapters (`llama_adapter_lora*`, scale) from the next answer on.
+    def use_adapters(self, adapters: Adapters) -> None:
+        """Use these LoRA adapters for answers that are asked for from now on.
 
-        Clears the KV cache. Raise ModelError if the engine fails.
+        Raise ModelError if the engine refuses them.
         """
-        self._call(lambda: self._context.use_adapters(adapters))
+        self.between_steps(lambda _: self._context.use_adapters(adapters))
+        self._adapters = adapters
 
-    def _call(self, action: Callable[[], Result]) -> Result:
-        """Run `action` on the decoding thread, between two steps; return its result."""
+    def between_steps(self, action: Callable[[Slots], Result]) -> Result:
+        """Run `action` on the decoding thread, between two steps; return its result.
+
+        Safe from any other thread. Raise ModelError if the engine is closed.
+        """
         future: Future[Result] = Future()
 
         def run() -> None:
             try:
-                future.set_result(action())
+                future.set_result(action(self._slots))
             except BaseException as exc:  # passed on to the caller
                 future.set_exception(exc)
 
         with self._wake:
-            if self._closing:
-                raise ModelError("the engine is closed")
+            self._require_open()
             self._calls.append(run)
             self._wake.notify()
         while True:
             with contextlib.suppress(FutureTimeout):
                 return future.result(POLL_SECONDS)  # short waits let Ctrl-C through
+            if self._lost:
+                raise self._lost
             if not self._thread.is_alive() and not future.done():
                 raise ModelError("the engine is closed")
 
+    def lose(self, error: AppError) -> bool:
+        """End all answers with `error`: the engine will never return; return if there were any.
+
+        Safe from any thread, also one of the engine's. Nothing of the engine may be used any more.
+        """
+        with self._wake:
+            self._lost = error
+            waiting = [*self._active, *self._waiting]
+        for generation in waiting:
+            generation.sink.stats.reason = FinishReason.ERROR
+            generation.sink.end(error)
+        return bool(waiting or self._calls)
+
+    @property
+    def lost(self) -> bool:
+        """Return whether the engine will never return."""
+        return self._lost is not None
+
+    @property
+    def over(self) -> bool:
+        """Return whether nothing will be computed any more."""
+        return self._closing or self.lost
+
+    @property
+    def computing_for(self) -> float:
+        """Return how many seconds the running decode takes by now, 0 where none runs."""
+        since = self._computes_since
+        return time.monotonic() - since if since else 0.0
+
+    def _require_open(self) -> None:
+        if self._lost:
+            raise self._lost
+        if self._closing:
+            raise ModelError("the engine is closed")
+
     def close(self) -> None:
-        """Cancel all answers, join the thread, free the context."""
+        """Cancel all answers, join the thread, free the context; nothing of it if it is lost."""
+        if self._lost:
+            return
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -196,6 +261,8 @@ class Scheduler:
             self._thread.join(0.1)  # short waits let Ctrl-C through
             self._context.abort.value = True
         self._context.close()
+        for slot in self._slots:
+            slot.held.clear()
 
     def _run(self) -> None:
         """Run the main loop of the decoding thread."""
@@ -253,18 +320,24 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Give slots to waiting answers, in order, while the context has room for them."""
-        while self._waiting and not self._slots.full:
-            generation = self._waiting[0]
-            shared = self._slots.shared_prefix_length(generation.tokens) if generation.reuses else 0
-            if self._active and self._room() < len(generation.tokens) - shared + min(
+        with self._wake:
+            waiting = [*self._waiting]
+        for generation in waiting:
+            if self._slots.full:
+                return
+            tokens, adapters = generation.tokens, generation.adapters
+            shared = self._slots.shared_prefix_length(tokens, adapters) if generation.reuses else 0
+            if self._active and self._room() < len(tokens) - shared + min(
                 generation.left, ADMISSION_RESERVE
             ):
                 return
-            slot = self._slots.acquire(generation.tokens, reuse=generation.reuses)
-            if slot is None:
-                return
+            slot = self._slots.acquire(
+                tokens, reuse=generation.reuses, wanted=generation.wanted_slot, adapters=adapters
+            )
+            if slot is None:  # the one it wants is busy; others may have those that are free
+                continue
             with self._wake:
-                self._waiting.popleft()
+                self._waiting.remove(generation)
             generation.start(slot, shared)
             self._active.append(generation)
 
@@ -275,19 +348,66 @@ class Scheduler:
         )
 
     def _step(self) -> None:
-        """Decode one batch: the next token of every running answer, then prompts in order."""
+        """Decode one batch: the next token of every running answer, then prompts in order.
+
+        Answers with other adapters have their turn in other steps. A picture or sound is read by
+        itself, at most one before each batch.
+        """
         self._batch.clear()
-        running = [generation for generation in self._active if generation.running]
+        active = self._turn()
+        if looking := next((one for one in active if one.chunk), None):
+            self._look(looking)
+            active = [one for one in active if one.slot and not one.chunk]
+            if not active:
+                return
+        running = [generation for generation in active if generation.running]
         room = self._batch.room - len(running)
         if running:
-            room = min(room, PROMPT_CHUNK * (len(self._active) - len(running)))
+            room = min(room, PROMPT_CHUNK * (len(active) - len(running)))
         parts = [(generation, 1) for generation in running]
-        for generation in self._active:
+        for generation in active:
             if not generation.running and room:
-                count = min(room, generation.pending)
+                count = min(room, generation.readable)
                 parts.append((generation, count))
                 room -= count
         self._compute(parts)
+
+    def _look(self, generation: Generation) -> None:
+        """Encode the picture or sound that comes next in a prompt, and decode what comes of it."""
+        slot, chunk, projector = generation.slot, generation.chunk, self.model.projector
+        assert slot is not None and chunk is not None and projector is not None
+        self._computes_since = time.monotonic()
+        try:
+            status = projector.decode(
+                chunk, self._context.handle, slot.number, slot.position, self._batch.room
+            )
+        except AppError as exc:
+            self._slots.recover(slot)
+            self._end(generation, FinishReason.ERROR, exc)
+            return
+        finally:
+            self._computes_since = 0.0
+        if not status:
+            self.steps += 1
+            self.busy_steps += 1
+            slot.extend(chunk.cells)
+            generation.report_progress()
+            return
+        self._slots.recover(slot)
+        if status == NO_ROOM and self._slots.evict():
+            return
+        if status == NO_ROOM and len(self._active) > 1:
+            self._postpone(self._active[-1])
+        elif status != ABORTED:
+            self._fail(generation, status)
+
+    def _turn(self) -> list[Generation]:
+        """Return the answers of the next step, all with the same adapters; these are used then."""
+        used = [*dict.fromkeys(generation.adapters for generation in self._active)]
+        place = used.index(self._turned) + 1 if self._turned in used else 0
+        self._turned = used[place % len(used)]
+        self._context.use_adapters(self._turned)
+        return [one for one in self._active if one.adapters == self._turned]
 
     def _compute(self, parts: list[tuple[Generation, int]]) -> None:
         """Decode that many tokens of each generation, and sample where all are decoded."""
@@ -298,7 +418,8 @@ class Scheduler:
             begin = len(generation.slot.held)
             chunk = generation.tokens[begin : begin + count]
             last = count == generation.pending
-            end = self._batch.add(generation.slot.number, chunk, begin, answer=last)
+            position = generation.slot.position
+            end = self._batch.add(generation.slot.number, chunk, position, answer=last)
             places.append((generation, chunk, end if last else None))
         alone = parts[0][0].sink if len(parts) == 1 else None
         try:
@@ -306,8 +427,10 @@ class Scheduler:
                 alone.abort_flag = self._context.abort
                 if alone.cancelled:  # cancelled before the flag was set above
                     return
+            self._computes_since = time.monotonic()
             status = self._context.decode()
         finally:
+            self._computes_since = 0.0
             if alone:
                 alone.abort_flag = None  # from now on the flag would abort other answers
         if status:
@@ -317,7 +440,7 @@ class Scheduler:
         self.busy_steps += len(parts)
         for generation, chunk, index in places:
             assert generation.slot is not None
-            generation.slot.held.extend(chunk)
+            generation.slot.extend(chunk)
             if index is not None:
                 self._advance(generation, index)
             else:
@@ -328,6 +451,8 @@ class Scheduler:
         try:
             reason = generation.advance(self._context.handle, index)
         except AppError as exc:
+            if self.on_device_failure and isinstance(exc, NotNumbers):
+                self.on_device_failure(exc)
             assert generation.slot is not None
             self._slots.truncate(generation.slot, 0)  # the cached state may be what led to NaN
             self._end(generation, FinishReason.ERROR, exc)
@@ -357,12 +482,18 @@ class Scheduler:
         if count > 1:
             self._compute([(generation, count // 2)])
             return
+        self._fail(generation, status)
+
+    def _fail(self, generation: Generation, status: int) -> None:
+        """End an answer that the engine cannot compute."""
         assert generation.slot is not None
         self._slots.truncate(generation.slot, 0)
         error = ModelError(
             f"the engine failed to compute (code {status}): {self._context.failure}",
             hint="try a smaller context with -c, or -v for the engine's log",
         )
+        if self.on_device_failure:
+            self.on_device_failure(error)
         self._end(generation, FinishReason.ERROR, error)
 
     def _postpone(self, generation: Generation) -> None:

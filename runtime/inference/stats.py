@@ -43,6 +43,8 @@ class Stats:
     """The stop string, or the text of the stop token, that ended the answer, if any."""
     queue_seconds: float = 0.0
     """Waiting time before the prompt was decoded."""
+    slot: int = -1
+    """The sequence that it was generated in."""
 
     def line(self) -> str:
         """Return a one-line summary for people."""

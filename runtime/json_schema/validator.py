@@ -162,6 +162,12 @@ def _first_error(candidate: Any, document: Any) -> UsageError | None:
     )
 
 
+def load() -> None:
+    """Load what checks schemas, which takes a tenth of a second."""
+    _classes()
+    _registry()
+
+
 def pointer(path: Any) -> str:
     """Return the JSON pointer of a path, beginning with #."""
     return "#" + "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in path)

@@ -8,25 +8,16 @@ logits must agree with those of the plainest variant. The verdict is cached per 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import hashlib
-import json
-import math
-import os
 import platform
-import signal
-import struct
 import sys
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from runtime.errors import ModelError, UsageError
-from runtime.host import app_dirs, resources
-from runtime.model import variant_files
+from runtime.host import resources
+from runtime.model import probing, variant_files
 from runtime.model.variant_files import variants
 
 TOLERANCES = {"x86_64": 0.05, "aarch64": 0.15}
@@ -36,12 +27,11 @@ Quantized products round activations to 8 bits, in blocks that differ between va
 armv8.2_2 on add up in half precision, which is off by 0.051 from its plainest variant, and by 0.060
 from x86-64's. Miscompiled variants are off by orders of magnitude.
 """
-PROBE_MODEL, PROBE_LOGITS = "probe.gguf", "probe.logits"
-PROBE_TOKENS = (*range(40, 40 + 24), 7)
-"""A prompt long enough for matrix-matrix kernels, then one token for matrix-vector kernels."""
+PROBE_MODEL, PROBE_LOGITS, PROBE_TOKENS = probing.MODEL, probing.LOGITS, probing.TOKENS
 CHILD_SECONDS = 60
-TRANSIENT_SIGNALS = ("SIGKILL", "SIGALRM")
-"""Signals that end a child for lack of memory or time; such a verdict is not cached."""
+TRANSIENT = (*probing.TRANSIENT, probing.TOO_LONG)
+"""Failures for lack of memory or time; such a verdict is not remembered."""
+KEYS = {"variant": str, "scores": dict, "rejected": dict}
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,8 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Se
     variant of the forced name, ModelError if the processor does not support it, or no variant
     works.
     """
-    cache = _VerdictCache(build)
+    identity = f"{resources.cpu_identity()}\n{build}" if build else ""
+    cache = probing.VerdictCache("cpu", identity, KEYS)
     known = None if force else cache.load()
     available = variant_files.there(folder)
     if not known or known["variant"] not in available:
@@ -92,12 +83,8 @@ def choose(folder: Path, probe: Path, *, force: str = "", build: str = "") -> Se
     for name in ranking:
         failure = prove(variant_files.unpacked(available[name]), probe)
         if not failure:
-            if not any(
-                signal_name in text
-                for text in rejected.values()
-                for signal_name in TRANSIENT_SIGNALS
-            ):
-                cache.store(name, found, rejected)
+            if not any(words in text for text in rejected.values() for words in TRANSIENT):
+                cache.store({"variant": name, "scores": found, "rejected": rejected})
             return Selection(name, available[name], found, rejected)
         rejected[name] = failure
         print(
@@ -116,7 +103,9 @@ def prove(variant: Path, probe: Path) -> str:
     if not reference.exists():
         return ""
     expected = reference.read_bytes()
-    status, output = _in_child(lambda out: out.write(logits(variant, probe / PROBE_MODEL)))
+    status, output = probing.in_child(
+        lambda out: out.write(logits(variant, probe / PROBE_MODEL)), CHILD_SECONDS
+    )
     if status:
         return status
     return compare(expected, output)
@@ -128,44 +117,16 @@ def compare(expected: bytes, found: bytes, machine: str = "") -> str:
     How much is little depends on the `machine` that computed them, by default this one.
     """
     tolerance = TOLERANCES.get(machine or platform.machine(), max(TOLERANCES.values()))
-    if len(expected) != len(found) or not expected:
-        return f"it computed {len(found) // 4} logits, expected {len(expected) // 4}"
-    pairs = zip(struct.iter_unpack("<f", expected), struct.iter_unpack("<f", found), strict=True)
-    worst = 0.0
-    for (a,), (b,) in pairs:
-        if not math.isfinite(b):
-            return "its logits are not numbers"
-        worst = max(worst, abs(a - b))
-    return f"its logits are off by {worst:.3g}" if worst > tolerance else ""
+    return probing.compare(expected, found, tolerance)
 
 
 def logits(variant: Path, model: Path) -> bytes:
-    """Return the logits of `variant` for the probe's prompt and for one more token.
-
-    The bytes are two rows of `(n_vocab,)` native float32 values, empty if the engine fails. Loads
-    the engine into this process, so call it in a child process only.
-    """
+    """Return the logits of `variant`; see probing.logits. In a child process only."""
     from runtime.model import llama_api
 
     llama_api.load_variant(variant)
     llama_api.start()
-    api = llama_api.api
-    parameters = api.llama_model_default_params()
-    handle = api.llama_model_load_from_file(os.fsencode(model), parameters)
-    if not handle:
-        return b""
-    settings = api.llama_context_default_params()
-    settings.n_ctx = settings.n_batch = 64
-    settings.n_threads = settings.n_threads_batch = 1
-    context = api.llama_init_from_model(handle, settings)
-    count = api.llama_vocab_n_tokens(api.llama_model_get_vocab(handle))
-    result = b""
-    for tokens in (PROBE_TOKENS[:-1], PROBE_TOKENS[-1:]):
-        array = (ctypes.c_int32 * len(tokens))(*tokens)
-        if api.llama_decode(context, api.llama_batch_get_one(array, len(tokens))):
-            return b""
-        result += ctypes.string_at(api.llama_get_logits_ith(context, -1), 4 * count)
-    return result
+    return probing.logits(model)
 
 
 def scores(available: dict[str, Path]) -> dict[str, int]:
@@ -178,7 +139,7 @@ def _asked(available: dict[str, Path]) -> dict[str, int]:
     found: dict[str, int] = {}
     remaining = dict(available)
     while remaining:
-        status, output = _in_child(lambda out: _write_scores(remaining, out))
+        status, output = probing.in_child(lambda out: _write_scores(remaining, out), CHILD_SECONDS)
         for line in output.decode().splitlines():
             name, score = line.split()
             if score.lstrip("-").isdigit():
@@ -201,61 +162,3 @@ def _write_scores(available: dict[str, Path], out: BinaryIO) -> None:
         except (OSError, AttributeError):
             score = 0
         out.write(f"{name} {score}\n".encode())  # unbuffered: the next one may crash
-
-
-def _in_child(work: Callable[[BinaryIO], object]) -> tuple[str, bytes]:
-    """Run `work` in a forked child; return how it failed ("" if not), and the bytes it wrote."""
-    with tempfile.TemporaryFile(buffering=0) as out:
-        child = os.fork()
-        if not child:
-            code = 1
-            with contextlib.suppress(BaseException):
-                # Discard what a crashing library prints.
-                null = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, 1)
-                os.dup2(null, 2)
-                signal.alarm(CHILD_SECONDS)
-                work(out)
-                code = 0
-            os._exit(code)
-        _, status = os.waitpid(child, 0)
-        out.seek(0)
-        output = out.read()
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            return f"it died with {signal.Signals(number).name}", output
-        except ValueError:
-            return f"it died with signal {number}", output
-    return ("it failed" if os.WEXITSTATUS(status) else ""), output
-
-
-class _VerdictCache:
-    """Verdicts of earlier runs, in the user's cache folder; best effort."""
-
-    def __init__(self, build: str) -> None:
-        identity = f"{resources.cpu_identity()}\n{build}"
-        key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self.path = app_dirs.cache() / f"cpu-{key}.json" if build else None
-
-    def load(self) -> dict[str, Any] | None:
-        """Return the cached verdict, None if there is none or it cannot be read."""
-        if self.path is None:
-            return None
-        try:
-            known = json.loads(self.path.read_text())
-        except (OSError, ValueError):
-            return None
-        keys = {"variant": str, "scores": dict, "rejected": dict}
-        if not isinstance(known, dict) or any(
-            not isinstance(known.get(key), kind) for key, kind in keys.items()
-        ):
-            return None
-        return known
-
-    def store(self, name: str, scores: dict[str, int], rejected: dict[str, str]) -> None:
-        """Cache the verdict; if that fails, the next run evaluates the probe again."""
-        if self.path is None:
-            return
-        text = json.dumps({"variant": name, "scores": scores, "rejected": rejected})
-        app_dirs.write_best_effort(self.path, text)

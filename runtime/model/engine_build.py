@@ -20,15 +20,27 @@ FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 
 
 def start_engine(options: Options) -> cpu_variants.Selection:
-    """Select and load the CPU variant, and initialise the engine; return the selection."""
-    # Before any thread is started, since selecting a variant forks.
-    choice = cpu_variants.choose(
-        library_paths.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
-    )
-    llama_api.log.verbose = options.verbose
-    llama_api.load_variant(choice.path)
+    """Select and load the CPU variant, and initialise the engine; return the selection.
+
+    The engine then knows the processor alone: see runtime.devices for others.
+    """
+    choice = choose_variant(options)
+    load_variant(choice, options)
     llama_api.start()
     return choice
+
+
+def choose_variant(options: Options) -> cpu_variants.Selection:
+    """Select the CPU variant; forks, so this must come before any thread is started."""
+    return cpu_variants.choose(
+        library_paths.library_folder(), probe_folder(), force=options.cpu, build=build_identity()
+    )
+
+
+def load_variant(choice: cpu_variants.Selection, options: Options) -> None:
+    """Load the CPU variant into this process; llama_api.start comes after all backends."""
+    llama_api.log.verbose = options.verbose
+    llama_api.load_variant(choice.path)
 
 
 def probe_folder() -> Path:

@@ -18,8 +18,10 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.host.library_paths import CHAT, REINSTALL, library_folder
 
-VERSION = 4
+VERSION = 5
 """Of the interface; cpp/chat.cpp has the same number."""
+ROW = 5
+"""Numbers that tell of the memory in one place."""
 HANDLE, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 STRINGS = ctypes.POINTER(ctypes.c_char_p)
 INTS, SIZES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(SIZE)
@@ -46,6 +48,19 @@ FUNCTIONS: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     ),
     "grammar_failure": (ctypes.c_char_p, (HANDLE,)),
     "stop": (None, ()),
+    "speed": (ctypes.c_double, (HANDLE, INT)),
+    "fit": (INT, (HANDLE, HANDLE, HANDLE, HANDLE, HANDLE, SIZES)),
+    "memory": (
+        INT,
+        (
+            HANDLE,
+            HANDLE,
+            HANDLE,
+            ctypes.POINTER(ctypes.c_int64),
+            SIZE,
+            ctypes.POINTER(ctypes.c_uint32),
+        ),
+    ),
 }
 """Result and arguments of each function, by its name after `libchat_`."""
 
@@ -198,6 +213,38 @@ def grammar_failure(sampler: Any) -> str:
     """Return why a grammar's `llama_sampler*` is of no use any more, empty if it is."""
     found = _function("grammar_failure")(sampler)
     return found.decode("utf-8", "replace") if found else ""
+
+
+def fit(file: int, model: Any, context: Any, split: Any, overrides: Any, margins: Any) -> bool:
+    """Set in `model` how many layers go to its devices; return False where that cannot be told.
+
+    `file` is a `FILE*`, `model` and `context` are the engine's parameters, and the rest arrays, see
+    cpp/placement.cpp.
+    """
+    given = ctypes.byref(model), ctypes.byref(context), split, overrides, margins
+    return not _function("fit")(file, *given)
+
+
+def memory(file: int, model: Any, context: Any, places: int) -> tuple[int, list[list[int]]]:
+    """Return a model's number of layers, and of bytes in each of so many places; see placement.cpp.
+
+    Both are nothing where the engine cannot tell.
+    """
+    values, layers = (ctypes.c_int64 * (ROW * places))(), ctypes.c_uint32()
+    count = _function("memory")(
+        file, ctypes.byref(model), ctypes.byref(context), values, places, ctypes.byref(layers)
+    )
+    if count < 0:
+        return 0, []
+    return layers.value, [list(values[ROW * n : ROW * (n + 1)]) for n in range(min(count, places))]
+
+
+def speed(device: int, threads: int) -> float:
+    """Return the seconds that a `ggml_backend_dev_t` would take for a usual answer's products.
+
+    Negative where it cannot compute them; see cpp/speed.cpp.
+    """
+    return float(_function("speed")(device, threads))
 
 
 def stop() -> None:

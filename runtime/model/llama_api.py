@@ -53,6 +53,8 @@ PREFIXES = re.compile(
 """What stands before a message: the C function that logs it, and what has failed thereby."""
 
 NO_REASON = "no reason given"
+ALL_LAYERS = -1
+"""What the engine takes for all layers of a model, the output among them."""
 
 
 class CapturedLog:
@@ -96,8 +98,9 @@ class Log:
         self.verbose = False
         self._own = threading.local()
         self._captures: list[CapturedLog] = []
-        self._callback = api.llama_log_callback(self._receive)
-        api.llama_log_set(self._callback, ctypes.c_void_p())
+        self.callback = api.llama_log_callback(self._receive)
+        """As the engine and its libraries call it."""
+        api.llama_log_set(self.callback, ctypes.c_void_p())
 
     @contextlib.contextmanager
     def captured(self) -> Iterator[CapturedLog]:
@@ -134,6 +137,22 @@ class Log:
 log = Log()
 
 
+def media_api() -> Any:
+    """Return the functions and structures of mtmd.h, whose library must be there.
+
+    What it logs goes where the engine's log goes. Raise ModelError if it cannot be loaded.
+    """
+    os.environ.pop("MTMD_CPP_LIB", None)  # it would load another one
+    try:
+        import llama_cpp.mtmd_cpp as module
+    except (ImportError, OSError, RuntimeError, AttributeError) as exc:
+        raise ModelError(
+            f"the library for pictures and sounds cannot be loaded: {exc}", hint=REINSTALL
+        ) from exc
+    module.mtmd_helper_log_set(log.callback, None)
+    return module
+
+
 @contextlib.contextmanager
 def native_call() -> Iterator[CapturedLog]:
     """Defer Ctrl-C and capture the log during a call into llama.cpp."""
@@ -143,6 +162,11 @@ def native_call() -> Iterator[CapturedLog]:
 
 def load_variant(path: Path) -> None:
     """Register a CPU backend library with the engine; raise ModelError if that fails."""
+    load_backend(path, "leave out --cpu, or name another variant")
+
+
+def load_backend(path: Path, cure: str) -> None:
+    """Register a backend's library with the engine; raise ModelError with `cure` if that fails."""
     load = api._lib.ggml_backend_load
     load.restype = ctypes.c_void_p
     load.argtypes = (ctypes.c_char_p,)
@@ -150,8 +174,8 @@ def load_variant(path: Path) -> None:
         loaded = load(os.fsencode(path))
     if not loaded:
         raise ModelError(
-            f"the CPU library {path.name} cannot be used: {call.reason or 'the engine refuses it'}",
-            hint="leave out --cpu, or name another variant",
+            f"the library {path.name} cannot be used: {call.reason or 'the engine refuses it'}",
+            hint=cure,
         )
 
 
@@ -163,16 +187,23 @@ class ModelStream(Protocol):
     def abort_when(self, asked: Callable[[], bool]) -> None: ...
 
 
-def load_model(file: ModelStream, parameters: Any) -> tuple[Any, str]:
+def load_model(
+    file: ModelStream, parameters: Any, heard: Callable[[], None] = lambda: None
+) -> tuple[Any, str]:
     """Load the GGUF at the position of `file`; Ctrl-C aborts loading at the next tensor.
 
-    Return the `llama_model*`, which the caller owns, or null; and the engine's reason if it is
-    null.
+    `heard` is called at each tensor. Return the `llama_model*`, which the caller owns, or null; and
+    the engine's reason if it is null.
     """
     with log.captured() as capture, interrupts_deferred() as deferral:
         file.abort_when(lambda: deferral.pending)
+
+        def go_on(done: float, _: Any) -> bool:
+            heard()
+            return not deferral.pending
+
         # Called before every tensor; returning False aborts loading.
-        callback = api.llama_progress_callback(lambda done, _: not deferral.pending)
+        callback = api.llama_progress_callback(go_on)
         parameters.progress_callback = callback
         handle = api.llama_model_load_from_file_ptr(file.pointer, parameters)
     return handle, capture.reason
@@ -185,11 +216,9 @@ def start() -> None:
         api.llama_backend_init()
 
 
-def _tell_abort(message: bytes) -> None:
-    """Say why the engine ends the program, which it does next, instead of a backtrace."""
-    place, _, failed = message.decode("utf-8", "replace").partition(": ")
+def _say_so(why: str, place: str) -> None:
     error = ModelError(
-        f"the engine gave up: {' '.join(failed.split())} ({os.path.basename(place)})",
+        f"the engine gave up: {why} ({place})",
         hint="the model may be damaged, or not be made for this engine: download or convert it "
         "again",
     )
@@ -198,7 +227,21 @@ def _tell_abort(message: bytes) -> None:
         sys.stderr.flush()
 
 
-_abort_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_tell_abort)
+class Abort:
+    """What is done when the engine is about to end the program."""
+
+    def __init__(self) -> None:
+        self.told: Callable[[str, str], object] = _say_so
+        """Gets the engine's reason and its place in the source, on any thread."""
+
+    def tell(self, message: bytes) -> None:
+        """Pass on a message of the engine's, without a backtrace."""
+        place, _, failed = message.decode("utf-8", "replace").partition(": ")
+        self.told(" ".join(failed.split()), os.path.basename(place))
+
+
+abort = Abort()
+_abort_callback = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(abort.tell)
 
 
 def abort_flag(context: Any) -> Any:

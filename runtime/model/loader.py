@@ -15,6 +15,7 @@ from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
 from runtime.units import gigabytes
 from runtime.weights import decompress, model_cache
+from runtime.weights.shared_original import SharedOriginal
 from runtime.weights.stdio_file import DecodingFile, File, RangeFile
 
 UNREPACKED_TYPES = ("", "F32", "F16", "BF16")
@@ -47,7 +48,10 @@ def open_model(
 
 
 def decompressed(source: ModelFile, options: Options, notify: Callable[[str], None]) -> ModelFile:
-    """Return `source` with its model decompressed, so that worker processes can share it."""
+    """Return `source` with its model decompressed, so that worker processes can share it.
+
+    With workers that sleep, it takes memory as long as any of them needs it.
+    """
     if not source.compressed:
         return source
     assert source.bundle is not None and source.bundle.model is not None
@@ -55,11 +59,37 @@ def decompressed(source: ModelFile, options: Options, notify: Callable[[str], No
     threads = options.threads or resources.physical_cores()
     with progress(f"unpacking {gigabytes(source.size)}") as update:
         fd = _open_cached(bundle, section, options, threads, update, notify)
+        if fd is None and options.memfd and options.sleeps:
+            shared = SharedOriginal(bundle, section, processes=options.workers, threads=threads)
+            shared.restore(update)
+            return dataclasses.replace(source, decompressed_fd=shared.fd, shared=shared)
         if fd is None:
             fd = decompress.to_fd(
                 bundle, section, threads=threads, memfd=options.memfd, progress=update
             )
     return dataclasses.replace(source, decompressed_fd=fd)
+
+
+def reloadable(
+    source: ModelFile, options: Options, notify: Callable[[str], None]
+) -> tuple[ModelFile, Options]:
+    """Return `source`, and options for it, so that it can be loaded again inside the sandbox.
+
+    Files that could not be opened there are kept open: a decompressed model on disk, too.
+    """
+    if source.compressed and options.cache:
+        assert source.bundle is not None and source.bundle.model is not None
+        bundle, section = source.bundle, source.bundle.model
+        threads = options.threads or resources.physical_cores()
+        with progress(f"unpacking {gigabytes(source.size)}") as update:
+            fd = _open_cached(bundle, section, options, threads, update, notify)
+        if fd is not None:
+            source = dataclasses.replace(source, decompressed_fd=fd)
+        else:
+            options = dataclasses.replace(options, cache=False)
+    if source.compressed and not options.memfd:
+        source = decompressed(source, options, notify)
+    return source.opened_anew(), options
 
 
 def _open_cached(

@@ -28,6 +28,10 @@ SMALLEST_CONTEXT = 512
 PROGRAM = 120 << 20
 """Bytes for the program itself: interpreter, engine, vocabulary."""
 
+SECOND_MODEL = 96 << 20
+"""Bytes for vocabulary, context and buffers of an embedding or reranking model beside the first:
+60 MB were seen with 30,000 words, 120 MB with 250,000."""
+
 
 @dataclass(frozen=True)
 class Plan:

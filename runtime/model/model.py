@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
 import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from runtime.errors import ModelError
+from runtime.errors import MediaError, ModelError
+from runtime.model import offload
 from runtime.model.llama_api import NO_REASON, api, load_model
 from runtime.model.model_file import ModelFile
+from runtime.model.offload import Offload
 from runtime.options.registry import Options
 from runtime.weights.stdio_file import File
 
+if TYPE_CHECKING:  # most models take text alone
+    from runtime.media.kinds import Media
+    from runtime.model.projector.media_prompt import MediaPrompt
+    from runtime.model.projector.projector import Projector
+
 PORTION = 1 << 14
 """Tokens that are converted at a time: other threads run between."""
+SIGN = re.compile(r"(?=.*[^\W\d_])(?=.*[^\w\s])", re.DOTALL)
+"""What signs of turns have, and words or runs of spaces have not: letters, and no letters."""
 LONG = 1 << 18
 """Bytes from which on texts are tokenized one after the other: that takes 40 times their size."""
 
@@ -21,16 +33,27 @@ LONG = 1 << 18
 class Model:
     """A `llama_model*`, owned by this object until `close`."""
 
-    def __init__(self, source: ModelFile, file: File, options: Options) -> None:
-        """Load the GGUF at the position of `file`; raise ModelError with the engine's reason."""
+    def __init__(
+        self,
+        source: ModelFile,
+        file: File,
+        options: Options,
+        where: Offload = offload.NONE,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Load the GGUF at the position of `file`; raise ModelError with the engine's reason.
+
+        `heard` is called now and then meanwhile.
+        """
         self.label = source.label
         parameters = api.llama_model_default_params()
-        parameters.n_gpu_layers = options.gpu_layers
+        kept = where.apply(parameters)
         parameters.use_extra_bufts = options.repack
         parameters.load_mode = (
             api.LLAMA_LOAD_MODE_AUTO if options.mmap and file.mappable else api.LLAMA_LOAD_MODE_NONE
         )
-        self.handle, reason = load_model(file, parameters)
+        self.handle, reason = load_model(file, parameters, heard)
+        del kept
         if not self.handle:
             raise ModelError(
                 f"the engine cannot load {source.label}: {reason or NO_REASON}",
@@ -39,14 +62,46 @@ class Model:
         self._vocab = api.llama_model_get_vocab(self.handle)
         self.vocab_size = int(api.llama_vocab_n_tokens(self._vocab))
         self.trained_context = int(api.llama_model_n_ctx_train(self.handle))
+        # Read now, since it is told of a model that was closed, too.
+        self.bos = self.token_text(api.llama_vocab_bos(self._vocab))
+        """The text of the beginning-of-sequence token."""
+        self.eos = self.token_text(api.llama_vocab_eos(self._vocab))
+        """The text of the end-of-sequence token."""
+        self.parameters = int(api.llama_model_n_params(self.handle))
+        """The number of parameters."""
+        self.projector: Projector | None = None
+        """What pictures and sounds are turned into tokens by, if it takes any; owned."""
         self._pieces: dict[tuple[int, bool], bytes] = {}
         self._long_text = threading.Lock()
 
     def close(self) -> None:
         """Free the model; its contexts must have been freed before."""
+        if self.projector:
+            self.projector.close()
         if self.handle:
             api.llama_model_free(self.handle)
             self.handle = None
+
+    @property
+    def media_marker(self) -> str:
+        """Return what stands in texts for a picture or sound; raise MediaError if it takes none."""
+        return self._required_projector.marker
+
+    def tokenize_media(self, text: str, media: Sequence[Media]) -> MediaPrompt:
+        """Return the tokens and cells of `text`, with markers of the projector for `media`.
+
+        Raise MediaError if there is no projector, or it cannot take one of them.
+        """
+        return self._required_projector.prompt(text, media)
+
+    @property
+    def _required_projector(self) -> Projector:
+        if self.projector is None:
+            raise MediaError(
+                "this model takes no pictures and no sounds",
+                hint="take a model that comes with a projector (mmproj)",
+            )
+        return self.projector
 
     @property
     def vocabulary(self) -> ctypes.c_void_p:
@@ -55,9 +110,9 @@ class Model:
         return vocabulary
 
     @property
-    def parameters(self) -> int:
-        """Return the number of parameters."""
-        return int(api.llama_model_n_params(self.handle))
+    def layers(self) -> int:
+        """Return the number of layers, the output counted as one."""
+        return int(api.llama_model_n_layer(self.handle)) + 1
 
     @property
     def chat_template(self) -> str:
@@ -113,19 +168,27 @@ class Model:
         """Return the text of a token, control tokens included; incomplete characters as U+FFFD."""
         return self.piece(token, special=True).decode("utf-8", "replace")
 
+    def signs(self, text: str) -> list[str]:
+        """Return the parts of `text` that are read as one token with a meaning of its own.
+
+        These begin and end turns, thoughts and calls. Runs of spaces and words are none of them.
+        """
+        meant = (
+            api.LLAMA_TOKEN_ATTR_CONTROL
+            | api.LLAMA_TOKEN_ATTR_USER_DEFINED
+            | api.LLAMA_TOKEN_ATTR_UNKNOWN
+        )
+        tokens = set(self.tokenize(text, beginning=False))
+        found = {
+            self.spelled(token)
+            for token in tokens
+            if api.llama_vocab_get_attr(self._vocab, token) & meant
+        }
+        return sorted(sign for sign in found if sign in text and SIGN.search(sign))
+
     def token_text(self, token: int) -> str:
         """Return a token's text in the vocabulary, control tokens included; empty if negative."""
         return spelling(self._vocab, token)
-
-    @property
-    def bos(self) -> str:
-        """Return the text of the beginning-of-sequence token."""
-        return self.token_text(api.llama_vocab_bos(self._vocab))
-
-    @property
-    def eos(self) -> str:
-        """Return the text of the end-of-sequence token."""
-        return self.token_text(api.llama_vocab_eos(self._vocab))
 
     @property
     def adds_bos(self) -> bool:

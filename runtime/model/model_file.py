@@ -8,15 +8,21 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.container import bundle_file
+from runtime.container import bundle_file, second_models
 from runtime.container.bundle_file import Bundle
-from runtime.errors import GGUFError, ModelError, UsageError
-from runtime.gguf import file_magic
+from runtime.container.layout import Section
+from runtime.errors import GGUFError, MemoryShortage, ModelError, UsageError
+from runtime.gguf import file_magic, projector
 from runtime.gguf.header import MAGIC, Header, read_header
 from runtime.host import resources, user_files
 from runtime.model import memory_plan
+from runtime.model.projector import projector_file
+from runtime.model.projector.projector_file import ProjectorFile
 from runtime.options.registry import Options
+from runtime.units import gigabytes
 from runtime.weights import decompress
+from runtime.weights.shared_original import SharedOriginal
+from runtime.weights.stdio_file import opened_anew
 
 START_BYTES, SAMPLES, SAMPLE_BYTES = 1 << 20, 64, 1 << 14
 
@@ -36,8 +42,12 @@ class ModelFile:
     bundle: Bundle | None = None
     decompressed_fd: int | None = None
     """File descriptor of the decompressed GGUF, if it has been decompressed already."""
+    shared: SharedOriginal | None = None
+    """What `decompressed_fd` is of, where it is freed while no process needs it."""
     planned: memory_plan.Plan | None = None
     """The plan of several processes that use it; None if each makes its own."""
+    projector: ProjectorFile | None = None
+    """What turns pictures or sound into what it takes as tokens, if there is one."""
 
     @property
     def compressed(self) -> bool:
@@ -46,6 +56,13 @@ class ModelFile:
             return False
         section = self.bundle.model if self.bundle else None
         return section is not None and section.codec != "stored"
+
+    @property
+    def beside(self) -> int:
+        """Return the bytes that its projector and second models of its bundle take, estimated."""
+        sections = second_models.sections_of(self.bundle) if self.bundle else ()
+        seconds = sum(section.size + memory_plan.SECOND_MODEL for section in sections)
+        return seconds + (self.projector.needed if self.projector else 0)
 
     @property
     def quantization(self) -> str:
@@ -74,9 +91,46 @@ class ModelFile:
             digest.update(os.pread(self.fd, SAMPLE_BYTES, where))
         return f"sampled-{digest.hexdigest()}"
 
-    def plan(self, options: Options) -> memory_plan.Plan:
-        """Return the context that fits into memory; raise MemoryShortage if none does."""
-        return self.planned or self._plan(options, 1)
+    def opened_anew(self) -> ModelFile:
+        """Return the same with descriptors of this process alone, for when it can open no files.
+
+        Raise ModelError if it cannot open them now either.
+        """
+        restored = self.decompressed_fd
+        try:
+            fd = opened_anew(self.fd)
+            if restored is not None:
+                restored = opened_anew(restored)
+        except OSError as exc:
+            raise ModelError(
+                f"{self.label} cannot be opened once more: {exc.strerror}",
+                hint="leave out --sleep-idle-seconds, which needs that",
+            ) from exc
+        bundle = self.bundle and dataclasses.replace(self.bundle, fd=fd)
+        return dataclasses.replace(self, fd=fd, bundle=bundle, decompressed_fd=restored)
+
+    def require_room(self, options: Options, context: int, spare: int) -> None:
+        """Raise MemoryShortage unless it fits with a context of so many tokens, as `plan` has it.
+
+        Of several processes' memory one alone cannot tell.
+        """
+        if self.planned:
+            return
+        found = self._plan(dataclasses.replace(options, ctx_size=context), 1, spare)
+        if found.context < context:
+            raise MemoryShortage(
+                f"the model needs {gigabytes(found.needed)} of memory, and had more when it was "
+                f"loaded first: now there is room for a context of {found.context} tokens, not of "
+                f"{context}",
+                hint="close other programs",
+            )
+
+    def plan(self, options: Options, spare: int = 0) -> memory_plan.Plan:
+        """Return the context that fits into memory; raise MemoryShortage if none does.
+
+        `spare` are the bytes that it may take on devices.
+        """
+        return self.planned or self._plan(options, 1, spare)
 
     def planned_for(self, options: Options, processes: int) -> ModelFile:
         """Return the same, planned for that many processes at once; raise as `plan` does.
@@ -86,17 +140,18 @@ class ModelFile:
         """
         return dataclasses.replace(self, planned=self._plan(options, processes))
 
-    def _plan(self, options: Options, processes: int) -> memory_plan.Plan:
+    def _plan(self, options: Options, processes: int, spare: int = 0) -> memory_plan.Plan:
         # Where weights are rearranged or read, and not mapped, each process has its own.
         own = options.repack or not options.mmap
         copies = processes if own else 1
         if own and processes > 1 and self.compressed:
             copies += 1  # the decompressed one, which they read
+        available = resources.available_memory()
         return memory_plan.plan(
             self.header,
-            copies * self.size,
+            copies * self.size + processes * self.beside,
             options,
-            available=resources.available_memory(),
+            available=None if available is None else available + spare,
             processes=processes,
         )
 
@@ -117,6 +172,15 @@ def from_bundle(bundle: Bundle) -> ModelFile:
     else:
         header = decompress.read_gguf_header(bundle, section, label=label)
     return ModelFile(label, bundle.fd, section.offset, section.size, header, bundle)
+
+
+def from_section(bundle: Bundle, section: Section) -> ModelFile:
+    """Return the second model in a stored section of `bundle`; raise GGUFError if it is none."""
+    label = f"the {section.kind} in {bundle.path}"
+    header = read_header(
+        bundle.fd, section.size, label=label, offset=section.offset, hyperparameters_only=True
+    )
+    return ModelFile(label, bundle.fd, section.offset, section.size, header)
 
 
 def open_file(path: Path) -> ModelFile:
@@ -149,6 +213,21 @@ def open_file(path: Path) -> ModelFile:
     except BaseException:
         os.close(fd)
         raise
+
+
+def with_projector(model: ModelFile, options: Options) -> ModelFile:
+    """Return the same with a projector: the one that `options` name, else that of its bundle.
+
+    Raise GGUFError if it does not fit the model, and AppError if it cannot be opened.
+    """
+    found: ProjectorFile | None = None
+    if options.mmproj:
+        found = projector_file.open_file(Path(options.mmproj))
+    elif options.mmproj_auto and model.bundle:
+        found = projector_file.from_bundle(model.bundle)
+    if found:
+        projector.check_fit(found.traits, found.label, model.header, model.label)
+    return dataclasses.replace(model, projector=found)
 
 
 def choose(bundle: Bundle | None, path: Path | None, embedded: bool | None) -> ModelFile:

@@ -26,14 +26,16 @@ def there(folder: Path) -> dict[str, Path]:
 
 def variants(folder: Path) -> dict[str, Path]:
     """Return the paths of the variant libraries in `folder`, there or still packed, by name."""
-    packed = {name[len(PREFIX) : -len(SUFFIX)]: folder / name for name in _packed(folder)}
-    return dict(sorted({**packed, **there(folder)}.items()))
+    packed_ones = {
+        name[len(PREFIX) : -len(SUFFIX)]: folder / name for name in packed(folder, PREFIX)
+    }
+    return dict(sorted({**packed_ones, **there(folder)}.items()))
 
 
 def unpacked(path: Path) -> Path:
     """Return `path`, a variant's library, which is there then."""
     if not path.exists():
-        archive.unpack({_archived(path): path})
+        archive.unpack({archived(path): path})
     return path
 
 
@@ -50,26 +52,29 @@ def all_unpacked(available: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         for path in folder.glob("*.so"):  # a library finds those that it needs beside it
             (scratch / path.name).symlink_to(path)
         copies = {name: scratch / path.name for name, path in missing.items()}
-        archive.unpack({_archived(path): copies[name] for name, path in missing.items()})
+        archive.unpack({archived(path): copies[name] for name, path in missing.items()})
         yield {**available, **copies}
 
 
-def _packed(folder: Path) -> set[str]:
-    """Return the names of the libraries in the program's archive; none if it is not frozen."""
+def packed(folder: Path, beginning: str) -> set[str]:
+    """Return the names of files in the program's archive that begin so; none if not frozen.
+
+    They are those that belong into `folder`.
+    """
     frozen = frozen_folder()
     if frozen is None or not folder.is_relative_to(frozen):
         return set()
     bundle = bundle_file.own()
     assert bundle is not None, "the program is frozen"
     try:
-        beginning = f"{folder.relative_to(frozen).as_posix()}/{PREFIX}"
-        names = [name for name in archive.files(bundle) if name.startswith(beginning)]
+        path = f"{folder.relative_to(frozen).as_posix()}/{beginning}"
+        names = [name for name in archive.files(bundle) if name.startswith(path)]
         return {Path(name).name for name in names}
     finally:
         bundle.close()
 
 
-def _archived(path: Path) -> str:
+def archived(path: Path) -> str:
     """Return the name in the archive of a file in the unpacked program."""
     frozen = frozen_folder()
     assert frozen is not None, "else everything is there"

@@ -21,6 +21,9 @@ SWITCH_SPELLINGS = {
 AUTOMATIC = -1
 """The context size that neither user nor bundle has asked for: as much as is sensible."""
 
+AUTO_LAYERS, ALL_LAYERS, NO_LAYERS = -2, -1, 0
+LAYER_WORDS = {"auto": AUTO_LAYERS, "all": ALL_LAYERS}
+
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class LoadingOptions:
@@ -77,14 +80,48 @@ class LoadingOptions:
         aliases=("n_parallel",),
     )
     gpu_layers: int = option(
-        0,
+        AUTO_LAYERS,
         "--gpu-layers",
         "-ngl",
         "--n-gpu-layers",
-        low=-1,
+        low=AUTO_LAYERS,
         metavar="N",
-        help="number of layers to offload to a GPU, if this build supports one",
+        words=LAYER_WORDS,
+        help="number of layers to keep on GPUs; auto for what fits into their free memory, all "
+        "(or -1) for all, 0 to compute on the processor alone",
         aliases=("n_gpu_layers",),
+    )
+    device: str = option(
+        "",
+        "--device",
+        "-dev",
+        metavar="NAME,…",
+        help="GPUs to use, by names that doctor shows (Vulkan0) or parts of their makers' names; "
+        "none for no GPU (default: those that are not the processor's own, else the first)",
+    )
+    main_gpu: int = option(
+        0,
+        "--main-gpu",
+        "-mg",
+        low=0,
+        metavar="N",
+        help="the GPU that gets the whole model with --split-mode none, by its place among those "
+        "used",
+    )
+    split_mode: str = option(
+        "layer",
+        "--split-mode",
+        "-sm",
+        choices=("none", "layer"),
+        help="spread the layers over all GPUs used, or keep them on one",
+    )
+    tensor_split: str = option(
+        "",
+        "--tensor-split",
+        "-ts",
+        metavar="N0,N1,…",
+        help="how much of the model each GPU gets, as proportions: 3,1 (default: as memory is "
+        "free)",
     )
     cache_type_k: str = option(
         "f16",
@@ -133,6 +170,20 @@ class LoadingOptions:
         help="LoRA adapters to apply: names of embedded ones, or GGUF files (default: all "
         "embedded ones, with scale 1); 'none' for none",
     )
+    mmproj: str = option(
+        "",
+        "--mmproj",
+        "-mm",
+        baked=False,
+        metavar="FILE",
+        help="multimodal projector (GGUF), by which the model takes pictures or sound (default: "
+        "the one in the model's file)",
+    )
+    mmproj_auto: bool = option(
+        True,
+        "--mmproj-auto",
+        help="use the projector in the model's file; --no-mmproj leaves it out, for its memory",
+    )
     cache: bool = option(
         False,
         "--cache",
@@ -144,6 +195,29 @@ class LoadingOptions:
         low=0,
         metavar="GB",
         help="maximum total size of the models kept by --cache",
+    )
+    device_timeout: int = option(
+        300,
+        "--device-timeout",
+        low=1,
+        high=86_400,
+        metavar="N",
+        help="seconds after which a GPU that computes is taken for broken",
+    )
+    rpc: str = option(
+        "",
+        "--rpc",
+        metavar="HOST:PORT,…",
+        help="other machines to spread the layers over, by what each has free; there, start this "
+        "program's command worker",
+    )
+    rpc_timeout: int = option(
+        600,
+        "--rpc-timeout",
+        low=1,
+        high=86_400,
+        metavar="N",
+        help="seconds after which a machine of --rpc that computes is taken for lost",
     )
     cpu: str = option(
         "",

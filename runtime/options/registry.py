@@ -20,6 +20,7 @@ from runtime import bounds
 from runtime.errors import UsageError
 from runtime.host.user_files import exists, read_text
 from runtime.options.conversation import ConversationOptions
+from runtime.options.documents import DocumentOptions
 from runtime.options.escapes import unescaped
 from runtime.options.fallback import FallbackOptions
 from runtime.options.loading import LoadingOptions
@@ -37,6 +38,7 @@ class Options(
     SamplingOptions,
     FallbackOptions,
     LoadingOptions,
+    DocumentOptions,
     TerminalOptions,
     ConversationOptions,
     ServingOptions,
@@ -107,6 +109,8 @@ def check(key: str, value: Any, path: str) -> Any:
         value = tuple(value)
     if spec.spellings:
         value = spec.spellings.get(value if isinstance(value, str) else _as_typed(value), value)
+    if spec.words and isinstance(value, str):
+        value = spec.words.get(value, value)
     if not _has_type(spec, value) or not _is_allowed(spec, value):
         raise _wrong(spec, _as_typed(value), path)
     return value
@@ -124,7 +128,7 @@ def parse(key: str, text: str, path: str = "") -> Any:
             value = text.lower() in TRUE
         elif spec.python_type is tuple:
             value = (text,)
-        elif spec.python_type is not str:
+        elif spec.python_type is not str and text not in spec.words:
             value = spec.python_type(text)
     except ValueError:
         raise _wrong(spec, repr(text), path) from None

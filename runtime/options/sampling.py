@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from runtime.options.spec import option
 
+SAMPLERS = "penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature"
+"""llama.cpp's order."""
+
 
 @dataclass(frozen=True, init=False, repr=False, eq=False)  # Options has these
 class SamplingOptions:
@@ -53,6 +56,16 @@ class SamplingOptions:
         high=1.0,
         metavar="P",
         help="min-p sampling: drop tokens below P times the top probability, 0 to disable",
+    )
+    top_n_sigma: float = option(
+        -1.0,
+        "--top-nsigma",
+        "--top-n-sigma",
+        low=-1.0,
+        high=1000.0,
+        metavar="N",
+        help="top-nσ sampling: drop tokens more than N standard deviations below the top logit, "
+        "-1 to disable",
     )
     typical_p: float = option(
         1.0,
@@ -192,6 +205,13 @@ class SamplingOptions:
         metavar="X",
         help="Mirostat: learning rate (eta)",
         aliases=("mirostat_eta",),
+    )
+    samplers: str = option(
+        SAMPLERS,
+        "--samplers",
+        metavar="NAME;…",
+        help="samplers in the order in which they are applied, also infill; those left out are not "
+        "applied",
     )
     logit_bias: tuple[str, ...] = option(
         (),

@@ -12,6 +12,9 @@ from runtime.options.spec import option
 SERVER_DEFAULTS: Mapping[str, Any] = {"parallel": 4}
 """Defaults of a server where they differ from those of a chat."""
 
+NEVER = -1
+"""Seconds of idleness, as llama-server has it."""
+
 
 def server_defaults(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return SERVER_DEFAULTS, and what else follows from the options set in `overrides`."""
@@ -25,11 +28,17 @@ def server_defaults(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
 class ServingOptions:
     """How to serve; flags and defaults are llama-server's, where it has them and they are safe."""
 
+    @property
+    def sleeps(self) -> bool:
+        """Return whether the model is freed when nobody asks it anything."""
+        return self.sleep_idle_seconds != NEVER
+
     host: str = option(
         "127.0.0.1",
         "--host",
         metavar="ADDRESS",
-        help="address to listen on; one that other machines can reach requires --api-key",
+        help="address to listen on; one that other machines can reach requires --api-key; "
+        "unix:PATH, or a path that ends in .sock, is a UNIX socket",
     )
     port: int = option(
         8080,
@@ -38,6 +47,12 @@ class ServingOptions:
         high=65535,
         metavar="N",
         help="port to listen on, 0 for any free port",
+    )
+    api_prefix: str = option(
+        "",
+        "--api-prefix",
+        metavar="/PATH",
+        help="serve the page and all APIs below this path, as behind a proxy",
     )
     api_key: str = option(
         "",
@@ -126,6 +141,28 @@ class ServingOptions:
         high=2000.0,
         metavar="MB",
         help="maximum size of a request",
+    )
+    sleep_idle_seconds: int = option(
+        NEVER,
+        "--sleep-idle-seconds",
+        low=NEVER,
+        high=10**9,
+        metavar="N",
+        words={"never": NEVER},
+        help="free the model's memory after N seconds without a request; the next one loads it "
+        "again (default: never)",
+    )
+    slot_save_path: str = option(
+        "",
+        "--slot-save-path",
+        baked=False,
+        metavar="FOLDER",
+        help="let clients save the state of slots to files in FOLDER, and restore it",
+    )
+    allow_image_urls: bool = option(
+        False,
+        "--allow-image-urls",
+        help="fetch pictures that requests name by their address on the public internet",
     )
     access_log: bool = option(False, "--access-log", help="log every request")
     log_text: bool = option(

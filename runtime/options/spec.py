@@ -36,6 +36,8 @@ class Spec:
     """The only values allowed; empty for any."""
     spellings: Mapping[str, str] = field(default_factory=dict)
     """Other spellings of the choices, with what they stand for."""
+    words: Mapping[str, int] = field(default_factory=dict)
+    """Words for some numbers, which those may be spelled as."""
     aliases: tuple[str, ...] = ()
     """Other names that `--set` and config files accept."""
     baked: bool = True
@@ -60,6 +62,8 @@ class Spec:
         if self.choices:
             return " or ".join(self.choices)
         name = TYPE_NAMES[self.python_type]
+        if self.words:
+            return f"{', '.join(self.words)} or {name}"
         if self.low is None:
             return name
         if self.high is None:
@@ -76,6 +80,7 @@ def option(
     metavar: str = "",
     choices: tuple[str, ...] = (),
     spellings: Mapping[str, str] = {},
+    words: Mapping[str, int] = {},
     aliases: tuple[str, ...] = (),
     baked: bool = True,
     file: FileSyntax = "",
@@ -83,8 +88,9 @@ def option(
 ) -> Value:
     """Declare a dataclass field that carries a Spec."""
     spec = Spec(
-        default, flags, help, low, high, metavar, choices, spellings, aliases, baked, file, escapes
-    )
+        default, flags, help, low, high, metavar, choices, spellings, words, aliases, baked, file,
+        escapes,
+    )  # fmt: skip
     declared: Value = field(default=default, metadata={Spec: spec})
     return declared
 

@@ -18,6 +18,20 @@ class TerminalOptions:
         metavar="FILE",
         help="resume the conversation in FILE, if it exists, and save it there on exit",
     )
+    image: tuple[str, ...] = option(
+        (),
+        "--image",
+        baked=False,
+        metavar="FILE",
+        help="picture (PNG, JPEG, GIF, BMP) that the question is about; repeatable",
+    )
+    audio: tuple[str, ...] = option(
+        (),
+        "--audio",
+        baked=False,
+        metavar="FILE",
+        help="sound (WAV, MP3, FLAC) that the question is about; repeatable",
+    )
     color: str = option(
         "auto", "--color", "-co", choices=("auto", "on", "off"), help="use colour in the chat"
     )

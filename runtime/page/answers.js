@@ -1,6 +1,7 @@
 /** Make answers: one at a time for each conversation, and going on while another one is read. */
 
 import { add, path, tokensOf } from "./conversation.js";
+import { parts } from "./pictures.js";
 import { answer, ready, ServerError } from "./server.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
@@ -99,7 +100,7 @@ export class Answers extends EventTarget {
     let saved = performance.now();
     run.phase = "asked";
     this.#send("progress", run);
-    const messages = this.#messages(conversation, message);
+    const messages = await this.#messages(conversation, message);
     for await (const event of answer(messages, this.settings.parameters(), controller.signal)) {
       const now = performance.now();
       if (event.progress) {
@@ -118,6 +119,7 @@ export class Answers extends EventTarget {
       }
       if (event.content) message.content += event.content;
       if (event.finish) message.end = event.finish === "length" ? "length" : "stop";
+      if (event.sources?.length) message.sources = event.sources.map(known);
       if (event.timings) message.timings = used(event.timings);
       this.#send("progress", run);
       if (now - saved > SAVE_EVERY) {
@@ -140,12 +142,19 @@ export class Answers extends EventTarget {
    * @param {Conversation} conversation
    * @param {Message} message
    */
-  #messages(conversation, message) {
+  async #messages(conversation, message) {
     const system = this.settings.get("system");
-    const before = path(conversation, message.parent).map(({ role, content }) => ({ role, content }));
+    const before = [];
+    for (const { role, content, pictures } of path(conversation, message.parent)) {
+      before.push({ role, content: this.#sees ? parts(content, await this.store.pictures(pictures)) : content });
+    }
     // Said even if it is empty, where the user wants none: it takes the place of the baked-in one.
     const said = system || this.settings.changed("system");
     return said ? [{ role: "system", content: system }, ...before] : before;
+  }
+
+  get #sees() {
+    return this.settings.properties.modalities?.vision;
   }
 
   /** @param {Run} run @param {any} error */
@@ -164,6 +173,11 @@ export class Answers extends EventTarget {
   #send(name, run) {
     this.dispatchEvent(new CustomEvent(name, { detail: run }));
   }
+}
+
+/** Return of a source what is shown. @param {any} source @returns {import("./conversation.js").Source} */
+function known({ number, path, title, heading, page, date, document, begin, end, text, cited }) {
+  return { number, path, title, heading, page, date, document, begin, end, text, cited };
 }
 
 /** @param {any} timings @returns {import("./conversation.js").Timings} */

@@ -13,9 +13,15 @@ export class Composer {
   #draft = "";
   #answering = false;
 
-  /** @param {{send: (text: string) => unknown, stop: () => unknown, editLast: () => boolean}} actions */
-  constructor(actions) {
+  /**
+   * @param {import("./tray.js").Tray} tray
+   * @param {{send: (text: string, pictures: import("./pictures.js").Drawn[]) => unknown,
+   *   stop: () => unknown, editLast: () => boolean}} actions
+   */
+  constructor(tray, actions) {
+    this.tray = tray;
     this.actions = actions;
+    tray.addEventListener("change", () => this.#changed());
     if (!TOUCH.matches) this.#field.enterKeyHint = "send";
     this.#field.addEventListener("input", () => this.#changed());
     this.#field.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
@@ -36,7 +42,7 @@ export class Composer {
   open(id) {
     this.#draft = `draft of ${id}`;
     this.#field.value = sessionStorage.getItem(this.#draft) ?? "";
-    this.#changed();
+    this.tray.open(this.#draft);
   }
 
   /** Show whether an answer is being made. @param {boolean} answering */
@@ -55,7 +61,7 @@ export class Composer {
 
   #changed() {
     fitHeight(this.#field);
-    this.#send.disabled = !this.#field.value.trim();
+    this.#send.disabled = !this.#field.value.trim() && !this.tray.pictures.length;
     if (this.#field.value) sessionStorage.setItem(this.#draft, this.#field.value);
     else sessionStorage.removeItem(this.#draft);
   }
@@ -72,9 +78,8 @@ export class Composer {
 
   #submit() {
     const text = this.#field.value.trim();
-    if (!text || this.#answering) return;
+    if (this.#send.disabled || this.#answering) return;
     this.#field.value = "";
-    this.#changed();
-    this.actions.send(text);
+    this.actions.send(text, this.tray.empty());
   }
 }

@@ -12,6 +12,21 @@
  */
 
 /**
+ * @typedef {object} Source  a passage of a document that an answer was made from
+ * @property {number} number  by which the answer cites it
+ * @property {string} path
+ * @property {string} title
+ * @property {string} heading
+ * @property {number} page  0 for none
+ * @property {string} date
+ * @property {number} document
+ * @property {number} begin  in the document's text, in characters
+ * @property {number} end
+ * @property {string} text
+ * @property {boolean} cited
+ */
+
+/**
  * @typedef {object} Message
  * @property {string} id
  * @property {string | null} parent  the message before it, null for the first
@@ -24,6 +39,8 @@
  *   ended: by itself, at the limit, with the context, by the user, by an error
  * @property {string} [error]  what went wrong, in words
  * @property {Timings} [timings]
+ * @property {Source[]} [sources]  what the answer was made from
+ * @property {import("./pictures.js").Picture[]} [pictures]  what the question is about
  * @property {number} created  milliseconds since 1970
  */
 
@@ -104,7 +121,9 @@ export function add(conversation, parent, fields) {
   conversation.messages.push(message);
   conversation.head = message.id;
   conversation.updated = message.created;
-  if (!conversation.title && message.role === "user") conversation.title = titleOf(message.content);
+  if (!conversation.title && message.role === "user") {
+    conversation.title = titleOf(message.content) || (message.pictures ? "Picture" : "");
+  }
   return message;
 }
 

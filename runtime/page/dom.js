@@ -1,6 +1,6 @@
 /** Make elements of the page. */
 
-const ICONS = "/page/vendor/lucide/icons.svg";
+const ICONS = new URL("vendor/lucide/icons.svg", import.meta.url).pathname;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**

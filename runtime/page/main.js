@@ -15,22 +15,28 @@ import { Store } from "./store.js";
 import * as theme from "./theme.js";
 import { Thread } from "./thread.js";
 import { exported, imported, ImportError } from "./transfer.js";
+import { isPicture } from "./pictures.js";
+import { Tray } from "./tray.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./conversation.js").Message} Message */
 
 const FULL = 0.8; // share of the context from which the meter warns
+const TEXTS = 0.2; // share of a request that is left to texts
 const AGAIN = 1500; // milliseconds until a program that is still loading is asked again
 
 const [store, program] = await Promise.all([Store.open(), programProperties()]);
 const settings = new Settings(program);
 const answers = new Answers(settings, store);
 const connection = new Connection();
-const thread = new Thread(answers, { resend, regenerate, show: showAlternative });
+const thread = new Thread(answers, {
+  resend, regenerate, show: showAlternative, pictures: (wanted) => store.pictures(wanted),
+});
 const sidebar = new Sidebar(store, answers, {
   open: openById, rename, export: exportOne, remove,
 });
-const composer = new Composer({
+const tray = new Tray(Boolean(program.modalities?.vision), (1 - TEXTS) * program.modelembed.max_body);
+const composer = new Composer(tray, {
   send: ask, stop: () => answers.stop(conversation.id), editLast: () => thread.editLast(),
 });
 /** The conversation that is open; a new one is kept from its first question on. @type {Conversation} */
@@ -77,7 +83,7 @@ byId("import").addEventListener("change", async () => {
 });
 settings.addEventListener("change", showThink);
 theme.onChange(showTheme);
-dropToImport();
+takeDrops();
 listen(SHORTCUTS);
 showProgram();
 showThink();
@@ -85,12 +91,21 @@ await openByAddress();
 if (!store.lasting) toast("This browser keeps nothing for this page: conversations end with the window.");
 document.body.dataset.ready = "";
 
-/** Ask a new question in the conversation that is open. @param {string} text */
-function ask(text) {
+/**
+ * Ask a new question in the conversation that is open.
+ * @param {string} text
+ * @param {import("./pictures.js").Drawn[]} drawn  what it is about
+ */
+function ask(text, drawn) {
+  store.keep(drawn);
   const last = find(conversation, conversation.head);
   const isNew = !conversation.messages.length;
-  const question = add(conversation, last?.id ?? null, { role: "user", content: text });
-  if (isNew) history.replaceState(null, "", `#${conversation.id}`);
+  const pictures = drawn.length ? drawn.map(({ id, width, height }) => ({ id, width, height })) : undefined;
+  const question = add(conversation, last?.id ?? null, { role: "user", content: text, pictures });
+  if (isNew) {
+    history.replaceState(null, "", `#${conversation.id}`);
+    composer.open(conversation.id); // what is written from now on is no draft of a new one
+  }
   start(question);
 }
 
@@ -106,7 +121,8 @@ function start(question) {
 /** @param {Message} message @param {string} text */
 function resend(message, text) {
   if (answers.run(conversation.id)) return toast("Stop the answer first.");
-  start(add(conversation, message.parent, { role: "user", content: text }));
+  const { pictures } = message;
+  start(add(conversation, message.parent, { role: "user", content: text, pictures }));
 }
 
 /** @param {Message} message an answer */
@@ -204,18 +220,19 @@ async function removeAll() {
 /** @param {string} id */
 async function exportOne(id) {
   const found = await store.get(id);
-  if (found) download([found], found.title);
+  if (found) await download([found], found.title);
 }
 
 async function exportAll() {
   const all = await store.all();
-  if (all.length) download(all, `${program.modelembed.name} conversations`);
+  if (all.length) await download(all, `${program.modelembed.name} conversations`);
   else toast("There are no conversations yet.");
 }
 
 /** @param {Conversation[]} conversations @param {string} name */
-function download(conversations, name) {
-  const address = URL.createObjectURL(new Blob([exported(conversations)], { type: "application/json" }));
+async function download(conversations, name) {
+  const whole = await Promise.all(conversations.map((one) => store.withPictures(one)));
+  const address = URL.createObjectURL(new Blob([exported(whole)], { type: "application/json" }));
   const file = name.replace(/[^\p{L}\p{N} ._-]+/gu, "").trim().slice(0, 80) || "conversation";
   element("a", { href: address, download: `${file}.json` }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
@@ -226,7 +243,8 @@ async function importFiles(files) {
   let count = 0;
   for (const file of files) {
     try {
-      for (const one of imported(await file.text())) {
+      for (const whole of imported(await file.text())) {
+        const one = await store.keepPictures(whole);
         const known = await store.get(one.id);
         if (known && JSON.stringify(known.messages) !== JSON.stringify(one.messages)) one.id = identifier();
         await store.save(one);
@@ -242,7 +260,8 @@ async function importFiles(files) {
   toast(count === 1 ? "1 conversation is imported." : `${count} conversations are imported.`);
 }
 
-function dropToImport() {
+function takeDrops() {
+  document.body.classList.toggle("sees", tray.sees);
   const files = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragover", (event) => {
     if (!files(event)) return;
@@ -256,7 +275,10 @@ function dropToImport() {
     if (!files(event)) return;
     event.preventDefault();
     document.body.classList.remove("dropping");
-    importFiles([...(event.dataTransfer?.files ?? [])]);
+    const dropped = [...(event.dataTransfer?.files ?? [])];
+    const [pictures, others] = [dropped.filter(isPicture), dropped.filter((file) => !isPicture(file))];
+    if (pictures.length) tray.take(pictures).then(() => composer.focus());
+    if (others.length) importFiles(others);
   });
 }
 
@@ -323,9 +345,9 @@ function showTheme() {
 }
 
 function showProgram() {
-  const { name, greeting, fallback } = program.modelembed;
+  const { name, greeting, fallback, documents } = program.modelembed;
   byId("brand").textContent = byId("welcome-name").textContent = name;
-  byId("welcome-text").textContent = greeting || "Ask anything.";
+  byId("welcome-text").textContent = greeting || (documents ? "Ask about the documents in this program." : "Ask anything.");
   byId("elsewhere").hidden = !fallback;
   byId("elsewhere-text").textContent =
     `The model of this program could not be loaded. Answers come from ${fallback}: what you write is sent there.`;

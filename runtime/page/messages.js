@@ -4,6 +4,7 @@ import { Blocks } from "./blocks.js";
 import { alternatives } from "./conversation.js";
 import { copy, element, fitHeight, icon, iconButton } from "./dom.js";
 import { confirms } from "./shortcuts.js";
+import { cards, linkCitations } from "./sources.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./conversation.js").Message} Message */
@@ -14,6 +15,7 @@ import { confirms } from "./shortcuts.js";
  * @property {(message: Message, text: string) => void} resend  a question, with another text
  * @property {(message: Message) => void} regenerate  an answer
  * @property {(message: Message) => void} show  this one of the alternatives
+ * @property {(pictures: import("./pictures.js").Picture[]) => Promise<string[]>} pictures  their data URLs
  */
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -39,15 +41,31 @@ export class QuestionView {
   constructor(message, actions) {
     this.message = message;
     this.actions = actions;
-    this.said = element("div", { className: "said" }, message.content);
+    this.said = element("div", { className: "said", hidden: !message.content }, message.content);
+    this.seen = element("ul", { className: "seen", hidden: !message.pictures, "aria-label": "Pictures" });
     this.tools = element("div", { className: "tools" });
     this.root = element(
       "article",
       { className: "message question" },
       element("h2", { className: "unseen" }, "You asked"),
+      this.seen,
       this.said,
       this.tools,
     );
+    if (message.pictures) this.#showPictures(message.pictures);
+  }
+
+  /** @param {import("./pictures.js").Picture[]} pictures */
+  async #showPictures(pictures) {
+    for (const [at, picture] of pictures.entries()) {
+      const [url] = await this.actions.pictures([picture]);
+      const alt = `Picture ${at + 1} of ${pictures.length}`;
+      const { width, height } = picture;
+      const shown = url
+        ? element("img", { src: url, alt, width, height })
+        : element("span", { className: "lost" }, "This picture is not kept any more.");
+      this.seen.append(element("li", {}, shown));
+    }
   }
 
   /** @param {Conversation} conversation */
@@ -67,12 +85,13 @@ export class QuestionView {
     const close = () => {
       this.editor.remove();
       this.editor = undefined;
-      this.said.hidden = this.tools.hidden = false;
+      this.tools.hidden = false;
+      this.said.hidden = !this.message.content;
       this.tools.querySelector("button:last-child").focus();
     };
     const send = () => {
       const text = field.value.trim();
-      if (!text) return;
+      if (!text && !this.message.pictures) return;
       close();
       this.actions.resend(this.message, text);
     };
@@ -115,13 +134,14 @@ export class AnswerView {
     this.thinking = element("details", { className: "thinking", hidden: true }, this.thinkingTitle, this.thoughts);
     this.text = element("div", { className: "reply text" });
     this.state = element("div", { className: "state", hidden: true });
+    this.sources = element("div", {});
     this.after = element("div", {});
     this.tools = element("div", { className: "tools" });
     this.root = element(
       "article",
       { className: "message answer" },
       element("h2", { className: "unseen" }, "Answer"),
-      this.thinking, this.text, this.state, this.after, this.tools,
+      this.thinking, this.text, this.state, this.sources, this.after, this.tools,
     );
     this.blocks = new Blocks(this.text);
     this.thoughtBlocks = new Blocks(this.thoughts);
@@ -130,7 +150,7 @@ export class AnswerView {
 
   /** Show what there is while it is being written. Return whether some of it must wait. @param {Run} run */
   progress(run) {
-    this.tools.hidden = this.after.hidden = true;
+    this.tools.hidden = this.after.hidden = this.sources.hidden = true;
     this.#state(run);
     this.#thinking(run);
     if (this.blocks.resting || this.thoughtBlocks.resting) return true;
@@ -144,10 +164,12 @@ export class AnswerView {
     const { message, actions } = this;
     this.root.classList.remove("writing");
     this.state.hidden = true;
-    this.tools.hidden = this.after.hidden = false;
+    this.tools.hidden = this.after.hidden = this.sources.hidden = false;
     this.#thinking();
     this.#think(true);
     this.blocks.finish(message.content);
+    linkCitations(this.text, message);
+    this.sources.replaceChildren(...[cards(message)].filter((node) => node !== null));
     this.after.replaceChildren(...this.#remarks());
     this.tools.replaceChildren(
       ...pages(conversation, message, actions),

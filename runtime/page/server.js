@@ -6,8 +6,9 @@ import { createParser } from "./vendor/eventsource-parser/parse.js";
  * @typedef {object} Properties  what `GET /props` says, as far as it is used
  * @property {{n_ctx: number, params: Record<string, number>}} default_generation_settings
  * @property {{name: string, greeting: string, system: string, licence: string, version: string,
- *   thinking: boolean, fallback?: string}} modelembed  `fallback` is where answers come from
+ *   thinking: boolean, documents: number, max_body: number, fallback?: string}} modelembed  `fallback` is where answers come from
  *   instead, when the model could not be loaded and that is allowed
+ * @property {{vision: boolean, audio: boolean}} modalities  what the model takes beside texts
  */
 
 /**
@@ -17,6 +18,7 @@ import { createParser } from "./vendor/eventsource-parser/parse.js";
  * @property {{total: number, cache: number, processed: number}} [progress]  tokens of the prompt
  * @property {any} [timings]
  * @property {string} [finish]  why it ended
+ * @property {import("./conversation.js").Source[]} [sources]  what it was made from
  */
 
 const KEY = "api-key";
@@ -46,7 +48,7 @@ export async function properties() {
 /** Whether the program is there and ready. */
 export async function ready() {
   try {
-    return (await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(5000) })).ok;
+    return (await fetch(below("/health"), { cache: "no-store", signal: AbortSignal.timeout(5000) })).ok;
   } catch {
     return false;
   }
@@ -65,7 +67,7 @@ export function hasKey() {
 
 /**
  * Yield what happens until the answer is complete; ServerError when it cannot be.
- * @param {{role: string, content: string}[]} messages
+ * @param {{role: string, content: any}[]} messages
  * @param {Record<string, any>} parameters
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<Event>}
@@ -96,9 +98,21 @@ export async function* answer(messages, parameters, signal) {
       finish: choice?.finish_reason ?? undefined,
       progress: chunk.prompt_progress,
       timings: chunk.timings,
+      sources: chunk.sources,
     };
   }
   if (!ended) throw new ServerError("gone", "The connection broke before the answer was complete.");
+}
+
+/**
+ * Return a part of a document's text; `begin` and `end` count characters.
+ * @param {number} number
+ * @param {number} begin
+ * @param {number} end
+ * @returns {Promise<{path: string, size: number, begin: number, end: number, text: string}>}
+ */
+export async function documentPart(number, begin, end) {
+  return (await request(`/v1/documents/${number}?begin=${begin}&end=${end}`)).json();
 }
 
 /**
@@ -129,13 +143,21 @@ async function* events(response) {
 }
 
 /**
+ * Return a path of the server, which may be below another: this file is at page/server.js there.
+ * @param {string} path
+ */
+function below(path) {
+  return new URL(`..${path}`, import.meta.url).href;
+}
+
+/**
  * @param {string} path
  * @param {RequestInit} [options]
  */
 async function request(path, options = {}) {
   const key = localStorage.getItem(KEY);
   const headers = { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
-  const response = await fetch(path, { cache: "no-store", ...options, headers }).catch((error) => {
+  const response = await fetch(below(path), { cache: "no-store", ...options, headers }).catch((error) => {
     throw broken(error);
   });
   if (response.ok) return response;

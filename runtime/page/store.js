@@ -9,6 +9,8 @@ import { merged } from "./conversation.js";
 
 const NAME = "modelembed";
 const CONVERSATIONS = "conversations";
+const PICTURES = "pictures"; // apart: conversations are all read at the start, and often written
+const GRACE = 60 * 60 * 1000; // milliseconds: another window may be about to use it, or to bring it back
 const BEFORE = 16; // characters shown before what was found
 const BEHIND = 80;
 
@@ -38,15 +40,22 @@ export class Store extends EventTarget {
   static async open() {
     let database;
     try {
-      database = await openDB(NAME, 1, {
-        upgrade: (made) => made.createObjectStore(CONVERSATIONS, { keyPath: "id" }),
+      database = await openDB(NAME, 2, {
+        upgrade: (made, version) => {
+          if (version < 1) made.createObjectStore(CONVERSATIONS, { keyPath: "id" });
+          made.createObjectStore(PICTURES, { keyPath: "id" });
+        },
+        // Another window has an older page, or will have a newer one.
+        blocking: (_before, _after, event) => /** @type {any} */ (event.target).close(),
       });
     } catch (error) {
       console.warn("conversations are not kept:", error);
       database = new Forgetful();
     }
     const store = new Store(database);
-    for (const conversation of await database.getAll(CONVERSATIONS)) store.#summarize(conversation);
+    const conversations = await database.getAll(CONVERSATIONS);
+    for (const conversation of conversations) store.#summarize(conversation);
+    await store.#forgetPictures(conversations);
     return store;
   }
 
@@ -87,6 +96,80 @@ export class Store extends EventTarget {
     }
     this.#summarize(conversation);
     this.#tell(conversation.id);
+  }
+
+  /**
+   * Keep the bytes of pictures, before a message has them.
+   * @param {import("./pictures.js").Drawn[]} pictures
+   */
+  async keep(pictures) {
+    const kept = Date.now();
+    try {
+      // All at once: what is read from now on is read behind them.
+      await Promise.all(pictures.map((picture) => this.#database.put(PICTURES, { ...picture, kept })));
+    } catch (error) {
+      console.warn("a picture is not kept:", error);
+      this.dispatchEvent(new Event("full"));
+    }
+  }
+
+  /**
+   * Return the data URLs of pictures, without those that are not there any more.
+   * @param {import("./pictures.js").Picture[]} [pictures]
+   * @returns {Promise<string[]>}
+   */
+  async pictures(pictures = []) {
+    const found = await Promise.all(pictures.map(({ id }) => this.#database.get(PICTURES, id)));
+    return found.filter(Boolean).map(({ url }) => url);
+  }
+
+  /**
+   * Return a conversation with the bytes of its pictures, for a file.
+   * @param {Conversation} conversation
+   * @returns {Promise<Conversation>}
+   */
+  async withPictures(conversation) {
+    const messages = [];
+    for (const message of conversation.messages) {
+      const pictures = [];
+      for (const picture of message.pictures ?? []) {
+        const [url] = await this.pictures([picture]);
+        if (url) pictures.push({ ...picture, url });
+      }
+      messages.push(pictures.length ? { ...message, pictures } : message);
+    }
+    return { ...conversation, messages };
+  }
+
+  /**
+   * Keep the bytes of the pictures of a conversation from a file; return it without them.
+   * @param {Conversation} conversation
+   * @returns {Promise<Conversation>}
+   */
+  async keepPictures(conversation) {
+    const messages = [];
+    for (const message of conversation.messages) {
+      const drawn = /** @type {import("./pictures.js").Drawn[]} */ (message.pictures ?? []);
+      for (const picture of drawn) if (!(await this.pictures([picture])).length) await this.keep([picture]);
+      const pictures = drawn.map(({ id, width, height }) => ({ id, width, height }));
+      messages.push(drawn.length ? { ...message, pictures } : message);
+    }
+    return { ...conversation, messages };
+  }
+
+  /**
+   * Forget the bytes of pictures that no conversation has: until then a deletion can be taken back.
+   * @param {Conversation[]} conversations
+   */
+  async #forgetPictures(conversations) {
+    const known = new Set(
+      conversations.flatMap(({ messages }) => messages.flatMap(({ pictures }) => pictures?.map(({ id }) => id) ?? [])),
+    );
+    const unknown = (await this.#database.getAllKeys(PICTURES)).filter((/** @type {string} */ id) => !known.has(id));
+    for (const id of unknown) {
+      const { kept } = await this.#database.get(PICTURES, id);
+      if (Date.now() - kept > GRACE) await this.#database.delete(PICTURES, id);
+    }
   }
 
   /** @param {string} id */
@@ -143,21 +226,39 @@ export class Store extends EventTarget {
 
 /** What stands in for the database where a browser gives none, as some do in private windows. */
 class Forgetful {
-  /** @type {Map<string, Conversation>} */
+  /** @type {Map<string, any>} */
   #kept = new Map();
+  /** @type {Map<string, any>} */
+  #pictures = new Map();
 
-  /** @param {string} _ @param {string} id */
-  async get(_, id) {
-    return this.#kept.get(id);
+  /** @param {string} name */
+  #of(name) {
+    return name === PICTURES ? this.#pictures : this.#kept;
   }
 
-  async getAll() {
-    return [...this.#kept.values()];
+  /** @param {string} name @param {string} id */
+  async get(name, id) {
+    return this.#of(name).get(id);
   }
 
-  /** @param {string} _ @param {string} id */
-  async delete(_, id) {
-    this.#kept.delete(id);
+  /** @param {string} name */
+  async getAll(name) {
+    return [...this.#of(name).values()];
+  }
+
+  /** @param {string} name */
+  async getAllKeys(name) {
+    return [...this.#of(name).keys()];
+  }
+
+  /** @param {string} name @param {any} value */
+  async put(name, value) {
+    this.#of(name).set(value.id, value);
+  }
+
+  /** @param {string} name @param {string} id */
+  async delete(name, id) {
+    this.#of(name).delete(id);
   }
 
   transaction() {

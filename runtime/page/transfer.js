@@ -1,6 +1,7 @@
 /** Conversations as JSON: what is exported, and what is taken in. */
 
 import { create, add, identifier, titleOf } from "./conversation.js";
+import { isDrawn } from "./pictures.js";
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./conversation.js").Message} Message */
@@ -91,7 +92,33 @@ function message(value, where) {
       Object.fromEntries(TIMINGS.map((key) => [key, value.timings[key]]))
     );
   }
+  if (value.pictures !== undefined && value.role === "user") {
+    result.pictures = list(value.pictures, `the pictures of ${where}`).map((item) => picture(item, where));
+  }
+  if (value.sources !== undefined) {
+    result.sources = list(value.sources, `the sources of ${where}`).map((item) => source(item, where));
+  }
   return result;
+}
+
+/** @param {any} value @param {string} where @returns {import("./pictures.js").Drawn} */
+function picture(value, where) {
+  const sizes = [value?.width, value?.height];
+  if (!isDrawn(value?.url) || !sizes.every((size) => Number.isInteger(size) && size > 0 && size < 1e5)) {
+    throw new ImportError(`${where} has a picture that is none`);
+  }
+  return { id: string(value.id, where) || identifier(), width: value.width, height: value.height, url: value.url };
+}
+
+/** @param {any} value @param {string} where @returns {import("./conversation.js").Source} */
+function source(value, where) {
+  const texts = ["path", "title", "heading", "date", "text"];
+  const numbers = ["number", "page", "document", "begin", "end"];
+  return /** @type {any} */ ({
+    ...Object.fromEntries(texts.map((key) => [key, string(value?.[key], where)])),
+    ...Object.fromEntries(numbers.map((key) => [key, number(value?.[key]) ?? 0])),
+    cited: value?.cited === true,
+  });
 }
 
 /** @param {any[]} messages @returns {Conversation} */

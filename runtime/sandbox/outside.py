@@ -39,8 +39,14 @@ Service = Callable[[Mapping[str, Any], int | None], Reply]
 class Outside:
     """The connection to the second process, which ends with it."""
 
-    def __init__(self, services: Mapping[str, Service]) -> None:
-        """Fork; so this must come before any thread is started."""
+    def __init__(
+        self, services: Mapping[str, Service], at_end: Callable[[], None] | None = None
+    ) -> None:
+        """Fork; so this must come before any thread is started.
+
+        `at_end` is done once the program has ended, however it did: signals do not end this
+        process before.
+        """
         self._asking = threading.Lock()
         self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = os.fork()
@@ -51,7 +57,12 @@ class Outside:
         try:
             self._socket.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program
+            if at_end:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             _serve(other, services)
+            if at_end:
+                at_end()
             code = 0
         finally:
             os._exit(code)

@@ -32,8 +32,11 @@
 
 enum { CREATE_RULESET = 444, ADD_RULE, RESTRICT_SELF }; /* the same on all architectures */
 enum { RULE_PATH_BENEATH = 1, RULE_NET_PORT };
+#define WRITE_FILE (1ULL << 1)
 #define READ_FILE (1ULL << 2)
 #define READ_DIR (1ULL << 3)
+#define MAKE_FILE (1ULL << 8)
+#define CUT_FILE (1ULL << 14) /* since version 3 */
 #define BIND_TCP (1ULL << 0)
 #define CONNECT_TCP (1ULL << 1)
 #define VERSION_FLAG 1U
@@ -65,13 +68,15 @@ int sandbox_landlock(void) {
     return version < 0 ? 0 : (int)version;
 }
 
-static int allow_reading(int ruleset, const char *path) {
+/* Allow to read a file or folder, and what `more` says. */
+static int allow(int ruleset, const char *path, uint64_t more) {
     int parent = open(path, O_PATH | O_CLOEXEC);
     if (parent < 0) return errno == ENOENT || errno == EACCES ? 0 : errno;
     struct stat status;
-    struct path_rule rule = {.allowed = READ_FILE, .parent = parent};
+    struct path_rule rule = {.allowed = READ_FILE | more, .parent = parent};
     int failed = fstat(parent, &status) ? errno : 0;
     if (!failed && S_ISDIR(status.st_mode)) rule.allowed |= READ_DIR;
+    if (!failed && S_ISCHR(status.st_mode)) rule.allowed |= WRITE_FILE; /* see MAY_USE_DEVICES */
     if (!failed && syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0)) failed = errno;
     close(parent);
     return failed;
@@ -127,7 +132,7 @@ static int signal_new(int number, pid_t *known, int *count) {
 static int restrict_all(int ruleset) {
     static pid_t known[THREADS];
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
-    const int number = SIGRTMAX - 1;
+    const int number = SIGSYS; /* the one signal that threads of drivers of GPUs leave unblocked */
     int count = 1, expected = 0, failed = 0, sent;
     shared_ruleset = ruleset;
     atomic_store(&restricted, 0);
@@ -156,8 +161,16 @@ static int restrict_all(int ruleset) {
     return failed ? failed : restrict_thread(ruleset);
 }
 
-/* Let all threads of the process open these files, and what is in these folders, for reading, and
- * nothing else; let them connect to these TCP ports alone (where the kernel can tell). */
+/* Let sandbox_files leave this folder open for new files. */
+static const char *writable;
+
+void sandbox_leave_writable(const char *folder) {
+    writable = folder;
+}
+
+/* Let all threads of the process open these files, and what is in these folders, for reading, device
+ * files for writing too, and nothing else; let them connect to these TCP ports alone (where the
+ * kernel can tell). */
 int sandbox_files(const char *const *readable, size_t paths, const uint16_t *ports, size_t count) {
     int version = sandbox_landlock(), failed = 0;
     if (!version) return ENOSYS;
@@ -166,7 +179,10 @@ int sandbox_files(const char *const *readable, size_t paths, const uint16_t *por
     size_t size = version >= 4 ? offsetof(struct ruleset, scopes) : offsetof(struct ruleset, ports);
     int ruleset = (int)syscall(CREATE_RULESET, &wanted, size, 0);
     if (ruleset < 0) return errno;
-    for (size_t i = 0; i < paths && !failed; i++) failed = allow_reading(ruleset, readable[i]);
+    for (size_t i = 0; i < paths && !failed; i++) failed = allow(ruleset, readable[i], 0);
+    if (writable && !failed)
+        failed = allow(ruleset, writable,
+                       (WRITE_FILE | MAKE_FILE | CUT_FILE) & file_rights(version));
     for (size_t i = 0; i < count && !failed && wanted.ports; i++)
         failed = allow_port(ruleset, ports[i]);
     if (!failed) failed = restrict_all(ruleset);
@@ -306,13 +322,17 @@ static void refuse_processes(struct program *to) {
     refuse_if(to, SYS_clone, 0, ANY_BIT, CLONE_THREAD, 0, EPERM);
 }
 
-enum { MAY_CONNECT = 1, MAY_ACCEPT = 2 }; /* the numbers of restriction.py */
+/* The numbers of restriction.py. The last two are for drivers of GPUs, which open their device files
+ * again and again, for reading and writing, and for workers, which keep tensors; which files these
+ * are is for Landlock to say. */
+enum { MAY_CONNECT = 1, MAY_ACCEPT = 2, MAY_USE_DEVICES = 4, MAY_WRITE = 8 };
 
 /* Take the dangerous system calls from all threads of the process, and from those that they start:
  * programs, other processes, mounts, changes to files, and the network but for what `permissions`
  * says. No thread gains privileges any more. */
 int sandbox_calls(int permissions) {
-    const uint32_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
+    uint32_t writing = O_WRONLY | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
+    if (!(permissions & MAY_USE_DEVICES)) writing |= O_RDWR;
     struct program to = {.length = 0};
     emit(&to, LOAD, FIELD(arch), 0, 0);
     emit(&to, EQUAL, ARCHITECTURE, 1, 0);
@@ -327,10 +347,12 @@ int sandbox_calls(int permissions) {
     refuse_processes(&to);
     refuse_if(&to, SYS_kill, 0, EQUAL, (uint32_t)getpid(), 0, EPERM);
     refuse_if(&to, SYS_tgkill, 0, EQUAL, (uint32_t)getpid(), 0, EPERM);
-    refuse_if(&to, SYS_openat, 2, ANY_BIT, writing, 1, EACCES);
+    if (!(permissions & MAY_WRITE)) {
+        refuse_if(&to, SYS_openat, 2, ANY_BIT, writing, 1, EACCES);
 #ifdef SYS_open
-    refuse_if(&to, SYS_open, 1, ANY_BIT, writing, 1, EACCES);
+        refuse_if(&to, SYS_open, 1, ANY_BIT, writing, 1, EACCES);
 #endif
+    }
     /* Another process's limits; and text put into the terminal as if the user had typed it. */
     refuse_if(&to, SYS_prlimit64, 0, EQUAL, 0, 0, EPERM);
     refuse_if(&to, SYS_ioctl, 1, EQUAL, 0x5412 /* TIOCSTI */, 1, EPERM);

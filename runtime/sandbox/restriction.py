@@ -23,7 +23,7 @@ from pathlib import Path
 from runtime.host import unpack_dir
 from runtime.host.library_paths import SANDBOX, load_own
 
-MAY_CONNECT, MAY_ACCEPT = 1, 2
+MAY_CONNECT, MAY_ACCEPT, MAY_USE_DEVICES, MAY_WRITE = 1, 2, 4, 8
 """Permissions, the numbers of restriction.c."""
 DNS_PORT = 53
 UNWINDER = "libgcc_s.so.1"
@@ -53,6 +53,12 @@ class Policy:
     """Whether it answers connections to sockets that are bound already."""
     ports: tuple[int, ...] = ()
     """TCP ports of other machines that it connects to; empty for no network at all."""
+    keeps: str = ""
+    """A folder that it may write files in, where the kernel has Landlock; empty for none."""
+    devices: tuple[str, ...] = ()
+    """Device files that it opens for reading and writing."""
+    readable: tuple[str, ...] = ()
+    """Further files and folders that it reads."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,15 @@ def enter(policy: Policy) -> Held:
     library = _library()
     paths = [os.fsencode(path) for path in _readable(policy)]
     ports = [*policy.ports, DNS_PORT] if policy.ports else []
+    keeps = os.fsencode(policy.keeps) if policy.keeps else None
+    library.sandbox_leave_writable(keeps)
     files = library.sandbox_files(
         (ctypes.c_char_p * len(paths))(*paths), len(paths),
         (ctypes.c_uint16 * len(ports))(*ports), len(ports),
     )  # fmt: skip
     permissions = MAY_ACCEPT * policy.accepts | MAY_CONNECT * bool(policy.ports)
+    if not files:  # without Landlock, it would be any file
+        permissions |= MAY_USE_DEVICES * bool(policy.devices) | MAY_WRITE * bool(policy.keeps)
     calls = library.sandbox_calls(permissions)
     obstacles = [
         f"{what} not restricted: {os.strerror(code)}"
@@ -129,7 +139,7 @@ def _readable(policy: Policy) -> Sequence[str]:
         own = [str(unpacked), sys.executable]  # Python's modules are in the executable itself
     else:
         own = [*(path for path in sys.path if path), sys.prefix, sys.base_prefix, os.getcwd()]
-    paths, variables = [*own, *PROCESS], ["TZDIR"]
+    paths, variables = [*own, *PROCESS, *policy.devices, *policy.readable], ["TZDIR"]
     if policy.ports:
         paths += NETWORK
         variables += CERTIFICATES

@@ -6,16 +6,15 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
+from runtime.server.endpoints import ALIASES, all_of, dialect_of
 from runtime.server.fallback_proxy import FORWARDED, FallbackProxy
-from runtime.server.http import openapi
+from runtime.server.http.api_prefix import Below, Elsewhere
 from runtime.server.http.assets import START, Asset
-from runtime.server.http.endpoint import Endpoint, Text
 from runtime.server.http.guard import (
     App,
     Guard,
@@ -27,94 +26,21 @@ from runtime.server.http.guard import (
     refuse,
     respond,
 )
-from runtime.server.http.http_error import HTTPError, encode
+from runtime.server.http.http_error import HTTPError
 from runtime.server.http.request_body import BodyReader
-from runtime.server.protocols import (
-    llama_go,
-    llama_server,
-    llama_server_types,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_models,
-    openai_types,
-)
 from runtime.server.service.metrics import Metrics
 from runtime.server.service.service import Service
 
 REVALIDATE = b"no-cache"  # the page may be kept, but is asked for each time
 
 
-def endpoints(service: Service, reader: BodyReader) -> list[Endpoint]:
-    """Return all endpoints of the API."""
-    asking: list[tuple[str, Any, str, Any, Any, Any]] = [
-        ("/v1/chat/completions", openai_chat.chat, "Answer a conversation",
-         openai_types.ChatRequest, openai_types.ChatResponse, openai_types.ChatChunk),
-        ("/v1/completions", openai_completions.completion, "Go on with texts",
-         openai_types.CompletionRequest,
-         openai_types.CompletionResponse, openai_types.CompletionResponse),
-        ("/v1/embeddings", openai_embeddings.embeddings, "Turn texts into vectors",
-         openai_embeddings.EmbeddingRequest, openai_embeddings.EmbeddingResponse, None),
-        ("/completion", llama_server.completion, "Go on with texts, as llama-server does",
-         llama_server_types.LlamaServerCompletionRequest,
-         llama_server_types.Completion | list[llama_server_types.Completion],
-         llama_server_types.Completion),
-        ("/tokenize", llama_server.tokenize, "Cut a text into tokens",
-         llama_server_types.TokenizeRequest, llama_server_types.Tokens, None),
-        ("/detokenize", llama_server.detokenize, "Join tokens",
-         llama_server_types.DetokenizeRequest, llama_server_types.Content, None),
-        ("/apply-template", llama_server.apply_template,
-         "Write a conversation as the model reads it",
-         openai_types.ChatRequest, llama_server_types.TemplateResponse, None),
-        ("/api/completion", llama_go.completion, "Go on with a text, as an older server did",
-         llama_go.LlamaGoRequest, llama_go.LlamaGoResponse, None),
-    ]  # fmt: skip
-    looking: list[tuple[str, Any, str, Any]] = [
-        ("/v1/models", openai_models.models, "The models that there are",
-         openai_models.ModelList),
-        ("/health", llama_server.health, "Whether the server can answer",
-         llama_server_types.Health),
-        ("/props", llama_server.props, "What a page needs to know", llama_server_types.Props),
-        ("/slots", llama_server.slots, "What the sequences do",
-         list[llama_server_types.SlotState]),
-        ("/metrics", llama_server.metrics, "What was done, as Prometheus reads it", str),
-    ]  # fmt: skip
-    found = [
-        Endpoint("POST", path, partial(handler, service), summary=summary, request=request,
-                 response=response, streams=streams, reader=reader)
-        for path, handler, summary, request, response, streams in asking
-    ] + [
-        Endpoint("GET", path, partial(handler, service), summary=summary, response=response)
-        for path, handler, summary, response in looking
-    ]  # fmt: skip
-    document = openapi.document(found)
-
-    async def description() -> Text:
-        return Text(document, "application/json")
-
-    return [
-        *found,
-        Endpoint("GET", "/openapi.json", description, summary="This description", response=dict),
-    ]
-
-
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "/v1/chat/completions": ("/chat/completions",),
-    "/v1/embeddings": ("/embeddings",),
-    "/v1/models": ("/models",),
-    "/health": ("/v1/health",),
-    "/completion": ("/completions",),
-}
-"""Paths that llama-server knows beside."""
-
-
 def build(service: Service, rules: Rules, files: Mapping[str, Asset]) -> App:
     """Return the ASGI application that answers with the loaded model."""
-    routes: list[BaseRoute] = []
-    for endpoint in endpoints(service, BodyReader(rules.body_max)):
-        for path in (endpoint.path, *ALIASES.get(endpoint.path, ())):
-            routes.append(Route(path, Reported(endpoint), methods=[endpoint.method]))
-    routes.append(Route("/v1/models/{name:path}", Reported(Named(service)), methods=["GET"]))
+    routes: list[BaseRoute] = [
+        Route(path, Reported(endpoint), methods=[endpoint.method])
+        for endpoint in all_of(service, BodyReader(rules.body_max), rules.prefix)
+        for path in (endpoint.path, *ALIASES.get(endpoint.path, ()))
+    ]
     return _whole(routes, rules, files, service.metrics)
 
 
@@ -123,12 +49,17 @@ def build_remote(
 ) -> App:
     """Return the ASGI application that forwards requests to the fallback server."""
     paths = {*FORWARDED, "/completion", "/tokenize", "/detokenize", "/apply-template",
-             "/api/completion"}  # fmt: skip
+             "/infill", "/v1/rerank", "/rerank", "/v1/responses", "/v1/messages",
+             "/v1/search"}  # fmt: skip
     routes: list[BaseRoute] = [
         Route(path, Reported(proxy), methods=["POST"]) for path in sorted(paths)
     ]
-    for path in ("/health", "/props", "/slots", "/metrics", "/v1/models"):
+    for path in ("/health", "/props", "/slots", "/metrics", "/v1/models",
+                 "/v1/documents/{number}"):  # fmt: skip
         routes.append(Route(path, Reported(proxy), methods=["GET"]))
+    for method in ("GET", "POST"):
+        routes.append(Route("/api/{path:path}", Reported(proxy), methods=[method]))
+        routes.append(Route("/lora-adapters", Reported(proxy), methods=[method]))
     return _whole(routes, rules, files, metrics)
 
 
@@ -144,19 +75,12 @@ def _whole(
     ]
     handlers: Any = {404: _missing, 405: _wrong_method}
     inner = Starlette(routes=routes, exception_handlers=handlers)
-    return Guard(Counted(inner, metrics), rules)
-
-
-class Named:
-    """Endpoint of one model's card: `/v1/models/NAME`."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the model's card; raise HTTPError if the model has another name."""
-        card = await openai_models.model(self._service, scope["path_params"]["name"])
-        await respond(send, 200, encode(card), [])
+    app = Guard(Counted(inner, metrics), rules, dialect_of)
+    if not rules.prefix:
+        return app
+    # It says where the server is to whoever asks, which is no secret.
+    elsewhere = Guard(Elsewhere(rules.prefix), rules, dialect_of, public=lambda path: True)
+    return Below(app, rules.prefix, elsewhere)
 
 
 class Counted:
@@ -200,7 +124,7 @@ class Reported:
             problem = HTTPError(500, "something unexpected happened; this is a bug")
         if begun:
             raise problem  # too late to say it; the connection is closed
-        await refuse(send, problem)
+        await refuse(send, problem, dialect_of(scope["path"]))
 
 
 class Page:
@@ -248,4 +172,4 @@ class _Refusal:
         self._problem = problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await refuse(send, self._problem)
+        await refuse(send, self._problem, dialect_of(scope["path"]))

@@ -14,8 +14,8 @@ import msgspec
 
 from runtime import __version__
 from runtime.chat_format.prompt import messages_of
-from runtime.dialogue import remote_client
-from runtime.dialogue.remote_model import RemoteModel
+from runtime.dialogue.fallback import remote_client
+from runtime.dialogue.fallback.remote_model import RemoteModel
 from runtime.errors import RemoteError
 from runtime.server.http.endpoint import NO_STORE, while_connected
 from runtime.server.http.guard import Receive, Scope, Send, respond
@@ -107,6 +107,12 @@ class FallbackProxy:
         completed = {**body, "model": self._server.model}
         if path not in GENERATING:
             return completed
+        if completed.pop("documents", None):
+            raise HTTPError(
+                501,
+                f"the documents stay here: {self._server.base_url} answers without them",
+                param="documents",
+            )
         known = remote_client.defaults(self._options)
         if any(body.get(name) is not None for name in LIMITS):
             known.pop("max_tokens", None)
@@ -143,6 +149,10 @@ class FallbackProxy:
                 thinking=False,
                 tools="native",
                 embeddings=True,
+                devices="",
+                documents=0,
+                pieces=0,
+                max_body=int(options.max_body * 1_000_000),
                 fallback=self._server.base_url,
             ),
         )

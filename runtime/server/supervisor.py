@@ -12,9 +12,11 @@ import select
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from runtime.devices import loss
 from runtime.errors import AppError, ModelError
 from runtime.host import interrupts, std_streams
 
@@ -23,17 +25,29 @@ LIVES, WITHIN_SECONDS = 5, 60.0
 LAST_SECONDS = 5.0
 """How long after its grace a worker may take to end before it is killed."""
 
-Work = Callable[[int, int, Callable[[], None]], None]
-"""Serves as worker number so and so until the pipe that is given closes; calls when it is ready."""
+Work = Callable[[int, int, int, Callable[[], None]], bool]
+"""Serves as worker number so and so, which has died so often, until the pipe that is given closes;
+calls when it is ready. Returns whether nobody needs the others any more either."""
+DONE = 3
+"""Exit code of a worker that nobody needs any more."""
 
 
 class Supervisor:
     """Keeps `count` workers running until it is told to stop."""
 
     def __init__(
-        self, work: Work, count: int, *, grace: float, started: Callable[[], None]
+        self,
+        work: Work,
+        count: int,
+        *,
+        grace: float,
+        started: Callable[[], None],
+        patient: bool = False,
     ) -> None:
-        """Call `started` once all are ready; on stop they have `grace` seconds to end."""
+        """Call `started` once all are ready; on stop they have `grace` seconds to end.
+
+        With `patient`, the first one may be lost once before it is ready: it does otherwise then.
+        """
         self._work = work
         self._count = count
         self._grace = grace
@@ -41,6 +55,9 @@ class Supervisor:
         self._workers: dict[int, int] = {}
         """Their numbers, by process."""
         self._ready: set[int] = set()
+        self._died: Counter[int] = Counter()
+        """How often each worker has."""
+        self._patient = patient
         self._deaths: list[float] = []
         self._stopped_at = 0.0
         self._failed: AppError | None = None
@@ -105,8 +122,9 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(self._life_write)
-            self._work(number, self._life_read, lambda: self._tell_ready(number))
-            code = 0
+            died = self._died[number]
+            done = self._work(number, died, self._life_read, lambda: self._tell_ready(number))
+            code = DONE if done else 0
         except AppError as exc:
             print(exc.render(), file=sys.stderr)
         except KeyboardInterrupt:
@@ -123,8 +141,7 @@ class Supervisor:
     def _watch(self) -> None:
         """Wait for events until no worker is left."""
         while self._workers:
-            late = self._stopped_at + self._grace + LAST_SECONDS
-            wait = max(0.1, late - time.monotonic()) if self._stopped_at else None
+            wait = max(0.1, self._left_seconds) if self._stopped_at else None
             found = select.select([self._bell, self._ready_read], [], [], wait)[0]
             if self._bell in found:
                 with contextlib.suppress(BlockingIOError):
@@ -134,9 +151,14 @@ class Supervisor:
                 self._ready |= set(os.read(self._ready_read, 4096))
                 if len(self._ready) == self._count and not complete:
                     self._started()
-            if self._stopped_at and time.monotonic() > late:
+            if self._stopped_at and self._left_seconds < 0:
                 self._signal(signal.SIGKILL)
             self._reap()
+
+    @property
+    def _left_seconds(self) -> float:
+        """Return how long workers may take to end, which have been told to."""
+        return self._stopped_at + self._grace + LAST_SECONDS - time.monotonic()
 
     def _reap(self) -> None:
         """Collect ended workers; replace those that crashed."""
@@ -148,10 +170,16 @@ class Supervisor:
             if number is None or self._stopped_at:
                 continue
             code = os.waitstatus_to_exitcode(status)
+            if code == DONE:
+                self._stop()
+                continue
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             now = time.monotonic()
             self._deaths = [at for at in self._deaths if now - at < WITHIN_SECONDS] + [now]
-            if number not in self._ready or len(self._deaths) > LIVES:
+            self._died[number] += 1
+            lost = code < 0 or code == loss.DEVICE_LOST
+            spared = self._patient and number == 0 and lost and self._died[number] == 1
+            if (number not in self._ready and not spared) or len(self._deaths) > LIVES:
                 self._failed = ModelError(
                     f"worker {number + 1} ended {how}, and would again",
                     hint="what it said before tells why; --workers 1 needs least memory",

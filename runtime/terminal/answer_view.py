@@ -52,6 +52,10 @@ class AnswerView:
         self._held = ""
         """Empty lines at the end of the reasoning, which are not shown if nothing follows."""
 
+    def go_on(self, before: Delta) -> None:
+        """Go on behind that part of an answer, which is displayed already."""
+        self._reasons = bool(before.reasoning and not before.content)
+
     def write(self, delta: Delta) -> None:
         """Display what is new of the answer."""
         if delta.reasoning:

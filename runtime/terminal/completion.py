@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import replace
 
 from runtime import START
-from runtime.dialogue.conversation import cut_note
+from runtime.dialogue.conversation import Journal, cut_note
 from runtime.dialogue.loaded_model import LoadedModel
 from runtime.host.std_streams import notify
+from runtime.inference.sampler import form_of
 from runtime.inference.stats import FinishReason, Stats
+from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model
 from runtime.terminal import schema_notes
 from runtime.terminal.answer_view import Style
@@ -29,9 +32,17 @@ def is_formatted(text: str, model: Model) -> bool:
 
 
 def complete(
-    backend: LoadedModel, text: str, *, style: Style, show_prompt: bool
+    backend: LoadedModel,
+    text: str,
+    *,
+    style: Style,
+    show_prompt: bool,
+    written: str = "",
+    journal: Journal | None = None,
 ) -> tuple[Stats, float]:
     """Print the completion of `text` on stdout, after it with `show_prompt`.
+
+    It goes on behind what is `written` already, and is taken down in the `journal`.
 
     Return its statistics, and the seconds from the start of the program to its first token.
     """
@@ -46,11 +57,16 @@ def complete(
         out.flush()
     if note := schema_notes.before(options):
         notify(note)
-    answer = backend.scheduler.submit(tokens, options)
-    written, first_token_s = "", 0.0
+    if journal:
+        journal.note("", [])
+        journal.wrote(written)
+    answer = _submit(backend, tokens, text, written)
+    first_token_s = 0.0
     for piece in answer:
         first_token_s = first_token_s or time.perf_counter() - START
         written += piece.text
+        if journal:
+            journal.wrote(piece.text)
         out.write(piece.text)
         out.flush()
     if not written.endswith("\n"):
@@ -63,6 +79,18 @@ def complete(
     if options.stats:
         notify(answer.stats.line())
     return answer.stats, first_token_s
+
+
+def _submit(backend: LoadedModel, tokens: list[int], text: str, written: str) -> TokenStream:
+    """Return the completion of `text`, whose `tokens` these are, from what is `written` on."""
+    options, form = backend.options, form_of(backend.options)
+    if written:
+        before, tokens = tokens, backend.model.tokenize(text + written, beginning=True)
+        if options.n_predict >= 0:
+            left = max(0, options.n_predict - (len(tokens) - len(before)))
+            options = replace(options, n_predict=left)
+        form = form and replace(form, begun=written)
+    return backend.scheduler.submit(tokens, options, form=form)
 
 
 def _begins_twice(tokens: list[int], model: Model) -> bool:

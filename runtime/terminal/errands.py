@@ -10,6 +10,7 @@ from typing import Any
 from runtime.container import lora_sections
 from runtime.container.bundle_file import Bundle
 from runtime.dialogue import session_disk
+from runtime.media import files
 from runtime.sandbox.outside import Outside, Reply
 from runtime.terminal import run_report
 
@@ -18,7 +19,7 @@ class Errands:
     """The process outside, as the chat uses it; must be created before any thread is started."""
 
     def __init__(self, bundle: Bundle | None, report: Path | None) -> None:
-        """Let it open conversations and adapters, and write to `report` alone."""
+        """Let it open conversations, adapters, pictures and sounds, and write to `report` alone."""
 
         def open_adapter(given: Mapping[str, Any], _: int | None) -> Reply:
             with lora_sections.open_adapter(bundle, given["name"]) as (fd, _offset):
@@ -29,10 +30,14 @@ class Errands:
                 run_report.write(report, given["costs"])
             return Reply({})
 
+        def open_media(given: Mapping[str, Any], _: int | None) -> Reply:
+            return Reply({}, files.open_file(given["name"]))
+
         self._outside = Outside(
             {
                 **session_disk.services(),
                 "open_adapter": open_adapter,
+                "open_media": open_media,
                 "write_report": write_report,
             }
         )
@@ -43,6 +48,13 @@ class Errands:
         fd = self._outside.ask("open_adapter", name=name).fd
         assert fd is not None
         return fd
+
+    def open_media(self, name: str) -> int | None:
+        """Return the descriptor of a picture's or sound's file, None if there is none.
+
+        Raise AppError if it is something else.
+        """
+        return self._outside.ask("open_media", name=name).fd
 
     def write_report(self, costs: Mapping[str, Any]) -> None:
         """Write the report of the run; raise AppError if that fails."""

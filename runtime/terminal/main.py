@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import START
+from runtime.chat_format.media_parts import media_of
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle, program_name
+from runtime.devices import selection
 from runtime.dialogue.chat_session import ChatSession
 from runtime.dialogue.confinement import confine
 from runtime.dialogue.conversation import Conversation
+from runtime.dialogue.fallback.remote_model import RemoteModel
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.dialogue.open_backend import locate, open_backend
-from runtime.dialogue.remote_model import RemoteModel
-from runtime.errors import UsageError
+from runtime.dialogue.open_backend import locate, open_backend, open_documents
+from runtime.errors import DeviceLost, UsageError, WorkerLost
 from runtime.host.interrupts import on_interrupt
 from runtime.host.std_streams import colour_enabled, notify
 from runtime.host.user_files import exists
-from runtime.inference.stats import FinishReason
 from runtime.model import repacking
 from runtime.model.model_file import ModelFile
 from runtime.options.escapes import unescaped
 from runtime.options.registry import Options
 from runtime.sanitize import plain, shown
-from runtime.terminal import completion, run_report, schema_notes
-from runtime.terminal.answer_view import AnswerView, Style
-from runtime.units import amount, counted
+from runtime.terminal import completion, run_report
+from runtime.terminal.answer_view import Style
+from runtime.terminal.one_answer import answer_once
+from runtime.units import amount
+
+if TYPE_CHECKING:
+    from runtime.dialogue.survival import Life
+    from runtime.media.kinds import Media
+    from runtime.terminal.attachments import Attachments
+    from runtime.terminal.errands import Errands
 
 
 @dataclass(frozen=True)
@@ -66,55 +72,114 @@ class Raw:
         return typed + question.piped
 
 
-def run(
-    bundle: Bundle | None,
-    options: Options,
-    question: Question,
-    interactive: bool,
-    path: Path | None,
-    embedded: bool | None,
-    report: Path | None,
-    raw: Raw,
-    *,
-    weigh: bool = False,
-) -> None:
-    """Open the backend and answer `question`, or chat; write the costs to `report` if given.
+@dataclass(frozen=True)
+class Task:
+    """What the terminal is asked to do: to answer a question, or to chat."""
 
-    With `weigh`, the weights are repacked for one answer only if that pays.
-    """
-    if report:
-        run_report.require_free(report)  # before the answer, which may take long
+    bundle: Bundle | None
+    options: Options
+    question: Question
+    interactive: bool
+    path: Path | None
+    embedded: bool | None
+    report: Path | None
+    """Where to write the costs, if anywhere."""
+    raw: Raw
+    media: Sequence[tuple[str, Media]] = ()
+    """Pictures and sounds that the question is about, with the names of their files."""
+    weigh: bool = False
+    """Whether the weights are repacked for one answer only if that pays."""
+
+
+def run(task: Task) -> None:
+    """Open the backend and answer the question, or chat."""
+    if task.report:
+        run_report.require_free(task.report)  # before the answer, which may take long
+    if not (task.options.rpc or selection.may_use_devices(task.options)):
+        _run(task)
+        return
+    from runtime.devices import remote  # most models are computed by the processor here alone
+    from runtime.dialogue.survival import survive
+
+    life = survive()
+    options = task.options
+    if life.number and options.rpc:
+        options = replace(options, rpc=remote.usable(options.rpc, notify))
+    if life.by_processor:
+        options = selection.by_processor(options)
+    try:
+        _run(replace(task, options=options), life)
+    except WorkerLost as exc:
+        life.fail(exc)
+    except DeviceLost as exc:
+        notify(exc.problem)
+        life.end(exc)
+
+
+def _run(task: Task, life: Life | None = None) -> None:
+    """Do what `run` does, in a process that may be lost if it has a `life`."""
+    bundle, options, question = task.bundle, task.options, task.question
     with contextlib.ExitStack() as stack:
         errands = None
-        if options.sandbox and (interactive or options.session or report):
+        if options.sandbox and (task.interactive or options.session or task.report):
             from runtime.terminal.errands import Errands  # most answers need none
 
-            errands = Errands(bundle, report)
+            errands = Errands(bundle, task.report)
             stack.callback(errands.close)
-        found = locate(bundle, path, embedded, options, notify)
-        if weigh and not interactive and isinstance(found, ModelFile):
+        found = locate(bundle, task.path, task.embedded, options, notify)
+        if task.weigh and not task.interactive and isinstance(found, ModelFile):
             options = _weighed(found, options, question)
         backend = open_backend(found, options, notify)
         stack.callback(backend.close)
+        open_documents(backend, bundle, options, notify)
         confine(backend, options, notify)
-        if not interactive and _is_raw(backend, question, raw):
-            costs = _complete(backend, question, raw)
+        if task.media and (task.raw.wanted or isinstance(backend, RemoteModel)):
+            raise UsageError(
+                "pictures and sounds are asked about in a chat with the model of this program",
+                hint="leave out --raw" if task.raw.wanted else "leave out --image and --audio",
+            )
+        attachments = _attachments(backend, errands, task)
+        if not task.interactive and not task.media and _is_raw(backend, question, task.raw):
+            costs = _complete(backend, question, task.raw, life)
         else:
             session = ChatSession(backend, notify, errands.disk if errands else None)
             if session.lora and errands:
                 session.lora.open_file = errands.open_adapter
-            saved = _resume(session, bundle, path)
-            if interactive:
-                _chat(session, _title(backend, bundle, path), question.text)
+            saved = _resume(session, bundle, task.path)
+            session.conversation.journal = life
+            if task.interactive:
+                title = _title(backend, bundle, task.path)
+                _chat(session, title, question.text, attachments, life)
             else:
-                _answer_once(session, question.text)
+                media = attachments.take() if attachments else []
+                answer_once(session, question.text, media, life)
             if saved and session.store and session.conversation.turns:
                 notify(session.store.save(saved))
             costs = session.report()
-        if report and errands:
+        if task.report and errands:
             errands.write_report(costs)
-        elif report:
-            run_report.write(report, costs)
+        elif task.report:
+            run_report.write(task.report, costs)
+
+
+def _attachments(
+    backend: LoadedModel | RemoteModel, errands: Errands | None, task: Task
+) -> Attachments | None:
+    """Return what goes with the next question, and what the user may attach; None for nothing."""
+    if isinstance(backend, RemoteModel) or not (task.interactive or task.media):
+        return None
+    from runtime.media import files  # most answers are about texts alone
+    from runtime.terminal.attachments import Attachments
+
+    projector = backend.model.projector
+    found = Attachments(
+        sees=bool(projector and projector.sees),
+        hears=bool(projector and projector.hears),
+        open_file=errands.open_media if errands else files.open_file,
+    )
+    for name, one in task.media:
+        found.add(one, name)
+    return found
 
 
 def _weighed(found: ModelFile, options: Options, question: Question) -> Options:
@@ -122,7 +187,7 @@ def _weighed(found: ModelFile, options: Options, question: Question) -> Options:
     verdict = repacking.for_one_answer(found, options, question.text)
     if options.verbose:
         notify(verdict.reason)
-    return dataclasses.replace(options, repack=verdict.repack)
+    return replace(options, repack=verdict.repack)
 
 
 def _is_raw(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) -> bool:
@@ -141,14 +206,21 @@ def _is_raw(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) ->
     return False
 
 
-def _complete(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) -> dict[str, Any]:
-    """Print the completion of the text; return the costs."""
+def _complete(
+    backend: LoadedModel | RemoteModel, question: Question, raw: Raw, life: Life | None
+) -> dict[str, Any]:
+    """Print the completion of the text; return the costs.
+
+    After the loss of a device, the next `life` goes on where it was.
+    """
     if isinstance(backend, RemoteModel):
         raise UsageError(
             "the model cannot be loaded, and the fallback server does not continue texts",
             hint="leave out --raw",
         )
     options = backend.options
+    if backend.library:
+        notify("the documents are not used for a text that is continued")
     if options.session:
         raise UsageError("a completion is no conversation to be saved", hint="leave out --session")
     style = Style(colour_enabled(options.color))
@@ -156,7 +228,15 @@ def _complete(backend: LoadedModel | RemoteModel, question: Question, raw: Raw) 
     if show is None:
         show = bool(raw.wanted) or style.colour
     text = raw.text(question)
-    stats, first_token_s = completion.complete(backend, text, style=style, show_prompt=show)
+    left = life.left if life else None
+    stats, first_token_s = completion.complete(
+        backend,
+        text,
+        style=style,
+        show_prompt=show and not left,
+        written=left.written if left else "",
+        journal=life,
+    )
     return {**backend.report(stats), "first_token_s": first_token_s}
 
 
@@ -187,64 +267,34 @@ def _title(backend: LoadedModel | RemoteModel, bundle: Bundle | None, path: Path
     return plain(f"{name} · {amount(backend.model.parameters)} parameters")
 
 
-def _answer_once(session: ChatSession, question: str) -> None:
-    """Print the answer to one question on stdout."""
-    written = ""
-    conversation = session.conversation
-    if note := schema_notes.before(conversation.options):
-        notify(note)
-    view = AnswerView(sys.stdout, Style(colour_enabled(session.options.color)))
-    for delta in conversation.ask(question):
-        if not session.first_token_s:
-            session.first_token_s = time.perf_counter() - START
-        written = delta.content or written
-        view.write(delta)
-    view.close()
-    if not written.endswith("\n"):
-        sys.stdout.write("\n")
-    sys.stdout.flush()
-    _explain_emptiness(conversation)
-    if note := schema_notes.after(conversation.options, _answer_of(conversation)):
-        notify(note)
-    if session.options.stats:
-        notify(conversation.stats.line())
+def _chat(
+    session: ChatSession,
+    title: str,
+    question: str,
+    attachments: Attachments | None,
+    life: Life | None,
+) -> None:
+    """Chat until the user leaves; `question` is answered first, if there is one.
 
-
-def _answer_of(conversation: Conversation) -> str:
-    return str(conversation.turns[-1]["content"])
-
-
-def _explain_emptiness(conversation: Conversation) -> None:
-    """Note why the answer is empty, if it is."""
-    if _answer_of(conversation):
-        return
-    options = conversation.options
-    if conversation.stats.reason is FinishReason.LENGTH:
-        why = f"it may have {counted(options.n_predict, 'token')} (-n)"
-    elif conversation.stats.stopped_by:
-        why = f"it began with the stop string {conversation.stats.stopped_by!r}"
-    elif options.grammar or options.json_schema:
-        why = "the grammar or schema let the model end it at once"
-    else:
-        why = "the model ended it at once"
-    notify(f"the answer is empty: {why}")
-
-
-def _chat(session: ChatSession, title: str, question: str) -> None:
-    """Chat until the user leaves; `question` is answered first, if there is one."""
+    After the loss of a machine or device, the next `life` goes on with the conversation.
+    """
     # Here, so that one answer need not wait for the editor and the highlighter.
-    from runtime.terminal.repl import Repl, reader
+    from runtime.terminal.line_reader import reader
+    from runtime.terminal.repl import Repl
 
     options = session.options
     style = Style(colour_enabled(options.color))
-    read_line = reader()
+    if life and life.number:
+        question = _take_over(session.conversation, attachments, life)
+        click.echo(style.dim("the conversation goes on"))
+    read_line = reader(life.lines if life else None)
     on_terminal = sys.stdin.isatty()
     # The fallback is always announced, even without a terminal.
     if on_terminal or isinstance(session.backend, RemoteModel):
         click.echo(style.dim(title))
     if on_terminal:
         click.echo(style.dim("/help lists the commands, Ctrl-D leaves"))
-    if options.greeting:
+    if options.greeting and not (life and life.number):
         click.echo(shown(options.greeting))
     repl = Repl(
         session.conversation,
@@ -254,8 +304,30 @@ def _chat(session: ChatSession, title: str, question: str) -> None:
         show_stats=options.stats,
         store=session.store,
         lora=session.lora,
+        library=session.grounder.library if session.grounder else None,
+        attachments=attachments,
         markdown=style.colour and options.markdown,
     )
     # On a terminal Ctrl-C never ends the chat; Ctrl-D and /exit do.
     with on_interrupt(lambda: None) if on_terminal else contextlib.nullcontext():
-        repl.run(question)
+        try:
+            repl.run(question)
+        except DeviceLost as exc:
+            if life is None:
+                raise
+            life.end(exc)
+
+
+def _take_over(conversation: Conversation, attachments: Attachments | None, life: Life) -> str:
+    """Go on with what the process before has left; return the question that is to be answered."""
+    left = life.left
+    if left is None:
+        return ""
+    question = left.question
+    if attachments:
+        attachments.take()  # those of the command line are in the conversation, or in this question
+        for one in media_of(left.turns[-1]) if question else ():
+            attachments.add(one)
+    conversation.turns[:] = left.turns[:-1] if question else left.turns
+    conversation.system = left.system
+    return question

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TextIO
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from runtime.chat_format.answer_reader import Delta
 from runtime.dialogue.conversation import Conversation
-from runtime.errors import AppError, UsageError
+from runtime.errors import AppError, DeviceLost, UsageError
 from runtime.host.interrupts import on_interrupt
 from runtime.inference.stats import FinishReason
 from runtime.sanitize import shown
 from runtime.terminal import schema_notes
 from runtime.terminal.answer_view import AnswerView, Style
+from runtime.terminal.line_reader import ReadLine
 from runtime.terminal.markdown import Markdown
+
+if TYPE_CHECKING:  # most programs have no documents, and take texts alone
+    from runtime.retrieval.library import Finding
+    from runtime.terminal.attachments import Attachments
 
 HELP = """\
 /help           this list
@@ -26,16 +30,16 @@ HELP = """\
 /save NAME      keep this conversation, with the engine's state, under a name or at a path
 /load NAME      go on with a conversation that was kept
 /lora NAME=X    use an adapter at strength X, none for none; alone, show them
+/image FILE     ask about a picture; a file can also be dragged into the terminal
+/audio FILE     ask about a sound, likewise
+/sources        the passages of the documents that the last answer was made from
+/find WORDS     the passages of the documents that fit these words
 /exit           leave (also Ctrl-D)
 
 Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\.
 """
 
 FENCE = '"""'
-
-ReadLine = Callable[[str], str]
-"""Displays a prompt and returns a line; raises EOFError at the end of the input, KeyboardInterrupt
-at Ctrl-C."""
 
 
 class Lora(Protocol):
@@ -52,6 +56,12 @@ class Store(Protocol):
     def load(self, name: str) -> str: ...
 
 
+class Finder(Protocol):
+    """The part of a library of documents that the chat uses."""
+
+    def find(self, question: str) -> Finding: ...
+
+
 class Repl:
     """The read-eval-print loop of a chat."""
 
@@ -65,9 +75,13 @@ class Repl:
         show_stats: bool = False,
         store: Store | None = None,
         lora: Lora | None = None,
+        library: Finder | None = None,
+        attachments: Attachments | None = None,
         markdown: bool = False,
     ) -> None:
-        """/save and /load need a `store`, /lora needs `lora`.
+        """/save and /load need a `store`, /lora needs `lora`, /sources and /find a `library`.
+
+        /image, /audio and files in a line need `attachments`.
 
         With `markdown`, answers are shown as Markdown.
         """
@@ -88,12 +102,24 @@ class Repl:
         }
         if lora:
             self._commands["lora"] = lambda text: self._use_lora(lora, text)
+        if library:
+            self._commands["sources"] = self._sources
+            self._commands["find"] = lambda words: self._find(library, words)
+        self._attachments = attachments
+        if attachments:
+            for name, example in (("image", "/image photo.jpg"), ("audio", "/audio talk.mp3")):
+                self._commands[name] = lambda file, example=example: self._say(  # type: ignore[misc]
+                    attachments.attach(file, example)
+                )
         if store:
             self._commands["save"] = lambda name: self._say(store.save(_required_name(name)))
             self._commands["load"] = lambda name: self._load(store, name)
 
     def run(self, first: str = "") -> None:
-        """Answer `first` if given, then each line read, until the end of the input or /exit."""
+        """Answer `first` if given, then each line read, until the end of the input or /exit.
+
+        Raise DeviceLost, after it was said, when the engine can answer nothing any more.
+        """
         if note := schema_notes.before(self.conversation.options):
             self._say(note)
         if first:
@@ -108,7 +134,14 @@ class Repl:
                 return
             if not text.strip():
                 continue
+            try:
+                text = self._without_files(text)
+            except AppError as exc:
+                self._say(exc.render())
+                continue
             command = text.strip()
+            if not command:
+                continue
             if command.startswith("/") and not command.startswith("//") and "\n" not in text:
                 name, _, argument = command[1:].strip().partition(" ")
                 if name in ("exit", "quit", "bye"):
@@ -132,6 +165,16 @@ class Repl:
                 return "\n".join(lines)
         return "\n".join([*lines, line])
 
+    def _without_files(self, text: str) -> str:
+        """Return the question without the files that were dragged into it, which are attached."""
+        name = text.strip()[1:].partition(" ")[0]
+        is_command = text.lstrip().startswith("/") and name in self._commands
+        if self._attachments is None or is_command or "\n" in text:
+            return text
+        line = self._attachments.read(text)
+        self._say_all(line.notes)
+        return line.text
+
     def _fenced(self, line: str) -> str:
         """Return a question up to its closing fence; `line` is the text after the opening one."""
         lines = []
@@ -149,16 +192,20 @@ class Repl:
         if action is None:
             self._say(f"there is no command /{name}; /help lists them")
             return
+        self._attempt(lambda: action(argument))
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Do something and say why it failed; raise DeviceLost, after which nothing would work."""
         try:
-            action(argument)
+            action()
         except AppError as exc:
             self._say(exc.render())
+            if isinstance(exc, DeviceLost):
+                raise
 
     def _answer(self, text: str) -> None:
-        try:
-            self._stream(self.conversation.ask(text))
-        except AppError as exc:
-            self._say(exc.render())
+        media = self._attachments.take() if self._attachments else []
+        self._attempt(lambda: self._stream(self.conversation.ask(text, media)))
 
     def _stream(self, answer: Iterable[Delta]) -> None:
         """Display the answer as it arrives; Ctrl-C cancels the answer, not the program."""
@@ -179,6 +226,10 @@ class Repl:
         self._out.write("\n")
         if note := schema_notes.after(self.conversation.options, self._last_answer()):
             self._say(note)
+        if self.conversation.grounding:
+            from runtime.terminal import sources
+
+            self._say_all(sources.lines(self.conversation))
         if stats.reason is FinishReason.CANCELLED:
             self._say("stopped")
         elif stats.reason is FinishReason.LENGTH:
@@ -199,6 +250,8 @@ class Repl:
 
     def _clear(self, _: str) -> None:
         self.conversation.clear()
+        if self._attachments and (dropped := self._attachments.drop()):
+            self._say(dropped)
         self._say("the conversation starts anew")
 
     def _load(self, store: Store, name: str) -> None:
@@ -221,6 +274,23 @@ class Repl:
             lora.use(text)
         self._say(lora.describe())
 
+    def _sources(self, _: str) -> None:
+        from runtime.terminal import sources
+
+        grounding = self.conversation.grounding
+        if grounding and grounding.sources:
+            self._say_all(sources.whole(grounding.sources))
+        else:
+            self._say("there is no answer from the documents yet")
+
+    def _find(self, library: Finder, words: str) -> None:
+        if not words:
+            raise UsageError("words are missing", hint="for example /find rain after:2024-05")
+        from runtime.terminal import sources
+
+        found = library.find(words).passages
+        self._say_all(sources.found(found) if found else ["nothing was found"])
+
     def _undo(self, _: str) -> None:
         question = self.conversation.undo()
         self._say(f"taken back: {question}" if question else "there is nothing to take back")
@@ -233,6 +303,10 @@ class Repl:
         else:
             self._say(self.conversation.system or "there is no system prompt")
 
+    def _say_all(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._say(line)
+
     def _say(self, text: str) -> None:
         self._out.write(self.style.dim(shown(text)) + "\n")
         self._out.flush()
@@ -243,37 +317,3 @@ def _required_name(name: str) -> str:
     if not name:
         raise UsageError("a name is missing", hint="for example /save holiday, /load holiday")
     return name
-
-
-def terminal_reader() -> ReadLine:
-    """Return a line editor with history, for a terminal."""
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.formatted_text import ANSI
-
-    session: PromptSession[str] = PromptSession()
-
-    def read(prompt: str) -> str:
-        # In raw mode Ctrl-C is a key; a SIGINT that still arrives duplicates an earlier one.
-        with on_interrupt(lambda: None):
-            return session.prompt(ANSI(prompt), handle_sigint=False)
-
-    return read
-
-
-def plain_reader(lines: Iterator[str]) -> ReadLine:
-    """Return a reader for lines from a pipe, without prompt or editing."""
-
-    def read(_: str) -> str:
-        line = next(lines, None)
-        if line is None:
-            raise EOFError
-        return line.rstrip("\r\n")
-
-    return read
-
-
-def reader() -> ReadLine:
-    """Return the reader for standard input: a line editor on a terminal, else a plain one."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        return terminal_reader()
-    return plain_reader(iter(sys.stdin))

@@ -64,6 +64,14 @@ def _libc() -> ctypes.CDLL:
     return libc
 
 
+def opened_anew(fd: int) -> int:
+    """Return a descriptor of the same file with a position of its own; raise OSError if it cannot.
+
+    A duplicate would share the position, also with the processes that have inherited it.
+    """
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _unopened(error: int | None) -> ModelError:
     return ModelError(f"the model cannot be opened: {os.strerror(error or 0)}")
 
@@ -77,8 +85,7 @@ class RangeFile:
         """Open `fd` anew; raise ModelError when that fails."""
         self._libc = _libc()
         try:
-            # A duplicate made by opening anew has a position of its own.
-            copy = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+            copy = opened_anew(fd)
         except PermissionError:  # in the sandbox; whoever else reads from `fd` names the place
             copy = os.dup(fd)
         except OSError as exc:
@@ -161,6 +168,8 @@ class DecodingFile:
     ) -> None:
         self._libc.fclose(self.pointer)
         self._pool.shutdown(cancel_futures=True)
+        # These know the file, which knows them: its buffers would stay until garbage is collected.
+        del self._functions
         if self._failure is not None:
             raise self._failure from None
         if error is None:

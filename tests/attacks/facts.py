@@ -37,6 +37,15 @@ def everywhere(value: Any) -> Callable[[Path], object]:
     )
 
 
+def embedder(value: Any) -> Callable[[Path], object]:
+    """Return a builder of a bundle whose embedder says this of everything."""
+    keys = ("name", "pooling", "dimensions", "query_prefix", "passage_prefix", "license", "file")
+    part = bundles.stored(
+        b"GGUF", name="embedder", kind="embedder", facts=dict.fromkeys(keys, value)
+    )
+    return lambda path: bundles.write(path, [part])
+
+
 VALUES: dict[str, Any] = {
     "text": "many", "array": [1], "texts": ["a", ESCAPE], "object": {"a": 1}, "true": True,
     "negative": -1, "huge": 10**400, "surrogate": "\ud800", "escape": ESCAPE, "lines": "a\n" * 5,
@@ -50,6 +59,7 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "parameters-infinite": lambda path: bundles.write(
         path, manifest=bundles.document(model={"parameters": 7}).replace(b"7", b"1e999")
     ),
+    **{f"embedder-{kind}": embedder(value) for kind, value in VALUES.items()},
     "stub-id-number": facts(stub={"id": 5}),
     "variants-number": facts(stub={"variants": 7}),
     "variants-numbers": facts(stub={"variants": [1, 2]}),

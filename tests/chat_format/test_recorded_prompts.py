@@ -20,6 +20,7 @@ from runtime.errors import ModelError
 from runtime.options.registry import Options
 from runtime.server.protocols.openai_types import ChatRequest
 from runtime.server.protocols.template_inputs import template_inputs
+from runtime.server.service.media_input import MediaInput
 
 RECORDED: dict[str, dict[str, str]] = json.loads(
     (Path(__file__).parents[1] / "golden" / "prompts.json").read_text()
@@ -29,7 +30,9 @@ RECORDED: dict[str, dict[str, str]] = json.loads(
 def made(template: chat_template.Template, conversation: dict[str, Any]) -> str:
     request = convert(conversation, ChatRequest)
     try:
-        text = format_prompt(template, template_inputs(request, Options())).text
+        text = format_prompt(
+            template, template_inputs(request, Options(), MediaInput(None, None))
+        ).text
     except ModelError:
         return REFUSED
     return digest(text)

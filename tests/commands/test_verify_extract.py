@@ -18,7 +18,7 @@ import bundles
 import pytest
 from paths import TESTS
 
-from runtime.commands import verify_extract
+from runtime.commands.bundles import verify_extract
 from runtime.container import bundle_file
 from runtime.errors import AppError, PayloadError, UsageError
 from runtime.host import atomic_write
@@ -44,6 +44,24 @@ def test_what_there_is_no_room_for_is_told_before_anything_is_written(tmp_path: 
     bundle.close()
 
     assert ["chat"] == os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "written"),
+    [("e5.gguf", "e5.gguf"), ("../e5.gguf", "e5.gguf"), ("", "embedder.gguf"),
+     ("..", "embedder.gguf"), (["e5"], "['e5']"), (5, "5"), ("a\x1bb", "embedder.gguf")],
+)  # fmt: skip
+def test_a_second_model_is_called_as_its_file_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: object, written: str
+) -> None:
+    part = bundles.stored(MODEL, name="embedder", kind="embedder", facts={"file": file})
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [part]))
+    monkeypatch.chdir(tmp_path)
+    verify_extract.extract(bundle, "embedder")
+    bundle.close()
+
+    assert sorted(["chat", written]) == sorted(os.listdir(tmp_path))
+    assert MODEL == (tmp_path / written).read_bytes()
 
 
 def golden_bundles() -> dict[str, bundles.Part]:

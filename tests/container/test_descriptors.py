@@ -15,8 +15,8 @@ from adapters import write_adapter
 from paths import DEMO
 
 from bundler.model import split_files
-from runtime.commands import edit
-from runtime.commands.edit import Change
+from runtime.commands.bundles import edit
+from runtime.commands.bundles.edit import Change
 from runtime.container import bundle_file, lora_sections, section_io
 from runtime.errors import AppError
 from runtime.model import model_file

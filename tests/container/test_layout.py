@@ -224,7 +224,7 @@ def section_refusal(**changes: Any) -> str:
 
 KEYS = ("format", "name", "sections", "defaults", "model", "stub", "tool")
 SECTION_KEYS = tuple(f.name for f in dataclasses.fields(Section))
-OPTIONAL_KEYS = ("coded_sha256",)
+OPTIONAL_KEYS = ("coded_sha256", "facts")
 WRONG = (None, True, 1.5, "text", 7, [1], {"a": 1})
 
 
@@ -268,6 +268,14 @@ def test_name_that_is_no_plain_name_is_refused(name: str) -> None:
     ("changes", "message"),
     [
         ({"kind": "state"}, "is a state without hashes of its pieces"),
+        (
+            {"kind": "documents", "codec": "planes"},
+            "is an index that cannot be searched where it lies",
+        ),
+        ({"kind": "embedder", "codec": "planes"}, "a second model that cannot be mapped where it"),
+        ({"kind": "reranker", "codec": "zstd"}, "a second model that cannot be mapped where it"),
+        ({"kind": "projector", "codec": "zstd"}, "a projector in a codec from before there were"),
+        ({"facts": {"a": {}}}, "the manifest's 'facts' has a value of an unknown kind"),
         ({"kind": "virus"}, "is of kind 'virus', codec 'stored', which this program does not know"),
         ({"codec": "lzma"}, "codec 'lzma', which this program does not know"),
         ({"offset": -MIB2}, "has an impossible size"),

@@ -10,7 +10,7 @@ from engines import DEMO, GREEDY, in_child
 
 @in_child
 def test_what_fails_on_the_way_holds_no_model() -> None:
-    from runtime.dialogue import loaded_model
+    from runtime.dialogue import loaded_model, model_opening
     from runtime.errors import AppError
     from runtime.inference.scheduler import Scheduler
     from runtime.model import model_file
@@ -30,8 +30,8 @@ def test_what_fails_on_the_way_holds_no_model() -> None:
 
     source = model_file.open_file(DEMO)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loaded_model, "Model", Watched)
-        patch.setattr(loaded_model, "Scheduler", WatchedEngine)
+        patch.setattr(model_opening, "Model", Watched)
+        patch.setattr(model_opening, "Scheduler", WatchedEngine)
         with pytest.raises(AppError):
             loaded_model.LoadedModel(
                 source, dataclasses.replace(GREEDY, lora="nowhere"), lambda _: None

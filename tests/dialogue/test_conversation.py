@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer, content
 
+from runtime.chat_format.chat_template import Message
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.errors import ModelError
@@ -267,3 +270,41 @@ def test_nobody_need_listen_to_notices() -> None:
     conversation = Conversation(answerer, Options())
 
     assert "x" * 41 == content(conversation.ask("?"))
+
+
+class Notes:
+    """A journal of a conversation."""
+
+    def __init__(self) -> None:
+        self.turns: list[str] = []
+        self.written = ""
+
+    def note(self, system: str, turns: Sequence[Message]) -> None:
+        self.turns, self.written = [str(turn["content"]) for turn in turns], ""
+
+    def wrote(self, text: str) -> None:
+        self.written += text
+
+
+def test_a_journal_has_the_turns_and_what_is_written_of_an_answer() -> None:
+    talk, notes = Talk(FakeEngine(["one"], ["tw", "o"])), Notes()
+    talk.conversation.journal = notes
+    talk.ask("1?")
+    assert (["1?", "one"], "") == (notes.turns, notes.written)
+
+    answer = talk.conversation.ask("2?")
+    next(answer)
+    assert (["1?", "one", "2?"], "tw") == (notes.turns, notes.written)
+    assert "o" == content(answer)
+    assert (["1?", "one", "2?", "two"], "") == (notes.turns, notes.written)
+
+
+def test_an_answer_that_another_process_began_goes_on() -> None:
+    talk = Talk(FakeEngine("xyz", "later"), n_predict=5)
+    talk.conversation.turns.append({"role": "user", "content": "2?"})
+
+    assert "xyz"[:3] == content(talk.conversation.go_on("tw"))
+    assert "tw" == talk.conversation.taken_over.content
+    assert ["user: 2?\nassistant: tw"] == talk.engine.prompts
+    assert ["user: 2?", "assistant: twxyz"] == talk.turns
+    assert "later" == talk.ask("3?")

@@ -160,7 +160,7 @@ def test_what_is_no_conversation_is_kept(tmp_path: Path, content: bytes, replace
         (b"", "is not a saved conversation"),
         (b"GGUF\x03\0\0\0", "is not a saved conversation"),
         (b"[" * 100_000, "is not a saved conversation"),
-        (b'{"kind": "modelembed conversation", "version": 2}\n', "of version 2"),
+        (b'{"kind": "modelembed conversation", "version": 3}\n', "of version 3"),
         (b'{"kind": "modelembed conversation", "version": 1}\n', "damaged"),
     ],
 )

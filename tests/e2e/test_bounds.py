@@ -26,6 +26,7 @@ from typing import Any
 import bundles
 import pytest
 from bound_rows import Row, rows
+from mcp_agent import agent_of
 from paths import DEMO, ROOT
 from program import Done, Program
 from server_client import FRANCE
@@ -35,12 +36,15 @@ from runtime import bounds
 from runtime.container.layout import FOOTER_SIZE
 
 ELSEWHERE = {
+    "PROJECTOR_PATCHES": "tests/gguf/test_projector.py::test_too_many_patches_are_refused",
     "ANALYSIS_SECONDS": "tests/model/test_libchat.py::test_a_hostile_template_is_stopped",
     "LIBRARY_STACK": "tests/model/test_libchat.py::test_a_hostile_template_is_stopped",
     "STEP_SECONDS":
         "tests/e2e/test_hostile_texts.py::test_a_grammar_that_becomes_slow_ends_its_answer_alone",
     "ANSWER_SECONDS":
         "tests/e2e/test_hostile_texts.py::test_a_grammar_that_becomes_slow_ends_its_answer_alone",
+    "STORED_BYTES":
+        "tests/server/test_response_store.py::test_there_is_room_for_so_many_bytes",
     "TOOLS_SECONDS":
         "tests/server/test_template_inputs.py::test_tools_that_take_too_long_are_refused",
     "SCHEMA_SECONDS":
@@ -48,6 +52,18 @@ ELSEWHERE = {
     "CHUNKS": "tests/weights/test_chunk_table.py::test_no_more_rows_are_written_than_are_read",
     "FRAMES": "tests/weights/test_zstd_seekable.py::test_tail_that_is_none_is_refused",
     "DECODED": "tests/weights/test_stdio_file.py::test_large_chunks_are_decoded_by_fewer_threads",
+    "EMBEDDER_PREFIX":
+        "tests/retrieval/test_embedding.py::test_a_prefix_beyond_the_bound_is_refused",
+    "INDEX_HEAD": "tests/search/test_hostile_index.py::test_a_head_of_more_than_the_bound_is_none",
+    "INDEX_LABEL": "tests/search/test_hostile_index.py::test_a_label_beyond_the_bound_is_refused",
+    "INDEX_TEXT": "tests/search/test_hostile_index.py::test_a_text_beyond_the_bound_is_refused",
+    "VECTOR_DIMENSIONS":
+        "tests/search/test_hostile_index.py::test_more_dimensions_than_the_bound_are_refused",
+    "QUESTION": "tests/search/test_index.py::test_of_a_long_question_the_beginning_is_searched_for",
+    "QUESTION_TERMS": "tests/search/test_index.py::test_of_many_words_the_rarest_are_searched_for",
+    "FOUND": "tests/server/test_documents_api.py::test_no_more_passages_are_given_than_the_bound",
+    "DOCUMENT_PART": "tests/server/test_documents_api.py::test_a_long_document_is_read_in_parts",
+    "QUESTION_FILTERS": "tests/search/test_filters.py::test_too_many_filters_are_refused",
     "PROBE_SECONDS": "tests/e2e/test_bundle_trouble.py::test_who_ended_a_probe_is_understood",
     "PROBE_BYTES": "tests/e2e/test_bundle_trouble.py::test_who_ended_a_probe_is_understood",
     "COMMENT": "tests/container/test_minisign.py::test_comment_must_fit",
@@ -55,6 +71,35 @@ ELSEWHERE = {
         "tests/container/test_minisign.py::test_greedy_key_is_refused_before_the_password",
     "KEY_MEMORY":
         "tests/container/test_minisign.py::test_greedy_key_is_refused_before_the_password",
+    "PICTURE": "tests/media/test_pictures.py::test_a_file_that_is_too_large_is_refused",
+    "PICTURE_SIDE": "tests/media/test_pictures.py::test_a_side_that_is_too_long_is_refused",
+    "PICTURE_PIXELS": "tests/media/test_pictures.py::test_too_many_pixels_are_refused",
+    "PICTURE_UNPACKED":
+        "tests/media/test_pictures.py::test_a_png_of_many_bits_for_each_pixel_is_refused",
+    "PICTURE_PASSES":
+        "tests/media/test_pictures.py::test_too_many_passes_over_a_picture_are_refused",
+    "MEDIA": "tests/media/test_pictures.py::test_too_many_pictures_are_refused",
+    "FETCH_URL": "tests/media/test_fetch.py::test_a_long_address_is_refused",
+    "FETCH_SECONDS": "tests/media/test_fetch.py::test_a_server_that_trickles_is_left",
+    "FETCH_REDIRECTS": "tests/media/test_fetch.py::test_redirections_end",
+    "SOUND": "tests/media/test_sounds.py::test_a_sound_that_is_too_large_is_refused",
+    "SOUND_SECONDS": "tests/media/test_sounds.py::test_a_sound_that_is_too_long_is_refused",
+    "DOCUMENTS":
+        "tests/documents/test_document_bounds.py::test_a_folder_of_too_many_files_is_refused",
+    "DOCUMENT":
+        "tests/documents/test_document_bounds.py::test_a_file_that_is_too_large_is_not_read",
+    "DOCUMENT_TEXT":
+        "tests/documents/test_document_bounds.py::test_a_text_that_is_too_long_is_refused",
+    "DOCUMENT_BLOCKS":
+        "tests/documents/test_document_bounds.py::test_too_many_paragraphs_are_refused",
+    "DOCUMENT_SECONDS":
+        "tests/documents/test_document_bounds.py::test_reading_that_takes_too_long_is_ended",
+    "TABLE_NESTING": "tests/documents/test_document_bounds.py::"
+        "test_tables_in_tables_are_taken_for_what_they_contain",
+    "PDF_BYTES": "tests/bundler/documents/test_pdf.py::test_a_pdf_gets_no_more_memory_or_time",
+    "UNPACKED": "tests/documents/test_archive.py::test_bombs_are_not_unpacked",
+    "ARCHIVE_FILES":
+        "tests/documents/test_archive.py::test_an_archive_of_too_many_files_is_not_opened",
 }  # fmt: skip
 """What no program can be led to in seconds, or needs a secret key: the tests of the modules."""
 
@@ -228,6 +273,22 @@ def tools(lab: Lab, count: int) -> Outcome:
     return lab.chatted(tools=[tool(f"f{n}") for n in range(count)], tool_choice="none")
 
 
+def stored_responses(lab: Lab, count: int) -> Outcome:
+    """As many as fit, then one that goes on from the first."""
+    ids = []
+    for _ in range(count):
+        _, text = lab.post("/v1/responses", input="Hi", max_output_tokens=1)
+        ids.append(json.loads(text)["id"])
+    return lab.post("/v1/responses", input="Hi", previous_response_id=ids[0], max_output_tokens=1)
+
+
+def tool_message(lab: Lab, count: int) -> Outcome:
+    with agent_of(lab.chat, "-t", "1") as (agent, _):
+        agent.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'.ljust(count - 1))
+        found = agent.read().get("error", {})
+    return str(found.get("code", 200)), found.get("message", "")
+
+
 def many(item: object, count: int, most: int, lab: Lab) -> Outcome:
     """A body of so many items; up to the bound there is room for what else is in it."""
     return lab.completed(prompt=[item] * (count if count > most else count - 100))
@@ -300,6 +361,12 @@ def compile_seconds(lab: Lab, count: float) -> Outcome:
 def piped(lab: Lab, count: int) -> Outcome:
     """What is short enough is no text, so that it need not be read by the model as well."""
     return outcome(lab.chat(FRANCE, stdin="\0".ljust(count, "a")))
+
+
+def api_prefix(lab: Lab, count: int) -> Outcome:
+    """A server that would start is refused for another reason."""
+    prefix = "/".ljust(count, "x")
+    return outcome(lab.chat("serve", "--api-prefix", prefix, "--sleep-idle-seconds", "0"))
 
 
 def text_file(lab: Lab, count: int) -> Outcome:
@@ -478,6 +545,8 @@ CASES: Mapping[str, Callable[[Lab, Any], Outcome]] = {
     "JSON_VALUES": lambda lab, count: many(1, count, bounds.JSON_VALUES, lab),
     "JSON_PARTS": lambda lab, count: many([], count, bounds.JSON_PARTS, lab),
     "PROMPTS": prompts,
+    "STORED_RESPONSES": stored_responses,
+    "TOOL_MESSAGE": tool_message,
     "CHOICES": lambda lab, count: lab.completed(n=count),
     "STOPS": lambda lab, count: lab.completed(stop=["x"] * count),
     "STOP_LENGTH": lambda lab, count: lab.completed(stop="x" * count),
@@ -515,6 +584,7 @@ CASES: Mapping[str, Callable[[Lab, Any], Outcome]] = {
     "COMPILE_SECONDS": compile_seconds,
     "LIBRARY_BYTES": lambda lab, count: templated(DOUBLED, lab, count > bounds.LIBRARY_BYTES),
     "PIPED": piped,
+    "API_PREFIX": api_prefix,
     "TEXT_FILE": text_file,
     "REPORT": report,
     "SESSION_TEXT": session_text,

@@ -22,7 +22,7 @@ from program import Program
 from bundler.packing import rebuild_check
 from bundler.stub import stub_python
 from bundler.targets import here
-from runtime.commands import edit
+from runtime.commands.bundles import edit
 from runtime.container import bundle_file
 from runtime.container.layout import COOKIE, COOKIE_MAGIC
 from runtime.errors import AppError

@@ -26,7 +26,7 @@ from runtime.container.bundle_file import Bundle
 from runtime.container.layout import Footer, Manifest
 from runtime.container.writer import Stub, write_bundle
 from runtime.dialogue.conversation import Conversation
-from runtime.dialogue.remote_client import RemoteAnswerer, RemoteServer
+from runtime.dialogue.fallback.remote_client import RemoteAnswerer, RemoteServer
 from runtime.errors import AppError, ModelError
 from runtime.host.atomic_write import publish
 from runtime.options.registry import Options
@@ -442,3 +442,27 @@ def test_an_answer_that_is_no_text_is_refused(content: object) -> None:
         with pytest.raises(ModelError, match="no text"):
             list(talk.ask("hello"))
         assert [] == talk.turns
+
+
+def test_documents_stay_on_the_machine(chat: Program, broken: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "secret.txt").write_text("The capital of France is a secret to all.\n")
+    flags = ("-m", str(broken), "--docs", str(tmp_path / "mine"))
+    asked: list[dict[str, Any]] = []
+    with other(delta("Paris [9]."), "data: [DONE]\n\n", asked=asked) as url:
+        done = chat(*flags, *told(url), "-p", FRANCE)
+        assert (0, "Paris [9].\n") == (done.code, done.out)
+        assert f"the documents stay here: {url} answers without them" in done.err
+
+        with serve(chat, *flags, *told(url)) as running:
+            body = {"messages": [{"role": "user", "content": FRANCE}]}
+            path = "/v1/chat/completions"
+            assert 200 == call(running, "POST", path, {**body, "documents": False})[0]
+            status, _, error = call(running, "POST", path, {**body, "documents": True})
+            assert (501, "documents") == (status, error["error"]["param"])
+            assert 501 == call(running, "POST", "/v1/search", {"query": "France"})[0]
+            assert 501 == call(running, "GET", "/v1/documents/0")[0]
+
+    assert [FRANCE] * 2 == [one["messages"][-1]["content"] for one in asked]
+    assert not any("documents" in one for one in asked)
+    assert "secret" not in json.dumps(asked)

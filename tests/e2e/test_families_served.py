@@ -15,6 +15,15 @@ from typing import Any
 
 import pytest
 from families import ANSWERS, NOT_READ, SOURCES, Call, expected, written
+from other_protocols import (
+    message_parts,
+    message_request,
+    named_events,
+    response_parts,
+    response_request,
+    streamed_message,
+    streamed_response,
+)
 from parrots import Flock
 from program import Program
 from server_client import events, post
@@ -186,6 +195,41 @@ def test_answers_come_apart(family: Family) -> None:
         told = family.told(kind)
         assert expected(ANSWERS[kind]) == told.parts, kind
         assert ("tool_calls" if told.calls else "stop") == told.reason, kind
+
+
+@pytest.mark.parametrize("protocol", ["responses", "messages"])
+def test_other_protocols_tell_the_same(family: Family, protocol: str) -> None:
+    """Whole and streamed; how the arguments of calls are written is the protocol's."""
+    for kind, request in family.requests.items():
+        if "reasoning_format" in request:
+            continue  # neither has it
+        size = family.size(kind)
+        for limit in (None, 1 + size // 2)[: 2 if kind in ("reasoning", "two calls") else 1]:
+            asked = request if limit is None else {**request, "max_tokens": limit}
+            told = whole(post(family.server, "/v1/chat/completions", asked))
+            if protocol == "responses":
+                asked = response_request(asked)
+                events = named_events(family.server, "/v1/responses", asked)
+                found = [post(family.server, "/v1/responses", asked), streamed_response(events)]
+                parts = [response_parts(one) for one in found]
+            else:
+                asked = message_request(asked)
+                events = named_events(family.server, "/v1/messages", asked)
+                found = [post(family.server, "/v1/messages", asked), streamed_message(events)]
+                parts = [message_parts(one) for one in found]
+            expected_calls = [(name, as_object(arguments)) for name, arguments in told.calls]
+            for reasoning, content, calls, reason in parts:
+                assert (told.reasoning, told.content) == (reasoning, content), (kind, limit)
+                assert told.reason == reason, (kind, limit)
+                assert expected_calls == [(name, as_object(text)) for name, text in calls]
+
+
+def as_object(text: str) -> Any:
+    """Return arguments as what they say; those that are cut are as good as none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
 
 
 def test_answers_that_are_cut(family: Family) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import hostile_bytes
 import hostile_fields
+import hostile_protocols
 import hostile_texts
 import pytest
 from attacks import ALL as ATTACKS
@@ -38,7 +39,10 @@ BUDGET = 30
 MEGABYTES = 400 + 300 * AT_ONCE
 """What the server may hold: the model's context, and the budgets of what runs at once."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-REQUESTS = [*hostile_texts.cases(), *hostile_fields.cases(), *hostile_bytes.cases()]
+REQUESTS = [
+    *hostile_texts.cases(), *hostile_fields.cases(), *hostile_protocols.cases(),
+    *hostile_bytes.cases(),
+]  # fmt: skip
 KINDS = [*dict.fromkeys(case.kind for case in REQUESTS)]
 SHOWN = [
     ESCAPES, "\x1b[2J\x1b[H", "\x9b31m", "\x1b]52;c;aGk=\x07", "\x1bP+q\x1b\\", "a\rb\bc",

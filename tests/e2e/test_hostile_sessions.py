@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "no UTF-8": (b'{"kind": "\xff"}\n', "is not a saved conversation"),
     "deep": (DEEP.encode(), "is not a saved conversation"),
     "a huge number": (b'{"version": ' + b"9" * 5000 + b"}\n", "is not a saved conversation"),
-    "another version": ({"version": 2}, "of version 2"),
+    "another version": ({"version": 3}, "of version 3"),
     "a strange version": ({"version": ESCAPES}, "of version "),
     "a strange role": ({"turns": [{"role": "king", "content": "Hi"}]}, "damaged"),
     "a role with escapes": ({"turns": [{"role": ESCAPES, "content": "Hi"}]}, "damaged"),

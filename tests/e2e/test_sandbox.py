@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from mcp_agent import agent_of, text
 from paths import DEMO, ROOT
 from program import Program
 from server_client import asked, get, post, said
@@ -194,6 +195,16 @@ def test_nothing_is_possible_in_a_server(trying: Program, workers: int) -> None:
         assert PARIS == said(post(server, "/v1/chat/completions", asked()))
         assert "paths" in get(server, "/openapi.json")
         assert 0 == server.stop()
+
+
+@landlock
+def test_nothing_is_possible_for_an_agent(trying: Program) -> None:
+    with agent_of(trying) as (agent, process):
+        agent.begin()
+        assert PARIS == text(agent.call(question=FRANCE))
+        agent.close()
+        assert process.stderr
+        assert [NOTHING] == possible(process.stderr.read().decode())
 
 
 @landlock

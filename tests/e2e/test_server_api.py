@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gguf
-import numpy as np
 import pytest
-from ggufs import add_bpe
+from encoders import write_encoder
 from program import Program
 from server_client import FRANCE, asked, call, events, get, post, said, until
 from servers import Served, serve
@@ -36,6 +35,7 @@ def test_health_and_props(server: Served) -> None:
     assert props["default_generation_settings"]["n_ctx"] == 1024
     assert props["default_generation_settings"]["params"]["temperature"] == 0
     assert "assistant" in props["chat_template"]
+    assert ["completion", "tools"] == props["capabilities"]
     own = props["modelembed"]
     assert (own["greeting"], own["thinking"], own["fallback"]) == ("Hello.", False, "")
     assert props["model_alias"] == get(server, "/v1/models")["data"][0]["id"]
@@ -224,56 +224,10 @@ def test_the_page_is_sent_once(server: Served) -> None:
         assert 404 == call(server, "GET", path)[0]
 
 
-def bert(path: Path) -> Path:
-    """Write a tiny encoder with random weights, which makes embeddings and nothing else."""
-    writer = gguf.GGUFWriter(path, "bert")
-    width, feed, layers = 32, 64, 2
-    writer.add_name("tiny bert")
-    writer.add_context_length(128)
-    writer.add_embedding_length(width)
-    writer.add_block_count(layers)
-    writer.add_feed_forward_length(feed)
-    writer.add_head_count(4)
-    writer.add_layer_norm_eps(1e-12)
-    writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
-    add_bpe(writer)
-    writer.add_token_type_count(2)
-    tokens = len(writer.kv_data[-1]["tokenizer.ggml.tokens"].value)
-    random = np.random.default_rng(3)
-
-    def tensor(name: str, *shape: int, ones: bool = False) -> None:
-        data = np.ones(shape) if ones else random.normal(0, 0.3, shape)
-        writer.add_tensor(name, data.astype(np.float32))
-
-    tensor("token_embd.weight", tokens, width)
-    tensor("token_types.weight", 2, width)
-    tensor("position_embd.weight", 128, width)
-    tensor("token_embd_norm.weight", width, ones=True)
-    tensor("token_embd_norm.bias", width)
-    for layer in range(layers):
-        name = f"blk.{layer}"
-        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            tensor(f"{name}.{part}.weight", width, width)
-            tensor(f"{name}.{part}.bias", width)
-        for norm in ("attn_output_norm", "layer_output_norm"):
-            tensor(f"{name}.{norm}.weight", width, ones=True)
-            tensor(f"{name}.{norm}.bias", width)
-        tensor(f"{name}.ffn_up.weight", feed, width)
-        tensor(f"{name}.ffn_up.bias", feed)
-        tensor(f"{name}.ffn_down.weight", width, feed)
-        tensor(f"{name}.ffn_down.bias", width)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
 def test_embeddings(stub: Path, chat: Program, tmp_path: Path) -> None:
     import openai
 
-    path = bert(tmp_path / "bert.gguf")
+    path = write_encoder(tmp_path / "bert.gguf")
     with (
         serve(Program(chat.path), "-m", str(path), "-t", "1") as server,
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0) as client,
@@ -287,7 +241,11 @@ def test_embeddings(stub: Path, chat: Program, tmp_path: Path) -> None:
         assert plain.data[0].embedding == pytest.approx(same.embedding, abs=1e-6)
         assert plain.usage.prompt_tokens > 1
         with pytest.raises(openai.BadRequestError, match="32 numbers"):
-            client.embeddings.create(model="x", input="hello", dimensions=7)
+            client.embeddings.create(model="x", input="hello", dimensions=33)
+        short = client.embeddings.create(model="x", input="hello there", dimensions=7)
+        length = math.sqrt(sum(v * v for v in same.embedding[:7]))
+        expected = [v / length for v in same.embedding[:7]]
+        assert short.data[0].embedding == pytest.approx(expected, abs=1e-6)
         with pytest.raises(openai.BadRequestError, match="room for"):
             client.embeddings.create(model="x", input="hello " * 500)
         with pytest.raises(openai.InternalServerError, match="only makes embeddings") as caught:

@@ -124,6 +124,18 @@ def test_embeddings(server: Served, known: list[tuple[str, str]], path: str) -> 
             assert array.array("f", expected) == array.array("f", base64.b64decode(one))
 
 
+def test_vectors_as_ollama_gives_them(server: Served, known: list[tuple[str, str]]) -> None:
+    def vectors(given: Any) -> list[Any]:
+        found = post(server, "/api/embed", {"model": "model", "input": given})["embeddings"]
+        return [[*map(float, one)] for one in found]
+
+    texts = [text for text, _ in known]
+    alone = [vectors(text)[0] for text in texts]
+    assert len({tuple(one) for one in alone}) == len(known)
+    assert alone == vectors(texts)
+    assert alone[:1] == vectors(texts[:1])
+
+
 def test_every_path_that_takes_prompts_is_asked_here(server: Served) -> None:
     """By the server's own description; the older interface takes one text alone."""
     document = get(server, "/openapi.json")
@@ -132,10 +144,13 @@ def test_every_path_that_takes_prompts_is_asked_here(server: Served) -> None:
     for path, methods in document["paths"].items():
         content = methods.get("post", {}).get("requestBody", {}).get("content", {})
         for kind in content.values():
-            fields = schemas[kind["schema"]["$ref"].rpartition("/")[2]]["properties"]
+            schema = kind["schema"]
+            if "$ref" in schema:
+                schema = schemas[schema["$ref"].rpartition("/")[2]]
+            fields = schema.get("properties", {})
             given = fields.get("prompt") or fields.get("input")
             if given and "array" in str(given):
                 several.add(path)
-    assert {"/v1/completions", "/completion", "/v1/embeddings"} == several
+    assert {"/v1/completions", "/completion", "/v1/embeddings", "/api/embed"} == several
     status, _, answer = call(server, "POST", "/api/completion", {"prompt": ["Hi", "Ho"]})
     assert (400, "prompt") == (status, answer["error"]["param"])

@@ -7,8 +7,10 @@ import os
 import tempfile
 from pathlib import Path
 
+import indexes
+
 from fuzz.target import Target
-from runtime.commands import verify_extract
+from runtime.commands.bundles import verify_extract
 from runtime.container import bundle_file, minisign
 from runtime.container.layout import Footer, Manifest
 from runtime.dialogue import session_file
@@ -93,6 +95,11 @@ def signature(data: bytes) -> None:
     assert minisign.Signature.parse(found.encode()) == found
 
 
+def index(data: bytes) -> None:
+    """An index of documents is searched and listed, or refused."""
+    indexes.survey(data)
+
+
 def conversation(data: bytes) -> None:
     """A saved conversation is read whole, as text, or not at all."""
     fd, name = tempfile.mkstemp()
@@ -145,5 +152,6 @@ TARGETS = {
     "signature": Target(
         signature, lambda: [(GOLDEN / "minisign" / "prehashed.minisig").read_bytes()]
     ),
+    "index": Target(index, lambda: [(GOLDEN / "documents-v1.bin").read_bytes()]),
     "conversation": Target(conversation, lambda: [_conversation()]),
 }

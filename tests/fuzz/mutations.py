@@ -105,8 +105,9 @@ def _documents(
         elif kind == "drop" and inside is not holder:
             del inside[key]
         elif kind == "field":
-            objects = [found for found, _ in places if isinstance(found, dict)]
-            objects += [document[within]] if within else []
+            inner = [document[within]] if within else []
+            found_in = [found for found, _ in places]
+            objects = [one for one in (*found_in, *inner) if isinstance(one, dict)]
             if objects and fields:
                 name = draw(st.sampled_from(sorted(fields)))
                 known = draw(st.sampled_from([*fields[name], value]))

@@ -24,6 +24,7 @@ from paths import DEMO
 from schemas import SCHEMAS
 
 from fuzz.mutations import documents, octets
+from fuzz.seeds import REQUESTS, USER
 from fuzz.target import Target
 from runtime.dialogue import session_file
 from runtime.dialogue.chat_session import ChatSession
@@ -31,7 +32,7 @@ from runtime.dialogue.loaded_model import LoadedModel
 from runtime.dialogue.session_file import SessionFile
 from runtime.model import model_file
 from runtime.options.registry import Options
-from runtime.server import app
+from runtime.server import app, endpoints
 from runtime.server.http import listener, openapi
 from runtime.server.http.guard import Rules
 from runtime.server.http.listener import Listener
@@ -49,37 +50,8 @@ IMPATIENT = 0.2
 """Seconds that a server waits for the rest of what looks like the beginning of a request."""
 LAST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[!-9;-~]+: [^\r\n]*\r\n)*)\r\n")
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {"name": "get_time", "parameters": {"type": "object", "properties": {"a": {}}}},
-}
-USER = {"role": "user", "content": "What is the capital of France?"}
-CALLED = {
-    "role": "assistant",
-    "content": None,
-    "tool_calls": [{"id": "1", "function": {"name": "get_time", "arguments": '{"a": 1}'}}],
-}
-RESULT = {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "12"}]}
-SAMPLING = {"temperature": 0.5, "top_k": 4, "seed": 1, "logit_bias": {"5": -1.5}, "stop": ["x"]}
-REQUESTS: Sequence[tuple[str, dict[str, Any]]] = (
-    ("/v1/chat/completions", {"messages": [USER], **SAMPLING, "logprobs": True, "n": 2}),
-    ("/v1/chat/completions", {"messages": [USER, CALLED, RESULT], "tools": [TOOL]}),
-    ("/v1/chat/completions", {"messages": [USER], "stream": True, "tools": [TOOL],
-                              "tool_choice": "required",
-                              "stream_options": {"include_usage": True}}),
-    ("/v1/chat/completions", {"messages": [USER], "chat_template_kwargs": {"a": [1]},
-                              "response_format": {"type": "json_schema", "json_schema": {
-                                  "schema": SCHEMAS["pydantic lengths"]}}}),
-    ("/v1/completions", {"prompt": ["Hi", "Ho"], "echo": True, "logprobs": 2, **SAMPLING}),
-    ("/v1/completions", {"prompt": [1, 2, 3], "stream": True, "grammar": 'root ::= "a" | "b"+'}),
-    ("/completion", {"prompt": "Hi", "n_probs": 3, "n_predict": 4, "json_schema": {}}),
-    ("/completion", {"prompt": [[1, 2], [3]], "stream": True, "return_progress": True}),
-    ("/v1/embeddings", {"input": ["Hi", "Ho"], "encoding_format": "base64"}),
-    ("/tokenize", {"content": "Hi <s>", "add_special": True, "with_pieces": True}),
-    ("/detokenize", {"tokens": [1, 2, 3]}),
-    ("/apply-template", {"messages": [{"role": "system", "content": "Be kind"}, USER]}),
-    ("/api/completion", {"prompt": "Hi", "tokens": 4, "top_k": 4, "temp": 0.5}),
-)  # fmt: skip
+BROKEN = ("server_error", "api_error")
+"""Kinds of errors that no request should lead to."""
 GRAMMARS = ("root ::= [z-a]", "root ::= <[99999]>", 'root ::= ("")*', 'root ::= "\\u00e9"+', "a")
 SAMPLES: Mapping[str, Sequence[Any]] = {
     "integer": [0, 1, 3, -1], "number": [0.5, 1], "boolean": [True, False], "string": ["a", ""],
@@ -94,11 +66,16 @@ def _loaded() -> LoadedModel:
 
 
 @functools.cache
+def _service() -> Service:
+    return Service(_loaded(), Metrics(), Identity("demo", "demo"))
+
+
+@functools.cache
 def _port(patience: float) -> int:
     """Return the port of a server that runs in this process."""
     listener.silence_loggers()
     options = dataclasses.replace(OPTIONS, timeout=patience)
-    service = Service(_loaded(), Metrics(), Identity("demo", "demo"))
+    service = _service()
     ready = threading.Event()
     server = Listener(
         app.build(service, Rules(names=frozenset({"localhost"})), {}),
@@ -166,7 +143,8 @@ def _responses(raw: bytes, asked: bytes) -> Iterator[int]:
             size = int(headers.get("content-length", 0))
             body, raw = raw[:size], raw[size:]
             assert len(body) == size, f"{status}: {len(body)} bytes of {size}"
-        assert status < 500 or busy, f"{status}: {body[:500]!r}"
+        able = status != 501  # what needs another model
+        assert status < 500 or busy or not able, f"{status}: {body[:500]!r}"
         _check(status, headers.get("content-type", ""), body)
         yield status
 
@@ -188,13 +166,23 @@ def _check(status: int, kind: str, body: bytes) -> None:
     if kind.startswith("application/json") and body:  # a HEAD has none
         found = json.loads(body)
         if status >= 400:
-            assert found["error"]["message"], body
+            error = found["error"]
+            assert error if isinstance(error, str) else error["message"], body
+    elif kind.startswith("application/x-ndjson"):
+        *earlier, last = [json.loads(line) for line in body.splitlines()]
+        assert not any("error" in one or one["done"] for one in earlier), body[-200:]
+        assert "error" in last or last.get("done") or last["status"] == "success", body[-200:]
     elif kind.startswith("text/event-stream"):
-        *events, last, end = body.decode().split("\n\n")
-        assert (last, end) == ("data: [DONE]", ""), body[-200:]
+        *events, end = body.decode().split("\n\n")
+        assert not end, body[-200:]
+        if events[-1].startswith("data: "):
+            assert events.pop() == "data: [DONE]", body[-200:]
         for event in events:
-            found = json.loads(event.removeprefix("data: "))
-            assert found.get("error", {}).get("type") != "server_error", found
+            name, _, data = event.rpartition("data: ")
+            found = json.loads(data)
+            assert name in ("", f"event: {found.get('type')}\n"), event
+            error = found.get("error") or found.get("response", {}).get("error") or {}
+            assert error.get("type", error.get("code")) not in BROKEN, found
 
 
 def opened(data: bytes) -> None:
@@ -268,8 +256,7 @@ def _raw_changed(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
 @functools.cache
 def _fields() -> dict[str, list[Any]]:
     """Return the fields of all requests, and values at the ends of what the API describes."""
-    # The description needs no model.
-    described = json.loads(openapi.document(app.endpoints(cast(Any, None), BodyReader())))
+    described = json.loads(openapi.document(endpoints.all_of(_service(), BodyReader())))
     found: dict[str, list[Any]] = {"grammar": [*GRAMMARS], "json_schema": [*SCHEMAS.values()]}
     for schema in described["components"]["schemas"].values():
         for name, kind in schema.get("properties", {}).items():

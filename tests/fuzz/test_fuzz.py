@@ -14,7 +14,7 @@ from fuzz.child import Child, Finding
 from fuzz.corpus import kept, search
 from fuzz.files import GOLDEN
 from fuzz.targets import TARGETS
-from runtime.commands import verify_extract
+from runtime.commands.bundles import verify_extract
 from runtime.container import bundle_file
 from runtime.errors import AppError
 

@@ -55,6 +55,12 @@ def test_a_grammar_may_begin_in_the_prompt() -> None:
 
 
 @in_child
+def test_a_grammar_goes_on_behind_what_is_written() -> None:
+    with engine() as one:
+        assert "The answer." == said(one, AnswerForm('root ::= "abThe answer."', begun="ab"))
+
+
+@in_child
 @pytest.mark.parametrize("budget", [0, 3])
 def test_reasoning_is_ended_when_its_budget_is_used_up(budget: int) -> None:
     form = AnswerForm(

@@ -12,7 +12,7 @@ from runtime.errors import ModelError
 
 @in_child
 def test_a_vector_that_cannot_be_computed() -> None:
-    from runtime.inference.embedder import Embedder
+    from runtime.inference.vectors.embedder import Embedder
 
     options = dataclasses.replace(GREEDY, pooling="mean")
     embedder = Embedder(demo(), options, declared=0, threads=1)

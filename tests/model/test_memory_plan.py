@@ -196,7 +196,7 @@ def engine_log() -> Iterator[list[str]]:
     try:
         yield lines
     finally:
-        api.llama_log_set(log._callback, None)
+        api.llama_log_set(log.callback, None)
 
 
 def test_the_engine_makes_contexts_in_steps() -> None:

@@ -79,14 +79,15 @@ class Watch:
 
 
 @contextmanager
-def opened(browser: Browser, origin: str, **context: Any) -> Iterator[tuple[Page, Watch]]:
-    """Give the page at `origin`, ready, in a browser profile of its own; it must stay quiet."""
+def opened(browser: Browser, address: str, **context: Any) -> Iterator[tuple[Page, Watch]]:
+    """Give the page at `address`, ready, in a browser profile of its own; it must stay quiet."""
     with browser.new_context(**context) as profile:
         profile.set_default_timeout(SECONDS * 1000)
         profile.add_init_script(VIOLATIONS)
         page = profile.new_page()
-        watch = Watch(page, origin)
-        page.goto(origin)
+        parts = urlsplit(address)
+        watch = Watch(page, f"{parts.scheme}://{parts.netloc}")
+        page.goto(address)
         page.wait_for_selector("body[data-ready]")
         yield page, watch
         watch.quiet()

@@ -62,7 +62,8 @@ def _run(module: str, name: str, arguments: dict[str, Any]) -> None:
 
 
 @functools.cache
-def _started() -> None:
+def started() -> None:
+    """Start the engine of this process, once."""
     from runtime.model import engine_build
 
     engine_build.start_engine(Options())
@@ -73,7 +74,7 @@ def demo(path: Path = DEMO) -> Model:
     """Return the demo model, loaded, or another."""
     from runtime.model import model_file
 
-    _started()
+    started()
     source = model_file.open_file(path)
     with RangeFile(source.fd, source.offset) as file:
         return Model(source, file, Options())

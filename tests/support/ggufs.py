@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -277,11 +277,13 @@ MERGES = _MERGES.split("|")
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def add_bpe(writer: gguf.GGUFWriter) -> None:
-    """Add a byte-level BPE vocabulary: 256 bytes, MERGES and CONTROL, 288 tokens."""
+def add_bpe(writer: gguf.GGUFWriter, control: Sequence[str] = ()) -> None:
+    """Add a byte-level BPE vocabulary: 256 bytes, MERGES, `control` and CONTROL, 288 tokens."""
     octets = map(byte_symbol, range(256))
-    tokens = [*octets, *(pair.replace(" ", "") for pair in MERGES), *CONTROL]
-    types = [gguf.TokenType.NORMAL] * (len(tokens) - 3) + [gguf.TokenType.CONTROL] * 3
+    special = (*control, *CONTROL)
+    tokens = [*octets, *(pair.replace(" ", "") for pair in MERGES), *special]
+    types = [gguf.TokenType.NORMAL] * (len(tokens) - len(special))
+    types += [gguf.TokenType.CONTROL] * len(special)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
@@ -292,8 +294,12 @@ def add_bpe(writer: gguf.GGUFWriter) -> None:
     writer.add_add_bos_token(False)
 
 
-def add_spm(writer: gguf.GGUFWriter, pieces: Iterable[str] = "▁abcdefghijklmnopqrstuvwxyz") -> None:
-    """Add a SentencePiece vocabulary: three specials, 256 bytes, `pieces`, the marks of a turn.
+def add_spm(
+    writer: gguf.GGUFWriter,
+    pieces: Iterable[str] = "▁abcdefghijklmnopqrstuvwxyz",
+    control: Sequence[str] = (),
+) -> None:
+    """Add a SentencePiece vocabulary: three specials, 256 bytes, `pieces`, `control`, turns.
 
     A piece is reached only by merging two others; those that come first are merged first.
     """
@@ -301,7 +307,7 @@ def add_spm(writer: gguf.GGUFWriter, pieces: Iterable[str] = "▁abcdefghijklmno
     specials = [("<unk>", kind.UNKNOWN), ("<s>", kind.CONTROL), ("</s>", kind.CONTROL)]
     octets = [(f"<0x{byte:02X}>", kind.BYTE) for byte in range(256)]
     normal = [(piece, kind.NORMAL) for piece in pieces]
-    turns = [(token, kind.CONTROL) for token in CONTROL[1:]]
+    turns = [(token, kind.CONTROL) for token in (*control, *CONTROL[1:])]
     tokens = specials + octets + normal + turns
     writer.add_tokenizer_model("llama")
     writer.add_token_list([token for token, _ in tokens])

@@ -100,6 +100,8 @@ COUNTS: dict[str, Any] = {
     "n": 0, "n of millions": 10**6, "max_tokens": -2, "n_predict": 2**31, "seed": 2**70,
     "logprobs": 21, "mirostat": 3, "dry_allowed_length": 0, "dry_penalty_last_n": -2,
     "top_k": 2**31, "repeat_last_n": 2**31, "best_of": 7,
+    "id_slot": -2, "n_keep": -2, "t_max_predict_ms": 2**40, "samplers": "no such letters",
+    "lora": [{"id": 0, "scale": 1}],
 }  # fmt: skip
 EXTREMES: dict[str, Any] = {
     "temperature of nothing": {"temperature": 5e-324}, "hot": {"temperature": 100},
@@ -112,6 +114,8 @@ EXTREMES: dict[str, Any] = {
     "mirostat two": {"mirostat": 2, "mirostat_tau": 0, "mirostat_eta": 0},
     "mirostat one": {"mirostat": 1, "temperature": 100}, "xtc": {"xtc_probability": 1,
                                                               "xtc_threshold": 0},
+    "no samplers": {"samplers": []}, "samplers of one kind": {"samplers": ["top-k"] * 64},
+    "a sequence far beyond": {"id_slot": 2**31 - 1}, "no sigma": {"top_n_sigma": -1e300},
     "no end": {"ignore_eos": True, "max_tokens": -1}, "a seed below": {"seed": -(2**63)},
 }  # fmt: skip
 NO_BIAS: dict[str, Any] = {
@@ -152,7 +156,7 @@ NO_EMBEDDING: dict[str, Any] = {
     "no texts": {"input": []}, "a null": {"input": [None]},
     "tokens too high": {"input": [2**40]}, "tokens below": {"input": [[-1]]},
     "too long": {"input": "word " * 50_000}, "mixed": {"input": ["a", 1]},
-    "other dimensions": {"input": "a", "dimensions": 3},
+    "more dimensions than there are": {"input": "a", "dimensions": 100_000},
     "no dimensions": {"input": "a", "dimensions": 0},
     "another encoding": {"input": "a", "encoding_format": "hex"},
 }  # fmt: skip

@@ -20,6 +20,7 @@ from runtime.chat_format.prompt import format_prompt
 from runtime.options.registry import Options
 from runtime.server.protocols.openai_types import ChatRequest
 from runtime.server.protocols.template_inputs import template_inputs
+from runtime.server.service.media_input import MediaInput
 
 
 @dataclass
@@ -73,7 +74,9 @@ class Flock:
 
     def _prompt(self, request: Mapping[str, Any]) -> Any:
         read = convert(request, ChatRequest)
-        inputs = template_inputs(read, Options(), grammar=read.grammar or "")
+        inputs = template_inputs(
+            read, Options(), MediaInput(None, None), grammar=read.grammar or ""
+        )
         return format_prompt(self.template, inputs)
 
     def _size(self, request: Mapping[str, Any]) -> int:

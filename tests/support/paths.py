@@ -8,3 +8,4 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 DEMO = ROOT / "models" / "demo.gguf"
 FACTS = ROOT / "models" / "demo.facts.json"
+EYE = ROOT / "models" / "eye" / "mmproj-demo.gguf"

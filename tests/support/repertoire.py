@@ -27,7 +27,7 @@ def cue(name: str) -> str:
     return f"<|say {name}|>"
 
 
-def write(path: Path, *ranks: Mapping[str, str], template: str) -> Path:
+def write(path: Path, *ranks: Mapping[str, str], template: str, positions: int = POSITIONS) -> Path:
     """Write a model that says these texts, by their names; return `path`.
 
     Where a prompt has several cues, that of the later rank counts.
@@ -62,7 +62,7 @@ def write(path: Path, *ranks: Mapping[str, str], template: str) -> Path:
 
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("repertoire")
-    writer.add_context_length(POSITIONS)
+    writer.add_context_length(positions)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(1)
     writer.add_feed_forward_length(HEAD)

@@ -12,9 +12,11 @@ from servers import Served
 FRANCE = "What is the capital of France?"
 
 
-def call(server: Served, method: str, path: str, body: Any = None, **headers: str) -> Any:
+def call(
+    server: Served, method: str, path: str, body: Any = None, seconds: float = 60, **headers: str
+) -> Any:
     """Return status, headers and body of one request; JSON is read."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=seconds)
     try:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
@@ -33,8 +35,8 @@ def get(server: Served, path: str) -> Any:
     return found
 
 
-def post(server: Served, path: str, body: Any, status: int = 200) -> Any:
-    code, _, found = call(server, "POST", path, body)
+def post(server: Served, path: str, body: Any, status: int = 200, seconds: float = 60) -> Any:
+    code, _, found = call(server, "POST", path, body, seconds)
     assert code == status, found
     return found
 

@@ -6,18 +6,20 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from fakes import FakeEngine, FakeTemplate, FakeTokenizer
+from findings import grounder, passage
 
 from runtime.dialogue.answerer import LocalAnswerer
 from runtime.dialogue.conversation import Conversation
 from runtime.errors import ModelError
 from runtime.host import interrupts
 from runtime.options.registry import Options
-from runtime.terminal import repl
+from runtime.search.passages import Passage
+from runtime.terminal import line_reader, repl
 from runtime.terminal.repl import Repl, Style
 
 CTRL_C = KeyboardInterrupt()
@@ -57,13 +59,17 @@ def talk(
     n_predict: int = -1,
     colour: bool = False,
     show_stats: bool = False,
+    found: Mapping[str, Sequence[Passage]] | None = None,
     **more: Any,
 ) -> str:
-    """Return the transcript of a chat."""
+    """Return the transcript of a chat, about documents in which that is `found`."""
     terminal = Terminal(lines)
     options = Options(system=system, n_predict=n_predict)
     answerer = LocalAnswerer(engine, FakeTokenizer(), FakeTemplate(source=template))
-    conversation = Conversation(answerer, options)
+    finder = None if found is None else grounder(found)
+    conversation = Conversation(answerer, options, grounder=finder)
+    if finder:
+        more["library"] = finder.library
     Repl(
         conversation,
         read_line=terminal.read_line,
@@ -322,8 +328,66 @@ def test_what_was_opened_shows_where_it_stood() -> None:
 
 def test_lines_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\r\ntwo\n\nthree"))
-    read = repl.reader()
+    read = line_reader.reader()
 
     assert ["one", "two", "", "three"] == [read("> ") for _ in range(4)]
     with pytest.raises(EOFError):
         read("> ")
+
+
+FOUND = {
+    "Rain?": [
+        passage("It rained.\nA lot.", "may.md", heading="May", date="2024-05-03"),
+        passage("\x1b[2JRain falls.", "b\x1b]0;title\x07.pdf", page=7),
+    ]
+}
+
+
+def test_the_sources_of_an_answer_stand_below_it() -> None:
+    engine = FakeEngine(["In May [1][8]."], ["Who knows."])
+
+    transcript = talk(["Rain?", "/regen"], engine, found=FOUND)
+
+    assert (
+        "> Rain?\n"
+        "In May [1].\n"
+        "sources:\n"
+        "[1] may.md · May · 2024-05-03\n"
+        "1 citation of passages that there are not was removed\n"
+        "> /regen\n"
+        "Who knows.\n"
+        "the answer cites none of the passages that it was to be made from:\n"
+        "[1] may.md · May · 2024-05-03\n"
+        "[2] b ]0;title .pdf · page 7\n"
+        "> \n"
+    ) == transcript
+
+
+def test_passages_are_shown_and_searched_for() -> None:
+    lines = ["/sources", "Rain?", "/sources", "/find Rain?", "/find", "/find Hail?"]
+    shown = (
+        "[1] may.md · May · 2024-05-03\n    It rained.\n    A lot.\n\n"
+        "[2] b ]0;title .pdf · page 7\n    ␛[2JRain falls.\n"
+    )
+
+    transcript = talk(lines, FakeEngine(["Yes [2]."]), found=FOUND)
+
+    assert (
+        "> /sources\nthere is no answer from the documents yet\n"
+        "> Rain?\nYes [2].\nsources:\n[2] b ]0;title .pdf · page 7\n"
+        f"> /sources\n{shown}> /find Rain?\n{shown}"
+        "> /find\nerror: words are missing\n\nhint: for example /find rain after:2024-05\n"
+        "> /find Hail?\nnothing was found\n> \n"
+    ) == transcript
+
+
+def test_nothing_found_has_no_sources() -> None:
+    transcript = talk(["Hail?"], FakeEngine(), found=FOUND)
+
+    assert "> Hail?\nI found nothing about this in the documents.\n> \n" == transcript
+
+
+def test_without_documents_there_is_nothing_to_find() -> None:
+    transcript = talk(["/find rain"], FakeEngine())
+
+    assert "there is no command /find" in transcript

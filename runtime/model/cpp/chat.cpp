@@ -29,7 +29,7 @@
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of the interface; the caller compares it.
-static const int VERSION = 4;
+static const int VERSION = 5;
 
 namespace {
 

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runtime import bounds
+from runtime.server.http.dialect import OPENAI, Dialect
 from runtime.server.http.http_error import HTTPError, encode
 
 Scope = MutableMapping[str, Any]
@@ -43,7 +44,7 @@ HEADERS = [
 PUBLIC = ("/", "/health", "/v1/health", "/favicon.ico")
 PUBLIC_BELOW = "/page/"
 """What needs no key: the page asks for one, and health is asked by machines that have none."""
-METHODS = b"GET, POST, OPTIONS"
+METHODS = b"GET, POST, DELETE, OPTIONS"
 PORTION = 1 << 18
 """Bytes of a response that are sent at a time: other requests are served between."""
 TOO_LONG = HTTPError(
@@ -67,6 +68,8 @@ class Rules:
     """Other sites whose pages may ask; * stands for all."""
     body_max: int = bounds.BODY
     log: bool = False
+    prefix: str = ""
+    """What all paths are below; empty, or with a slash before it and none behind."""
 
 
 def own_names(allowed: Iterable[str], *, loopback: bool) -> frozenset[str]:
@@ -81,9 +84,20 @@ def own_names(allowed: Iterable[str], *, loopback: bool) -> frozenset[str]:
 class Guard:
     """ASGI middleware that passes to `app` only what the rules allow."""
 
-    def __init__(self, app: App, rules: Rules) -> None:
+    def __init__(
+        self,
+        app: App,
+        rules: Rules,
+        dialect_of: Callable[[str], Dialect] = lambda path: OPENAI,
+        public: Callable[[str], bool] = lambda path: (
+            path in PUBLIC or path.startswith(PUBLIC_BELOW)
+        ),
+    ) -> None:
+        """`dialect_of` returns the dialect that is spoken at a path; `public` paths need no key."""
+        self._public = public
         self._app = app
         self._rules = rules
+        self._dialect_of = dialect_of
         self._keys = [key.encode() for key in rules.keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +127,7 @@ class Guard:
             except HTTPError as problem:
                 if status:
                     raise  # too late to say it
-                await refuse(send_guarded, problem)
+                await refuse(send_guarded, problem, self._dialect_of(scope["path"]))
         finally:
             if self._rules.log:
                 self._print(scope, status, time.perf_counter() - begin)
@@ -147,7 +161,7 @@ class Guard:
         if scope["method"] == "OPTIONS":
             return  # a browser asks without the key whether it may send it
         path = scope["path"]
-        if self._keys and path not in PUBLIC and not path.startswith(PUBLIC_BELOW):
+        if self._keys and not self._public(path):
             self._authenticate(headers)
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._rules.body_max:
@@ -168,12 +182,13 @@ class Guard:
         return bool({"*", origin.lower()} & self._rules.origins)
 
     def _authenticate(self, headers: dict[bytes, bytes]) -> None:
-        given = headers.get(b"x-api-key", b"")
+        # Clients of Anthropic's name it otherwise, and may send both.
+        given = [headers[b"x-api-key"]] if headers.get(b"x-api-key") else []
         kind, _, token = headers.get(b"authorization", b"").partition(b" ")
-        if kind.lower() == b"bearer":
-            given = token.strip()
+        if kind.lower() == b"bearer" and token.strip():
+            given.append(token.strip())
         # All are compared, each in the same time whatever it has in common with the right one.
-        fits = [hmac.compare_digest(given, key) for key in self._keys]
+        fits = [hmac.compare_digest(one, key) for one in given for key in self._keys]
         if not any(fits):
             raise HTTPError(
                 401,
@@ -192,14 +207,15 @@ class Guard:
                 b"access-control-allow-headers",
                 headers.get(b"access-control-request-headers", b"authorization, content-type"),
             ),
-            (b"access-control-expose-headers", b"X-Modelembed-Schema"),
+            (b"access-control-expose-headers", b"X-Modelembed-Schema, X-Modelembed-Skipped"),
             (b"access-control-max-age", b"600"),
             (b"vary", b"Origin"),
         ]
 
     def _print(self, scope: Scope, status: int, seconds: float) -> None:
         client = (scope.get("client") or ("-",))[0]
-        path = "".join(c if c.isprintable() else "?" for c in scope["path"])
+        full = scope.get("full_path", scope["path"])  # see api_prefix
+        path = "".join(c if c.isprintable() else "?" for c in full)
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         print(
             f"{stamp} {client} {scope['method']} {path} {status or 'left'} {seconds * 1000:.0f} ms",
@@ -231,12 +247,12 @@ def too_large(limit: int) -> HTTPError:
     return HTTPError(413, f"the request has more than {limit} bytes (--max-body)", code="too_large")
 
 
-async def refuse(send: Send, problem: HTTPError) -> None:
+async def refuse(send: Send, problem: HTTPError, dialect: Dialect = OPENAI) -> None:
     """Send an error response."""
     headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     if problem.status in (401, 403, 408, 413, 431):
         headers.append((b"connection", b"close"))  # what else it sends is not read
-    await respond(send, problem.status, encode(problem.body()), headers)
+    await respond(send, problem.status, encode(dialect.body(problem)), headers)
 
 
 async def respond(

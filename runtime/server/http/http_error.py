@@ -5,16 +5,17 @@ https://platform.openai.com/docs/guides/error-codes
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
 
-from runtime.errors import AppError, Busy, UsageError
+from runtime.errors import AppError, Busy, DeviceLost, MediaError, UsageError
 from runtime.sanitize import plain
 
-RETRY_SECONDS = 1
+RETRY_SECONDS, RELOAD_SECONDS = 1, 10
 PLACE = re.compile(r" - at `\$\.?(.*)`$")
 TERM = re.compile(r"`([^`]*)`")
 JSON_TYPES = {
@@ -27,6 +28,7 @@ JSON_TYPES = {
     "null": "null",
 }
 """msgspec's names of types, which are half Python's, and JSON's own."""
+Given = TypeVar("Given")
 Decoded = TypeVar("Decoded")
 TYPES = {
     400: "invalid_request_error",
@@ -93,8 +95,28 @@ def http_error_of(exc: AppError, *, param: str | None = None) -> HTTPError:
     text = f"{exc.problem}; {exc.hint}" if exc.hint else exc.problem
     if isinstance(exc, Busy):
         return HTTPError(503, text, code="busy", headers={"Retry-After": str(RETRY_SECONDS)})
-    status = 400 if isinstance(exc, UsageError) else 500
+    if isinstance(exc, DeviceLost):  # another process takes the place of this one
+        return HTTPError(503, text, headers={"Retry-After": str(RELOAD_SECONDS)})
+    status = 400 if isinstance(exc, UsageError | MediaError) else 500
     return HTTPError(status, text, param=param)
+
+
+@contextlib.contextmanager
+def naming(fields: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name the fields of the request that came, not of the one that it is turned into.
+
+    `fields` has what is put in their place, by regular expressions.
+    """
+    try:
+        yield
+    except HTTPError as problem:
+        if problem.param:
+            found = problem.param
+            for pattern, ours in fields.items():
+                found = re.sub(pattern, ours, found)
+            problem.message = problem.message.replace(f"'{problem.param}'", f"'{found}'")
+            problem.param = found
+        raise
 
 
 def stopping() -> HTTPError:
@@ -107,10 +129,10 @@ def encode(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
-def decode(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
-    """Return the body decoded by a msgspec decoder; raise HTTPError if it does not fit."""
+def decode(decoder: Callable[[Given], Decoded], given: Given) -> Decoded:
+    """Return what is given, decoded by msgspec; raise HTTPError if it does not fit."""
     try:
-        return decoder(body)
+        return decoder(given)
     except msgspec.ValidationError as exc:
         raise _misfit(str(exc)) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import uvicorn
 
@@ -24,6 +25,7 @@ from runtime import bounds
 from runtime.errors import PortError, UsageError
 from runtime.host import interrupts, resources, std_streams
 from runtime.options.registry import Options
+from runtime.server.http import api_prefix, unix_socket
 from runtime.server.http.guard import App
 from runtime.server.http.http_connection import Connection
 
@@ -38,6 +40,7 @@ SEND_BUFFER = 1 << 18
 RETURN_TICKS = 300
 """Tenths of a second after which free memory is returned, if there were requests meanwhile."""
 SIOCGIFADDR = 0x8915
+Result = TypeVar("Result")
 TWICE_SECONDS = 0.5
 """The launcher passes signals on that the terminal has sent already: they come twice."""
 
@@ -47,6 +50,8 @@ def bind(options: Options) -> socket.socket:
 
     Raise UsageError if the address is invalid, PortError if it cannot be used.
     """
+    if path := unix_socket.path_of(options.host):
+        return unix_socket.bind(path)
     try:
         found = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -75,13 +80,17 @@ def bind(options: Options) -> socket.socket:
 
 
 def url(sock: socket.socket, options: Options) -> str:
-    """Return the server's URL on this machine."""
+    """Return the server's URL on this machine; of a UNIX socket, its path behind `unix:`."""
+    if sock.family == socket.AF_UNIX:
+        return f"{unix_socket.SCHEME}{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
     return _url("localhost" if host in EVERYWHERE else host, port, options)
 
 
 def url_for_others(sock: socket.socket, options: Options) -> str:
     """Return the server's URL for other machines; empty unless it listens on all interfaces."""
+    if sock.family == socket.AF_UNIX:
+        return ""
     host, port = sock.getsockname()[:2]
     if host not in EVERYWHERE:
         return ""
@@ -90,7 +99,7 @@ def url_for_others(sock: socket.socket, options: Options) -> str:
 
 def _url(host: str, port: int, options: Options) -> str:
     scheme = "https" if options.ssl_cert_file else "http"
-    return f"{scheme}://{authority(host, port)}"
+    return f"{scheme}://{authority(host, port)}{api_prefix.normalised(options.api_prefix)}"
 
 
 def authority(host: str, port: int) -> str:
@@ -147,9 +156,25 @@ def silence_loggers() -> None:
 class RequestThreads(ThreadPoolExecutor):
     """Threads in which requests are prepared; the event loop does not wait for them at its end."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: set[Future[Any]] = set()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let each end once it has done what it does."""
         super().shutdown(wait=False, cancel_futures=True)
+
+    def submit(self, fn: Callable[..., Result], /, *arguments: Any, **named: Any) -> Future[Result]:
+        """Let a thread call it."""
+        future = super().submit(fn, *arguments, **named)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
+
+    @property
+    def busy(self) -> bool:
+        """Return whether one does something, even if nobody waits for it any more."""
+        return bool(self._running)
 
     def left_after(self, seconds: float) -> bool:
         """Return whether one still does something after so many seconds."""
@@ -170,8 +195,11 @@ class Listener(uvicorn.Server):
         started: Callable[[], None],
         cut: Callable[[], None],
         idle: float | None = None,
+        ticked: Callable[[bool], object] | None = None,
     ) -> None:
         """Stop after `idle` seconds without a request, if given.
+
+        Call `ticked` ten times a second, with whether a thread prepares something for a request.
 
         Call `started` when requests are accepted, `cut` when running answers must end.
         """
@@ -201,26 +229,27 @@ class Listener(uvicorn.Server):
         self._grace = options.grace
         self._stopped_at = 0.0
         self._idle = idle
+        self.unused = False
+        """Whether it has stopped since nobody asks it anything."""
         self._seen, self._seen_at = 0, time.monotonic()
         self._returned = 0
         """Requests seen when free memory was returned the last time."""
         self._started = started
         self._cut = cut
+        self._ticked = ticked
+        self._threads = RequestThreads()
 
     def serve_on(self, sock: socket.socket, life: int | None = None) -> None:
         """Serve until told to stop, or until the other end of the pipe `life` is closed."""
-        threads = RequestThreads()
-        asyncio.run(self._until_stopped(sock, life, threads))
-        if threads.left_after(LEAVING_SECONDS):
+        asyncio.run(self._until_stopped(sock, life))
+        if self._threads.left_after(LEAVING_SECONDS):
             # They use the model, which cannot be freed before: the system does it.
             sys.stderr.flush()
             os._exit(0)
 
-    async def _until_stopped(
-        self, sock: socket.socket, life: int | None, threads: RequestThreads
-    ) -> None:
+    async def _until_stopped(self, sock: socket.socket, life: int | None) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(threads)
+        loop.set_default_executor(self._threads)
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         if not interrupts.interrupts_ignored():
             # A supervisor hears Ctrl-C as well, and passes it on.
@@ -255,7 +284,10 @@ class Listener(uvicorn.Server):
         if counter % RETURN_TICKS == 0 and self._returned != total:
             self._returned = total
             threading.Thread(target=resources.return_free_memory, daemon=True).start()
+        if self._ticked:
+            self._ticked(self._threads.busy)
         if self._idle is not None and now - self._seen_at > self._idle:
+            self.unused = True
             self.stop()
         return await super().on_tick(counter)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
@@ -12,6 +13,9 @@ from runtime.inference.stats import Stats
 from runtime.inference.token_stream import Piece, SampledToken
 from runtime.server.protocols.openai_types import CalledFunction, CalledTool
 from runtime.server.protocols.streaming import finish_reason, text_of
+
+if TYPE_CHECKING:  # most programs have no documents
+    from runtime.retrieval.citations import Citations
 
 
 @dataclass
@@ -30,7 +34,9 @@ class NewParts:
 class AnswerParts:
     """One answer of a request, divided into its parts."""
 
-    def __init__(self, reader: AnswerReader) -> None:
+    def __init__(self, reader: AnswerReader, citations: Citations | None = None) -> None:
+        """With `citations`, those in the content that point nowhere are left out."""
+        self.citations = citations
         self.content = ""
         self.reasoning = ""
         self.calls: list[CalledTool] = []
@@ -41,6 +47,8 @@ class AnswerParts:
         """Take in pieces; return what is final. `stats` are those of the answer so far."""
         cut = last and finish_reason(stats) == "length"
         delta = self._reader.feed(text_of(pieces), last=last, cut=cut)
+        if self.citations:
+            delta.content = self.citations.feed(delta.content, last=last)
         new = NewParts(delta.content, delta.reasoning, [self._call(call) for call in delta.calls])
         for piece in pieces:
             new.chosen += piece.chosen

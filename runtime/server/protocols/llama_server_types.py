@@ -5,13 +5,14 @@ https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from runtime import bounds
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import PrefillProgress
-from runtime.server.protocols.sampling_fields import Limit, Prompt, Sampling, Top
+from runtime.server.protocols.sampling_fields import Limit, Name, Prompt, Sampling, Top
 from runtime.server.service.schema_report import SchemaCheck
 
 LEAST_LOGPROB = -9999.0  # JSON has no infinity
@@ -74,10 +75,9 @@ class PromptProgress(Struct):
         )
 
 
-class LlamaServerCompletionRequest(Sampling, kw_only=True):
-    """A request to complete a text, with llama-server's fields."""
+class LlamaServerGeneration(Sampling, kw_only=True):
+    """llama-server's fields of requests for texts."""
 
-    prompt: Prompt
     n_predict: Limit | None = None
     max_tokens: Limit | None = None
     n_probs: Top | None = None
@@ -85,16 +85,35 @@ class LlamaServerCompletionRequest(Sampling, kw_only=True):
     return_tokens: bool | None = None
     return_progress: bool | None = None
     timings_per_token: bool | None = None
+    response_fields: Annotated[list[Name], Meta(max_length=bounds.STOPS)] | None = None
+
+
+class MediaText(Struct, kw_only=True):
+    """A text, and what stands where its markers are, as base64."""
+
+    prompt_string: str
+    multimodal_data: Annotated[list[str], Meta(max_length=bounds.PARTS)] = []
+
+
+class LlamaServerCompletionRequest(LlamaServerGeneration, kw_only=True):
+    """A request to complete a text, with llama-server's fields."""
+
+    prompt: Prompt | MediaText
 
 
 class TokenProbability(Struct, kw_only=True, gc=False):
-    """A generated token, its log-probability, and the most likely alternatives."""
+    """A generated token, its log-probability, and the most likely alternatives.
+
+    After all samplers it is a probability.
+    """
 
     id: int
     token: str
     bytes: list[int]
-    logprob: float
+    logprob: float | UnsetType = UNSET
     top_logprobs: list[TokenProbability] | UnsetType = UNSET
+    prob: float | UnsetType = UNSET
+    top_probs: list[TokenProbability] | UnsetType = UNSET
 
 
 class Completion(Struct, kw_only=True):
@@ -206,6 +225,14 @@ class Program(Struct):
     """How the model calls tools: `native` in its chat template's own form, `generic` in one that is
     described to it."""
     embeddings: bool
+    devices: str
+    """Where layers of the model are, and how many; empty for the processor alone."""
+    documents: int
+    """How many there are to answer from."""
+    pieces: int
+    """Into how many they are cut, to be found."""
+    max_body: int
+    """Bytes that a request may have."""
     fallback: str
     """The server that answers instead, empty when this one does."""
 
@@ -218,9 +245,15 @@ class Props(Struct, kw_only=True):
     model_alias: str
     model_path: str
     modalities: dict[str, bool]
+    media_marker: str | UnsetType = UNSET
+    """What stands for a picture or sound in a text that is to be completed."""
+    capabilities: list[str] = []
+    """What the model can do, in Ollama's words."""
     chat_template: str
     chat_template_caps: dict[str, bool]
     bos_token: str
     eos_token: str
     build_info: str
+    is_sleeping: bool = False
+    """Whether the model must be loaded again for the next request."""
     modelembed: Program

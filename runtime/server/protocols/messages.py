@@ -11,13 +11,37 @@ from msgspec import Meta, Struct
 from runtime import bounds
 from runtime.server.http.http_error import HTTPError
 from runtime.server.protocols.sampling_fields import Name
+from runtime.server.service.media_input import MediaInput
+
+
+class ImageURL(Struct):
+    """Where a picture is: a data URL, or if the server may fetch it, an address."""
+
+    url: str
+    detail: str | None = None
+
+
+class InputAudio(Struct):
+    """A sound as base64."""
+
+    data: str
+    format: str | None = None
 
 
 class TextPart(Struct):
-    """A part of a message; only text is supported."""
+    """A part of a message: text, or for models that take them, a picture or a sound."""
 
     type: str
     text: str | None = None
+    image_url: ImageURL | str | None = None
+    input_audio: InputAudio | None = None
+
+
+class PlacedPart(TextPart):
+    """A part that came in another protocol's request."""
+
+    where: str = ""
+    """The field there."""
 
 
 class FunctionCall(Struct):
@@ -46,10 +70,13 @@ class ChatMessage(Struct, kw_only=True):
     tool_call_id: Name | None = None
 
 
+ToolName = Annotated[str, Meta(pattern=rf"^[a-zA-Z0-9_.-]{{1,{bounds.TOOL_NAME}}}$")]
+
+
 class Function(Struct):
     """A function that the model may call."""
 
-    name: Annotated[str, Meta(pattern=rf"^[a-zA-Z0-9_.-]{{1,{bounds.TOOL_NAME}}}$")]
+    name: ToolName
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -62,9 +89,9 @@ class Tool(Struct):
     type: Literal["function"] = "function"
 
 
-def template_messages(messages: Iterable[ChatMessage]) -> list[dict[str, Any]]:
-    """Return messages as templates expect them; raise HTTPError if one is not text alone."""
-    return [_message(index, message) for index, message in enumerate(messages)]
+def template_messages(messages: Iterable[ChatMessage], media: MediaInput) -> list[dict[str, Any]]:
+    """Return messages as templates expect them; raise HTTPError if a part cannot be read."""
+    return [_message(index, message, media) for index, message in enumerate(messages)]
 
 
 def template_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
@@ -72,9 +99,9 @@ def template_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
     return [_tool(tool) for tool in tools]
 
 
-def _message(index: int, message: ChatMessage) -> dict[str, Any]:
+def _message(index: int, message: ChatMessage, media: MediaInput) -> dict[str, Any]:
     role = "tool" if message.role == "function" else message.role
-    found: dict[str, Any] = {"role": role, "content": _content(index, message)}
+    found: dict[str, Any] = {"role": role, "content": _content(index, message, media)}
     for key in ("name", "reasoning_content", "tool_call_id"):
         if value := getattr(message, key):
             found[key] = value
@@ -86,18 +113,32 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     return found
 
 
-def _content(index: int, message: ChatMessage) -> str | list[dict[str, str]] | None:
+def _content(
+    index: int, message: ChatMessage, media: MediaInput
+) -> str | list[dict[str, Any]] | None:
     if not isinstance(message.content, list):
         return message.content if message.tool_calls else message.content or ""
-    texts = []
-    for place, part in enumerate(message.content):
-        if part.type not in ("text", "input_text", "output_text") or part.text is None:
-            where = f"messages[{index}].content[{place}]"
-            raise HTTPError(
-                400, f"'{where}' is of type '{part.type}': this model reads text only", param=where
-            )
-        texts.append({"type": "text", "text": part.text})
-    return texts
+    return [
+        _part(part, _place(part) or f"messages[{index}].content[{place}]", media)
+        for place, part in enumerate(message.content)
+    ]
+
+
+def _place(part: TextPart) -> str:
+    return part.where if isinstance(part, PlacedPart) else ""
+
+
+def _part(part: TextPart, where: str, media: MediaInput) -> dict[str, Any]:
+    if part.type in ("text", "input_text", "output_text") and part.text is not None:
+        return {"type": "text", "text": part.text}
+    if part.type in ("image_url", "input_image") and part.image_url is not None:
+        url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
+        return media.picture(url, where)
+    if part.type == "input_audio" and part.input_audio is not None:
+        return media.sound(part.input_audio.data, where)
+    raise HTTPError(
+        400, f"'{where}' is of type '{part.type}': this model reads {media.kinds}", param=where
+    )
 
 
 def require_shallow(value: Any, field: str) -> None:

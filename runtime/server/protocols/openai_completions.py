@@ -40,14 +40,17 @@ from runtime.server.service.service import Service
 async def completion(service: Service, request: CompletionRequest) -> WithHeaders:
     """Complete texts."""
     count = request.n or 1
-    if request.suffix:
-        raise HTTPError(400, "this model cannot fill in before a suffix", param="suffix")
     if request.best_of and request.best_of > count:
         raise HTTPError(400, "'best_of' beyond 'n' is not supported", param="best_of")
     wanted = request.logprobs
     alternatives = None if wanted is None or wanted is False else int(wanted)
     asked, texts, report = await text_request(
-        service, request, count=count, alternatives=alternatives
+        service,
+        request,
+        request.prompt,
+        count=count,
+        alternatives=alternatives,
+        suffix=request.suffix or None,
     )
     echoes = [text if request.echo else "" for text in texts for _ in range(count)]
     if request.stream:

@@ -16,6 +16,9 @@ from runtime.server.protocols.sampling_fields import Prompt
 from runtime.server.service.answer_request import prompt_count
 from runtime.server.service.service import Service
 
+CHARACTERS = 16
+"""Of a text for each token that there is room for, if what is more is cut: most have fewer."""
+
 
 class EmbeddingRequest(Struct, kw_only=True):
     """Texts to embed."""
@@ -52,32 +55,60 @@ class EmbeddingResponse(Struct, kw_only=True):
 
 async def embeddings(service: Service, request: EmbeddingRequest) -> EmbeddingResponse:
     """Return the embeddings of texts."""
-    if not service.embedder.possible:
+    found, tokens = await vectors(service, request.input, dimensions=request.dimensions)
+    base = request.encoding_format == "base64"
+    data = [
+        Embedding(index=index, embedding=_packed(vector) if base else vector)
+        for index, vector in enumerate(found)
+    ]
+    usage = EmbeddingUsage(tokens, tokens)
+    return EmbeddingResponse(data=data, model=service.identity.alias, usage=usage)
+
+
+async def vectors(
+    service: Service,
+    given: Prompt,
+    *,
+    dimensions: int | None = None,
+    cut: bool = False,
+    param: str = "input",
+) -> tuple[list[list[float]], int]:
+    """Return the embeddings of texts, and how many tokens these have.
+
+    With `dimensions`, of each its first numbers, at length 1 again. Texts that are too long are
+    `cut`, or refused: raise HTTPError, which names the field, for these and what else is wrong.
+    """
+    embedder = service.embedder
+    if not embedder.possible:
         raise HTTPError(
             501,
             "this model was not made for embeddings; --pooling mean makes some of any model",
         )
-    if (count := prompt_count(request.input)) > bounds.PROMPTS:
+    if (count := prompt_count(given)) > bounds.PROMPTS:
         raise HTTPError(
-            400, f"'input' has {count} texts, at most {bounds.PROMPTS} are taken", param="input"
+            400, f"'{param}' has {count} texts, at most {bounds.PROMPTS} are taken", param=param
         )
-    prompts = await asyncio.to_thread(service.tokens_of, request.input, param="input")
-    data = []
-    for index, prompt in enumerate(prompts):
+    if dimensions is not None and dimensions > embedder.size:
+        raise HTTPError(
+            400, f"this model's vectors have {embedder.size} numbers", param="dimensions"
+        )
+    if cut and isinstance(given, str):
+        given = given[: CHARACTERS * embedder.room]
+    elif cut:
+        given = [one[: CHARACTERS * embedder.room] for one in given if isinstance(one, str)]
+    prompts = await asyncio.to_thread(service.tokens_of, given, param=param)
+    if cut:
+        prompts = [embedder.cut(prompt) for prompt in prompts]
+    found = []
+    for prompt in prompts:
         if service.stopping:
             raise stopping()
         try:  # one after the other: no more is computed once the client is gone
-            vector = await asyncio.to_thread(service.embedder.embed, prompt)
+            found.append(await asyncio.to_thread(embedder.embed, prompt, dimensions))
         except ModelError as exc:
-            raise HTTPError(400, exc.problem, param="input") from exc
-        if request.dimensions not in (None, len(vector)):
-            raise HTTPError(
-                400, f"this model's vectors have {len(vector)} numbers", param="dimensions"
-            )
-        shown: list[float] | str = vector
-        if request.encoding_format == "base64":
-            shown = base64.b64encode(array.array("f", vector).tobytes()).decode()
-        data.append(Embedding(index=index, embedding=shown))
-    tokens = sum(map(len, prompts))
-    usage = EmbeddingUsage(tokens, tokens)
-    return EmbeddingResponse(data=data, model=service.identity.alias, usage=usage)
+            raise HTTPError(400, exc.problem, param=param) from exc
+    return found, sum(map(len, prompts))
+
+
+def _packed(vector: list[float]) -> str:
+    return base64.b64encode(array.array("f", vector).tobytes()).decode()

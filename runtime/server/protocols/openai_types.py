@@ -19,6 +19,7 @@ from runtime.chat_format.chat_template import Continuation
 from runtime.inference.stats import Stats
 from runtime.inference.token_stream import SampledToken
 from runtime.model.model import Model
+from runtime.server.protocols.documents.document_types import CitedPassage
 from runtime.server.protocols.llama_server_types import PromptProgress, Timings, finite
 from runtime.server.protocols.messages import ChatMessage, Tool
 from runtime.server.protocols.sampling_fields import (
@@ -111,6 +112,8 @@ class ChatRequest(Generation, kw_only=True):
     max_completion_tokens: Limit | None = None
     logprobs: bool | None = None
     top_logprobs: Top | None = None
+    documents: bool | None = None
+    """Ours: whether to answer from the documents, by default where that is possible."""
 
 
 class CompletionRequest(Generation, kw_only=True):
@@ -235,6 +238,10 @@ class ChatResponse(Struct, kw_only=True):
     usage: Usage
     timings: Timings
     schema_check: SchemaCheck | UnsetType = UNSET
+    sources: list[CitedPassage] | UnsetType = UNSET
+    """Ours: what the answers were made from; empty if nothing was found."""
+    removed_citations: int | UnsetType = UNSET
+    """Ours: how many citations pointed nowhere, and were left out."""
 
 
 class Delta(Struct, kw_only=True):
@@ -268,6 +275,9 @@ class ChatChunk(Struct, kw_only=True):
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: Timings | UnsetType = UNSET
     schema_check: SchemaCheck | UnsetType = UNSET
+    sources: list[CitedPassage] | UnsetType = UNSET
+    """Ours: with the end of the last answer."""
+    removed_citations: int | UnsetType = UNSET
 
 
 class CompletionLogprobs(Struct):

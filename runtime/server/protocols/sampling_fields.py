@@ -12,14 +12,16 @@ from msgspec import Meta
 
 from runtime import bounds
 from runtime.errors import UsageError
+from runtime.inference.sampler_chain import order_of
 from runtime.options.registry import Options, check
-from runtime.server.http.http_error import HTTPError
+from runtime.server.http.http_error import HTTPError, http_error_of
 
 NAMES = {
     "temperature": "temp",
     "top_k": "top_k",
     "top_p": "top_p",
     "min_p": "min_p",
+    "top_n_sigma": "top_n_sigma",
     "typical_p": "typical_p",
     "dynatemp_range": "dynatemp_range",
     "dynatemp_exponent": "dynatemp_exp",
@@ -42,6 +44,12 @@ NAMES = {
 }
 """Fields that are options by another name, or the same."""
 
+LETTERS = {
+    "e": "penalties", "d": "dry", "s": "top_n_sigma", "k": "top_k", "y": "typ_p", "p": "top_p",
+    "m": "min_p", "x": "xtc", "t": "temperature", "i": "infill",
+}  # fmt: skip
+"""llama.cpp's letters for samplers."""
+
 Stop = Annotated[str, Meta(max_length=bounds.STOP_LENGTH)]
 Stops = Annotated[list[Stop], Meta(max_length=bounds.STOPS)]
 StopTokens = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=bounds.STOPS)]
@@ -55,6 +63,17 @@ Prompt = str | list[str | int | list[int]]
 """A text, texts, tokens, or several lists of tokens."""
 
 
+class LoraScale(msgspec.Struct):
+    """How strongly a LoRA adapter is to be applied."""
+
+    id: Annotated[int, Meta(ge=0, le=bounds.SECTIONS)]
+    scale: Annotated[float, Meta(ge=-1000, le=1000)]
+
+
+Scales = Annotated[list[LoraScale], Meta(max_length=bounds.SECTIONS)]
+"""Those that are not named are not applied."""
+
+
 class Sampling(msgspec.Struct, kw_only=True):
     """Sampling options of a request; those not given are the server's."""
 
@@ -62,6 +81,7 @@ class Sampling(msgspec.Struct, kw_only=True):
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    top_n_sigma: float | None = None
     typical_p: float | None = None
     dynatemp_range: float | None = None
     dynatemp_exponent: float | None = None
@@ -87,6 +107,12 @@ class Sampling(msgspec.Struct, kw_only=True):
     json_schema: dict[str, Any] | bool | None = None
     stop: Stop | Stops | None = None
     stop_token_ids: StopTokens | None = None  # as vLLM names it
+    lora: Scales | None = None
+    id_slot: Annotated[int, Meta(ge=-1, le=bounds.INTEGER)] | None = None
+    n_keep: Annotated[int, Meta(ge=-1, le=bounds.INTEGER)] | None = None  # contexts are not shifted
+    post_sampling_probs: bool | None = None
+    t_max_predict_ms: Annotated[int, Meta(ge=-1, le=bounds.INTEGER)] | None = None
+    samplers: Annotated[str, Meta(max_length=bounds.NAME)] | Stops | None = None
 
 
 def merged_options(
@@ -114,6 +140,8 @@ def merged_options(
         changes["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
     if request.stop_token_ids is not None:
         changes["stop_token_ids"] = tuple(map(str, request.stop_token_ids))
+    if request.samplers is not None:
+        changes["samplers"] = _samplers(request.samplers)
     if request.logit_bias:
         changes["logit_bias"] = tuple(_biases(request.logit_bias, tokenize))
     if request.grammar:
@@ -133,6 +161,7 @@ def option_fields(options: Options) -> dict[str, Any]:
         "dry_sequence_breakers": list(options.dry_sequence_breaker),
         "stop": list(options.stop),
         "stop_token_ids": [int(token) for token in options.stop_token_ids],
+        "samplers": [*filter(None, options.samplers.split(";"))],
         "logit_bias": list(options.logit_bias),
         "grammar": options.grammar,
         "max_tokens": options.n_predict,
@@ -145,6 +174,8 @@ def _checked(name: str, option: str, value: Any) -> Any:
         value = value if value == -1 else value % 2**32
     if option == "top_k":
         value = max(value, 0)  # -1 means all to some clients
+    if option == "top_n_sigma":
+        value = max(value, -1.0)
     if option == "repeat_last_n":
         value = max(value, -1)
     if isinstance(value, float) and not math.isfinite(value):
@@ -153,6 +184,15 @@ def _checked(name: str, option: str, value: Any) -> Any:
         return check(option, value, name)
     except UsageError as exc:
         raise HTTPError(400, exc.problem, param=name) from exc
+
+
+def _samplers(given: str | list[str]) -> str:
+    """Return the samplers as options hold them: by names, or by letters in one text."""
+    names = given if isinstance(given, list) else [LETTERS.get(one, one) for one in given]
+    try:
+        return ";".join(order_of(";".join(names)))
+    except UsageError as exc:
+        raise http_error_of(exc, param="samplers") from exc
 
 
 def _biases(

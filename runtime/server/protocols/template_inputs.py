@@ -19,6 +19,7 @@ from runtime.server.protocols.messages import (
     template_tools,
 )
 from runtime.server.protocols.openai_types import ChatRequest, NamedTool
+from runtime.server.service.media_input import MediaInput
 from runtime.units import counted
 
 
@@ -43,7 +44,12 @@ def with_format(request: ChatRequest, options: Options) -> tuple[str, str]:
 
 
 def template_inputs(
-    request: ChatRequest, options: Options, *, grammar: str = "", schema: str = ""
+    request: ChatRequest,
+    options: Options,
+    media: MediaInput,
+    *,
+    grammar: str = "",
+    schema: str = "",
 ) -> TemplateInputs:
     """Return what the chat template is applied to; raise HTTPError if a field is invalid."""
     tools, choice, named = _tools(request)
@@ -51,7 +57,7 @@ def template_inputs(
         raise HTTPError(
             400, "a tool that must be used leaves no room for another form", param="tool_choice"
         )
-    messages = template_messages(request.messages)
+    messages = template_messages(request.messages, media)
     continued = _continuation(request, messages)
     add = request.add_generation_prompt is not False and not continued
     thinks, variables = _variables(request, options)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.inference.answer_form import AnswerForm
+from runtime.inference.manner import PLAIN, Manner
 from runtime.options.registry import Options
 
 TextOrTokens = str | Sequence[str | int | Sequence[int]]
@@ -32,3 +33,5 @@ class AnswerRequest:
     """Answers to each prompt; those to the first come first."""
     alternatives: int | None = None
     """How many likeliest tokens to tell beside each one chosen; None for no log-probabilities."""
+    manner: Manner = PLAIN
+    """How they are generated beside all that."""

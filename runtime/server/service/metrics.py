@@ -18,6 +18,7 @@ COUNTERS = {
     "predicted_seconds": ("tokens_predicted_seconds_total", "Predict process time"),
     "decoded": ("n_decode_total", "Total number of llama_decode() calls"),
     "busy": ("n_busy_slots_total", "Sequences in all those calls"),
+    "encoded": ("media_encoded_total", "Pictures and sounds encoded, or parts of them"),
     "requests": ("requests_total", "Number of requests"),
     "answers": ("answers_total", "Number of answers that ended"),
     "cancelled": ("answers_cancelled_total", "Number of answers that were cut"),

@@ -5,7 +5,10 @@ To tokenize eight megabytes takes seconds and hundreds of megabytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtime.errors import ContextOverflow
+from runtime.media.kinds import Media
 from runtime.model.model import Model
 from runtime.server.http.http_error import HTTPError
 
@@ -34,6 +37,16 @@ class PromptTokenizer:
     def adds_bos(self) -> bool:
         """Tell whether it is added by tokenizing."""
         return self._model.adds_bos
+
+    @property
+    def media_marker(self) -> str:
+        """Return what stands in texts for a picture or sound; raise MediaError if it takes none."""
+        return self._model.media_marker
+
+    def tokenize_media(self, text: str, media: Sequence[Media]) -> list[int]:
+        """Return the tokens of `text` with what stands for `media`; raise HTTPError if too many."""
+        self.require_room(text)
+        return self._model.tokenize_media(text, media)
 
     def tokenize(self, text: str, *, beginning: bool = True) -> list[int]:
         """Return the tokens of `text`; raise HTTPError if they are far too many."""

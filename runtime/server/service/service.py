@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +14,11 @@ from typing import Any, TypeVar
 
 from runtime import bounds
 from runtime.chat_format.chat_template import TemplateInputs
+from runtime.chat_format.fill_in import FillIn
+from runtime.chat_format.media_parts import with_markers
 from runtime.chat_format.prompt import Prompt, build_prompt, format_prompt
 from runtime.dialogue.loaded_model import LoadedModel
-from runtime.errors import AppError, ContextOverflow, ModelError
+from runtime.errors import AppError, ContextOverflow, MediaError, ModelError
 from runtime.inference.token_stream import TokenStream
 from runtime.json_schema import time_limit
 from runtime.model import libchat
@@ -26,6 +29,9 @@ from runtime.server.service.answer_request import AnswerRequest, TextOrTokens, p
 from runtime.server.service.bridge import Bridge, Reader
 from runtime.server.service.metrics import Metrics
 from runtime.server.service.prompt_tokenizer import PromptTokenizer, overflow
+from runtime.server.service.rest import Rest, Workers
+from runtime.server.service.saved_slots import SavedSlots
+from runtime.server.service.web_pictures import WebPictures
 
 LONG = 4096
 """Characters of a prompt, or values, from which preparing them is worth a thread."""
@@ -45,15 +51,34 @@ class Identity:
 class Service:
     """A loaded model, shared by all requests."""
 
-    def __init__(self, loaded: LoadedModel, metrics: Metrics, identity: Identity) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        metrics: Metrics,
+        identity: Identity,
+        slots: SavedSlots | None = None,
+        web_pictures: WebPictures | None = None,
+        workers: Workers | None = None,
+    ) -> None:
+        """`slots` are those that can be saved, `web_pictures` fetches others', where allowed.
+
+        `workers` are those that sleep together with this one, if there are others.
+        """
         self.source = loaded.file
-        self.model: Model = loaded.model
-        self.scheduler = loaded.scheduler
-        self.tokenizer = PromptTokenizer(loaded.model, loaded.scheduler.context_size - 1)
         self.options = loaded.options
-        self.embedder = loaded.embedder
+        self._loaded = loaded
+        self._take_model()
+        sleeps = loaded.options.sleeps
+        seconds = loaded.options.sleep_idle_seconds
+        self.rest = (
+            Rest(loaded, seconds, workers or Workers(), self._take_model) if sleeps else None
+        )
+        """Frees the model while nobody needs it; None if it stays."""
+        self.lora = loaded.lora
         self.template_text = loaded.template_text
         self.template = loaded.template
+        self.saved_slots = slots
+        self.web_pictures = web_pictures
         self.metrics = metrics
         self.identity = identity
         self.started = int(time.time())
@@ -64,6 +89,30 @@ class Service:
         self._bridge: Bridge | None = None
         self._answer_seconds = 1.0
         """A moving average."""
+
+    def _take_model(self) -> None:
+        """Take what the model consists of: something else each time that it was loaded."""
+        loaded = self._loaded
+        self.model: Model = loaded.model
+        self.scheduler = loaded.scheduler
+        self.tokenizer = PromptTokenizer(loaded.model, loaded.scheduler.context_size - 1)
+        self.embedder = loaded.embedder
+        self.grounder = loaded.grounder
+        """Finds passages of the documents; None without any."""
+        self.reranker = loaded.reranker
+        self.fill_in = FillIn(loaded.model)
+        self.devices = loaded.devices
+        """Where layers of the model are, in words; empty for the processor alone."""
+
+    @property
+    def is_sleeping(self) -> bool:
+        """Return whether the model must be loaded again for the next request."""
+        return self.rest is not None and self.rest.is_sleeping
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Return a hash of the model, in hexadecimal digits."""
+        return self.source.fingerprint.removeprefix("sampled-")
 
     # Prompts
 
@@ -94,9 +143,13 @@ class Service:
         """Return the tokens of `text`, without the special tokens of a beginning."""
         return self.model.tokenize(text, beginning=False)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens, up to the last whole character; control tokens have none."""
-        data = b"".join(self.model.piece(token) for token in tokens)
+    def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """Return the text of tokens, up to the last whole character.
+
+        Control tokens have none, unless they are to be shown as what is `special`.
+        """
+        read = (token for token in tokens if token >= 0)  # pictures and sounds have no text
+        data = b"".join(self.model.piece(token, special=special) for token in read)
         return codecs.getincrementaldecoder("utf-8")("replace").decode(data)
 
     def tokens_of(self, given: TextOrTokens, *, param: str = "prompt") -> list[list[int]]:
@@ -159,7 +212,9 @@ class Service:
     def render(self, inputs: TemplateInputs) -> str:
         """Return the prompt of a conversation as text; raise HTTPError if the template fails."""
         with _template_errors():
-            return format_prompt(self.template, self._with_system(inputs)).text
+            inputs = self._with_system(inputs)
+            messages, _ = with_markers(inputs.messages, lambda: self.tokenizer.media_marker)
+            return format_prompt(self.template, dataclasses.replace(inputs, messages=messages)).text
 
     def _with_system(self, inputs: TemplateInputs) -> TemplateInputs:
         found = [*inputs.messages]
@@ -203,7 +258,11 @@ class Service:
                         options = dataclasses.replace(options, seed=seed)
                     streams.append(
                         self.scheduler.submit(
-                            prompt, options, form=request.form, alternatives=request.alternatives
+                            prompt,
+                            options,
+                            form=request.form,
+                            alternatives=request.alternatives,
+                            manner=request.manner,
                         )
                     )
         except AppError as exc:
@@ -256,6 +315,8 @@ class Service:
     def stop(self) -> None:
         """End all running answers, and what is rendered or compiled for others."""
         self.stopping = True
+        if self.rest:
+            self.rest.stop()
         libchat.stop()
         time_limit.stop()
         for prepared in list(self._preparing):
@@ -269,5 +330,5 @@ def _template_errors() -> Iterator[None]:
     """Turn errors of the chat template into HTTPErrors."""
     try:
         yield
-    except ModelError as exc:
+    except (ModelError, MediaError) as exc:
         raise HTTPError(400, exc.problem, param="messages") from exc

@@ -92,10 +92,17 @@ def test_the_provider_is_known(tmp_path: Path) -> None:
     assert "'provider' is 'openai', expected 'llama_cpp'" in warning
 
 
-def test_images_are_warned_about(tmp_path: Path) -> None:
-    assert ["not supported yet"] == [
-        w[-17:] for w in read(tmp_path, {"supports_images": True}).warnings
-    ]
+def test_a_projector_is_a_file_beside_it_or_a_word(tmp_path: Path) -> None:
+    assert str(tmp_path / "mmproj.gguf") == read(tmp_path, {"mmproj": "mmproj.gguf"}).mmproj
+    assert "/elsewhere.gguf" == read(tmp_path, {"mmproj": "/elsewhere.gguf"}).mmproj
+    assert "none" == read(tmp_path, {"mmproj": "none"}).mmproj
+    assert "" == read(tmp_path, {}).mmproj
+
+
+def test_images_are_said_or_not(tmp_path: Path) -> None:
+    for value in (True, False):
+        assert value is read(tmp_path, {"supports_images": value}).supports_images
+    assert read(tmp_path, {}).supports_images is None
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,20 @@ import pytest
 
 from bundler.commands import self_check
 from runtime.errors import AppError
+from runtime.media.picture import read_picture
+from runtime.media.sound import read_sound
 
 MODEL = {"kind": "model"}
+COST = {
+    "memory": {},
+    "load_s": 0.1,
+    "restored_bytes": 0,
+    "prewarmed_tokens": 0,
+    "first_token_s": 0.1,
+    "generate_s": 0.1,
+    "cpu": "x64",
+    "threads": 1,
+}
 REMOTE = {
     "fallback_on_error": True,
     "fallback_base_url": "https://example.org/v1",
@@ -19,15 +31,18 @@ REMOTE = {
 }
 
 
-def program(folder: Path, defaults: dict[str, Any], **costs: Any) -> Path:
+def program(
+    folder: Path, defaults: dict[str, Any], *sections: dict[str, Any], **costs: Any
+) -> Path:
     """Return a program that notes how it is run: arguments and variables, in files beside it."""
-    info = json.dumps({"sections": [MODEL], "defaults": defaults})
+    info = json.dumps({"sections": [MODEL, *sections], "defaults": defaults})
     report = json.dumps({"generated_tokens": 3, **costs})
     path = folder / "program"
     path.write_text(
         f"""#!/bin/sh
 if [ "$1" = info ]; then echo '{info}'; exit; fi
 echo "$@" > '{folder}/arguments'; env > '{folder}/variables'
+for word; do case "$word" in *.png|*.wav) cp "$word" '{folder}/shown';; esac; done
 while [ "$1" != --report ]; do shift; done
 echo '{report}' > "$2"
 """
@@ -80,3 +95,22 @@ def test_the_answer_of_another_server_proves_nothing(tmp_path: Path) -> None:
 def test_a_program_that_generates_nothing(tmp_path: Path) -> None:
     with pytest.raises(AppError, match="generated no token"):
         self_check.prove(program(tmp_path, {}, generated_tokens=0), 1)
+
+
+@pytest.mark.parametrize(("sees", "flag"), [(True, "--image"), (False, "--audio")])
+def test_what_a_projector_takes_is_shown(tmp_path: Path, sees: bool, flag: str) -> None:
+    eyes = {"kind": "projector", "size": 5_000_000, "facts": {"sees": sees, "hears": True}}
+    asked = program(tmp_path, {}, eyes, prompt_tokens=9, **COST)
+    report = self_check.prove(asked, 1)
+
+    given = arguments(tmp_path)
+    assert given[given.index(flag) + 1].endswith(".png" if sees else ".wav")
+    shown = (tmp_path / "shown").read_bytes()
+    found = read_picture(shown) if sees else read_sound(shown)
+    assert (found.width, found.height) == (64, 64) if sees else found.seconds == 1
+    assert "the projector: 5.0 MB)" in report.lines()[0]
+
+
+def test_nothing_is_shown_to_a_model_without_a_projector(tmp_path: Path) -> None:
+    self_check.prove(program(tmp_path, {}), 1)
+    assert not {"--image", "--audio"} & {*arguments(tmp_path)}

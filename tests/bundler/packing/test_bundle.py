@@ -24,7 +24,7 @@ from bundler.model import lint
 from bundler.packing import bundle as bundling
 from bundler.packing import compress
 from bundler.packing.compress import Piece
-from runtime.commands import verify_extract
+from runtime.commands.bundles import verify_extract
 from runtime.container import bundle_file
 from runtime.container.extents import Extents
 from runtime.container.layout import Section

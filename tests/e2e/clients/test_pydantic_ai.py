@@ -16,6 +16,9 @@ from typed_answers import ANSWERS, Address, Nested, as_json
 pydantic_ai = package("pydantic_ai")
 openai_models = package("pydantic_ai.models.openai")
 openai_provider = package("pydantic_ai.providers.openai")
+anthropic = package("anthropic")
+anthropic_models = package("pydantic_ai.models.anthropic")
+anthropic_provider = package("pydantic_ai.providers.anthropic")
 
 HELLO = "Hello there, Zoë."
 AFTER = "It is sunny in Rome."
@@ -63,13 +66,15 @@ def report(city: str, days: int) -> str:
     return f"sunny in {city} for {days} days {cue('JSON after')}"
 
 
-@pytest.fixture
-def run(url: str) -> Callable[..., Any]:
+@pytest.fixture(params=["chat completions", "responses", "messages"])
+def run(request: pytest.FixtureRequest, url: str) -> Callable[..., Any]:
     """Return what runs an agent on the text of a name, and gives its result."""
+    if request.param == "messages" and not isinstance(anthropic.types.beta.BetaMessageParam, type):
+        pytest.skip("this pydantic-ai makes requests of an older anthropic, of before 2.0")
 
     def running(name: str, **fields: Any) -> Any:
         async def go() -> Any:
-            async with connected(url) as model:
+            async with connected(url, request.param) as model:
                 return await pydantic_ai.Agent(model, **fields).run(cue(name))
 
         return asyncio.run(go())
@@ -78,11 +83,24 @@ def run(url: str) -> Callable[..., Any]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Any]:
+async def connected(url: str, protocol: str = "chat completions") -> AsyncIterator[Any]:
     """Give the model of a server, as agents take it."""
+    if protocol == "messages":
+        made = anthropic.AsyncAnthropic(
+            base_url=url.removesuffix("/v1"), api_key="none", max_retries=0
+        )
+        async with made as other:
+            provider = anthropic_provider.AnthropicProvider(anthropic_client=other)
+            # By its name the client tells what a model can do.
+            yield anthropic_models.AnthropicModel("claude-sonnet-5", provider=provider)
+        return
+    kinds = {
+        "chat completions": openai_models.OpenAIChatModel,
+        "responses": openai_models.OpenAIResponsesModel,
+    }
     async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
         provider = openai_provider.OpenAIProvider(openai_client=client)
-        yield openai_models.OpenAIChatModel("x", provider=provider)
+        yield kinds[protocol]("x", provider=provider)
 
 
 def test_a_text(run: Any) -> None:

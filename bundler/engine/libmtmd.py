@@ -1,0 +1,91 @@
+"""Build libmtmd: llama.cpp's library for models that see and hear.
+
+It is compiled from the engine's own source distribution, so that both are of the same commit, and
+linked with the engine's libraries. What is put into llama.cpp's source, and why, is in
+runtime/model/projector/cpp. Video is left out, since it would need programs of others.
+
+Uses nothing but the standard library, since it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bundler.engine.libchat import run, source, unpack_libraries, with_insertions
+from bundler.engine.toolchain import Toolchain, kept, key_of
+from bundler.engine.wheels import VERSION
+from runtime.host import app_dirs
+
+NAME = "libmtmd.so"
+OWN = Path(__file__).parents[2] / "runtime" / "model" / "projector" / "cpp"
+FOLDER = "tools/mtmd"
+UNITS = (
+    "clip.cpp", "mtmd.cpp", "mtmd-audio.cpp", "mtmd-image.cpp", "mtmd-helper*.cpp", "models/*.cpp",
+)  # fmt: skip
+HASHES = ("vendor/hash/hash.cpp", "vendor/hash/sha256/sha256.c")
+INSERTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "clip.cpp": [('#include "gguf.h"\n', '#include "opened.h"\n')],
+}
+"""What is put behind a line of llama.cpp's."""
+INCLUDES = (FOLDER, "include", "ggml/include", "vendor", "vendor/hash")
+CPP_FLAGS = ("-std=c++17", "-fvisibility-inlines-hidden")
+FLAGS = (
+    "-O2", "-DNDEBUG", "-D_GNU_SOURCE", "-DLLAMA_SHARED", "-DLLAMA_BUILD",
+    "-DGGML_SHARED", "-DGGML_BACKEND_SHARED", "-fPIC", "-fvisibility=hidden",
+    "-ffunction-sections", "-fdata-sections", "-fno-sanitize=undefined", "-w",
+    # Formats that nobody sends are not decoded.
+    "-DSTBI_ONLY_PNG", "-DSTBI_ONLY_JPEG", "-DSTBI_ONLY_BMP", "-DSTBI_ONLY_GIF",
+)  # fmt: skip
+LINK_FLAGS = ("-shared", "-s", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN")
+USUAL_MINUTES = 3
+
+
+def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
+    """Return libmtmd.so, for the libraries in the engine's `wheel`; made now unless kept."""
+    own = sorted(OWN.iterdir())
+    words = [VERSION, *toolchain.words, *(file.read_text() for file in own)]
+    words += [*UNITS, *CPP_FLAGS, *FLAGS, str(INSERTIONS), *LINK_FLAGS]
+    key = key_of(*words, wheel.parent.name)
+
+    def make(target: Path) -> None:
+        tree = source(say)
+        units = sorted(unit for glob in UNITS for unit in (tree / FOLDER).glob(glob))
+        units += [tree / name for name in HASHES]
+        units += [file for file in own if file.suffix == ".cpp"]
+        say(
+            f"engine: compiling {NAME}, {len(units)} files with {toolchain.name}; "
+            f"usually {USUAL_MINUTES} minutes on 2 cores"
+        )
+        with tempfile.TemporaryDirectory(prefix="modelembed-media-") as folder:
+            scratch = Path(folder)
+            objects = _compile(toolchain, tree, units, scratch)
+            libraries = unpack_libraries(wheel, scratch)
+            command = [toolchain.cxx, *LINK_FLAGS, "-o", str(target / NAME), *map(str, objects)]
+            run([*command, f"-L{libraries}", "-lllama", "-lggml", "-lggml-base"], NAME)
+
+    folder = app_dirs.cache() / "libmtmd" / f"{VERSION}-{toolchain.name}-{key}"
+    return kept(folder, make) / NAME
+
+
+def _compile(
+    toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: Path
+) -> Sequence[Path]:
+    includes = [f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
+
+    def compile_one(numbered: tuple[int, Path]) -> Path:
+        number, unit = numbered
+        made = scratch / f"{number}.o"
+        beside = ["-iquote", str(unit.parent)]
+        if unit.name in INSERTIONS:
+            unit = with_insertions(unit, INSERTIONS[unit.name], scratch)
+        is_c = unit.suffix == ".c"
+        command = [toolchain.cc] if is_c else [toolchain.cxx, *CPP_FLAGS]
+        run([*command, *FLAGS, *includes, *beside, "-c", "-o", str(made), str(unit)], unit.name)
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_one, enumerate(units)))

@@ -1,0 +1,166 @@
+"""Pictures in requests: by all protocols, encoded once, answered as llama.cpp's own server does."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawings import gallery
+from program import Program
+from projectors import KINDS, Pair, write_pair
+from servers import serve
+
+from benchmarks import cache
+
+SECONDS = 60
+TOKENS = 24
+QUESTION = "What is it?"
+PICTURES = {name: base64.b64encode(data).decode() for name, data in gallery().items()}
+FIRST, SECOND = list(PICTURES.values())[:2]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Return a model that sees, with its projector, of each kind."""
+    return write_pair(tmp_path_factory.mktemp("seeing"), request.param)
+
+
+@pytest.fixture(scope="module")
+def address(chat: Program, pair: Pair) -> Iterator[str]:
+    flags = ("-m", str(pair.model), "--mmproj", str(pair.projector), "-t", "1", "-c", "2048")
+    with serve(chat, *flags) as running:
+        yield running.url
+
+
+def posted(url: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        return json.load(answer)
+
+
+def asked(address: str, data: str, question: str = QUESTION) -> Any:
+    """Return the answer of chat completions to a question about a picture."""
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    content = [picture, {"type": "text", "text": question}]
+    body = {"messages": [{"role": "user", "content": content}], "max_tokens": TOKENS}
+    return posted(f"{address}/v1/chat/completions", {**body, "temperature": 0})
+
+
+def text_of(answer: Any) -> str:
+    return str(answer["choices"][0]["message"]["content"])
+
+
+def encoded(address: str) -> int:
+    """Return how many pictures were encoded so far."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=SECONDS) as metrics:
+        found = re.search(r"^llamacpp:media_encoded_total (\d+)$", metrics.read().decode(), re.M)
+    assert found
+    return int(found[1])
+
+
+def test_all_protocols_show_the_same_picture(address: str) -> None:
+    expected = text_of(asked(address, FIRST))
+    assert expected != text_of(asked(address, SECOND))
+    url = f"data:image/png;base64,{FIRST}"
+
+    parts = [{"type": "input_image", "image_url": url}, {"type": "input_text", "text": QUESTION}]
+    response = posted(
+        f"{address}/v1/responses",
+        {"input": [{"role": "user", "content": parts}], "temperature": 0,
+         "max_output_tokens": TOKENS},
+    )  # fmt: skip
+    assert expected == response["output"][0]["content"][0]["text"]
+
+    source = {"type": "base64", "media_type": "image/png", "data": FIRST}
+    blocks = [{"type": "image", "source": source}, {"type": "text", "text": QUESTION}]
+    body = {"messages": [{"role": "user", "content": blocks}]}
+    message = posted(f"{address}/v1/messages", {**body, "max_tokens": TOKENS, "temperature": 0})
+    assert expected == message["content"][0]["text"]
+    counted = posted(f"{address}/v1/messages/count_tokens", body)["input_tokens"]
+    usage = message["usage"]
+    assert counted == usage["input_tokens"] + usage["cache_read_input_tokens"]
+
+    options = {"num_predict": TOKENS, "temperature": 0}
+    turn = {"role": "user", "content": QUESTION, "images": [FIRST]}
+    same = {"stream": False, "options": options}
+    assert (
+        expected
+        == posted(f"{address}/api/chat", {"messages": [turn], **same})["message"]["content"]
+    )
+    question = {"prompt": QUESTION, "images": [FIRST], **same}
+    first = posted(f"{address}/api/generate", question)
+    assert expected == first["response"]
+    again = posted(f"{address}/api/generate", {**question, "context": first["context"]})
+    assert again["prompt_eval_count"] > first["prompt_eval_count"]
+
+    body = {"messages": [{"role": "user", "content": f"<__media__>{QUESTION}"}]}
+    prompt = posted(f"{address}/apply-template", body)["prompt"]
+    given = {"prompt_string": prompt, "multimodal_data": [FIRST]}
+    body = {"prompt": given, "n_predict": TOKENS, "temperature": 0}
+    assert expected == posted(f"{address}/completion", body)["content"]
+
+
+def test_the_same_picture_is_not_encoded_again(address: str) -> None:
+    first = asked(address, SECOND)
+    before = encoded(address)
+    second = asked(address, SECOND, "And what else is there?")
+
+    assert before == encoded(address)
+    cached = second["usage"]["prompt_tokens_details"]["cached_tokens"]
+    body = {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 1}
+    blind = posted(f"{address}/v1/chat/completions", body)["usage"]["prompt_tokens"]
+    assert cached >= first["usage"]["prompt_tokens"] - blind > 0  # the picture, at least
+
+
+@pytest.fixture(scope="module")
+def peer() -> Path:
+    """Return the path of llama-server; it is not built for this alone, which takes long."""
+    found = sorted(cache.folder("peers").glob("*/llama-server"))
+    if not found:
+        pytest.skip("llama-server was not built: python -m benchmarks.peers")
+    return found[-1]
+
+
+@contextlib.contextmanager
+def running(peer: Path, pair: Pair) -> Iterator[str]:
+    """Give the address of llama-server with a model that sees."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(peer), "-m", str(pair.model), "--mmproj", str(pair.projector), "-t", "1",
+               "-c", "2048", "-np", "1", "-ngl", "0", "--port", str(port)]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + SECONDS
+            while process.poll() is None and time.monotonic() < end:
+                with (
+                    contextlib.suppress(OSError),
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health"),
+                ):
+                    break
+                time.sleep(0.1)
+            else:
+                pytest.skip("llama-server does not run here: it was built for another processor")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def test_answers_are_the_peers(peer: Path, pair: Pair, address: str) -> None:
+    with running(peer, pair) as other:
+        for name, data in PICTURES.items():
+            ours, theirs = asked(address, data), asked(other, data)
+            assert text_of(theirs) == text_of(ours), name
+            assert theirs["usage"]["prompt_tokens"] == ours["usage"]["prompt_tokens"], name

@@ -1,0 +1,172 @@
+"""Pictures of strangers: what is taken, and that hostile files get an error that says why."""
+
+from __future__ import annotations
+
+import struct
+import time
+import tracemalloc
+import zlib
+from hashlib import sha256
+
+import pytest
+from encoded_pictures import bmp, chunk, exif, frame, gif, head, jpeg, png, scan, segment
+from hostile_pictures import OPENED, REFUSED, SVG, box, noise
+
+from runtime import bounds
+from runtime.errors import AppError, MediaError
+from runtime.media.kinds import require_few
+from runtime.media.picture import Picture, read_picture
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(MediaError) as caught:
+        read_picture(data)
+    assert caught.value.hint
+    return caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "width", "height"),
+    [(png(12, 9), "png", 12, 9), (jpeg(24, 16), "jpeg", 24, 16), (gif(10, 6), "gif", 10, 6),
+     (bmp(7, -5), "bmp", 7, 5)],
+)  # fmt: skip
+def test_a_picture_says_what_it_is(data: bytes, name: str, width: int, height: int) -> None:
+    digest = sha256(data[: len(data) - (name == "gif")]).hexdigest()
+    taken = data[:-1] if name == "gif" else data  # the last byte of a GIF is no picture's
+
+    assert Picture(taken, name, width, height, digest) == read_picture(data)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_hostile_picture_is_refused(name: str) -> None:
+    begin = time.process_time()
+
+    assert refused(REFUSED[name])
+    assert time.process_time() - begin < 2
+
+
+def test_there_are_hostile_pictures_enough() -> None:
+    assert len(REFUSED) >= 200
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_a_strange_picture_is_looked_through(name: str) -> None:
+    assert read_picture(OPENED[name]).width
+
+
+def test_noise_is_taken_or_refused() -> None:
+    for data in noise(3000).values():
+        try:
+            read_picture(data)
+        except AppError as exc:
+            assert isinstance(exc, MediaError)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (SVG, "an SVG drawing was found; a picture in PNG, JPEG, GIF or BMP was expected"),
+        (box(b"heic"), "a HEIC picture was found"),
+        (box(b"avif"), "an AVIF picture was found"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "a WebP picture was found"),
+        (b"%PDF-1.7", "a PDF document was found"),
+        (b"\x1b]0;owned\x07", r"begins with b'\x1b]0;owne'"),
+        (jpeg()[:-20], "it ends within its pixels"),
+        (REFUSED["PNG: a bomb"], "unpacks to more than its pixels"),
+        (REFUSED["PNG: Apple's own"], "a PNG in Apple's own form"),
+    ],
+)
+def test_the_error_says_what_was_found(data: bytes, says: str) -> None:
+    assert says in refused(data)
+
+
+def test_what_follows_a_picture_is_not_decoded() -> None:
+    for whole in (png(), jpeg()):
+        assert whole == read_picture(whole + b"PK\3\4" + bytes(1000)).data
+    first = gif()[:-1]
+    assert first == read_picture(gif(frames=9)).data
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_how_a_camera_was_held_is_read(orientation: int, order: str) -> None:
+    noted = exif(orientation, order=order)
+
+    assert orientation == read_picture(jpeg(before=segment(0xE1, b"Exif\0\0" + noted))).orientation
+    assert orientation == read_picture(png(before=[chunk(b"eXIf", noted)])).orientation
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [b"", b"MM\0*", exif(0), exif(9), exif(65_535), exif(6, kind=4), exif(6, tag=275), exif(6)[:-8],
+     exif(6)[:4] + b"\xff\xff\xff\xff" + exif(6)[8:],
+     exif(6)[:4] + struct.pack(">I", 4) + exif(6)[8:],  # into itself
+     exif(6)[:8] + b"\xff\xff" + exif(6, tag=1)[10:], b"XX\0*" + exif(6)[4:], bytes(60_000)],
+)  # fmt: skip
+def test_a_note_of_the_camera_that_is_none_is_left_out(noted: bytes) -> None:
+    assert 1 == read_picture(jpeg(before=segment(0xE1, b"Exif\0\0" + noted))).orientation
+
+
+def test_a_file_that_is_too_large_is_refused() -> None:
+    padding = bytes(bounds.PICTURE - len(png()))
+
+    assert read_picture(png() + padding).width
+    assert "at most 33.6 MB are read" in refused(png() + padding + b"x")
+
+
+def test_a_side_that_is_too_long_is_refused() -> None:
+    most = bounds.PICTURE_SIDE
+
+    assert most == read_picture(png(most, 1)).width
+    assert "a side may have 32,768" in refused(png(most + 1, 1))
+
+
+def claimed(width: int, height: int) -> bytes:
+    """A JPEG that claims a size, which costs nothing before it is decoded."""
+    return b"\xff\xd8" + frame(width, height) + scan() + b"x\xff\xd9"
+
+
+def test_too_many_pixels_are_refused() -> None:
+    assert 8192 == read_picture(claimed(8192, 8192)).height
+    assert 8192 * 8192 == bounds.PICTURE_PIXELS
+    assert "at most 67.1 million are decoded" in refused(claimed(8193, 8192))
+
+
+def test_a_png_of_many_bits_for_each_pixel_is_refused() -> None:
+    def begun(height: int) -> bytes:
+        return png()[:8] + head(8191, height, 16, 6) + chunk(b"IEND")
+
+    most = bounds.PICTURE_UNPACKED // (1 + 8 * 8191)
+    assert "at most 268.5 MB are decoded" in refused(begun(most + 1))
+    assert "pixels are missing" in refused(begun(most))
+    assert "pixels are missing" in refused(png()[:8] + head(8192, 8192, 8, 6) + chunk(b"IEND"))
+
+
+def test_too_many_passes_over_a_picture_are_refused() -> None:
+    most = bounds.PICTURE_PASSES // (64 * 64)
+    begin = b"\xff\xd8" + frame(64, 64, kind=0xC2)
+    one = scan(last=0) + b"x"
+
+    assert read_picture(begin + one * most + b"\xff\xd9").width
+    assert "together at most 536,870,912" in refused(begin + one * (most + 1) + b"\xff\xd9")
+
+
+def test_too_many_pictures_are_refused() -> None:
+    require_few(bounds.MEDIA)
+    with pytest.raises(MediaError, match="at most 64 are taken"):
+        require_few(bounds.MEDIA + 1)
+
+
+def test_a_large_picture_is_looked_through_in_little_memory() -> None:
+    data = b"".join([png()[:8], head(8192, 8192)])
+    packer = zlib.compressobj(1)
+    rows = b"".join(packer.compress(bytes(1 + 3 * 8192)) for _ in range(8192)) + packer.flush()
+    data += chunk(b"IDAT", rows) + chunk(b"IEND")
+    tracemalloc.start()
+    try:
+        found = read_picture(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (8192, 8192) == (found.width, found.height)
+    assert peak < 20 << 20
