@@ -266,6 +266,12 @@ def test_a_table_without_names_keeps_its_first_row() -> None:
     assert [("table", "1\nAnna"), ("table", "2\nBob\nextra")] == parts(document)
 
 
+def test_lines_may_end_as_on_old_machines() -> None:
+    document = read_csv(b"name;age\rAnna;7\rBob;8\r", "a.csv")
+
+    assert [("table", "name: Anna\nage: 7"), ("table", "name: Bob\nage: 8")] == parts(document)
+
+
 def test_tabs_are_known_by_the_name() -> None:
     assert [("table", "a, x: 1\nb: 2")] == parts(read_csv(b"a, x\tb\n1\t2", "a.tsv"))
 
