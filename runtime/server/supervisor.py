@@ -113,14 +113,21 @@ class Supervisor:
     def _start(self, number: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        # What arrives until the worker has its own handlers waits: the supervisor's would keep it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         process = os.fork()
         if process:
             self._workers[process] = number
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return
         code = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends at once while it only loads
+            if not interrupts.interrupts_ignored():
+                signal.signal(signal.SIGINT, lambda *_: None)  # the supervisor passes it on
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(self._life_write)
             died = self._died[number]
             done = self._work(number, died, self._life_read, lambda: self._tell_ready(number))

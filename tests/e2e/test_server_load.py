@@ -143,6 +143,26 @@ def test_several_processes(
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+@pytest.mark.parametrize("moment", ["first", "replaced"])
+def test_workers_that_load_hear_that_they_must_end(chat: Program, moment: str) -> None:
+    """They are told to end before they have a loop of events that hears it."""
+    flags = ("-t", "1", "--workers", "2", "--grace", "600", "--port", "0")
+    command = [str(chat.path), "serve", *chat.flags, *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            if moment == "first":
+                until(lambda: len(processes(process.pid)) == 2)
+            else:
+                until(lambda: b"http" in process.stderr.readline())  # type: ignore[union-attr]
+                os.kill(processes(process.pid)[0], signal.SIGKILL)
+                until(lambda: b"another takes" in process.stderr.readline())  # type: ignore[union-attr]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_workers_end_with_their_supervisor(chat: Program) -> None:
     with serve(chat, "-t", "1", "--workers", "2") as server:
         workers = processes(server.process.pid)
