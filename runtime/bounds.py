@@ -22,6 +22,8 @@ HEADER_BYTES = 32 << 10  # request line and headers: cookies of other servers he
 JSON_VALUES = 1_000_000  # as many tokens as the longest contexts have
 JSON_PARTS = 100_000  # texts, lists and objects, each of which takes as long as many numbers
 
+FORM_FIELDS = 100  # of a form: a transcription has a dozen
+
 # Fields of a request
 
 MESSAGES = 10_000  # of a conversation: a million tokens at a hundred each

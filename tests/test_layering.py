@@ -21,7 +21,7 @@ HEAVY = (
     "llama_cpp", "jinja2", "prompt_toolkit", "zstandard", "numpy", "nacl", "xxhash", "pygments",
     "starlette", "uvicorn", "msgspec", "httpx", "asyncio", "ssl",
 )  # fmt: skip
-SERVER_ALONE = {"starlette", "uvicorn", "h11", "msgspec"}
+SERVER_ALONE = {"starlette", "uvicorn", "h11", "msgspec", "python_multipart"}
 """Libraries that nothing but the server needs."""
 
 

@@ -17,7 +17,7 @@ DISTRIBUTIONS = (
     "llama-cpp-python", "zstandard", "click", "prompt_toolkit", "wcwidth",
     "typing_extensions", "xxhash", "pynacl", "cffi", "pygments", "pyinstaller", "modelembed",
     "starlette", "uvicorn", "h11", "anyio", "msgspec", "httpx", "httpcore", "certifi", "idna",
-    "jsonschema", "jsonschema-specifications", "referencing", "attrs",
+    "python-multipart", "jsonschema", "jsonschema-specifications", "referencing", "attrs",
     *(["exceptiongroup"] if sys.version_info < (3, 11) else []),  # built in since
 )  # fmt: skip
 """Python packages whose code is inside every stub; nothing else that is installed gets in."""

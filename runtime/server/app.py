@@ -50,7 +50,7 @@ def build_remote(
     """Return the ASGI application that forwards requests to the fallback server."""
     paths = {*FORWARDED, "/completion", "/tokenize", "/detokenize", "/apply-template",
              "/infill", "/v1/rerank", "/rerank", "/v1/responses", "/v1/messages",
-             "/v1/search"}  # fmt: skip
+             "/v1/search", "/v1/audio/transcriptions"}  # fmt: skip
     routes: list[BaseRoute] = [
         Route(path, Reported(proxy), methods=["POST"]) for path in sorted(paths)
     ]

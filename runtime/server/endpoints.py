@@ -21,6 +21,7 @@ from runtime.server.protocols import (
     openai_types,
 )
 from runtime.server.protocols.anthropic import routes as anthropic_routes
+from runtime.server.protocols.audio import routes as audio_routes
 from runtime.server.protocols.documents import routes as documents_routes
 from runtime.server.protocols.llamacpp import routes as llamacpp_routes
 from runtime.server.protocols.ollama import routes as ollama_routes
@@ -33,6 +34,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "/v1/models": ("/models",),
     "/health": ("/v1/health",),
     "/completion": ("/completions",),
+    **audio_routes.ALIASES,
     **llamacpp_routes.ALIASES,
 }
 """Paths that llama-server knows beside."""
@@ -59,6 +61,7 @@ def all_of(service: Service, reader: BodyReader, prefix: str = "") -> list[Endpo
     found = [
         *_common(service, reader),
         *anthropic_routes.endpoints(service, reader),
+        *audio_routes.endpoints(service, reader),
         *documents_routes.endpoints(service, reader),
         *llamacpp_routes.endpoints(service, reader),
         *ollama_routes.endpoints(service, reader),

@@ -79,6 +79,7 @@ ELSEWHERE = {
     "PICTURE_PASSES":
         "tests/media/test_pictures.py::test_too_many_passes_over_a_picture_are_refused",
     "MEDIA": "tests/media/test_pictures.py::test_too_many_pictures_are_refused",
+    "FORM_FIELDS": "tests/server/test_form_data.py::test_a_form_of_too_many_fields_is_refused",
     "FETCH_URL": "tests/media/test_fetch.py::test_a_long_address_is_refused",
     "FETCH_SECONDS": "tests/media/test_fetch.py::test_a_server_that_trickles_is_left",
     "FETCH_REDIRECTS": "tests/media/test_fetch.py::test_redirections_end",

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import re
-import socket
-import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from drawings import gallery
+from peer_server import peer_server
 from program import Program
 from projectors import KINDS, Pair, write_pair
 from servers import serve
-
-from benchmarks import cache
 
 SECONDS = 60
 TOKENS = 24
@@ -124,42 +118,8 @@ def test_the_same_picture_is_not_encoded_again(address: str) -> None:
     assert cached >= first["usage"]["prompt_tokens"] - blind > 0  # the picture, at least
 
 
-@pytest.fixture(scope="module")
-def peer() -> Path:
-    """Return the path of llama-server; it is not built for this alone, which takes long."""
-    found = sorted(cache.folder("peers").glob("*/llama-server"))
-    if not found:
-        pytest.skip("llama-server was not built: python -m benchmarks.peers")
-    return found[-1]
-
-
-@contextlib.contextmanager
-def running(peer: Path, pair: Pair) -> Iterator[str]:
-    """Give the address of llama-server with a model that sees."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(peer), "-m", str(pair.model), "--mmproj", str(pair.projector), "-t", "1",
-               "-c", "2048", "-np", "1", "-ngl", "0", "--port", str(port)]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            end = time.monotonic() + SECONDS
-            while process.poll() is None and time.monotonic() < end:
-                with (
-                    contextlib.suppress(OSError),
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health"),
-                ):
-                    break
-                time.sleep(0.1)
-            else:
-                pytest.skip("llama-server does not run here: it was built for another processor")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-
-
-def test_answers_are_the_peers(peer: Path, pair: Pair, address: str) -> None:
-    with running(peer, pair) as other:
+def test_answers_are_the_peers(pair: Pair, address: str) -> None:
+    with peer_server(pair) as other:
         for name, data in PICTURES.items():
             ours, theirs = asked(address, data), asked(other, data)
             assert text_of(theirs) == text_of(ours), name

@@ -1,6 +1,7 @@
-"""Write tiny models that take pictures: projectors of three kinds with random weights, and models.
+"""Write tiny models that take pictures or sound: projectors with random weights, and models.
 
     write_pair(folder, "llava")      folder/llava.gguf and folder/mmproj-llava.gguf, see KINDS
+    write_hearing_pair(folder)       the same of a model that hears, as Ultravox does
 
 The kinds differ in what makes pictures hard: `llava` has a class token and leaves out its last
 layer, `gemma3` pools its patches and reads them without causality, `qwen2vl` takes pictures of any
@@ -29,6 +30,8 @@ PATCH = 14
 MODEL = Shape(embedding=64, feed_forward=128, layers=2, heads=4, kv_heads=2, context=2048)
 VISION_MARKS = ("<|vision_start|>", "<|vision_end|>")
 IMAGE_MARKS = ("<start_of_image>", "<end_of_image>")
+MEL_BINS, AUDIO_FRAMES, STACK = 80, 1500, 8
+"""Of Whisper: bands of sound, frames of half a minute; and how many frames become one vector."""
 SAID = re.compile("[Ġ▁]?[a-z]*")
 """What the models say: of other tokens, no text could be compared."""
 GAIN = 3.0
@@ -67,6 +70,14 @@ def write_pair(folder: Path, kind: str, *, seed: int = 0) -> Pair:
     return Pair(
         write_text_model(folder / f"{kind}.gguf", kind, seed=seed),
         write_projector(folder / f"mmproj-{kind}.gguf", kind, seed=seed),
+    )
+
+
+def write_hearing_pair(folder: Path, *, seed: int = 0) -> Pair:
+    """Write a model that takes sound and its projector to `folder`."""
+    return Pair(
+        write_text_model(folder / "hears.gguf", seed=seed),
+        write_ears(folder / "mmproj-hears.gguf", seed=seed),
     )
 
 
@@ -214,4 +225,48 @@ def write_projector(
         add.linear("mm.0", 4 * WIDTH, 4 * WIDTH)
         add.linear("mm.2", width, 4 * WIDTH, GAIN)
     change(writer)
+    return finish(writer, path)
+
+
+def write_ears(path: Path, *, width: int = MODEL.embedding, seed: int = 0) -> Path:
+    """Write a projector for sound with random weights: Whisper's encoder, Ultravox' projector."""
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_name("Ears of Tiny llava")
+    writer.add_license("MIT")
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_string("clip.projector_type", "ultravox")
+    writer.add_bool("clip.has_audio_encoder", True)
+    for key, value in {
+        "num_mel_bins": MEL_BINS,
+        "embedding_length": WIDTH,
+        "feed_forward_length": FEED,
+        "block_count": 2,
+        "projection_dim": width,
+        "attention.head_count": HEADS,
+        "projector.stack_factor": STACK,
+    }.items():
+        writer.add_uint32(f"clip.audio.{key}", value)
+    writer.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-5)
+    add = _Tensors(writer, seed)
+    for number, channels in ((1, MEL_BINS), (2, WIDTH)):
+        add(f"a.conv1d.{number}.weight", WIDTH, channels, 3)
+        add(f"a.conv1d.{number}.bias", 1, WIDTH, sigma=0.05)
+    add("a.position_embd.weight", AUDIO_FRAMES, WIDTH, sigma=0.1)
+    for layer in range(2):
+        block = f"a.blk.{layer}"
+        for part in ("attn_q", "attn_v", "attn_out"):
+            add.linear(f"{block}.{part}", WIDTH, WIDTH)
+        add(f"{block}.attn_k.weight", WIDTH, WIDTH)  # Whisper's keys have no bias
+        for part in ("ln1", "ln2"):
+            add.norm(f"{block}.{part}", WIDTH)
+            add(f"{block}.{part}.bias", WIDTH, sigma=0.05)
+        add.linear(f"{block}.ffn_up", FEED, WIDTH)
+        add.linear(f"{block}.ffn_down", WIDTH, FEED)
+    add.norm("a.post_ln", WIDTH)
+    add("a.post_ln.bias", WIDTH, sigma=0.05)
+    add.norm("mm.a.norm_pre", STACK * WIDTH)
+    add("mm.a.mlp.1.weight", 2 * FEED, STACK * WIDTH)
+    add.norm("mm.a.norm_mid", FEED)
+    add("mm.a.mlp.2.weight", width, FEED, sigma=GAIN / math.sqrt(FEED))
     return finish(writer, path)

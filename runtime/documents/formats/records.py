@@ -51,7 +51,9 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 def _delimiter(text: str) -> str:
     """Return what stands between columns: what occurs equally often in all lines."""
-    lines = [line for line in io.StringIO(text[:100_000], newline=None) if line.strip()][:SAMPLE_LINES]
+    lines = [line for line in io.StringIO(text[:100_000], newline=None) if line.strip()][
+        :SAMPLE_LINES
+    ]
 
     def worth(delimiter: str) -> tuple[int, int]:
         counts = [

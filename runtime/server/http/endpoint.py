@@ -1,4 +1,4 @@
-"""Endpoint: decodes a JSON body, calls a typed handler, encodes its answer or its event stream."""
+"""Endpoint: decodes a body, calls a typed handler, encodes its answer or its event stream."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from runtime.errors import AppError
+from runtime.server.http import form_data
 from runtime.server.http.dialect import OPENAI, Dialect
 from runtime.server.http.guard import Receive, Scope, Send, respond
 from runtime.server.http.http_error import HTTPError, decode, encode, http_error_of
@@ -68,6 +70,7 @@ class Endpoint:
         reader: BodyReader | None = None,
         dialect: Dialect = OPENAI,
         wakes: bool = True,
+        form: bool = False,
     ) -> None:
         """`request` and `response` are types; `streams` is that of a stream's events, if any.
 
@@ -75,7 +78,7 @@ class Endpoint:
         `{name:path}` stands for may have slashes. `empty` is what a request without a body stands
         for, if that is allowed. `handler` gets request and parameters, if there are any, and
         returns the response, an iterator of lists of events, or Text; or one of these WithHeaders.
-        It `wakes` the model, unless it can do without.
+        It `wakes` the model, unless it can do without. A `form` comes as forms do, not as JSON.
         """
         self.method = method
         self.path = path
@@ -87,7 +90,8 @@ class Endpoint:
         self.dialect = dialect
         self._handler = handler
         self._reader = reader or BodyReader()
-        self._decoder = msgspec.json.Decoder(request) if request else None
+        self.form = form
+        self._decoder = msgspec.json.Decoder(request) if request and not form else None
         self.empty = empty
         self.wakes = wakes
         self.within: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
@@ -96,16 +100,23 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; raise HTTPError, or send the error as an event once a stream runs."""
         arguments = []
-        if self._decoder:
+        if self.form:
+            arguments.append(await self._form(scope, receive))
+        elif self._decoder:
             arguments.append(await self._reader.read(scope, receive, self._decode))
         if self.parameters:
             arguments.append(self._parameters_of(scope))
         try:
-            connected = while_connected(receive) if self._decoder else contextlib.nullcontext()
+            connected = while_connected(receive) if self.request else contextlib.nullcontext()
             async with connected, self.within():
                 await self._answer(arguments, send)
         except AppError as exc:
             raise http_error_of(exc) from exc
+
+    async def _form(self, scope: Scope, receive: Receive) -> Any:
+        kind = dict(scope["headers"]).get(b"content-type", b"")
+        decoder = partial(form_data.decoded, self.request, kind)
+        return await self._reader.read_form(scope, receive, decoder)
 
     def _decode(self, body: bytes) -> Any:
         assert self._decoder is not None

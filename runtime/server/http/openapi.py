@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from runtime import __version__
+from runtime.server.http import form_data
 from runtime.server.http.dialect import OPENAI
 from runtime.server.http.endpoint import Endpoint
 
@@ -90,7 +91,9 @@ def _operation(endpoint: Endpoint, known: dict[int, Any], *, alone: bool) -> dic
         schema = known[id(endpoint.request)]
         operation["requestBody"] = {
             "required": not endpoint.empty,
-            "content": {"application/json": {"schema": schema}},
+            "content": {
+                form_data.KIND if endpoint.form else "application/json": {"schema": schema}
+            },
         }
     return operation
 

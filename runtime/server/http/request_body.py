@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON, of bounded size, large ones read one after the other."""
+"""Bodies of requests: JSON or forms, of bounded size, large ones read one after the other."""
 
 from __future__ import annotations
 
@@ -44,6 +44,21 @@ class BodyReader:
         except asyncio.CancelledError:
             raise stopping() from None
 
+    async def read_form(
+        self, scope: Scope, receive: Receive, decoder: Callable[[bytes], Decoded]
+    ) -> Decoded:
+        """Return the request's body, a form with files, as `decoder` takes it apart.
+
+        Raise HTTPError as `read` does.
+        """
+        _require_plain(scope)
+        try:
+            body = await self._received(receive)
+            async with self._turn:
+                return await asyncio.to_thread(decoder, body)
+        except asyncio.CancelledError:
+            raise stopping() from None
+
     async def _received(self, receive: Receive) -> bytes:
         parts: list[bytes] = []
         size = 0
@@ -65,5 +80,5 @@ def _require_plain(scope: Scope) -> None:
     coding = dict(scope["headers"]).get(b"content-encoding", b"identity").decode("latin-1")
     if coding.strip().lower() != "identity":
         raise HTTPError(
-            415, f"'content-encoding: {plain(coding)[:40]}' is not read here; send the JSON itself"
+            415, f"'content-encoding: {plain(coding)[:40]}' is not read here; send it as it is"
         )
