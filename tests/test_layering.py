@@ -147,7 +147,7 @@ def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
 
 SETTING_UP = (
     "engine/__main__", "engine/first_stage", "engine/libraries", "engine/libchat", "engine/librpc",
-    "engine/libmtmd",
+    "engine/libmtmd", "engine/compilation", "engine/llama_source",
     "engine/wheels", "engine/toolchain", "engine/shared_object", "engine/__init__", "targets",
     "engine/archives", "engine/shaders", "engine/vulkan", "engine/cuda", "engine/nvidia",
     "__init__",
@@ -167,11 +167,13 @@ def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
     assert set() == top_level(path) - sys.stdlib_module_names - {"bundler", "runtime"}
     assert imported(path) <= {
         "bundler.engine.archives",
+        "bundler.engine.compilation",
         "bundler.engine.first_stage",
         "bundler.engine.libchat",
         "bundler.engine.libmtmd",
         "bundler.engine.librpc",
         "bundler.engine.libraries",
+        "bundler.engine.llama_source",
         "bundler.engine.nvidia",
         "bundler.engine.shaders",
         "bundler.engine.shared_object",
