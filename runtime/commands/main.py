@@ -209,6 +209,7 @@ def doctor(
 ) -> None:
     """Find problems with this machine or file, and remedies."""
     from runtime.commands import doctor as examination
+    from runtime.commands.checks.finding import FAIL
     from runtime.model.model_file import choose
 
     bundle: Bundle | None = context.obj
@@ -220,7 +221,7 @@ def doctor(
         verify=verify,
     ):
         click.echo(finding.line())
-        failed |= finding.state == examination.FAIL
+        failed |= finding.state == FAIL
     if failed:
         raise Failed
 
