@@ -20,7 +20,8 @@ from typing import Any
 
 import bundler
 import runtime
-from bundler.engine import cuda, wheels
+from bundler.engine import wheels
+from bundler.engine.gpus import cuda
 from bundler.engine.libraries import libraries
 from bundler.engine.toolchain import BuildFailed
 from bundler.engine.wheels import GPU_BACKEND

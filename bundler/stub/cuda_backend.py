@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bundler.engine import cuda
-from bundler.engine.cuda import CudaBackend
+from bundler.engine.gpus import cuda
+from bundler.engine.gpus.cuda import CudaBackend
 from bundler.engine.toolchain import BuildFailed
 from bundler.stub import compressed_libraries
 from bundler.stub.third_party import NVIDIA

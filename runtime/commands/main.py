@@ -13,6 +13,7 @@ from runtime.commands import cache, child_commands, click_base
 from runtime.commands.argument_rewrites import normalized
 from runtime.commands.bundles import about, bundle_commands
 from runtime.commands.chat import chat
+from runtime.commands.click_base import HELP_FLAGS, DefaultGroup
 from runtime.commands.click_options import (
     escape_option,
     model_options,
@@ -21,7 +22,6 @@ from runtime.commands.click_options import (
     server_options,
     tool_options,
 )
-from runtime.commands.default_group import HELP_FLAGS, DefaultGroup
 from runtime.commands.exit_status import Failed, exit_status_of
 from runtime.commands.option_precedence import merged_options
 from runtime.container import bundle_file

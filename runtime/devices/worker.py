@@ -23,7 +23,7 @@ from pathlib import Path
 
 from runtime.devices import backend, presence, rpc_library, selection, tensor_cache
 from runtime.devices.selection import Choice
-from runtime.host import interrupts, resources, signal_bell
+from runtime.host import interrupts, resources
 from runtime.sandbox import restriction
 from runtime.sandbox.restriction import Policy
 from runtime.units import counted, gigabytes
@@ -82,7 +82,7 @@ class Worker:
         """Serve until SIGTERM or Ctrl-C; the engine must have been started."""
         self.listening.setblocking(False)
         told: list[int] = []
-        with signal_bell.hung(told.append) as bell, selectors.DefaultSelector() as selector:
+        with interrupts.bell(told.append) as bell, selectors.DefaultSelector() as selector:
             selector.register(self.listening, selectors.EVENT_READ)
             selector.register(bell.fd, selectors.EVENT_READ)
             try:

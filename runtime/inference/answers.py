@@ -8,7 +8,7 @@ from collections import deque
 
 from runtime.errors import AppError, Busy
 from runtime.inference.generation import Generation
-from runtime.inference.slots import Slots
+from runtime.inference.kv_cache.slots import Slots
 from runtime.inference.stats import FinishReason, SlotStatus
 
 ADMISSION_RESERVE = 64

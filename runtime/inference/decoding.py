@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from runtime.errors import AppError, ModelError, NotNumbers
 from runtime.inference.answers import Answers
-from runtime.inference.context import ABORTED, NO_ROOM, Context
 from runtime.inference.generation import Generation
+from runtime.inference.kv_cache.context import ABORTED, NO_ROOM, Context
 from runtime.inference.manner import NO_ADAPTERS
 from runtime.inference.stats import FinishReason
 from runtime.model.model import Model

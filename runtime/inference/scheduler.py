@@ -19,11 +19,11 @@ from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.host import resources
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.answers import Answers
-from runtime.inference.context import Context
 from runtime.inference.decoding import Decoding
 from runtime.inference.generation import Generation
+from runtime.inference.kv_cache.context import Context
+from runtime.inference.kv_cache.slots import Slots
 from runtime.inference.manner import NO_ADAPTERS, PLAIN, Adapters, Manner
-from runtime.inference.slots import Slots
 from runtime.inference.stats import FinishReason, Status
 from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model

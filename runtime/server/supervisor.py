@@ -17,8 +17,8 @@ from collections.abc import Callable
 
 from runtime.devices import loss
 from runtime.errors import AppError, ModelError
-from runtime.host import interrupts, signal_bell, std_streams
-from runtime.host.signal_bell import Bell
+from runtime.host import interrupts, std_streams
+from runtime.host.interrupts import Bell
 
 LIVES, WITHIN_SECONDS = 5, 60.0
 """A worker that dies more often than that is not started again."""
@@ -69,7 +69,7 @@ class Supervisor:
         # Its other end is held by this process alone: when that ends, however, the workers see it.
         self._life_read, self._life_write = os.pipe()
         try:
-            with signal_bell.hung(self._told) as bell:
+            with interrupts.bell(self._told) as bell:
                 for number in range(self._count):
                     self._start(number)
                 self._watch(bell)

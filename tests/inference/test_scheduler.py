@@ -581,7 +581,7 @@ def test_a_character_that_the_limit_cuts_is_left_out() -> None:
 @in_child
 def test_a_retry_that_finds_no_room_postpones_another_answer() -> None:
     from runtime.inference import scheduler as module
-    from runtime.inference.context import NO_ROOM
+    from runtime.inference.kv_cache.context import NO_ROOM
 
     usual, module.GATHER_SECONDS = module.GATHER_SECONDS, 60  # till all three are there
     with engine(parallel=3, context=1024) as three:

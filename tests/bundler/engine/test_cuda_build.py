@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.engine import cuda, nvidia
+from bundler.engine.gpus import cuda, nvidia
 from bundler.engine.llama_source import source
 from bundler.engine.shared_object import SharedObject
 from bundler.engine.toolchain import BuildFailed

@@ -8,8 +8,8 @@ import pytest
 import zstandard
 from paths import ROOT
 
-from bundler.engine import cuda, nvidia
-from bundler.engine.cuda import CudaBackend
+from bundler.engine.gpus import cuda, nvidia
+from bundler.engine.gpus.cuda import CudaBackend
 from bundler.stub import compressed_libraries, cuda_backend, third_party
 from bundler.targets import TARGETS
 from runtime.devices import backend
