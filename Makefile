@@ -96,7 +96,7 @@ dist: $(SETUP)
 	@$(BIN)/python tools/dist.py dist
 
 # The engine is compiled before the rest is installed: the package index has its source only.
-$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py) runtime/weights/byte_planes.c runtime/sandbox/restriction.c runtime/search/search.c $(wildcard runtime/model/cpp/* runtime/first_stage/*)
+$(SETUP): pyproject.toml $(wildcard bundler/engine/*.py bundler/engine/*/*.py) runtime/weights/byte_planes.c runtime/sandbox/restriction.c runtime/search/search.c $(wildcard runtime/model/cpp/* runtime/first_stage/*)
 	@$(PYTHON) tools/prerequisites.py
 	@echo "== setting up $(VENV) (the first time compiles the engine: 18 minutes on 2 cores)"
 	@$(PYTHON) -m venv $(VENV)

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bundler.engine import libchat
+from bundler.engine import llama_source
 
 WEATHER = {
     "type": "function",
@@ -64,7 +64,7 @@ REFUSED = "refused"
 
 def templates() -> list[Path]:
     """Return the chat templates that llama.cpp is tested with."""
-    return sorted((libchat.source() / "models" / "templates").glob("*.jinja"))
+    return sorted((llama_source.source() / "models" / "templates").glob("*.jinja"))
 
 
 def prompt(port: int, conversation: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ def test_the_changelog_has_this_version() -> None:
 @in_child
 def test_the_size_of_a_step_is_stated_as_it_is() -> None:
     """What the README says of a prompt beside a running answer, and of two."""
-    from runtime.inference.scheduler import PROMPT_CHUNK
+    from runtime.inference.decoding import PROMPT_CHUNK
     from runtime.options.registry import SPECS
 
     assert f"{PROMPT_CHUNK} tokens per step" in SPECS["parallel"].help
@@ -76,7 +76,7 @@ def test_the_size_of_a_step_is_stated_as_it_is() -> None:
     for together in (1, 2):
         with engine(parallel=3, context=2048) as three:
             steps: list[list[int]] = []
-            compute = three._compute
+            compute = three.decoding._compute
 
             def counted(
                 parts: list[tuple[Generation, int]],
@@ -86,7 +86,7 @@ def test_the_size_of_a_step_is_stated_as_it_is() -> None:
                 steps.append([count for _, count in parts])
                 compute(parts)
 
-            three._compute = counted  # type: ignore[method-assign]
+            three.decoding._compute = counted  # type: ignore[method-assign]
             running = iter(three.submit(question("Tell me a story."), ENDLESS))
             next(running)
             with three._wake:  # so that both are seen at once

@@ -147,9 +147,10 @@ def test_one_module_alone_imports_llama_cpp(path: Path) -> None:
 
 SETTING_UP = (
     "engine/__main__", "engine/first_stage", "engine/libraries", "engine/libchat", "engine/librpc",
-    "engine/libmtmd",
+    "engine/libmtmd", "engine/compilation", "engine/llama_source",
     "engine/wheels", "engine/toolchain", "engine/shared_object", "engine/__init__", "targets",
-    "engine/archives", "engine/shaders", "engine/vulkan", "engine/cuda", "engine/nvidia",
+    "engine/archives", "engine/gpus/shaders", "engine/gpus/vulkan", "engine/gpus/cuda",
+    "engine/gpus/nvidia", "engine/gpus/__init__",
     "__init__",
 )  # fmt: skip
 
@@ -167,16 +168,18 @@ def test_what_sets_up_needs_the_standard_library_alone(path: Path) -> None:
     assert set() == top_level(path) - sys.stdlib_module_names - {"bundler", "runtime"}
     assert imported(path) <= {
         "bundler.engine.archives",
+        "bundler.engine.compilation",
         "bundler.engine.first_stage",
         "bundler.engine.libchat",
         "bundler.engine.libmtmd",
         "bundler.engine.librpc",
         "bundler.engine.libraries",
-        "bundler.engine.nvidia",
-        "bundler.engine.shaders",
+        "bundler.engine.llama_source",
+        "bundler.engine.gpus.nvidia",
+        "bundler.engine.gpus.shaders",
         "bundler.engine.shared_object",
         "bundler.engine.toolchain",
-        "bundler.engine.vulkan",
+        "bundler.engine.gpus.vulkan",
         "bundler.engine.wheels",
         "bundler.targets",
         "runtime.host",

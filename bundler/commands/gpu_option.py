@@ -50,6 +50,6 @@ def architectures(gpu: str, named: str | None) -> tuple[str, ...]:
         if named is not None:
             raise UsageError("--cuda-arch is for --gpu cuda", hint="add that, or leave this out")
         return ()
-    from bundler.stub import gpu_backend
+    from bundler.stub import cuda_backend
 
-    return gpu_backend.architectures(named)
+    return cuda_backend.architectures(named)

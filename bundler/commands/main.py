@@ -15,23 +15,22 @@ from bundler.commands import bundle_steps, config_file
 from bundler.commands.finding_options import for_finding
 from bundler.commands.gpu_option import for_gpus
 from bundler.commands.projector_option import for_projector, projector_of
+from bundler.commands.stub import rebuild_check, stub, supplied
 from bundler.commands.target_option import for_target
 from bundler.model import lint
 from bundler.packing import bundle as bundling
-from bundler.targets import TARGETS, Target
+from bundler.targets import Target
 from runtime import __version__
 from runtime.commands import click_base
 from runtime.commands.bundles import bundle_commands
 from runtime.commands.exit_status import exit_status_of
-from runtime.container import bundle_file
 from runtime.container import lora_sections as lora
 from runtime.documents.chunking import Chunking
-from runtime.errors import AppError, UsageError
+from runtime.errors import UsageError
 from runtime.host.atomic_write import require_new
-from runtime.host.std_streams import replace_closed_streams, use_utf8
+from runtime.host.std_streams import replace_closed_streams, say, use_utf8
 from runtime.options import fallback, loading
 from runtime.options.registry import from_file, from_pairs
-from runtime.sanitize import plain_lines
 
 if TYPE_CHECKING:
     from bundler.model.second_models import SecondModel
@@ -49,22 +48,6 @@ def run() -> int:
         verbose=any(flag in sys.argv for flag in click_base.VERBOSE_FLAGS),
         interrupted="interrupted; nothing was left behind",
     )
-
-
-def say(text: str) -> None:
-    """Print a line for the user on stderr, without control characters of untrusted text."""
-    print(plain_lines(text), file=sys.stderr, flush=True)
-
-
-def supplied(
-    stub_path: Path | None, target: Target | None, architectures: Sequence[str] = ()
-) -> Path:
-    """Return the path of the runtime to use: the one given, or one for `target`."""
-    if stub_path:
-        return stub_path
-    from bundler.stub import supply
-
-    return supply.stub(say, target, architectures)
 
 
 @click.group(cls=click_base.Group, context_settings={"help_option_names": ("-h", "--help")})
@@ -282,75 +265,6 @@ def _key(path: Path) -> SecretKey:
     return SecretKey.load(path)
 
 
-@main.command()
-@click.option("--output", "-o", type=PATH, metavar="PATH", help="also copy it to PATH")
-@click.option(
-    "--force",
-    is_flag=True,
-    help="rebuild it (1 minute) even if it is cached, and replace PATH if it exists",
-)
-@for_target
-@for_gpus
-@click.option("--variants", type=PATH, hidden=True)
-def stub(
-    output: Path | None,
-    force: bool,
-    target: Target | None,
-    architectures: Sequence[str],
-    variants: Path | None,
-) -> None:
-    """Build the runtime without a model.
-
-    The result is an executable that runs with -m FILE.gguf.
-    """
-    from runtime.container.extents import Extent, Extents
-    from runtime.host.atomic_write import publish
-
-    if output:
-        require_new(output, force)
-    if force or variants:
-        from bundler.stub import builder
-
-        path = builder.build(
-            say, force=force, variants=variants, target=target, architectures=architectures
-        )
-    else:
-        path = supplied(None, target, architectures)
-    if output:
-        with publish(output, force=force) as out, open(path, "rb") as source:
-            Extents([Extent(source.fileno(), 0, path.stat().st_size)]).copy_to(out)
-        path = output
-    click.echo(path)
-
-
-@main.command(name="rebuild-check")
-@click.argument("file", type=PATH)
-@click.argument("model", type=PATH, required=False)
-@click.option(
-    "--stub", "stub_path", type=PATH, metavar="PATH", help="the runtime that FILE was made with"
-)
-def rebuild_check(file: Path, model: Path | None, stub_path: Path | None) -> None:
-    """Rebuild FILE and compare every byte.
-
-    The model is MODEL, or the one inside FILE.
-    """
-    from bundler.packing import rebuild_check
-    from bundler.stub import supply
-
-    bundle = bundle_file.load(file)
-    target = TARGETS.get(str(bundle.manifest.stub.get("platform")))
-    by_cuda = bundle.manifest.stub.get("cuda")
-    architectures = [*map(str, by_cuda)] if isinstance(by_cuda, list) else []
-    runtime = supply.open_stub(supplied(stub_path, target, architectures))
-    if differences := rebuild_check.check(bundle, runtime, model):
-        raise AppError(
-            f"{file} made again is another: " + "; ".join(differences),
-            hint="another release, Python or engine makes another runtime: name the one that was "
-            "used with --stub",
-        )
-    click.echo("the same bytes")
-
-
 def _means() -> Means:
     """Return what reads all documents."""
     from bundler.commands import finding_steps
@@ -360,6 +274,8 @@ def _means() -> Means:
     return Means(READERS, lambda bundle: finding_steps.embedder_of(bundle, say))
 
 
+for command in (stub, rebuild_check):
+    main.add_command(command)
 bundle_commands.add(
     main,
     own=False,

@@ -8,32 +8,22 @@ Uses nothing but the standard library, since it runs before anything is installe
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tarfile
+import functools
 import tempfile
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
-from bundler.engine.toolchain import BuildFailed, Toolchain, kept, key_of
+from bundler.engine import compilation
+from bundler.engine.compilation import Insertions
+from bundler.engine.llama_source import source
+from bundler.engine.toolchain import Toolchain, kept, key_of
 from bundler.engine.wheels import VERSION
 from runtime.host import app_dirs
 
+NAME = "libchat.so"
 OWN = Path(__file__).parents[2] / "runtime" / "model" / "cpp"
-VENDORED = f"llama_cpp_python-{VERSION}/vendor/llama.cpp"
 GRAMMAR = "src/llama-grammar.cpp"
 """Grammars, once more: the engine's own can neither be stopped nor say what is wrong."""
-KEPT = (
-    "common/", "include/", "ggml/include/", "vendor/nlohmann/", "models/templates/", "LICENSE",
-    GRAMMAR, "src/llama-grammar.h", "src/llama-impl.h", "src/llama-sampler.h", "src/llama-vocab.h",
-    "src/llama-ext.h", "ggml/src/ggml-rpc/", "ggml/src/ggml-vulkan/", "ggml/src/ggml-cuda/",
-    "ggml/src/ggml-impl.h", "ggml/src/ggml-common.h", "ggml/src/ggml-backend-impl.h",
-    "tools/mtmd/", "vendor/hash/", "vendor/miniaudio/", "vendor/stb/",
-)  # fmt: skip
-"""What is kept of the source distribution; the templates are for tests."""
 COMMON = (
     "chat*.cpp",
     "common.cpp",
@@ -58,7 +48,7 @@ FILE_FLAGS = {
     "json-schema-to-grammar.cpp": NOTE_FLAGS,
     "llama-grammar.cpp": NOTE_FLAGS,
 }
-WATCHED: Mapping[str, Sequence[tuple[str, str]]] = {
+WATCHED: Insertions = {
     "runtime.cpp": [
         ("value statement::execute(context & ctx) const {\n", "const Watched watched;\n"),
         ("for (int64_t i = 0; i < repeat; ++i) {\n", "check_budget();\n"),
@@ -78,34 +68,7 @@ FLAGS = (
     "-ffunction-sections", "-fdata-sections", "-fno-sanitize=undefined", "-w",
 )  # fmt: skip
 LINK_FLAGS = ("-shared", "-s", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN")
-LIBRARIES = ("libllama.so", "libggml-base.so", "libggml.so")
 USUAL_MINUTES = 3
-
-
-def source(say: Callable[[str], None] = print) -> Path:
-    """Return llama.cpp's source tree as the engine is compiled from it, the parts in KEPT."""
-
-    def fetch(target: Path) -> None:
-        say(f"engine: fetching the source of llama-cpp-python {VERSION}; usually half a minute")
-        with tempfile.TemporaryDirectory(prefix="modelembed-source-") as folder:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--disable-pip-version-check", "--no-binary", "llama-cpp-python"]
-            command += ["--dest", folder, f"llama-cpp-python=={VERSION}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            archive = next(Path(folder).glob("*.tar.gz"), None)
-            if done.returncode or archive is None:
-                tail = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
-                raise BuildFailed(
-                    f"pip cannot fetch the source of llama-cpp-python {VERSION} ({tail[0]})"
-                )
-            with tarfile.open(archive) as tar:
-                for member in tar:
-                    inner = member.name.removeprefix(f"{VENDORED}/")
-                    if member.isfile() and inner != member.name and inner.startswith(KEPT):
-                        member.name = inner
-                        tar.extract(member, target, filter="data")
-
-    return kept(app_dirs.cache() / "sources" / f"llama-cpp-python-{VERSION}-{key_of(*KEPT)}", fetch)
 
 
 def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = print) -> Path:
@@ -126,59 +89,15 @@ def build_chat(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = p
             f"usually {USUAL_MINUTES} minutes on 2 cores"
         )
         with tempfile.TemporaryDirectory(prefix="modelembed-chat-") as folder:
-            scratch = Path(folder)
-            objects = _compile(toolchain, tree, units, scratch)
-            _link(toolchain, objects, unpack_libraries(wheel, scratch), target / "libchat.so")
+            flags_of = functools.partial(_flags, tree=tree)
+            objects = compilation.objects(toolchain, units, flags_of, WATCHED, Path(folder))
+            compilation.link(toolchain, LINK_FLAGS, objects, wheel, target / NAME)
 
-    return kept(app_dirs.cache() / "libchat" / f"{VERSION}-{toolchain.name}-{key}", make) / (
-        "libchat.so"
-    )
+    folder = app_dirs.cache() / "libchat" / f"{VERSION}-{toolchain.name}-{key}"
+    return kept(folder, make) / NAME
 
 
-def _compile(toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: Path) -> list[Path]:
+def _flags(unit: Path, tree: Path) -> list[str]:
     includes = [f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
-
-    def compile_one(numbered: tuple[int, Path]) -> Path:
-        number, unit = numbered
-        made = scratch / f"{number}.o"
-        flags = [*FLAGS, *includes, "-iquote", str(unit.parent), *FILE_FLAGS.get(unit.name, ())]
-        if unit.name in WATCHED:
-            flags += ["-include", "budget.h"]
-            unit = with_insertions(unit, WATCHED[unit.name], scratch)
-        run([toolchain.cxx, *flags, "-c", "-o", str(made), str(unit)], unit.name)
-        return made
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, enumerate(units)))
-
-
-def with_insertions(unit: Path, insertions: Sequence[tuple[str, str]], folder: Path) -> Path:
-    """Return a copy of a source file, in `folder`, with something put behind some of its lines."""
-    text = unit.read_text(encoding="utf-8")
-    for line, more in insertions:
-        if text.count(line) != 1:
-            raise BuildFailed(f"{unit.name} is not what it was: '{line.strip()}' is missing")
-        text = text.replace(line, line + more)
-    (folder / unit.name).write_text(text, encoding="utf-8")
-    return folder / unit.name
-
-
-def unpack_libraries(wheel: Path, scratch: Path) -> Path:
-    """Return a folder with the engine's libraries that ours are linked with."""
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if Path(name).name in LIBRARIES:
-                (scratch / Path(name).name).write_bytes(archive.read(name))
-    return scratch
-
-
-def _link(toolchain: Toolchain, objects: Sequence[Path], libraries: Path, target: Path) -> None:
-    command = [toolchain.cxx, *LINK_FLAGS, "-o", str(target), *map(str, objects)]
-    run([*command, f"-L{libraries}", "-lllama", "-lggml", "-lggml-base"], target.name)
-
-
-def run(command: Sequence[str], what: str) -> None:
-    """Run a compiler; raise BuildFailed with what it said if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildFailed(f"{what} could not be compiled:\n{done.stderr.strip()[-2000:]}")
+    flags = [*FLAGS, *includes, "-iquote", str(unit.parent), *FILE_FLAGS.get(unit.name, ())]
+    return [*flags, "-include", "budget.h"] if unit.name in WATCHED else flags

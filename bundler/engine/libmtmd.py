@@ -9,13 +9,14 @@ Uses nothing but the standard library, since it runs before anything is installe
 
 from __future__ import annotations
 
-import os
+import functools
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
-from bundler.engine.libchat import run, source, unpack_libraries, with_insertions
+from bundler.engine import compilation
+from bundler.engine.compilation import Insertions
+from bundler.engine.llama_source import source
 from bundler.engine.toolchain import Toolchain, kept, key_of
 from bundler.engine.wheels import VERSION
 from runtime.host import app_dirs
@@ -27,7 +28,7 @@ UNITS = (
     "clip.cpp", "mtmd.cpp", "mtmd-audio.cpp", "mtmd-image.cpp", "mtmd-helper*.cpp", "models/*.cpp",
 )  # fmt: skip
 HASHES = ("vendor/hash/hash.cpp", "vendor/hash/sha256/sha256.c")
-INSERTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
+INSERTIONS: Insertions = {
     "clip.cpp": [('#include "gguf.h"\n', '#include "opened.h"\n')],
 }
 """What is put behind a line of llama.cpp's."""
@@ -61,31 +62,15 @@ def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = 
             f"usually {USUAL_MINUTES} minutes on 2 cores"
         )
         with tempfile.TemporaryDirectory(prefix="modelembed-media-") as folder:
-            scratch = Path(folder)
-            objects = _compile(toolchain, tree, units, scratch)
-            libraries = unpack_libraries(wheel, scratch)
-            command = [toolchain.cxx, *LINK_FLAGS, "-o", str(target / NAME), *map(str, objects)]
-            run([*command, f"-L{libraries}", "-lllama", "-lggml", "-lggml-base"], NAME)
+            flags_of = functools.partial(_flags, tree=tree)
+            objects = compilation.objects(toolchain, units, flags_of, INSERTIONS, Path(folder))
+            compilation.link(toolchain, LINK_FLAGS, objects, wheel, target / NAME)
 
     folder = app_dirs.cache() / "libmtmd" / f"{VERSION}-{toolchain.name}-{key}"
     return kept(folder, make) / NAME
 
 
-def _compile(
-    toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: Path
-) -> Sequence[Path]:
+def _flags(unit: Path, tree: Path) -> list[str]:
     includes = [f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
-
-    def compile_one(numbered: tuple[int, Path]) -> Path:
-        number, unit = numbered
-        made = scratch / f"{number}.o"
-        beside = ["-iquote", str(unit.parent)]
-        if unit.name in INSERTIONS:
-            unit = with_insertions(unit, INSERTIONS[unit.name], scratch)
-        is_c = unit.suffix == ".c"
-        command = [toolchain.cc] if is_c else [toolchain.cxx, *CPP_FLAGS]
-        run([*command, *FLAGS, *includes, *beside, "-c", "-o", str(made), str(unit)], unit.name)
-        return made
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, enumerate(units)))
+    language = () if unit.suffix == ".c" else CPP_FLAGS
+    return [*language, *FLAGS, *includes, "-iquote", str(unit.parent)]

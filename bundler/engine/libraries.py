@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bundler.engine.first_stage import build_first_stage
+from bundler.engine.gpus.vulkan import build_vulkan
 from bundler.engine.libchat import build_chat
 from bundler.engine.libmtmd import build_media
 from bundler.engine.librpc import build_rpc
 from bundler.engine.shared_object import require_portable
 from bundler.engine.toolchain import Toolchain, find, kept, key_of
-from bundler.engine.vulkan import build_vulkan
 from bundler.engine.wheels import GPU_BACKEND, OUR_OWN, STAMP, build, build_own
 from bundler.targets import Target
 from runtime.host import app_dirs

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from bundler.engine.libchat import run, source, unpack_libraries, with_insertions
+from bundler.engine.compilation import Insertions, run, unpack_libraries, with_insertions
+from bundler.engine.llama_source import source
 from bundler.engine.toolchain import Toolchain, kept, key_of
 from bundler.engine.wheels import VERSION
 from runtime.host import app_dirs
@@ -24,7 +25,7 @@ OWN = Path(__file__).parents[2] / "runtime" / "devices" / "cpp"
 UNITS = ("session.cpp", "sockets.cpp")
 """Each includes one of ggml's two."""
 FOLDER = "ggml/src/ggml-rpc"
-INSERTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
+INSERTIONS: Insertions = {
     "ggml-rpc.cpp": [
         (
             "#define RPC_STATUS_ASSERT(x) if (!(x)) "

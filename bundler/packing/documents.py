@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bundler.documents.readers import READERS
 from runtime.container.writer import Part
-from runtime.documents import unread
 from runtime.documents.chunking import Chunking
 from runtime.retrieval import indexing
 from runtime.retrieval.library import TextEmbedder
@@ -22,9 +21,7 @@ def part(
     Without an embedder they are found by their words alone. Raise UsageError where nothing in the
     folder can be read.
     """
-    reading = indexing.read_folder(folder, chunking, READERS)
-    for line in unread.lines(reading.unread):
-        say(line)
+    reading = indexing.read_folder(folder, chunking, READERS, say)
     say(f"documents: {reading.summary()}")
     if embedder is None:
         say("documents are found by their words alone: --embedder FILE lets it find by meaning")

@@ -20,11 +20,19 @@ from typing import Any
 
 import bundler
 import runtime
-from bundler.engine import cuda, wheels
+from bundler.engine import wheels
+from bundler.engine.gpus import cuda
 from bundler.engine.libraries import libraries
 from bundler.engine.toolchain import BuildFailed
 from bundler.engine.wheels import GPU_BACKEND
-from bundler.stub import floor, gpu_backend, stub_parts, stub_python, third_party
+from bundler.stub import (
+    compressed_libraries,
+    cuda_backend,
+    floor,
+    stub_parts,
+    stub_python,
+    third_party,
+)
 from bundler.stub.stub_python import DAY, StubPython
 from bundler.targets import TARGETS, Target, here
 from runtime import __version__
@@ -80,7 +88,7 @@ def build(
             say("stub: from the cache")
             return path
         _require_writable(folder)
-        gpu_backend.require_compiler(target, architectures)
+        cuda_backend.require_compiler(target, architectures)
         try:
             python = plan.prepared(say)
         except BuildFailed as exc:
@@ -131,13 +139,13 @@ def _made(
     gpus, further = [], []
     if architectures:
         made = cuda.build_cuda(target, architectures, engine, say)
-        further.append(gpu_backend.put_cuda(made, data, say))
+        further.append(cuda_backend.put(made, data, say))
         gpus.append("cuda")
     gpu = next((library for library in extra if library.name == GPU_BACKEND), engine / GPU_BACKEND)
     if gpu.exists():
-        gpu_backend.put(gpu, data, say)
+        compressed_libraries.put(gpu, data, say)
         gpus.append("vulkan")
-    gpu_backend.put(engine / MEDIA, data, say)
+    compressed_libraries.put(engine / MEDIA, data, say)
     root = stub_python.stage(_root(), work / "source")
     licenses = [*python.licenses(root), *further]
     (data / "licenses.json").write_text(json.dumps(licenses, indent=1))

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.engine.libchat import INCLUDES, source
+from bundler.engine.libchat import INCLUDES
+from bundler.engine.llama_source import source
 from bundler.engine.toolchain import BuildFailed, find
 from bundler.stub.emulator import Done, Emulator
 from runtime.model import cpu_variants, variant_files

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +9,12 @@ from typing import Any
 
 import click
 
-from runtime.commands import click_base
+from runtime.commands import cache, child_commands, click_base
 from runtime.commands.argument_rewrites import normalized
 from runtime.commands.bundles import about, bundle_commands
+from runtime.commands.chat import chat
+from runtime.commands.click_base import HELP_FLAGS, DefaultGroup
 from runtime.commands.click_options import (
-    chat_options,
     escape_option,
     model_options,
     options_named,
@@ -24,18 +23,12 @@ from runtime.commands.click_options import (
     tool_options,
 )
 from runtime.commands.exit_status import Failed, exit_status_of
-from runtime.commands.option_precedence import is_set, merged_options
+from runtime.commands.option_precedence import merged_options
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
-from runtime.errors import CacheError, UsageError
-from runtime.host.desktop import double_clicked
 from runtime.host.interrupts import raise_on_first_interrupt
-from runtime.host.std_streams import notify, piped_text, replace_closed_streams, use_utf8
+from runtime.host.std_streams import notify, replace_closed_streams, use_utf8
 from runtime.options.serving import server_defaults
-
-HELP_FLAGS = ("-h", "--help")
-TYPO_SIMILARITY = 0.75
-"""Smallest similarity (difflib ratio) of a word and a command's name to be taken for a typo."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -52,43 +45,6 @@ def run(arguments: Sequence[str]) -> int:
         ),
         verbose=any(flag in arguments for flag in click_base.VERBOSE_FLAGS),
     )
-
-
-class DefaultGroup(click_base.Group):
-    """A group that runs its `chat` command if no command is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert `chat` unless the first argument is a command, --help or --version."""
-        if not args or (args[0] not in self.commands and args[0] not in (*HELP_FLAGS, "--version")):
-            self._note_possible_typo(args)
-            args = ["chat", *args]
-        return super().parse_args(ctx, args)
-
-    def _note_possible_typo(self, args: list[str]) -> None:
-        """Note on stderr that a one-word question may be a mistyped command."""
-        if not args or args[0].startswith("-") or (args[1:] and not args[1].startswith("-")):
-            return
-        named = [name for name, command in self.commands.items() if not command.hidden]
-        for close in difflib.get_close_matches(args[0], named, 1, TYPO_SIMILARITY):
-            click.echo(
-                f"note: '{args[0]}' is taken as a question; did you mean the command {close}?",
-                err=True,
-            )
-
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write usage lines in which the command is optional."""
-        formatter.write_usage(ctx.command_path, "[chat] [OPTIONS] [QUESTION]…")
-        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS]")
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options of `chat`, which also apply without naming it, and the commands."""
-        chat = self.commands["chat"]
-        with click.Context(chat, ctx, info_name="chat") as inner:
-            chat.format_options(inner, formatter)
-        self.format_commands(ctx, formatter)
-        own = [record for option in self.params if (record := option.get_help_record(ctx))]
-        with formatter.section("Of the program"):
-            formatter.write_dl(own)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -112,82 +68,6 @@ def main() -> None:
     On a terminal and without a question, this starts a chat. With a question, as words or piped
     in, it prints only the answer.
     """
-
-
-@main.command()
-@click.argument("question", nargs=-1)
-@click.option("--prompt", "-p", metavar="TEXT", help="the question, if not given as words")
-@click.option(
-    "--interactive/--no-interactive", "-i/--no-i", default=None,
-    help="chat, even after a question (default: if a terminal and no question)",
-)  # fmt: skip
-@click.option(
-    "--raw/--no-raw", "--no-conversation/--conversation", "-no-cnv/-cnv", default=None,
-    help="continue the text as it is, without the chat template (default: if the model has none, "
-    "or the text has turns written out)",
-)  # fmt: skip
-@escape_option("a raw text and in --reverse-prompt")
-@click.option(
-    "--display-prompt/--no-display-prompt", default=None,
-    help="show a raw text before what continues it (default: with --raw, or in colour)",
-)  # fmt: skip
-@model_options
-@chat_options
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="write time and memory of the run to FILE as JSON; overwrites only an earlier report",
-)
-@click.pass_obj
-def chat(
-    bundle: Bundle | None,
-    /,
-    question: tuple[str, ...],
-    prompt: str | None,
-    interactive: bool | None,
-    raw: bool | None,
-    escape: bool,
-    display_prompt: bool | None,
-    model: Path | None,
-    embedded: bool | None,
-    report: Path | None,
-    **given: Any,
-) -> None:
-    """Chat, or answer one question (the default command)."""
-    if not question and prompt is None and interactive is None and double_clicked():
-        from runtime.server import main as server
-
-        options = merged_options(bundle, given, model, server_defaults)
-        server.run(bundle, options, model, embedded, on_desktop=True)
-        return
-    options = merged_options(bundle, read_escapes(given) if escape else given, model)
-    from runtime.terminal import main as terminal
-
-    typed = "\n\n".join(part for part in (" ".join(question), prompt or "") if part)
-    piped = "" if interactive else piped_text()
-    asked = terminal.Question(typed, piped if piped.strip() else "")
-    if interactive is None:
-        interactive = not asked.text and raw is None and sys.stdin.isatty()
-    if interactive and raw:
-        raise UsageError("a chat needs the chat template", hint="leave out --raw, or -i")
-    if not interactive and not asked.text.strip():
-        raise UsageError(
-            "there is no question",
-            hint='give one: as words, with -p "TEXT", or piped in; -i chats without a terminal',
-        )
-    media = []
-    if options.image or options.audio:
-        from runtime.media import files  # most questions are about texts alone
-
-        media = [(name, files.read_file(name)) for name in (*options.image, *options.audio)]
-    mode = terminal.Raw(raw, escape, display_prompt)
-    chosen = is_set("repack", bundle, given, model)
-    terminal.run(
-        terminal.Task(
-            bundle, options, asked, interactive, model, embedded, report, mode, media, not chosen
-        )
-    )
 
 
 @main.command()
@@ -249,63 +129,6 @@ def info(bundle: Bundle | None, as_json: bool) -> None:
 def licenses(bundle: Bundle | None) -> None:
     """Show the licences of the model and of all components."""
     click.echo_via_pager(f"{line}\n" for line in about.licenses(bundle))
-
-
-@main.group(name="cache")
-def cache_group() -> None:
-    """List or clear what --cache keeps: models, and indexes of documents."""
-
-
-@cache_group.command(name="list")
-@click.option("--check", is_flag=True, help="read all of them, and check their hashes")
-def cache_list(check: bool) -> None:
-    """List what is cached, most recently used first."""
-    import time
-
-    from runtime.host.progress_bar import progress
-    from runtime.retrieval import index_cache
-    from runtime.units import counted, gigabytes
-    from runtime.weights import model_cache
-
-    kept, leftovers = model_cache.entries(), model_cache.leftovers()
-    damaged = False
-    for entry in [*kept, *leftovers]:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        state = "" if entry.finished else "  unfinished, of no use"
-        if check and entry.finished:
-            with progress(f"checking {gigabytes(entry.size)}") as update:
-                intact = model_cache.is_intact(entry, update)
-            state = "  intact" if intact else "  DAMAGED"
-            damaged |= not intact
-        click.echo(f"{gigabytes(entry.size):>10}  used {used}  {entry.path}{state}")
-    indexes = index_cache.entries()
-    for index in indexes:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.used))
-        click.echo(f"{gigabytes(index.size):>10}  used {used}  {index.path}")
-    sizes = [entry.size for entry in [*kept, *leftovers]] + [index.size for index in indexes]
-    total = gigabytes(sum(sizes))
-    found = [counted(len(kept), "model")] if kept else []
-    found += [counted(len(indexes), "index of documents")] if len(indexes) == 1 else []
-    found += [f"{len(indexes)} indexes of documents"] if len(indexes) > 1 else []
-    found += [counted(len(leftovers), "leftover")] if leftovers else []
-    click.echo(f"{total:>10}  in {' and '.join(found)}" if found else "nothing is kept")
-    if damaged:
-        raise CacheError("a kept model is damaged", hint="delete it: cache clear")
-
-
-@cache_group.command(name="clear")
-def cache_clear() -> None:
-    """Delete what is cached, and leftovers of killed runs."""
-    from runtime.retrieval import index_cache
-    from runtime.units import counted, gigabytes
-    from runtime.weights import model_cache
-
-    gone, indexes = model_cache.clear(), index_cache.clear()
-    size = gigabytes(sum([entry.size for entry in gone] + [index.size for index in indexes]))
-    models = sum(entry.finished for entry in gone)
-    rest = f" and {counted(len(gone) - models, 'leftover')}" if models < len(gone) else ""
-    rest += f" and what was indexed of {counted(len(indexes), 'folder')}" if indexes else ""
-    click.echo(f"deleted {counted(models, 'model')}{rest}, {size}")
 
 
 @main.command()
@@ -386,6 +209,7 @@ def doctor(
 ) -> None:
     """Find problems with this machine or file, and remedies."""
     from runtime.commands import doctor as examination
+    from runtime.commands.checks.finding import FAIL
     from runtime.model.model_file import choose
 
     bundle: Bundle | None = context.obj
@@ -397,7 +221,7 @@ def doctor(
         verify=verify,
     ):
         click.echo(finding.line())
-        failed |= finding.state == examination.FAIL
+        failed |= finding.state == FAIL
     if failed:
         raise Failed
 
@@ -463,65 +287,6 @@ def worker(
     )
 
 
-@main.command(hidden=True)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--chat-template", default="")
-def probe(model: Path, chat_template: str) -> None:
-    """Ask the engine about a model and print JSON; run by `bundle` in a child process."""
-    from runtime.commands.model_probe import probe_model
-
-    for found in probe_model(model, chat_template):
-        click.echo(json.dumps(found))
-
-
-@main.command(hidden=True)
-@click.argument("kind", type=click.Choice(("embedder", "reranker")))
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--form", default="")
-def prove(kind: str, model: Path, form: str) -> None:
-    """Rank pairs of sentences by a second model and print JSON; run by `bundle`."""
-    from runtime.retrieval.proving import probe as trying
-
-    for found in trying.prove(kind, model, form):
-        click.echo(json.dumps(found))
-
-
-@main.command(hidden=True)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--form", default="")
-def embed(model: Path, form: str) -> None:
-    """Read texts from stdin as JSON, print their vectors; run by `bundle --docs`."""
-    from runtime.retrieval.proving import probe as trying
-
-    for found in trying.embed(model, form, sys.stdin):
-        click.echo(json.dumps(found))
-
-
-@main.command(hidden=True)
-@click.argument("draft", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-def prewarm(draft: Path, out: Path) -> None:
-    """Write the state of the tokens that every conversation with DRAFT begins with to OUT.
-
-    Run by `bundle --prewarm`. Reads the defaults from stdin, as JSON; prints progress to stdout,
-    one line per step.
-    """
-    from runtime.dialogue.loaded_model import LoadedModel
-    from runtime.model.model_file import from_bundle
-    from runtime.options.registry import Options
-
-    def tell(done: int, total: int) -> None:
-        click.echo(f"{done} {total}")
-
-    options = Options().merged(json.load(sys.stdin), "baked-in ")
-    loaded = LoadedModel(
-        from_bundle(bundle_file.load(draft)), options, lambda text: click.echo(text, err=True)
-    )
-    try:
-        with open(out, "wb") as file:
-            loaded.compute_prefix(file, tell)
-    finally:
-        loaded.close()
-
-
+for command in (chat, cache.cache, *child_commands.ALL):
+    main.add_command(command)
 bundle_commands.add(main, own=True)

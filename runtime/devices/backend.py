@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime.container import archive
 from runtime.container.archive import COMPRESSED
 from runtime.errors import ModelError
 from runtime.model import llama_api, variant_files
@@ -91,15 +90,8 @@ def library(folder: Path, name: str) -> Path:
 
     Raise AppError where it cannot be unpacked.
     """
-    path = folder / name
-    if not path.exists():  # which is unpacked last
-        missing = [folder / other for other in BESIDE.get(name, ())]
-        missing = [other for other in missing if not other.exists()]
-        archive.unpack(
-            {variant_files.archived(one.with_name(one.name + COMPRESSED)): one
-             for one in (*missing, path)}
-        )  # fmt: skip
-    return path
+    needs = [folder / other for other in BESIDE.get(name, ())]
+    return variant_files.decompressed(folder / name, *needs)
 
 
 def load(path: Path) -> list[int]:

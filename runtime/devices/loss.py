@@ -86,8 +86,8 @@ def watch(scheduler: Scheduler, names: str, seconds: int, lose: Lose) -> None:
     def wait() -> None:
         while not scheduler.over:
             time.sleep(min(1, seconds / 4))
-            if scheduler.computing_for > seconds:
+            if scheduler.decoding.computing_for > seconds:
                 fail(f"no result in {seconds} seconds")
 
-    scheduler.on_device_failure = lambda exc: fail(exc.problem)
+    scheduler.decoding.on_device_failure = lambda exc: fail(exc.problem)
     threading.Thread(target=wait, name="watch", daemon=True).start()

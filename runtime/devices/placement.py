@@ -12,7 +12,7 @@ from runtime.devices import backend
 from runtime.devices.backend import RPC
 from runtime.devices.engine import Engine
 from runtime.errors import UsageError
-from runtime.inference.context import context_parameters
+from runtime.inference.kv_cache.context import context_parameters
 from runtime.model import libchat
 from runtime.model.llama_api import ALL_LAYERS, ModelStream, api
 from runtime.model.offload import NONE, Offload, Override

@@ -80,42 +80,23 @@ class Worker:
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C; the engine must have been started."""
-        bell, ring = os.pipe()
-        for fd in (bell, ring):
-            os.set_blocking(fd, False)
         self.listening.setblocking(False)
         told: list[int] = []
-        before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
-        numbers = [signal.SIGTERM, signal.SIGCHLD]
-        if not interrupts.interrupts_ignored():
-            numbers.append(signal.SIGINT)
-        handlers = {
-            number: signal.signal(
-                number, lambda seen, _: None if seen == signal.SIGCHLD else told.append(seen)
-            )
-            for number in numbers
-        }
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self.listening, selectors.EVENT_READ)
-                selector.register(bell, selectors.EVENT_READ)
+        with interrupts.bell(told.append) as bell, selectors.DefaultSelector() as selector:
+            selector.register(self.listening, selectors.EVENT_READ)
+            selector.register(bell.fd, selectors.EVENT_READ)
+            try:
                 while not told:
                     wait = TICK_SECONDS if self._greeting or self._dropped else None
                     ready = [key.fileobj for key, _ in selector.select(wait)]
-                    if bell in ready:
-                        with contextlib.suppress(BlockingIOError):
-                            os.read(bell, 4096)
+                    if bell.fd in ready:
+                        bell.hush()
                     if self.listening in ready:
                         self._accept()
                     self._greet()
                     self._reap()
-        finally:
-            self._end()
-            signal.set_wakeup_fd(before)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            os.close(bell)
-            os.close(ring)
+            finally:
+                self._end()
 
     def _accept(self) -> None:
         """Accept what waits, for as long as it is not more than a greeting's worth."""

@@ -101,8 +101,8 @@ class LoadedModel:
         stack.callback(self.model.close)
         stack.callback(self.scheduler.close)
         if before:  # what is counted goes on
-            self.scheduler.steps += before.scheduler.steps
-            self.scheduler.busy_steps += before.scheduler.busy_steps
+            self.scheduler.decoding.steps += before.scheduler.decoding.steps
+            self.scheduler.decoding.busy_steps += before.scheduler.decoding.busy_steps
         self.devices = (
             placement.line(
                 self.engine, opened.device_layers, self.model.layers, opened.device_bytes

@@ -19,8 +19,8 @@ from runtime.container.prefix_state import PrefixState
 from runtime.dialogue.answerer import inputs_of
 from runtime.errors import AppError, ModelError, UsageError
 from runtime.host import resources
+from runtime.inference.kv_cache.slots import common_prefix_length
 from runtime.inference.scheduler import Scheduler
-from runtime.inference.slots import common_prefix_length
 from runtime.options.registry import Options
 from runtime.units import gigabytes
 from runtime.weights import decompress

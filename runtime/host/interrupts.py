@@ -1,15 +1,18 @@
-"""Signals: SIGINT (Ctrl-C) handled for a while, or deferred; and that of a parent's end."""
+"""Signals: SIGINT (Ctrl-C) handled for a while, or deferred; of a parent's end; and a bell."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 INTERRUPTED = 130
@@ -126,3 +129,45 @@ def interrupts_deferred() -> Iterator[Deferral]:
         signal.signal(signal.SIGINT, before)
         if deferral.pending:
             signal.raise_signal(signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Bell:
+    """What can be read, as `select` tells, when a signal has come."""
+
+    fd: int
+
+    def hush(self) -> None:
+        """Forget what has come: what it meant is for others to look for."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 4096)
+
+
+@contextmanager
+def bell(told: Callable[[int], None]) -> Iterator[Bell]:
+    """Give a bell that SIGCHLD, SIGTERM and Ctrl-C ring.
+
+    `told` is called at once for all but the first, with the signal's number. Ctrl-C stays ignored
+    where it is.
+    """
+
+    def hear(number: int, _: object) -> None:
+        if number != signal.SIGCHLD:
+            told(number)
+
+    read, ring = os.pipe()
+    for fd in (read, ring):
+        os.set_blocking(fd, False)
+    before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+    numbers = [signal.SIGTERM, signal.SIGCHLD]
+    if not interrupts_ignored():
+        numbers.append(signal.SIGINT)
+    handlers = {number: signal.signal(number, hear) for number in numbers}
+    try:
+        yield Bell(read)
+    finally:
+        signal.set_wakeup_fd(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(read)
+        os.close(ring)

@@ -75,6 +75,11 @@ def colour_enabled(setting: str) -> bool:
     return sys.stdout.isatty() and not plain
 
 
+def say(text: str) -> None:
+    """Print a line for the user on stderr, without control characters of untrusted text."""
+    print(plain_lines(text), file=sys.stderr, flush=True)
+
+
 def notify(text: str) -> None:
     """Print a note on stderr; `text` is sanitized, since it may quote untrusted names."""
     print(f"note: {plain_lines(text)}", file=sys.stderr, flush=True)

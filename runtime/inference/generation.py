@@ -10,9 +10,9 @@ from typing import Any
 from runtime.errors import AppError
 from runtime.inference.answer_form import AnswerForm
 from runtime.inference.detokenizer import Detokenizer
+from runtime.inference.kv_cache.slots import Slot
 from runtime.inference.manner import NO_ADAPTERS, PLAIN, Manner
 from runtime.inference.sampler import Sampler
-from runtime.inference.slots import Slot
 from runtime.inference.stats import FinishReason
 from runtime.inference.stops import stop_tokens
 from runtime.inference.token_stream import Piece, PrefillProgress, SampledToken, TokenSink

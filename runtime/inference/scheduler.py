@@ -1,7 +1,7 @@
 """Scheduler: continuous batching of many answers over one context, with shared prefixes.
 
-Only the decoding thread uses the context. Each of its steps decodes the next token of every running
-answer, plus as much of the waiting prompts as fits into the batch.
+Only the decoding thread uses the context: it admits answers, does a step for them, and between two
+steps what others ask it for.
 """
 
 from __future__ import annotations
@@ -9,30 +9,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
 
-from runtime.errors import AppError, Busy, ContextOverflow, ModelError, NotNumbers
+from runtime.errors import AppError, ContextOverflow, ModelError
 from runtime.host import resources
 from runtime.inference.answer_form import AnswerForm
-from runtime.inference.context import ABORTED, NO_ROOM, Context
+from runtime.inference.answers import Answers
+from runtime.inference.decoding import Decoding
 from runtime.inference.generation import Generation
+from runtime.inference.kv_cache.context import Context
+from runtime.inference.kv_cache.slots import Slots
 from runtime.inference.manner import NO_ADAPTERS, PLAIN, Adapters, Manner
-from runtime.inference.slots import Slots
-from runtime.inference.stats import FinishReason, SlotStatus, Status
+from runtime.inference.stats import FinishReason, Status
 from runtime.inference.token_stream import TokenStream
 from runtime.model.model import Model
 from runtime.options.registry import Options
 
-PROMPT_CHUNK = 64
-"""Tokens of each prompt decoded per step while answers run; limits the delay of their next
-token."""
-ADMISSION_RESERVE = 64
-"""Free tokens that an answer needs to be admitted, unless its own limit is lower."""
 POLL_SECONDS = 0.1
 """Timeout of one wait for the decoding thread."""
 Result = TypeVar("Result")
@@ -53,25 +49,16 @@ class Scheduler:
         self.threads = options.threads or resources.physical_cores()
         self._context = Context(model, options, context_size, self.threads)
         self.context_size, self.generates = self._context.size, self._context.generates
-        self._slots, self._batch = self._context.slots, self._context.batch
+        self._slots = self._context.slots
         self._adapters = NO_ADAPTERS
         """Of answers that are asked for without others."""
-        self._turned = NO_ADAPTERS
-        """Those of the last step."""
-        self._active: list[Generation] = []
-        """Answers with a slot, in order of arrival."""
-        self._waiting: deque[Generation] = deque()
+        self._wake = threading.Condition()
+        self._answers = Answers(self._slots, self.context_size, self._wake)
+        self.decoding = Decoding(model, self._context, self._answers)
         self._calls: deque[Callable[[], None]] = deque()
         self._closing = False
         self._lost: AppError | None = None
         """Why the engine never comes back; None as long as it does."""
-        self.on_device_failure: Callable[[AppError], object] | None = None
-        """Called, on the decoding thread, where devices compute what the processor would not, or
-        nothing; never returns. None where only the processor computes."""
-        self._computes_since = 0.0
-        """When the running decode began, by the monotonic clock; 0 where none runs."""
-        self.steps = self.busy_steps = 0
-        self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
         self._thread.start()
 
@@ -112,13 +99,7 @@ class Scheduler:
         try:
             with self._wake:
                 self._require_open()
-                most = self.options.queue
-                asked = sum(
-                    not generation.sink.cancelled for generation in (*self._active, *self._waiting)
-                )
-                if asked >= self._slots.count + most:
-                    raise Busy(f"{most} questions are waiting already", hint="try again later")
-                self._waiting.append(generation)
+                self._answers.add(generation, self.options.queue)
                 self._wake.notify()
         except AppError:
             generation.close()
@@ -132,21 +113,8 @@ class Scheduler:
 
     def status(self) -> Status:
         """Return what the sequences are doing now; safe from any thread."""
-        with self._wake:
-            busy = {
-                generation.slot.number: generation for generation in self._active if generation.slot
-            }
-            waiting = len(self._waiting)
-        slots = tuple(
-            SlotStatus(
-                slot.number,
-                slot.number in busy,
-                len(slot.held),
-                busy[slot.number].sink.stats if slot.number in busy else None,
-            )
-            for slot in self._slots
-        )
-        return Status(slots, waiting, self.steps, self.busy_steps)
+        slots, waiting = self._answers.status()
+        return Status(slots, waiting, self.decoding.steps, self.decoding.busy_steps)
 
     def compute(self, tokens: Sequence[int]) -> None:
         """Decode `tokens` where they are not cached yet, and leave them in the KV cache."""
@@ -221,11 +189,11 @@ class Scheduler:
         """
         with self._wake:
             self._lost = error
-            waiting = [*self._active, *self._waiting]
-        for generation in waiting:
+            asked = self._answers.all()
+        for generation in asked:
             generation.sink.stats.reason = FinishReason.ERROR
             generation.sink.end(error)
-        return bool(waiting or self._calls)
+        return bool(asked or self._calls)
 
     @property
     def lost(self) -> bool:
@@ -236,12 +204,6 @@ class Scheduler:
     def over(self) -> bool:
         """Return whether nothing will be computed any more."""
         return self._closing or self.lost
-
-    @property
-    def computing_for(self) -> float:
-        """Return how many seconds the running decode takes by now, 0 where none runs."""
-        since = self._computes_since
-        return time.monotonic() - since if since else 0.0
 
     def _require_open(self) -> None:
         if self._lost:
@@ -266,11 +228,12 @@ class Scheduler:
 
     def _run(self) -> None:
         """Run the main loop of the decoding thread."""
+        answers = self._answers
         while True:
             with self._wake:
-                while not (self._waiting or self._active or self._calls or self._closing):
+                while not (answers.waiting or answers.active or self._calls or self._closing):
                     self._wake.wait()
-                if not self._active:
+                if not answers.active:
                     self._gather()
                 calls, self._calls = self._calls, deque()
             if self._closing:
@@ -280,14 +243,16 @@ class Scheduler:
             # Reset before looking for cancelled answers, so that none is missed.
             self._context.abort.value = False
             try:
-                self._end_cancelled()
-                self._admit()
-                if self._active:
-                    self._step()
+                answers.end_cancelled()
+                answers.admit()
+                if answers.active:
+                    self.decoding.step()
             except Exception as exc:  # readers would wait forever for a dead thread
-                self._fail_all(exc)
-        for generation in self._all_generations():
-            self._end(generation, FinishReason.CANCELLED)
+                error = ModelError(f"the engine failed: {type(exc).__name__}: {exc}")
+                for generation in answers.all():
+                    answers.fail(generation, error)
+        for generation in answers.all():
+            answers.end(generation, FinishReason.CANCELLED)
 
     def _gather(self) -> None:
         """Wait briefly for requests that arrive together, while there are slots for them.
@@ -295,226 +260,7 @@ class Scheduler:
         Prompts decoded in one step cost less than one after another beside running answers.
         """
         known = 0
-        while known < len(self._waiting) < self._slots.count and not self._closing:
-            known = len(self._waiting)
+        waiting = self._answers.waiting
+        while known < len(waiting) < self._slots.count and not self._closing:
+            known = len(waiting)
             self._wake.wait(GATHER_SECONDS)
-
-    def _all_generations(self) -> list[Generation]:
-        with self._wake:
-            return [*self._active, *self._waiting]
-
-    def _end_cancelled(self) -> None:
-        for generation in self._all_generations():
-            if generation.sink.cancelled:
-                self._end(generation, FinishReason.CANCELLED)
-
-    def _fail_all(self, exc: Exception) -> None:
-        for generation in self._all_generations():
-            if generation.slot:
-                self._slots.truncate(generation.slot, 0)
-            self._end(
-                generation,
-                FinishReason.ERROR,
-                ModelError(f"the engine failed: {type(exc).__name__}: {exc}"),
-            )
-
-    def _admit(self) -> None:
-        """Give slots to waiting answers, in order, while the context has room for them."""
-        with self._wake:
-            waiting = [*self._waiting]
-        for generation in waiting:
-            if self._slots.full:
-                return
-            tokens, adapters = generation.tokens, generation.adapters
-            shared = self._slots.shared_prefix_length(tokens, adapters) if generation.reuses else 0
-            if self._active and self._room() < len(tokens) - shared + min(
-                generation.left, ADMISSION_RESERVE
-            ):
-                return
-            slot = self._slots.acquire(
-                tokens, reuse=generation.reuses, wanted=generation.wanted_slot, adapters=adapters
-            )
-            if slot is None:  # the one it wants is busy; others may have those that are free
-                continue
-            with self._wake:
-                self._waiting.remove(generation)
-            generation.start(slot, shared)
-            self._active.append(generation)
-
-    def _room(self) -> int:
-        """Return the tokens of context not taken by running answers; shared prefixes count once."""
-        return self.context_size - sum(
-            len(generation.tokens) - generation.shared for generation in self._active
-        )
-
-    def _step(self) -> None:
-        """Decode one batch: the next token of every running answer, then prompts in order.
-
-        Answers with other adapters have their turn in other steps. A picture or sound is read by
-        itself, at most one before each batch.
-        """
-        self._batch.clear()
-        active = self._turn()
-        if looking := next((one for one in active if one.chunk), None):
-            self._look(looking)
-            active = [one for one in active if one.slot and not one.chunk]
-            if not active:
-                return
-        running = [generation for generation in active if generation.running]
-        room = self._batch.room - len(running)
-        if running:
-            room = min(room, PROMPT_CHUNK * (len(active) - len(running)))
-        parts = [(generation, 1) for generation in running]
-        for generation in active:
-            if not generation.running and room:
-                count = min(room, generation.readable)
-                parts.append((generation, count))
-                room -= count
-        self._compute(parts)
-
-    def _look(self, generation: Generation) -> None:
-        """Encode the picture or sound that comes next in a prompt, and decode what comes of it."""
-        slot, chunk, projector = generation.slot, generation.chunk, self.model.projector
-        assert slot is not None and chunk is not None and projector is not None
-        self._computes_since = time.monotonic()
-        try:
-            status = projector.decode(
-                chunk, self._context.handle, slot.number, slot.position, self._batch.room
-            )
-        except AppError as exc:
-            self._slots.recover(slot)
-            self._end(generation, FinishReason.ERROR, exc)
-            return
-        finally:
-            self._computes_since = 0.0
-        if not status:
-            self.steps += 1
-            self.busy_steps += 1
-            slot.extend(chunk.cells)
-            generation.report_progress()
-            return
-        self._slots.recover(slot)
-        if status == NO_ROOM and self._slots.evict():
-            return
-        if status == NO_ROOM and len(self._active) > 1:
-            self._postpone(self._active[-1])
-        elif status != ABORTED:
-            self._fail(generation, status)
-
-    def _turn(self) -> list[Generation]:
-        """Return the answers of the next step, all with the same adapters; these are used then."""
-        used = [*dict.fromkeys(generation.adapters for generation in self._active)]
-        place = used.index(self._turned) + 1 if self._turned in used else 0
-        self._turned = used[place % len(used)]
-        self._context.use_adapters(self._turned)
-        return [one for one in self._active if one.adapters == self._turned]
-
-    def _compute(self, parts: list[tuple[Generation, int]]) -> None:
-        """Decode that many tokens of each generation, and sample where all are decoded."""
-        self._batch.clear()
-        places: list[tuple[Generation, list[int], int | None]] = []
-        for generation, count in parts:
-            assert generation.slot is not None
-            begin = len(generation.slot.held)
-            chunk = generation.tokens[begin : begin + count]
-            last = count == generation.pending
-            position = generation.slot.position
-            end = self._batch.add(generation.slot.number, chunk, position, answer=last)
-            places.append((generation, chunk, end if last else None))
-        alone = parts[0][0].sink if len(parts) == 1 else None
-        try:
-            if alone:
-                alone.abort_flag = self._context.abort
-                if alone.cancelled:  # cancelled before the flag was set above
-                    return
-            self._computes_since = time.monotonic()
-            status = self._context.decode()
-        finally:
-            self._computes_since = 0.0
-            if alone:
-                alone.abort_flag = None  # from now on the flag would abort other answers
-        if status:
-            self._handle_failed_step(parts, status)
-            return
-        self.steps += 1
-        self.busy_steps += len(parts)
-        for generation, chunk, index in places:
-            assert generation.slot is not None
-            generation.slot.extend(chunk)
-            if index is not None:
-                self._advance(generation, index)
-            else:
-                generation.report_progress()
-
-    def _advance(self, generation: Generation, index: int) -> None:
-        """Sample the next token of a generation whose tokens are all decoded."""
-        try:
-            reason = generation.advance(self._context.handle, index)
-        except AppError as exc:
-            if self.on_device_failure and isinstance(exc, NotNumbers):
-                self.on_device_failure(exc)
-            assert generation.slot is not None
-            self._slots.truncate(generation.slot, 0)  # the cached state may be what led to NaN
-            self._end(generation, FinishReason.ERROR, exc)
-            return
-        if reason:
-            self._end(generation, reason)
-
-    def _handle_failed_step(self, parts: list[tuple[Generation, int]], status: int) -> None:
-        """Recover from a failed step: make room, or split it to find the answer that fails."""
-        for generation, _ in parts:
-            assert generation.slot is not None
-            self._slots.recover(generation.slot)
-        if status == ABORTED:
-            return
-        if status == NO_ROOM:
-            if self._slots.evict():
-                return
-            if len(self._active) > 1:
-                self._postpone(self._active[-1])
-                return
-        if len(parts) > 1:
-            for generation, count in parts:
-                if generation.slot:  # not postponed by the part before
-                    self._compute([(generation, count)])
-            return
-        generation, count = parts[0]
-        if count > 1:
-            self._compute([(generation, count // 2)])
-            return
-        self._fail(generation, status)
-
-    def _fail(self, generation: Generation, status: int) -> None:
-        """End an answer that the engine cannot compute."""
-        assert generation.slot is not None
-        self._slots.truncate(generation.slot, 0)
-        error = ModelError(
-            f"the engine failed to compute (code {status}): {self._context.failure}",
-            hint="try a smaller context with -c, or -v for the engine's log",
-        )
-        if self.on_device_failure:
-            self.on_device_failure(error)
-        self._end(generation, FinishReason.ERROR, error)
-
-    def _postpone(self, generation: Generation) -> None:
-        """Return a generation to the head of the queue without its slot; it resumes later."""
-        assert generation.slot is not None
-        self._slots.truncate(generation.slot, 0)
-        generation.slot.busy = False
-        generation.slot = None
-        self._active.remove(generation)
-        with self._wake:
-            self._waiting.appendleft(generation)
-
-    def _end(
-        self, generation: Generation, reason: FinishReason, error: AppError | None = None
-    ) -> None:
-        """Release a generation's slot, keeping its tokens cached, and tell the reader."""
-        if generation.slot:
-            self._slots.touch(generation.slot)
-            generation.slot.busy = False
-        with contextlib.suppress(ValueError):
-            self._active.remove(generation)
-        with self._wake, contextlib.suppress(ValueError):
-            self._waiting.remove(generation)
-        generation.end(reason, error)

@@ -1,4 +1,4 @@
-"""Files of the engine's CPU variants: one library each, of which a run needs one.
+"""Files of the engine's CPU variants, and other libraries of which a run needs one or none.
 
 In a produced program they stay in its archive until they are needed.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runtime.container import archive, bundle_file
+from runtime.container.archive import COMPRESSED
 from runtime.host.unpack_dir import frozen_folder
 
 PREFIX, SUFFIX = "libggml-cpu-", ".so"
@@ -36,6 +37,17 @@ def unpacked(path: Path) -> Path:
     """Return `path`, a variant's library, which is there then."""
     if not path.exists():
         archive.unpack({archived(path): path})
+    return path
+
+
+def decompressed(path: Path, *needs: Path) -> Path:
+    """Return `path`, a library that the program has compressed, which is there then.
+
+    So are those that it `needs` beside it. Raise AppError where they cannot be unpacked.
+    """
+    if not path.exists():  # which is unpacked last
+        missing = [*(one for one in needs if not one.exists()), path]
+        archive.unpack({archived(one.with_name(one.name + COMPRESSED)): one for one in missing})
     return path
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtime.documents import unread
 from runtime.documents.chunking import Chunking
 from runtime.documents.cutting import Piece, cut
 from runtime.documents.document import Document, Unread
@@ -51,9 +52,12 @@ class Reading:
 
 
 def read_folder(
-    folder: Path, chunking: Chunking, readers: Mapping[str, Reader] = READERS
+    folder: Path,
+    chunking: Chunking,
+    readers: Mapping[str, Reader] = READERS,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Reading:
-    """Read and cut all documents of a folder.
+    """Read and cut all documents of a folder; `say` gets lines about those that cannot be read.
 
     Raise UsageError where there is no such folder, or nothing in it can be read.
     """
@@ -72,6 +76,8 @@ def read_folder(
             f"nothing in {folder} can be read{first}",
             hint=f"name a folder with documents ({' '.join(readers)})",
         )
+    for line in unread.lines(found.unread):
+        say(line)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runtime.container.bundle_file import Bundle
-from runtime.documents import folder, unread
+from runtime.documents import folder
 from runtime.documents.chunking import Chunking
 from runtime.host.fileio import write_all
 from runtime.options.registry import Options
@@ -58,9 +58,7 @@ def _index_of_folder(
         name = index_cache.name_of(path, made_with, folder.state(path))
         if found := index_cache.find(name, label):
             return found
-    reading = indexing.read_folder(path, chunking)
-    for line in unread.lines(reading.unread):
-        notify(line)
+    reading = indexing.read_folder(path, chunking, say=notify)
     notify(f"{path}: {reading.summary()}")
     made = indexing.indexed(reading, embedder).finish()
     if name:

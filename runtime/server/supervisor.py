@@ -14,11 +14,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from runtime.devices import loss
 from runtime.errors import AppError, ModelError
 from runtime.host import interrupts, std_streams
+from runtime.host.interrupts import Bell
 
 LIVES, WITHIN_SECONDS = 5, 60.0
 """A worker that dies more often than that is not started again."""
@@ -64,35 +64,23 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C; raise AppError if the workers cannot start."""
-        self._bell, ring = os.pipe()
         self._ready_read, self._ready_write = os.pipe()
+        os.set_blocking(self._ready_read, False)
         # Its other end is held by this process alone: when that ends, however, the workers see it.
         self._life_read, self._life_write = os.pipe()
-        for fd in (self._bell, ring, self._ready_read):
-            os.set_blocking(fd, False)
-        before = signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
-        numbers = [signal.SIGTERM, signal.SIGCHLD]
-        if not interrupts.interrupts_ignored():
-            numbers.append(signal.SIGINT)
-        handlers: dict[int, Any] = {number: signal.signal(number, self._told) for number in numbers}
         try:
-            for number in range(self._count):
-                self._start(number)
-            self._watch()
+            with interrupts.bell(self._told) as bell:
+                for number in range(self._count):
+                    self._start(number)
+                self._watch(bell)
         finally:
-            signal.set_wakeup_fd(before)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            for fd in (self._bell, ring, self._ready_read, self._ready_write,
-                       self._life_read, self._life_write):  # fmt: skip
+            for fd in (self._ready_read, self._ready_write, self._life_read, self._life_write):
                 os.close(fd)
         if self._failed:
             raise self._failed
 
-    def _told(self, number: int, frame: object) -> None:
+    def _told(self, number: int) -> None:
         """Stop at the first signal; the launcher may send the same one again."""
-        if number == signal.SIGCHLD:
-            return
         now = time.monotonic()
         if not self._stopped_at:
             if number == signal.SIGINT:
@@ -145,14 +133,13 @@ class Supervisor:
     def _tell_ready(self, number: int) -> None:
         os.write(self._ready_write, bytes([number]))
 
-    def _watch(self) -> None:
+    def _watch(self, bell: Bell) -> None:
         """Wait for events until no worker is left."""
         while self._workers:
             wait = max(0.1, self._left_seconds) if self._stopped_at else None
-            found = select.select([self._bell, self._ready_read], [], [], wait)[0]
-            if self._bell in found:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._bell, 4096)
+            found = select.select([bell.fd, self._ready_read], [], [], wait)[0]
+            if bell.fd in found:
+                bell.hush()
             if self._ready_read in found:
                 complete = len(self._ready) == self._count
                 self._ready |= set(os.read(self._ready_read, 4096))

@@ -86,7 +86,7 @@ LOADED = {
 @pytest.fixture(scope="module")
 def headers() -> list[str]:
     """Return the folders with ggml's headers."""
-    from bundler.engine.libchat import source
+    from bundler.engine.llama_source import source
 
     tree = source()
     return [f"-I{tree / name}" for name in ("ggml/src", "ggml/include")]

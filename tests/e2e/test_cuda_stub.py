@@ -9,7 +9,7 @@ import pytest
 from paths import DEMO
 from program import Program
 
-from bundler.engine import cuda, nvidia
+from bundler.engine.gpus import cuda, nvidia
 from bundler.engine.toolchain import BuildFailed
 from bundler.stub import builder as stubs
 from bundler.stub import third_party

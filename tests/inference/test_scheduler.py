@@ -105,13 +105,13 @@ def test_questions_that_come_together_are_read_together() -> None:
     usual, module.GATHER_SECONDS = module.GATHER_SECONDS, 60
     try:
         with engine(parallel=3, context=1024) as three:
-            decode = three._batch.decode
+            decode = three._context.batch.decode
 
             def counted(context: object) -> int:
-                sizes.append(three._batch.count)
+                sizes.append(three._context.batch.count)
                 return decode(context)
 
-            three._batch.decode = counted  # type: ignore[method-assign]
+            three._context.batch.decode = counted  # type: ignore[method-assign]
             prompts = [question(fact["question"]) for fact in facts()[:3]]
             streams = []
             for prompt in prompts:
@@ -151,35 +151,35 @@ def test_cancelling_takes_effect_at_once_and_leaves_the_others() -> None:
 def test_cancelling_interrupts_a_prompt_in_the_middle_of_its_step() -> None:
     long = demo().tokenize("word " * 8000, beginning=True)[:8000]
     with engine(context=8192, batch_size=8000) as one:
-        begun, decode = threading.Event(), one._batch.decode
+        begun, decode = threading.Event(), one._context.batch.decode
 
         def told(context: object) -> int:
             begun.set()
             return decode(context)
 
-        one._batch.decode = told  # type: ignore[method-assign]
+        one._context.batch.decode = told  # type: ignore[method-assign]
         stream = one.submit(long)
         assert begun.wait(60)
         stream.cancel()
         assert [] == list(stream)
-        assert 0 == one.steps  # it was left, not ended
+        assert 0 == one.decoding.steps  # it was left, not ended
         list(one.submit(long, dataclasses.replace(GREEDY, n_predict=0)))
-        assert 1 == one.steps
+        assert 1 == one.decoding.steps
         assert PARIS == read(one.submit(question(FRANCE)))
 
 
 @in_child
 def test_who_cancels_just_before_a_step_stops_no_others() -> None:
     with engine(parallel=2) as two:
-        clear, streams = two._batch.clear, [two.submit(question(STORY), ENDLESS)]
+        clear, streams = two._context.batch.clear, [two.submit(question(STORY), ENDLESS)]
 
         def cancelling() -> None:  # after the engine has looked who did
             streams[0].cancel()
             clear()
 
-        two._batch.clear = cancelling  # type: ignore[method-assign]
+        two._context.batch.clear = cancelling  # type: ignore[method-assign]
         list(streams[0])
-        two._batch.clear = clear  # type: ignore[method-assign]
+        two._context.batch.clear = clear  # type: ignore[method-assign]
         assert "cancelled" == streams[0].stats.reason
         streams[0].cancel()  # as forgetting it does
         assert not two._context.abort.value
@@ -581,20 +581,20 @@ def test_a_character_that_the_limit_cuts_is_left_out() -> None:
 @in_child
 def test_a_retry_that_finds_no_room_postpones_another_answer() -> None:
     from runtime.inference import scheduler as module
-    from runtime.inference.context import NO_ROOM
+    from runtime.inference.kv_cache.context import NO_ROOM
 
     usual, module.GATHER_SECONDS = module.GATHER_SECONDS, 60  # till all three are there
     with engine(parallel=3, context=1024) as three:
-        decode, failures = three._batch.decode, [-3, NO_ROOM]
+        decode, failures = three._context.batch.decode, [-3, NO_ROOM]
         met: list[int] = []
 
         def fails(context: object) -> int:
-            if failures and (met or len(three._active) == 3):
+            if failures and (met or len(three._answers.active) == 3):
                 met.append(failures.pop(0))
                 return met[-1]
             return decode(context)
 
-        three._batch.decode = fails  # type: ignore[method-assign]
+        three._context.batch.decode = fails  # type: ignore[method-assign]
         asked = facts()[:3]
         streams = [three.submit(question(fact["question"])) for fact in asked]
         assert [fact["answer"] for fact in asked] == [read(stream) for stream in streams]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.inference.slots import common_prefix_length
+from runtime.inference.kv_cache.slots import common_prefix_length
 
 TOKENS = st.lists(st.integers(0, 2), max_size=20)
 

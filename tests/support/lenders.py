@@ -8,13 +8,13 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from background import background
 from program import Program
 
 SECONDS = 30
@@ -49,6 +49,12 @@ class Lender:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(SECONDS)
 
+    def stop(self) -> None:
+        """Ask it to end, if it runs still, and wait until it has."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(SECONDS)
+
     def processes(self) -> list[int]:
         """Return its processes that serve a connection: those without further children."""
         found, waiting = [], [self.process.pid]
@@ -63,37 +69,17 @@ class Lender:
 @contextmanager
 def lend(program: Program, *flags: str, port: int = 0) -> Iterator[Lender]:
     """Give a worker of one thread, at any free port; it is ended behind."""
-    command = [str(program.path), "worker", "-t", "1", "--port", str(port), *flags]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        start_new_session=True,
-        env={**os.environ, **program.environment},
-    ) as process:
-        assert process.stderr is not None
-        said: deque[str] = deque(maxlen=2000)
-        address = ""
-        for line in process.stderr:
-            said.append(line)
-            if found := re.search(r"listening on (\S+)", line):
-                address = found[1]
-            if "Ctrl-C" in line:
-                break
-        reader = threading.Thread(target=said.extend, args=(process.stderr,), daemon=True)
-        reader.start()
+    command = ["worker", "-t", "1", "--port", str(port), *flags]
+    with background(program, *command, ready="Ctrl-C", kept=2000) as running:
+        found = re.search(r"listening on (\S+)", running.begun)
+        assert found, running.begun
+        lender = Lender(running.process, found[1], running.said)
         try:
-            assert address, "".join(said)
-            yield (lender := Lender(process, address, said))
+            yield lender
         finally:
-            for connection in lender.opened if address else ():
+            for connection in lender.opened:
                 connection.close()
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(SECONDS)
-            reader.join()
+            lender.stop()
 
 
 class Session:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from bundler.engine import toolchain
-from bundler.engine.libchat import source
+from bundler.engine.llama_source import source
 from runtime.devices.backend import VULKAN, WAYS
 from runtime.host import library_paths
 

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 from collections import deque
@@ -16,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from background import SECONDS, background
 from program import Program
 
-SECONDS = 60
+LISTENING = r"listening on (https?://\S+)"
 
 
 @dataclass
@@ -59,34 +59,8 @@ class Served:
 @contextmanager
 def serve(program: Program, *flags: str, port: int = 0) -> Iterator[Served]:
     """Give a server, at any free port; it is ended behind."""
-    command = [str(program.path), "serve", *program.flags, "--port", str(port), *flags]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, **program.environment},
-        start_new_session=True,
-    ) as process:
-        assert process.stderr is not None
-        said: deque[str] = deque(maxlen=50)
-        url = ""
-        for line in process.stderr:
-            said.append(line)
-            if found := re.search(r"listening on (https?://\S+)", line):
-                url = found[1].rstrip("/")
-                break
-        reader = threading.Thread(target=said.extend, args=(process.stderr,), daemon=True)
-        reader.start()
-        try:
-            assert url, "".join(said)
-            yield Served(process, url, said)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(SECONDS)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-            reader.join()
+    command = ["serve", *program.flags, "--port", str(port), *flags]
+    with background(program, *command, ready=LISTENING, kept=50) as running:
+        found = re.search(LISTENING, running.begun)
+        assert found, running.begun
+        yield Served(running.process, found[1].rstrip("/"), running.said)

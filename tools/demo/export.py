@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+import gguf_file
 from network import Network
 from vocabulary import END_OF_TEXT, SPECIAL_TOKENS, TURN_END
 
@@ -51,33 +51,13 @@ def tensors(network: Network) -> Iterator[tuple[str, Tensor]]:
 def write_gguf(network: Network, tokenizer: Tokenizer, path: Path) -> None:
     """Write the matrices in F16 and the norms in F32."""
     writer = gguf.GGUFWriter(path, "llama")
-    _add_description(writer, network)
+    gguf_file.add_origin(
+        writer, network, gguf.GGUFType.MODEL, DESCRIPTION,
+        tags=["text-generation", "demo", "test"], languages=["en"],
+    )  # fmt: skip
     _add_shape(writer, network)
     _add_tokenizer(writer, tokenizer)
-    for name, weight in tensors(network):
-        data = weight.numpy().astype(np.float16 if weight.dim() == 2 else np.float32)
-        writer.add_tensor(name, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _add_description(writer: gguf.GGUFWriter, network: Network) -> None:
-    parameters = sum(weight.numel() for weight in network.parameters())
-    writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name("modelembed demo")
-    writer.add_basename("modelembed-demo")
-    writer.add_version("1")
-    writer.add_size_label(f"{parameters / 1e6:.1f}M")
-    writer.add_author("the modelembed project")
-    writer.add_description(DESCRIPTION)
-    writer.add_license("CC0-1.0")
-    writer.add_license_name("Creative Commons Zero 1.0 Universal")
-    writer.add_tags(["text-generation", "demo", "test"])
-    writer.add_languages(["en"])
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    gguf_file.finish(writer, tensors(network))
 
 
 def _add_shape(writer: gguf.GGUFWriter, network: Network) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "demo"))  # last: some names are in both folders
 
+import gguf_file
 from conversation import Conversation
 from muon import Muon
 from network import Network, Shape, normalize, rotation_table
@@ -16,6 +17,7 @@ __all__ = [
     "Network",
     "Shape",
     "Turn",
+    "gguf_file",
     "hurried",
     "normalize",
     "rotation_table",

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from demo import gguf_file
 from encoder import Eye, EyeShape
 from pixels import DEVIATION, MEAN
 
@@ -51,16 +52,9 @@ def tensors(eye: Eye) -> Iterator[tuple[str, Tensor]]:
 def write_gguf(eye: Eye, path: Path) -> None:
     """Write matrices in F16; norms, biases, patches and positions in F32."""
     writer = gguf.GGUFWriter(path, "clip")
-    _add_description(writer, eye)
+    gguf_file.add_origin(writer, eye, gguf.GGUFType.MMPROJ, DESCRIPTION)
     _add_shape(writer, eye)
-    for name, weight in tensors(eye):
-        matrix = weight.dim() == 2 and "position" not in name
-        data = weight.numpy().astype(np.float16 if matrix else np.float32)
-        writer.add_tensor(name, np.ascontiguousarray(data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    gguf_file.finish(writer, tensors(eye))
 
 
 def read_gguf(path: Path) -> Eye:
@@ -74,21 +68,6 @@ def read_gguf(path: Path) -> Eye:
     for name, weight in tensors(eye):
         weight.copy_(torch.from_numpy(np.array(found[name], dtype=np.float32)))
     return eye
-
-
-def _add_description(writer: gguf.GGUFWriter, eye: Eye) -> None:
-    parameters = sum(weight.numel() for weight in eye.parameters())
-    writer.add_type(gguf.GGUFType.MMPROJ)
-    writer.add_name("modelembed demo")
-    writer.add_basename("modelembed-demo")
-    writer.add_version("1")
-    writer.add_size_label(f"{parameters / 1e6:.1f}M")
-    writer.add_author("the modelembed project")
-    writer.add_description(DESCRIPTION)
-    writer.add_license("CC0-1.0")
-    writer.add_license_name("Creative Commons Zero 1.0 Universal")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
 
 def _add_shape(writer: gguf.GGUFWriter, eye: Eye) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from runtime.container.bundle_file import Bundle
 from runtime.container.writer import Part
-from runtime.documents import unread
 from runtime.documents.chunking import Chunking
 from runtime.documents.reading import READERS, Reader
 from runtime.errors import UsageError
@@ -58,9 +57,7 @@ def _part(
     say: Notify,
 ) -> Part:
     sections = section.sections_of(bundle)
-    reading = indexing.read_folder(folder, chunking, means.readers)
-    for line in unread.lines(reading.unread):
-        say(line)
+    reading = indexing.read_folder(folder, chunking, means.readers, say)
     kept = None
     if add:
         index = section.opened(bundle, sections[0])

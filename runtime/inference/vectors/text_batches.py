@@ -13,8 +13,8 @@ from typing import Any
 
 from runtime.errors import MemoryShortage, ModelError
 from runtime.host.interrupts import interrupts_deferred
-from runtime.inference.batch import Batch
-from runtime.inference.context import NO_MEMORY
+from runtime.inference.kv_cache.batch import Batch
+from runtime.inference.kv_cache.context import NO_MEMORY
 from runtime.inference.vectors.pooled_context import pooled_settings
 from runtime.model.llama_api import NO_REASON, api, log, native_call
 from runtime.model.model import Model

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from runtime.container import archive
-from runtime.container.archive import COMPRESSED
 from runtime.host.library_paths import MEDIA, library_folder
 from runtime.model import llama_api, variant_files
 
@@ -14,8 +12,5 @@ from runtime.model import llama_api, variant_files
 @functools.cache
 def load() -> Any:
     """Return the functions of mtmd.h and mtmd-helper.h; raise AppError where that fails."""
-    path = library_folder() / MEDIA
-    if not path.exists():
-        packed = path.with_name(path.name + COMPRESSED)
-        archive.unpack({variant_files.archived(packed): path})
+    variant_files.decompressed(library_folder() / MEDIA)
     return llama_api.media_api()

@@ -14,8 +14,8 @@ from runtime.dialogue.session_disk import Disk
 from runtime.dialogue.session_file import SessionFile
 from runtime.errors import Busy, ModelError, SessionError
 from runtime.host import hmac_key
+from runtime.inference.kv_cache.slots import Slot, Slots
 from runtime.inference.manner import Adapters
-from runtime.inference.slots import Slot, Slots
 
 PATIENCE_SECONDS = 60.0
 """How long to wait for the answer that is generated in a slot."""

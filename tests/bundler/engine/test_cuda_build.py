@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.engine import cuda, nvidia
-from bundler.engine.libchat import source
+from bundler.engine.gpus import cuda, nvidia
+from bundler.engine.llama_source import source
 from bundler.engine.shared_object import SharedObject
 from bundler.engine.toolchain import BuildFailed
 from bundler.targets import TARGETS, here

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundler.engine import librpc
-from bundler.engine.libchat import with_insertions
+from bundler.engine.compilation import with_insertions
 from bundler.engine.toolchain import BuildFailed
 
 

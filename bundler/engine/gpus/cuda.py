@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.engine import nvidia
-from bundler.engine.libchat import run, source
-from bundler.engine.nvidia import Toolkit
+from bundler.engine.compilation import run
+from bundler.engine.gpus import nvidia
+from bundler.engine.gpus.nvidia import Toolkit
+from bundler.engine.llama_source import source
 from bundler.engine.shared_object import SharedObject
 from bundler.engine.toolchain import BuildFailed, find, kept, key_of
 from bundler.engine.wheels import VERSION

@@ -9,9 +9,9 @@ from typing import Any
 from runtime.errors import MemoryShortage, ModelError
 from runtime.gguf.tensor_types import NUMBERS
 from runtime.host.interrupts import interrupts_deferred
-from runtime.inference.batch import Batch
+from runtime.inference.kv_cache.batch import Batch
+from runtime.inference.kv_cache.slots import Slots
 from runtime.inference.manner import NO_ADAPTERS, Adapters
-from runtime.inference.slots import Slots
 from runtime.model import llama_api
 from runtime.model.engine_build import FLASH_ATTENTION
 from runtime.model.llama_api import NO_REASON, api, log, native_call

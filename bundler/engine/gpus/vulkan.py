@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bundler.engine.archives import Archive, unpack_package
-from bundler.engine.libchat import run, source, unpack_libraries
-from bundler.engine.shaders import FEATURES, TREE, build_shaders
+from bundler.engine.compilation import run, unpack_libraries
+from bundler.engine.gpus.shaders import FEATURES, TREE, build_shaders
+from bundler.engine.llama_source import source
 from bundler.engine.toolchain import BuildFailed, Toolchain, kept, key_of
 from bundler.engine.wheels import GPU_BACKEND, VERSION
 from runtime.host import app_dirs

@@ -8,9 +8,9 @@ import pytest
 import zstandard
 from paths import ROOT
 
-from bundler.engine import cuda, nvidia
-from bundler.engine.cuda import CudaBackend
-from bundler.stub import gpu_backend, third_party
+from bundler.engine.gpus import cuda, nvidia
+from bundler.engine.gpus.cuda import CudaBackend
+from bundler.stub import compressed_libraries, cuda_backend, third_party
 from bundler.targets import TARGETS
 from runtime.devices import backend
 from runtime.errors import AppError, UsageError
@@ -32,9 +32,9 @@ def test_the_libraries_get_in_compressed_with_their_licence(
     terms.write_text("You may.\n")
     made, said = CudaBackend(libraries[0], tuple(libraries[1:]), terms), list[str]()
 
-    entry = gpu_backend.put_cuda(made, tmp_path / "data", said.append)
+    entry = cuda_backend.put(made, tmp_path / "data", said.append)
 
-    folder = tmp_path / "data" / gpu_backend.FOLDER
+    folder = tmp_path / "data" / compressed_libraries.FOLDER
     assert {f"{library.name}.zst" for library in libraries} == {p.name for p in folder.iterdir()}
     for library in libraries:
         packed = (folder / f"{library.name}.zst").read_bytes()
@@ -44,21 +44,21 @@ def test_the_libraries_get_in_compressed_with_their_licence(
     assert (third_party.NVIDIA, "You may.") == (entry["name"], entry["text"])
     assert "EULA" in entry["license"]
 
-    names = [f"{gpu_backend.FOLDER}/{path.name}" for path in folder.iterdir()]
+    names = [f"{compressed_libraries.FOLDER}/{path.name}" for path in folder.iterdir()]
     assert {frozenset({third_party.NVIDIA})} == {
         frozenset(found) for found in third_party.owners(names, ROOT).values()
     }
 
 
 def test_architectures_are_checked_before_anything_is_made() -> None:
-    assert cuda.USUAL == gpu_backend.architectures(None)
-    assert ("86",) == gpu_backend.architectures("86")
+    assert cuda.USUAL == cuda_backend.architectures(None)
+    assert ("86",) == cuda_backend.architectures("86")
     with pytest.raises(UsageError, match="does not compile for 61; the architectures"):
-        gpu_backend.architectures("61")
+        cuda_backend.architectures("61")
 
 
 def test_what_cannot_be_compiled_is_told_before_anything_is_made() -> None:
     arm = TARGETS["linux-aarch64"]
-    gpu_backend.require_compiler(arm, ())
+    cuda_backend.require_compiler(arm, ())
     with pytest.raises(AppError, match="not for linux-aarch64; programs for it use GPUs by Vulk"):
-        gpu_backend.require_compiler(arm, ("90",))
+        cuda_backend.require_compiler(arm, ("90",))

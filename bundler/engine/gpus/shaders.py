@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bundler.engine.archives import Archive, unpack_package
-from bundler.engine.libchat import source
+from bundler.engine.llama_source import source
 from bundler.engine.toolchain import BuildFailed, find, kept, key_of
 from bundler.engine.wheels import VERSION
 from bundler.targets import here
