@@ -31,6 +31,27 @@ INSERTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
     "clip.cpp": [('#include "gguf.h"\n', '#include "opened.h"\n')],
 }
 """What is put behind a line of llama.cpp's."""
+BLOCKS = 1 << 18
+"""Of a PNG's packed pixels: PICTURE_PARTS of runtime/bounds.py."""
+HEADERS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "vendor/stb/stb_image.h": [
+        # Each code of a GIF stands for up to 4094 pixels, which were gone through even where the
+        # picture was full: a megabyte of them took eleven seconds.
+        (
+            "   // recurse to decode the prefixes, since the linked-list is backwards,\n",
+            "   if (g->cur_y >= g->max_y) return;\n",
+        ),
+        # Ten bits are a block of a PNG that is empty, for which tables were made: 33 MB of them
+        # took a minute.
+        ("   a->hit_zeof_once = 0;\n", "   int modelembed_blocks = 0;\n"),
+        (
+            "      final = stbi__zreceive(a,1);\n",
+            f"      if (++modelembed_blocks > {BLOCKS})\n"
+            '         return stbi__err("too many blocks", "Corrupt PNG");\n',
+        ),
+    ],
+}
+"""The same for headers, which are found before llama.cpp's own."""
 INCLUDES = (FOLDER, "include", "ggml/include", "vendor", "vendor/hash")
 CPP_FLAGS = ("-std=c++17", "-fvisibility-inlines-hidden")
 FLAGS = (
@@ -48,7 +69,7 @@ def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = 
     """Return libmtmd.so, for the libraries in the engine's `wheel`; made now unless kept."""
     own = sorted(OWN.iterdir())
     words = [VERSION, *toolchain.words, *(file.read_text() for file in own)]
-    words += [*UNITS, *CPP_FLAGS, *FLAGS, str(INSERTIONS), *LINK_FLAGS]
+    words += [*UNITS, *CPP_FLAGS, *FLAGS, str(INSERTIONS), str(HEADERS), *LINK_FLAGS]
     key = key_of(*words, wheel.parent.name)
 
     def make(target: Path) -> None:
@@ -74,7 +95,11 @@ def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = 
 def _compile(
     toolchain: Toolchain, tree: Path, units: Sequence[Path], scratch: Path
 ) -> Sequence[Path]:
-    includes = [f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
+    headers = scratch / "headers"
+    for name, insertions in HEADERS.items():
+        (folder := headers / Path(name).parent.name).mkdir(parents=True)
+        with_insertions(tree / name, insertions, folder)
+    includes = [f"-I{headers}", f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
 
     def compile_one(numbered: tuple[int, Path]) -> Path:
         number, unit = numbered
