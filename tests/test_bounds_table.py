@@ -7,6 +7,7 @@ import re
 from bound_rows import rows
 from paths import ROOT
 
+from bundler.engine import libmtmd
 from runtime import bounds
 
 CPP = ROOT / "runtime" / "model" / "cpp"
@@ -56,6 +57,10 @@ def test_the_library_is_compiled_with_the_same_budgets() -> None:
         found = re.findall(rf"constexpr [^;]*?\b{name} = ([^,;]+)", text)
         assert len(found) == 1, (file, name)
         assert value == number(found[0]), (file, name)
+
+
+def test_the_library_for_pictures_is_compiled_with_the_same_bound() -> None:
+    assert bounds.PICTURE_PARTS == libmtmd.BLOCKS
 
 
 def number(text: str) -> float:

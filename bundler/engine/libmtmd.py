@@ -32,6 +32,27 @@ INSERTIONS: Insertions = {
     "clip.cpp": [('#include "gguf.h"\n', '#include "opened.h"\n')],
 }
 """What is put behind a line of llama.cpp's."""
+BLOCKS = 1 << 18
+"""Of a PNG's packed pixels: PICTURE_PARTS of runtime/bounds.py."""
+HEADERS: Insertions = {
+    "vendor/stb/stb_image.h": [
+        # Each code of a GIF stands for up to 4094 pixels, which were gone through even where the
+        # picture was full: a megabyte of them took eleven seconds.
+        (
+            "   // recurse to decode the prefixes, since the linked-list is backwards,\n",
+            "   if (g->cur_y >= g->max_y) return;\n",
+        ),
+        # Ten bits are a block of a PNG that is empty, for which tables were made: 33 MB of them
+        # took a minute.
+        ("   a->hit_zeof_once = 0;\n", "   int modelembed_blocks = 0;\n"),
+        (
+            "      final = stbi__zreceive(a,1);\n",
+            f"      if (++modelembed_blocks > {BLOCKS})\n"
+            '         return stbi__err("too many blocks", "Corrupt PNG");\n',
+        ),
+    ],
+}
+"""The same for headers, which are found before llama.cpp's own."""
 INCLUDES = (FOLDER, "include", "ggml/include", "vendor", "vendor/hash")
 CPP_FLAGS = ("-std=c++17", "-fvisibility-inlines-hidden")
 FLAGS = (
@@ -49,7 +70,7 @@ def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = 
     """Return libmtmd.so, for the libraries in the engine's `wheel`; made now unless kept."""
     own = sorted(OWN.iterdir())
     words = [VERSION, *toolchain.words, *(file.read_text() for file in own)]
-    words += [*UNITS, *CPP_FLAGS, *FLAGS, str(INSERTIONS), *LINK_FLAGS]
+    words += [*UNITS, *CPP_FLAGS, *FLAGS, str(INSERTIONS), str(HEADERS), *LINK_FLAGS]
     key = key_of(*words, wheel.parent.name)
 
     def make(target: Path) -> None:
@@ -62,7 +83,8 @@ def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = 
             f"usually {USUAL_MINUTES} minutes on 2 cores"
         )
         with tempfile.TemporaryDirectory(prefix="modelembed-media-") as folder:
-            flags_of = functools.partial(_flags, tree=tree)
+            headers = _with_headers(tree, Path(folder))
+            flags_of = functools.partial(_flags, tree=tree, headers=headers)
             objects = compilation.objects(toolchain, units, flags_of, INSERTIONS, Path(folder))
             compilation.link(toolchain, LINK_FLAGS, objects, wheel, target / NAME)
 
@@ -70,7 +92,17 @@ def build_media(toolchain: Toolchain, wheel: Path, say: Callable[[str], None] = 
     return kept(folder, make) / NAME
 
 
-def _flags(unit: Path, tree: Path) -> list[str]:
-    includes = [f"-I{OWN}", *(f"-I{tree / folder}" for folder in INCLUDES)]
+def _with_headers(tree: Path, scratch: Path) -> Path:
+    """Return a folder with copies of headers, with what is put into them."""
+    folder = scratch / "headers"
+    for name, insertions in HEADERS.items():
+        (parent := folder / Path(name).parent.name).mkdir(parents=True)
+        compilation.with_insertions(tree / name, insertions, parent)
+    return folder
+
+
+def _flags(unit: Path, tree: Path, headers: Path) -> list[str]:
+    folders = (headers, OWN, *(tree / folder for folder in INCLUDES))
+    includes = [f"-I{folder}" for folder in folders]
     language = () if unit.suffix == ".c" else CPP_FLAGS
     return [*language, *FLAGS, *includes, "-iquote", str(unit.parent)]

@@ -11,7 +11,6 @@ To be called by the main thread of a process that does nothing else: a timer end
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from runtime import bounds
 from runtime.errors import MediaError
+from runtime.media import tls
 from runtime.media.addresses import is_public
 from runtime.units import gigabytes
 
@@ -130,24 +130,9 @@ def _connected(scheme: str, host: str, port: int, addresses: Sequence[str]) -> H
             problem = exc
             continue
         connection = HTTPConnection(host, port)
-        connection.sock = _secured(raw, host) if scheme == "https" else raw
+        connection.sock = tls.secured(raw, host) if scheme == "https" else raw
         return connection
     raise problem or OSError("it has no address")
-
-
-def _secured(raw: socket.socket, host: str) -> socket.socket:
-    """Return the connection with TLS, if its certificate is the host's."""
-    import ssl
-
-    import certifi
-
-    try:
-        given = os.environ.get("SSL_CERT_FILE") or certifi.where()
-        context = ssl.create_default_context(cafile=given)
-        return context.wrap_socket(raw, server_hostname=host)
-    except BaseException:
-        raw.close()
-        raise
 
 
 def _body(response: HTTPResponse, host: str) -> bytes:
@@ -184,7 +169,7 @@ def _failed(url: str, exc: OSError | ValueError) -> MediaError:
         return MediaError(
             f"{host} takes longer than {bounds.FETCH_SECONDS:g} seconds", hint=INSTEAD
         )
-    why = (exc.strerror if isinstance(exc, OSError) else "") or type(exc).__name__
+    why = tls.in_words(exc) if isinstance(exc, OSError) else "it is no address"
     return MediaError(f"{host or 'the URL'} cannot be asked: {why}", hint=INSTEAD)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -49,13 +50,18 @@ def read_sound(data: bytes) -> Sound:
         )
     name, seconds_of = found
     seconds = seconds_of(data)
+    require_short("the sound takes", seconds)
+    return Sound(data, name, seconds, sha256(data).hexdigest())
+
+
+def require_short(what: str, seconds: float) -> None:
+    """Raise MediaError if `what` takes longer than may be heard."""
     if seconds > bounds.SOUND_SECONDS:
         raise MediaError(
-            f"the sound takes {seconds / 60:,.0f} minutes, "
+            f"{what} {math.ceil(seconds / 60):,} minutes, "
             f"at most {bounds.SOUND_SECONDS / 60:.0f} minutes are heard",
             hint="make it shorter",
         )
-    return Sound(data, name, seconds, sha256(data).hexdigest())
 
 
 def _reader(data: bytes) -> tuple[str, Callable[[bytes], float]] | None:

@@ -78,12 +78,17 @@ ELSEWHERE = {
         "tests/media/test_pictures.py::test_a_png_of_many_bits_for_each_pixel_is_refused",
     "PICTURE_PASSES":
         "tests/media/test_pictures.py::test_too_many_passes_over_a_picture_are_refused",
+    "PICTURE_PARTS": "tests/media/test_pictures.py::test_too_many_parts_of_a_picture_are_refused",
+    "PICTURES_PIXELS":
+        "tests/media/test_pictures.py::test_pictures_that_are_too_large_together_are_refused",
+    "MEDIA_SECONDS": "tests/media/test_pictures.py::test_what_takes_too_long_is_not_decoded",
     "MEDIA": "tests/media/test_pictures.py::test_too_many_pictures_are_refused",
     "FORM_FIELDS": "tests/server/test_form_data.py::test_a_form_of_too_many_fields_is_refused",
     "FETCH_URL": "tests/media/test_fetch.py::test_a_long_address_is_refused",
     "FETCH_SECONDS": "tests/media/test_fetch.py::test_a_server_that_trickles_is_left",
     "FETCH_REDIRECTS": "tests/media/test_fetch.py::test_redirections_end",
     "SOUND": "tests/media/test_sounds.py::test_a_sound_that_is_too_large_is_refused",
+    "SOUND_SAMPLES": "tests/media/test_sounds.py::test_a_flac_of_too_many_samples_is_refused",
     "SOUND_SECONDS": "tests/media/test_sounds.py::test_a_sound_that_is_too_long_is_refused",
     "DOCUMENTS":
         "tests/documents/test_document_bounds.py::test_a_folder_of_too_many_files_is_refused",

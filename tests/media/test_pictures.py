@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 import tracemalloc
@@ -10,11 +11,11 @@ from hashlib import sha256
 
 import pytest
 from encoded_pictures import bmp, chunk, exif, frame, gif, head, jpeg, png, scan, segment
-from hostile_pictures import OPENED, REFUSED, SVG, box, noise
+from hostile_pictures import AREA, OPENED, REFUSED, SVG, box, noise
 
 from runtime import bounds
 from runtime.errors import AppError, MediaError
-from runtime.media.kinds import require_few
+from runtime.media.kinds import Patience, require_few, require_room
 from runtime.media.picture import Picture, read_picture
 
 
@@ -143,12 +144,83 @@ def test_a_png_of_many_bits_for_each_pixel_is_refused() -> None:
 
 
 def test_too_many_passes_over_a_picture_are_refused() -> None:
-    most = bounds.PICTURE_PASSES // (64 * 64)
+    most = bounds.PICTURE_PASSES // (3 * 64 * 64)
     begin = b"\xff\xd8" + frame(64, 64, kind=0xC2)
     one = scan(last=0) + b"x"
 
     assert read_picture(begin + one * most + b"\xff\xd9").width
-    assert "together at most 536,870,912" in refused(begin + one * (most + 1) + b"\xff\xd9")
+    assert "at most 1,073,741,824" in refused(begin + one * (most + 1) + b"\xff\xd9")
+
+
+def test_what_telephones_save_progressively_is_taken() -> None:
+    """As libjpeg does it: ten passes, of which some are over one colour, here not made smaller."""
+    side = math.isqrt(bounds.PICTURE_PIXELS)
+    passes = [(3, 0), *[(1, 63)] * 5, (3, 0), *[(1, 63)] * 3]
+    scans = b"".join(scan(colours, last=last) + b"x" for colours, last in passes)
+
+    assert (
+        side == read_picture(b"\xff\xd8" + frame(side, side, kind=0xC2) + scans + b"\xff\xd9").width
+    )
+
+
+def test_what_lies_beside_a_narrow_picture_counts() -> None:
+    """The engine goes over whole units, which have 32 pixels of a side at most."""
+    most = bounds.PICTURE_PASSES // (3 * 32 * 512)
+    begin = b"\xff\xd8" + frame(1, 512, kind=0xC2, factors=0x44)
+    one = scan(last=0) + b"x"
+
+    assert read_picture(begin + one * most + b"\xff\xd9").width
+    assert "over its 512 pixels too often" in refused(begin + one * (most + 1) + b"\xff\xd9")
+
+
+def test_too_many_parts_of_a_picture_are_refused() -> None:
+    most = bounds.PICTURE_PARTS
+    remark, ancillary = segment(0xFE), chunk(b"abCd")
+    pixels = b"\1\0" * (most - 1) + b"\0"
+
+    assert read_picture(jpeg(before=remark * (most - 6))).width
+    assert read_picture(png(before=[ancillary] * (most - 3))).width
+    assert read_picture(gif(picture=AREA + pixels)).width
+    for data in (
+        jpeg(before=remark * most),
+        png(before=[ancillary] * most),
+        gif(picture=AREA + b"\1\0" + pixels),
+        gif(between=b"!\xfe\0" * most),
+    ):
+        assert "more than 262,144 parts" in refused(data)
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\xd0", b"\xd9"])
+def test_a_long_run_of_padding_is_looked_through_once(behind: bytes) -> None:
+    data = jpeg()[:-2] + b"\xff" * 4_000_000 + behind + b"\xff\xd9"
+    begin = time.process_time()
+
+    assert read_picture(data).width
+    assert time.process_time() - begin < 2
+
+
+def test_pictures_that_are_too_large_together_are_refused() -> None:
+    large = read_picture(claimed(8192, 8192))
+    most = bounds.PICTURES_PIXELS // bounds.PICTURE_PIXELS
+    small = read_picture(png(1, 1))
+
+    require_room([large] * most)
+    with pytest.raises(MediaError, match=r"at most 268\.4 million are decoded at a time"):
+        require_room([*[large] * most, small])
+
+
+def test_what_takes_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 20.0 == bounds.MEDIA_SECONDS
+    monkeypatch.setattr(bounds, "MEDIA_SECONDS", 0.05)
+    patience = Patience()
+    patience.require()
+    time.sleep(0.1)  # others may have the processor meanwhile
+    patience.require()
+    end = time.thread_time() + 0.06
+    while time.thread_time() < end:
+        pass
+    with pytest.raises(MediaError, match=r"take longer than 0\.05 seconds to decode"):
+        patience.require()
 
 
 def test_too_many_pictures_are_refused() -> None:

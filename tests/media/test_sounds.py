@@ -10,7 +10,7 @@ from encoded_sounds import flac, mp3, wav
 
 from runtime import bounds
 from runtime.errors import MediaError
-from runtime.media.kinds import read_media
+from runtime.media.kinds import read_media, require_room
 from runtime.media.picture import Picture
 from runtime.media.sound import Sound, read_sound
 
@@ -100,10 +100,29 @@ def test_a_sound_that_is_too_long_is_refused() -> None:
     assert bounds.SOUND_SECONDS == read_sound(wav(most, rate=rate)).seconds
     for long in (
         wav(most + rate, rate=rate),
-        flac(samples=most * 48 + 99, rate=48_000, room=30_000),
+        flac(samples=most * 48 + 480_000, rate=48_000, room=30_000),
     ):
-        with pytest.raises(MediaError, match="at most 60 minutes are heard"):
+        with pytest.raises(MediaError, match="at most 30 minutes are heard"):
             read_sound(long)
+
+
+def test_sounds_that_are_too_long_together_are_refused() -> None:
+    half = read_sound(wav(int(bounds.SOUND_SECONDS) * 500, rate=1000))
+
+    require_room([half, half])
+    with pytest.raises(MediaError, match="the sounds take 45 minutes, at most 30"):
+        require_room([half, half, half])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_a_flac_of_too_many_samples_is_refused(channels: int) -> None:
+    """Silence of any length takes some bytes in it, and is decoded sample by sample."""
+    most = bounds.SOUND_SAMPLES // channels
+    rate = most // 1000
+
+    assert read_sound(flac(samples=most, rate=rate, channels=channels, room=30_000)).seconds
+    with pytest.raises(MediaError, match=r"at most 172\.8 million are decoded"):
+        read_sound(flac(samples=most + 1, rate=rate, channels=channels, room=30_000))
 
 
 def test_media_are_told_apart_by_what_they_begin_with() -> None:

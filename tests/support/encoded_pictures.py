@@ -96,11 +96,17 @@ TABLES = codes(0, 0, *range(8)) + codes(1, 0, 0)
 
 
 def frame(
-    width: int, height: int, colours: int = 3, *, kind: int = 0xC0, precision: int = 8
+    width: int,
+    height: int,
+    colours: int = 3,
+    *,
+    kind: int = 0xC0,
+    precision: int = 8,
+    factors: int = 0x11,
 ) -> bytes:
-    """Return the segment that says how large a JPEG is."""
+    """Return the segment that says how large a JPEG is; `factors` are those of all colours."""
     body = struct.pack(">BHHB", precision, height, width, colours)
-    return segment(kind, body + b"".join(bytes([1 + at, 0x11, 0]) for at in range(colours)))
+    return segment(kind, body + b"".join(bytes([1 + at, factors, 0]) for at in range(colours)))
 
 
 def scan(colours: int = 3, *, last: int = 63) -> bytes:

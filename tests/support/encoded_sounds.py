@@ -33,12 +33,13 @@ def flac(
     *,
     samples: int = 4096,
     rate: int = 16_000,
+    channels: int = 1,
     frames: bytes = b"\xff\xf8\xc9\x18\0\0\0\0\0\0",
     block: bytes = b"",
     room: int = 0,
 ) -> bytes:
     """Return what a FLAC begins with, and a frame's head; `room` bytes could be further frames."""
-    properties = (rate << 44) | (1 << 41) | (15 << 36) | samples
+    properties = (rate << 44) | ((channels - 1) << 41) | (15 << 36) | samples
     head = (
         struct.pack(">HHHIH", 4096, 4096, 0, 0, 0)[:10] + properties.to_bytes(8, "big") + bytes(16)
     )

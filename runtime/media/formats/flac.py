@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from runtime import bounds
 from runtime.errors import MediaError
 from runtime.media.formats.shape import damaged
+from runtime.units import amount
 
 NAME = "FLAC"
 BLOCKS = 128  # of what precedes the samples: titles and pictures
@@ -21,6 +23,12 @@ def flac_seconds(data: bytes) -> float:
         raise damaged(NAME, "it has no samples in a second")
     if not samples:
         raise MediaError("the FLAC does not say how long it is", hint="save it anew")
+    if (all_samples := samples * (1 + (properties >> 41 & 7))) > bounds.SOUND_SAMPLES:
+        raise MediaError(
+            f"the FLAC has {amount(all_samples)} samples, "
+            f"at most {amount(bounds.SOUND_SAMPLES)} are decoded",
+            hint="save it with one channel, and 16,000 samples in a second",
+        )
     if samples > SAMPLES_OF_FRAME * (len(data) // 10):
         raise damaged(NAME, "it claims more samples than it can have")
     _require_samples(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from runtime.media.formats.shape import Shape, damaged, require_size
+from runtime.media.formats.shape import Shape, damaged, require_parts, require_size
 
 NAME = "GIF"
 SCREEN = struct.Struct("<6sHHBBB")  # signature, width, height, flags, background, aspect
@@ -20,8 +20,9 @@ def gif_shape(data: bytes) -> Shape:
         raise damaged(NAME, "it ends within its header")
     _, width, height, flags, _, _ = SCREEN.unpack_from(data)
     require_size(NAME, width, height)
-    place = SCREEN.size + _palette(flags)
+    place, parts = SCREEN.size + _palette(flags), 0
     while True:
+        require_parts(NAME, parts := parts + 1)
         kind = data[place] if place < len(data) else -1
         if kind == EXTENSION:
             place = _blocks(data, place + 2)
@@ -57,7 +58,9 @@ def _picture(data: bytes, place: int, width: int, height: int, screen: int) -> i
 
 def _blocks(data: bytes, place: int) -> int:
     """Return what follows the blocks at `place`, each of which says how long it is; 0 ends them."""
+    count = 0
     while place < len(data):
+        require_parts(NAME, count := count + 1)
         length = data[place]
         place += 1 + length
         if not length:

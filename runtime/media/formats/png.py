@@ -8,7 +8,7 @@ import zlib
 from runtime import bounds
 from runtime.errors import MediaError
 from runtime.media.formats.orientation import UPRIGHT, orientation_of
-from runtime.media.formats.shape import AGAIN, Shape, damaged, require_size
+from runtime.media.formats.shape import AGAIN, Shape, damaged, require_parts, require_size
 from runtime.units import gigabytes
 
 NAME = "PNG"
@@ -38,9 +38,10 @@ def png_shape(data: bytes) -> Shape:
     """
     place, first, orientation = SIGNATURE, True, UPRIGHT
     width = height = colour = 0
-    palette = 0
+    palette = parts = 0
     pixels: _Pixels | None = None
     while True:
+        require_parts(NAME, parts := parts + 1)
         if place + 12 > len(data):
             raise damaged(NAME, "it ends before its last chunk")
         (length,) = struct.unpack_from(">I", data, place)

@@ -27,6 +27,14 @@ def damaged(name: str, what: str) -> MediaError:
     return MediaError(f"the {name} is damaged: {what}", hint=AGAIN)
 
 
+def require_parts(name: str, count: int) -> None:
+    """Raise MediaError if a picture has more segments, chunks or blocks than it may."""
+    if count > bounds.PICTURE_PARTS:
+        raise MediaError(
+            f"the {name} has more than {bounds.PICTURE_PARTS:,} parts", hint="save it anew"
+        )
+
+
 def require_size(name: str, width: int, height: int) -> None:
     """Raise MediaError unless a picture has a size that may be decoded."""
     if width <= 0 or height <= 0:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import MediaError, ModelError
-from runtime.media.kinds import Media
+from runtime.media.kinds import Media, Patience, require_room
 from runtime.media.picture import Picture
 from runtime.media.turned import turned
 from runtime.model.engine_build import FLASH_ATTENTION
@@ -79,14 +79,18 @@ class Projector:
     def prompt(self, text: str, media: Sequence[Media]) -> MediaPrompt:
         """Return the tokens and cells of `text`, in which there is a marker for each of `media`.
 
-        Raise MediaError if one cannot be decoded, or is of a kind that the model does not take.
+        Raise MediaError if one cannot be decoded, or is of a kind that the model does not take, or
+        if all of them together are too much.
         """
         for one in media:
             self.require(one)
+        require_room(media)
         context = self._loaded()
+        patience = Patience()
         with ExitStack() as stack:
             bitmaps = (ctypes.c_void_p * len(media))()
             for number, one in enumerate(media):
+                patience.require()
                 bitmaps[number] = self._decoded(context, one)
                 stack.callback(self._api.mtmd_bitmap_free, bitmaps[number])
             data = text.encode("utf-8", "surrogateescape")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runtime.chat_format.media_parts import media_part
 from runtime.errors import AppError
 from runtime.media import data_url
-from runtime.media.kinds import Media, read_media, require_few
+from runtime.media.kinds import Media, Patience, read_media, require_few
 from runtime.media.picture import Picture, read_picture
 from runtime.media.sound import read_sound
 from runtime.model.projector.projector import Projector
@@ -27,6 +27,8 @@ class MediaInput:
     """Fetches those that are named by their address; None where that is not allowed."""
     count: int = 0
     """How many there were so far."""
+    patience: Patience = field(default_factory=Patience)
+    """Since one thread reads them all."""
 
     @property
     def kinds(self) -> str:
@@ -84,6 +86,7 @@ class MediaInput:
         self.count += 1
         try:
             require_few(self.count)
+            self.patience.require()
             media = read()
             self.projector.require(media)
         except AppError as exc:
