@@ -68,20 +68,20 @@ def all_unpacked(available: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
         yield {**available, **copies}
 
 
-def packed(folder: Path, beginning: str) -> set[str]:
-    """Return the names of files in the program's archive that begin so; none if not frozen.
+def packed(folder: Path, beginning: str) -> dict[str, int]:
+    """Return the sizes of files in the program's archive whose names begin so; none if not frozen.
 
-    They are those that belong into `folder`.
+    They are by those names, and of files that belong into `folder`.
     """
     frozen = frozen_folder()
     if frozen is None or not folder.is_relative_to(frozen):
-        return set()
+        return {}
     bundle = bundle_file.own()
     assert bundle is not None, "the program is frozen"
     try:
         path = f"{folder.relative_to(frozen).as_posix()}/{beginning}"
-        names = [name for name in archive.files(bundle) if name.startswith(path)]
-        return {Path(name).name for name in names}
+        found = archive.files(bundle).items()
+        return {Path(name).name: one.size for name, one in found if name.startswith(path)}
     finally:
         bundle.close()
 

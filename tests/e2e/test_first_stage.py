@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -260,16 +261,16 @@ exec /mnt/chat "$@"
 
 
 def in_a_narrow_place(
-    chat: Program, tmp_path: Path, options: str, **variables: str
+    chat: Program, tmp_path: Path, options: str, *arguments: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the program where all usual temporary folders are mounted with `options`."""
     folder = tmp_path / "folder"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     shutil.copy2(chat.path, folder / "chat")
     script = NARROW.format(folder=folder, options=options)
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not mount file systems of its own here")
-    command = ["-m", "sh", "-c", script, "sh", FRANCE]
+    command = ["-m", "sh", "-c", script, "sh", *(arguments or [FRANCE])]
     return run("unshare", *command, variables=variables)
 
 
@@ -298,6 +299,20 @@ def test_a_full_temporary_folder_does_not_matter_to_who_has_a_home(
     done = in_a_narrow_place(chat, tmp_path, "noexec,size=1m", HOME="/mnt", TMPDIR="/tmp")
 
     assert (0, PARIS) == (done.returncode, done.stdout)
+
+
+def test_the_room_that_doctor_asks_for_is_what_a_run_takes(chat: Program, tmp_path: Path) -> None:
+    places = {"TMPDIR": "/tmp", "HOME": "/proc"}  # where nobody can keep anything
+    # One run finds room there, and leaves too little for another.
+    told = in_a_narrow_place(chat, tmp_path, "size=64m", "doctor", "-ngl", "0", **places)
+    found = re.search(r"warn  temp folder .*\n *([\d.]+) MB are needed at every start", told.stdout)
+    assert found, told.stdout + told.stderr
+    needed = float(found[1]) * 1e6
+
+    enough = in_a_narrow_place(chat, tmp_path, f"size={needed:.0f}", **places)
+    assert (0, PARIS) == (enough.returncode, enough.stdout), enough.stderr
+    less = in_a_narrow_place(chat, tmp_path, f"size={needed * 0.9:.0f}", **places)
+    assert 1 == less.returncode
 
 
 def test_a_cut_file_says_so(chat: Program, home: Path, tmp_path: Path) -> None:

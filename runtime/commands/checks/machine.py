@@ -7,6 +7,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 from runtime.commands.checks.finding import FAIL, OK, WARN, Finding
 from runtime.container.bundle_file import Bundle
@@ -21,8 +22,6 @@ from runtime.options.loading import AUTO_LAYERS
 from runtime.options.registry import Options
 from runtime.sandbox import proof
 from runtime.units import gigabytes
-
-UNPACKED = 80 << 20  # bytes that the first stage and the search for a CPU variant unpack
 
 
 def processor(options: Options) -> Finding:
@@ -103,8 +102,22 @@ def unpacked() -> Finding | None:
     folder = unpack_dir.frozen_folder()
     if folder is None or not unpack_dir.is_kept(folder):
         return None
-    size = sum(path.lstat().st_size for path in folder.rglob("*"))
+    size = _size_of(folder)
     return Finding(OK, "unpacked", f"kept for the next start: {folder}, {size / 1e6:.0f} MB")
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*"))
+
+
+def _needed() -> int:
+    """Return the bytes that a run takes of which nothing is kept.
+
+    It is what this one has unpacked, and all CPU variants while the best is looked for.
+    """
+    folder = unpack_dir.frozen_folder()
+    variants = variant_files.packed(library_paths.library_folder(), variant_files.PREFIX)
+    return _size_of(folder) + sum(variants.values()) if folder else 0
 
 
 def temporary_folder() -> Finding:
@@ -119,8 +132,8 @@ def temporary_folder() -> Finding:
     detail = f"{folder}, {gigabytes(free)} free"
     if flags & getattr(os, "ST_NOEXEC", 8):
         return Finding(FAIL, what, f"{detail}, but nothing in it may be executed", cure)
-    if free < UNPACKED:
-        cure = f"{gigabytes(UNPACKED)} are needed at every start: free some, or {cure}"
+    if free < (needed := _needed()):
+        cure = f"{gigabytes(needed)} are needed at every start: free some, or {cure}"
         return Finding(WARN, what, detail, cure)
     return Finding(OK, what, detail)
 
