@@ -16,7 +16,7 @@ from typing import Any
 import lavapipe
 import pytest
 from adapters import write_adapter
-from paths import DEMO
+from paths import DEMO, EYE
 from program import Program
 from server_client import FRANCE, asked, get, post, said
 from servers import Served, serve
@@ -81,6 +81,15 @@ def test_a_quantized_cache_lies_on_the_device(on: dict[str, Program], tmp_path: 
 
     assert answers["processor"] == answers["gpu"]
     assert "Oslo" in answers["gpu"]
+
+
+def test_a_picture_is_seen_alike(on: dict[str, Program], tmp_path: Path) -> None:
+    """The projector is computed where the model's layers are."""
+    shown = ("What do you see?", "--mmproj", str(EYE), "--image", str(EYE.parent / "drawing.png"))
+    answers = [used(on[name], *shown, report=tmp_path / name)[0] for name in BOTH]
+
+    assert answers[0] == answers[1]
+    assert answers[0].startswith("A ")
 
 
 def test_a_saved_conversation_goes_on_on_either(on: dict[str, Program], tmp_path: Path) -> None:
