@@ -14,7 +14,7 @@ from typing import Any
 import openai
 import pytest
 from encoded_pictures import png
-from encoded_sounds import recordings, wav
+from encoded_sounds import recordings
 from paths import DEMO
 from peer_server import peer_server
 from program import Program
@@ -137,7 +137,7 @@ def test_openais_client(client: openai.OpenAI, address: str, tmp_path: Path) -> 
 
 
 def test_a_sound_is_encoded_once(address: str) -> None:
-    sound = SOUNDS["fading"]
+    sound = SOUNDS["fading"][:-2000] + SOUNDS["noise"][-2000:]  # asked about in no other test
     before = encoded(address)
     asked(address, sound)
     assert before + 1 == encoded(address)
@@ -146,22 +146,22 @@ def test_a_sound_is_encoded_once(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sound, fields, status, words",
+    "sound, fields, param",
     [
-        (b"no sound", {}, 400, "'file'"),
-        (wav(claimed=9), {}, 400, "'file'"),
-        (png(), {}, 400, "'file'"),
-        (LOW, {"response_format": "srt"}, 400, "'response_format'"),
-        (LOW, {"max_tokens": "many"}, 400, "'max_tokens'"),
+        (b"no sound", {}, "file"),
+        (LOW[:60], {}, "file"),
+        (png(), {}, "file"),
+        (LOW, {"response_format": "srt"}, "response_format"),
+        (LOW, {"max_tokens": "many"}, "max_tokens"),
     ],
 )
 def test_what_cannot_be_transcribed_is_told(
-    address: str, sound: bytes, fields: dict[str, str], status: int, words: str
+    address: str, sound: bytes, fields: dict[str, str], param: str
 ) -> None:
     with pytest.raises(urllib.error.HTTPError) as found:
         transcribed(address, sound, **fields)
-    assert status == found.value.code
-    assert words in json.load(found.value)["error"]["message"]
+    assert 400 == found.value.code
+    assert param == json.load(found.value)["error"]["param"]
 
 
 def test_a_model_that_hears_nothing_says_so(chat: Program) -> None:

@@ -30,7 +30,7 @@ PATCH = 14
 MODEL = Shape(embedding=64, feed_forward=128, layers=2, heads=4, kv_heads=2, context=2048)
 VISION_MARKS = ("<|vision_start|>", "<|vision_end|>")
 IMAGE_MARKS = ("<start_of_image>", "<end_of_image>")
-MEL_BINS, AUDIO_FRAMES, STACK = 80, 1500, 8
+MEL_BINS, AUDIO_FRAMES, STACK = 80, 1500, 4
 """Of Whisper: bands of sound, frames of half a minute; and how many frames become one vector."""
 SAID = re.compile("[Ġ▁]?[a-z]*")
 """What the models say: of other tokens, no text could be compared."""
@@ -251,7 +251,7 @@ def write_ears(path: Path, *, width: int = MODEL.embedding, seed: int = 0) -> Pa
     add = _Tensors(writer, seed)
     for number, channels in ((1, MEL_BINS), (2, WIDTH)):
         add(f"a.conv1d.{number}.weight", WIDTH, channels, 3)
-        add(f"a.conv1d.{number}.bias", 1, WIDTH, sigma=0.05)
+        add(f"a.conv1d.{number}.bias", WIDTH, 1, sigma=0.05)
     add("a.position_embd.weight", AUDIO_FRAMES, WIDTH, sigma=0.1)
     for layer in range(2):
         block = f"a.blk.{layer}"
