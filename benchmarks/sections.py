@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import BenchmarkError
-from bundler.packing import compress
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.container.extents import Extent, Extents
 from runtime.container.layout import Section
 from runtime.gguf.header import read_header
-from runtime.weights import chunk_table
+from runtime.weights import chunk_table, compress
 from runtime.weights.byte_planes import streams_of
 from runtime.weights.chunk_table import Chunk
 from runtime.weights.decompress import chunk_table_of

@@ -281,10 +281,12 @@ def _compressed(
     What is also returned tells the user which of the two it is, and why.
     """
     source = weights.source
-    from bundler.packing import compress  # takes a twentieth of a second, and storing does without
+    # They take a twentieth of a second to import, and storing does without.
+    from bundler.packing.estimate import estimate
+    from runtime.weights import compress
 
     pieces = compress.cut(weights.header, source.size)
-    guess = compress.estimate(source, pieces)
+    guess = estimate(source, pieces)
     storing = weights.storing()
     if guess.saving < least - DOUBT:
         return None, (f"{storing}; compression would save about {guess.saving:.1%}, {_hint(least)}")

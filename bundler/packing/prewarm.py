@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler import run_program
-from bundler.packing import compress
+from bundler.packing.estimate import estimate
 from bundler.temp_files import temporary_file
 from runtime.container import prefix_state
 from runtime.container.extents import Extent, Extents
@@ -20,6 +20,7 @@ from runtime.container.writer import Part, Written
 from runtime.errors import AppError
 from runtime.host.progress_bar import progress
 from runtime.units import gigabytes
+from runtime.weights import compress
 from runtime.weights.byte_planes import PLAIN
 
 NUMBERS = (1, 0)
@@ -45,7 +46,7 @@ def computed(
         def write(fd: int) -> Written:
             # Whatever the engine keeps, the coding that saves most is right.
             kinds = [(compress.cut_range(len(start), size, kind)) for kind in NUMBERS]
-            pieces = max(kinds, key=lambda pieces: compress.estimate(source, pieces).saving)
+            pieces = max(kinds, key=lambda pieces: estimate(source, pieces).saving)
             head = compress.cut_range(0, len(start), PLAIN, text=True)
             with progress(f"compressing {gigabytes(size)}") as update:
                 written = compress.compress(source, [*head, *pieces], fd, update)

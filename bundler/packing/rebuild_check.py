@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from bundler.model import lint
-from bundler.packing import compress
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.container.extents import Extent, Extents
@@ -21,7 +20,7 @@ from runtime.errors import AppError, UsageError
 from runtime.gguf.header import read_header_from
 from runtime.host.progress_bar import progress
 from runtime.host.resources import physical_cores
-from runtime.weights import decompress
+from runtime.weights import compress, decompress
 
 STEP = 4 << 20
 

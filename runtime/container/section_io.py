@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,12 +44,20 @@ def adapter(path: Path, architecture: str) -> Iterator[Part]:
         yield _stored(fd, Section(lora_sections.part_name(path), "adapter", 0, 0, 0, "stored", ""))
 
 
+Coding = Callable[[Extents, Header, int], Written | None]
+"""Appends a GGUF with that header to a file, coded; gives None, and appends nothing, if it does not
+pay."""
+
+
 @contextmanager
-def projector(path: Path, model: Header, label: str) -> Iterator[Part]:
+def projector(
+    path: Path, model: Header, label: str, coding: Coding | None = None
+) -> Iterator[Part]:
     """Give the projector in the GGUF file `path`, to be written as a section meanwhile.
 
-    It is for the model with the header `model`, which messages call `label`. Raise UsageError where
-    it cannot be read, and GGUFError where it is none or does not fit.
+    It is for the model with the header `model`, which messages call `label`; without a `coding`, it
+    is stored. Raise UsageError where it cannot be read, and GGUFError where it is none or does not
+    fit.
     """
     with _opened(path, "a projector") as (fd, header):
         found = projectors.traits(header, str(path))
@@ -62,7 +70,16 @@ def projector(path: Path, model: Header, label: str) -> Iterator[Part]:
         }
         facts = {**{key: text for key, text in named.items() if text}, **found.facts()}
         name = projectors.SECTION
-        yield _stored(fd, Section(name, name, 0, 0, 0, "stored", "", facts=facts))
+        stored = _stored(fd, Section(name, name, 0, 0, 0, "stored", "", facts=facts))
+        if coding is None:
+            yield stored
+            return
+
+        def write(out: int) -> Written:
+            source = Extents([Extent(fd, 0, stored.section.size)])
+            return coding(source, header, out) or stored.write(out)
+
+        yield replace(stored, write=write)
 
 
 @contextmanager

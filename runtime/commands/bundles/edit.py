@@ -17,14 +17,20 @@ from typing import Any
 
 from runtime.container import lora_sections, prefix_state, section_io
 from runtime.container.bundle_file import Bundle
+from runtime.container.extents import Extents
 from runtime.container.layout import Manifest, Section
-from runtime.container.writer import LastPart, Part, Stub, write_bundle
+from runtime.container.writer import LastPart, Part, Stub, Written, write_bundle
 from runtime.errors import AppError, UsageError
 from runtime.gguf import projector as projectors
+from runtime.gguf.header import Header
 from runtime.host.atomic_write import publish
+from runtime.host.progress_bar import progress
 from runtime.options import builtin_templates, fallback, loading
 from runtime.options.registry import Options
+from runtime.units import gigabytes
 
+CODED = "planes"
+"""How models are compressed now; a runtime of before that reads no projector either."""
 Prewarmer = Callable[[Path, Callable[[], Manifest], Callable[[str], None]], LastPart]
 """Returns what lets the runtime at a path compute how conversations begin; see
 bundler.packing.bundle.prewarmer."""
@@ -230,11 +236,24 @@ def _kept(bundle: Bundle, change: Change) -> list[Section]:
 
 
 def _projector(bundle: Bundle, path: Path) -> AbstractContextManager[Part]:
-    """Return the projector in the file `path`, which must fit the model in `bundle`."""
+    """Return the projector in the file `path`, which must fit the model in `bundle`.
+
+    It is coded where the model is, as `bundle` does it: where that starts at once, the first
+    picture is not to wait either.
+    """
     from runtime.model import model_file  # most edits do without
 
     model = model_file.from_bundle(bundle)
-    return section_io.projector(path, model.header, model.label)
+    coded = bundle.model is not None and bundle.model.codec == CODED
+    return section_io.projector(path, model.header, model.label, _compressed if coded else None)
+
+
+def _compressed(source: Extents, header: Header, out: int) -> Written | None:
+    """Append a GGUF compressed; give None, with nothing appended, if that is no less."""
+    from runtime.weights import compress  # zstandard: most edits do without
+
+    with progress(f"compressing {gigabytes(source.size)}") as show:
+        return compress.compress_smaller(source, header, out, show)
 
 
 def _changed(bundle: Bundle, change: Change, tool: str) -> Manifest:

@@ -22,8 +22,6 @@ from program import Program, is_writing
 
 from bundler.model import lint
 from bundler.packing import bundle as bundling
-from bundler.packing import compress
-from bundler.packing.compress import Piece
 from runtime.commands.bundles import verify_extract
 from runtime.container import bundle_file
 from runtime.container.extents import Extents
@@ -31,6 +29,8 @@ from runtime.container.layout import Section
 from runtime.container.writer import Written
 from runtime.errors import AppError, GGUFError, UsageError
 from runtime.host.progress_bar import Progress
+from runtime.weights import compress
+from runtime.weights.compress import Piece
 
 QUICK = ("--compress", "none", "--no-check")
 MODES = ("none", "auto", "max", "15%")

@@ -17,15 +17,16 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.packing import compress
-from bundler.packing.compress import HUFFMAN, PIECE, Estimate, Piece
+from bundler.packing import estimate as estimates
+from bundler.packing.estimate import Estimate
 from runtime.container import bundle_file
 from runtime.container.extents import Extents
 from runtime.gguf.header import Header, Tensor, read_header
 from runtime.gguf.tensor_types import TYPES
-from runtime.weights import chunk_table, decompress
+from runtime.weights import chunk_table, compress, decompress
 from runtime.weights.byte_planes import LAYOUTS, PLAIN
 from runtime.weights.chunk_table import RAW, ZSTD, Chunk
+from runtime.weights.compress import HUFFMAN, PIECE, Piece
 
 F32, F16, Q4_0, Q8_0, Q4_K, I8, BF16 = 0, 1, 2, 8, 12, 24, 30
 NOISE = random.Random(1).randbytes(PIECE)
@@ -303,7 +304,7 @@ def test_frames_say_their_size() -> None:
 
 def estimate(*parts: bytes) -> Estimate:
     source = Extents(parts)
-    return compress.estimate(source, plain(source.size))
+    return estimates.estimate(source, plain(source.size))
 
 
 @pytest.mark.parametrize(("low", "high", "data"), [(0.0, 0.01, NOISE), (0.99, 1.0, bytes(PIECE))])
@@ -317,7 +318,7 @@ def test_saving_is_estimated_over_the_whole() -> None:
 
 
 def test_estimate_comes_near_the_truth() -> None:
-    guess = compress.estimate(Extents([MODEL]), MODEL_PIECES)
+    guess = estimates.estimate(Extents([MODEL]), MODEL_PIECES)
     truth = 1 - len(compressed(MODEL, MODEL_PIECES)) / len(MODEL)
 
     assert truth == pytest.approx(guess.saving, abs=0.01)
@@ -332,8 +333,20 @@ def test_header_is_no_sample_of_the_weights() -> None:
     source = Extents([bytes(1000), NOISE])
     pieces = compress.cut(header(1000, (F32, 1000, PIECE)), source.size)
 
-    assert compress.estimate(source, pieces).saving < 0.01
-    assert compress.estimate(source, pieces[:1]).saving > 0.9
+    assert estimates.estimate(source, pieces).saving < 0.01
+    assert estimates.estimate(source, pieces[:1]).saving > 0.9
+
+
+def test_what_is_no_smaller_is_not_appended(tmp_path: Path) -> None:
+    for data, smaller in ((NOISE, False), (bytes(PIECE), True)):
+        with open(tmp_path / "out", "w+b", buffering=0) as out:
+            out.write(b"before")
+            written = compress.compress_smaller(
+                Extents([data]), header(0), out.fileno(), lambda *_: None
+            )
+            assert (written is not None) == smaller
+            length = written.length if written else 0
+            assert 6 + length == out.tell() == os.fstat(out.fileno()).st_size
 
 
 def test_interrupt_stops_all_threads() -> None:

@@ -6,9 +6,8 @@ them costs ratio as well as time.
 
 from __future__ import annotations
 
-import tempfile
+import os
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +16,11 @@ from dataclasses import dataclass, replace
 import xxhash
 import zstandard
 
-from bundler.temp_files import in_temporary_folder
 from runtime.container.extents import Extents
 from runtime.container.hashing import Hasher
 from runtime.container.writer import Written
 from runtime.gguf.header import Header
 from runtime.host import fileio
-from runtime.host.mmap_file import MappedRange
 from runtime.host.progress_bar import Progress
 from runtime.host.resources import physical_cores
 from runtime.weights import chunk_table
@@ -137,41 +134,17 @@ def compress(
     return Written(offset + len(data), "planes", hasher.hexdigest())
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What compressing would bring, judged by samples."""
-
-    saving: float
-    """Share of the size that is saved."""
-    restore_seconds: float
-    """To restore the whole at every start, on this machine's cores."""
-
-
-def estimate(source: Extents, pieces: Sequence[Piece], samples: int = 24) -> Estimate:
-    """Code and decode pieces spread evenly over the source."""
-    from runtime.weights.decompress import Decoder
-
-    pieces = [piece for piece in pieces if not piece.text] or pieces
-    count = len(pieces)
-    picked = [pieces[i] for i in sorted({i * count // samples for i in range(samples) if count})]
-    if not picked:
-        return Estimate(0.0, 0.0)
-    coder = Coder(source)
-    table: list[Chunk] = []
-    with in_temporary_folder(), tempfile.TemporaryFile() as file:
-        for piece in picked:
-            chunk, streams = coder.code(piece)
-            table.append(replace(chunk, offset=file.tell()))
-            file.writelines(streams)
-        file.flush()
-        after = file.tell()
-        decoder = Decoder(MappedRange(file.fileno(), 0, after), table, "sample")
-        begin = time.perf_counter()
-        for chunk in table:
-            decoder.decode(chunk)
-        seconds = time.perf_counter() - begin
-    before = sum(piece.size for piece in picked)
-    return Estimate(1 - after / before, seconds * source.size / before / physical_cores())
+def compress_smaller(
+    source: Extents, header: Header, out: int, progress: Progress
+) -> Written | None:
+    """Append a GGUF compressed; give None, with nothing appended, if that is no less."""
+    start = os.lseek(out, 0, os.SEEK_CUR)
+    written = compress(source, cut(header, source.size), out, progress)
+    if written.length < source.size:
+        return written
+    os.lseek(out, start, os.SEEK_SET)
+    os.ftruncate(out, start)
+    return None
 
 
 class Coder:
