@@ -50,6 +50,13 @@ def posted(url: str, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
+def last_line(url: str, body: dict[str, Any]) -> Any:
+    """Return the last object of a response, which may be a stream of them."""
+    request = urllib.request.Request(url, json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        return json.loads(answer.read().splitlines()[-1])
+
+
 def asked(address: str, data: str, question: str = QUESTION) -> Any:
     """Return the answer of chat completions to a question about a picture."""
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
@@ -110,6 +117,26 @@ def test_all_protocols_show_the_same_picture(address: str) -> None:
     given = {"prompt_string": prompt, "multimodal_data": [FIRST]}
     body = {"prompt": given, "n_predict": TOKENS, "temperature": 0}
     assert expected == posted(f"{address}/completion", body)["content"]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_what_an_answer_goes_on_from_has_no_part_of_a_picture(address: str, streams: bool) -> None:
+    """No token that begins or ends one either: a model would look for what is between them."""
+    body = {"messages": [{"role": "user", "content": QUESTION}]}
+    prompt = posted(f"{address}/apply-template", body)["prompt"]
+    tokens = posted(f"{address}/tokenize", {"content": prompt, "add_special": True})["tokens"]
+    options = {"num_predict": TOKENS, "temperature": 0}
+    question = {"prompt": QUESTION, "images": [FIRST], "options": options, "stream": streams}
+    context = last_line(f"{address}/api/generate", question)["context"]
+
+    assert tokens == context[: len(tokens)]
+    assert len(context) <= len(tokens) + TOKENS
+    following = {**question, "context": context, "stream": False}
+    answers = {
+        posted(f"{address}/api/generate", {**following, "images": images})["response"]
+        for images in ([], [FIRST], [SECOND])
+    }
+    assert 3 == len(answers)  # a picture that is sent again is seen
 
 
 def test_the_same_picture_is_not_encoded_again(address: str) -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 
 from runtime.chat_format.answer_reader import ContentReader
 from runtime.inference.token_stream import Piece
-from runtime.model.projector.media_prompt import behind, without_cells
+from runtime.model.projector.media_prompt import behind
 from runtime.server.http.endpoint import WithHeaders
 from runtime.server.http.http_error import HTTPError, naming
 from runtime.server.protocols.answer_parts import AnswerParts
@@ -44,17 +44,20 @@ async def generate(
         return OllamaGenerateResponse(
             **stamp(service, request.model), response="", done=True, done_reason=reason
         )
-    asked = await service.prepare(lambda: _asked(service, request), characters=0, slow=True)
+    asked, kept = await service.prepare(lambda: _asked(service, request), characters=0, slow=True)
     return await answered(
         service,
         asked,
-        partial(_stream, service, request, *asked) if request.streams else None,
-        partial(_response, service, request, *asked),
+        partial(_stream, service, request, kept, *asked) if request.streams else None,
+        partial(_response, service, request, kept, *asked),
     )
 
 
-def _asked(service: Service, request: OllamaGenerateRequest) -> Asked:
-    """Return what is asked for; raise HTTPError if that is invalid."""
+def _asked(service: Service, request: OllamaGenerateRequest) -> tuple[Asked, Sequence[int]]:
+    """Return what is asked for, and the prompt as its `context` has it.
+
+    That is without pictures: tokens alone can be sent back. Raise HTTPError if it is invalid.
+    """
     if request.images and (request.raw or request.suffix is not None):
         raise HTTPError(
             400, "'images' belong to a question: leave out 'raw' and 'suffix'", param="images"
@@ -68,13 +71,29 @@ def _asked(service: Service, request: OllamaGenerateRequest) -> Asked:
     prompt = request.prompt or ""
     before = service.tokens_of(request.context, param="context")[0] if request.context else []
     if request.suffix is not None:
-        return _plain(service, request, gap_prompt(service, prompt, request.suffix))
+        tokens = gap_prompt(service, prompt, request.suffix)
+        return _plain(service, request, tokens), tokens
     if request.raw:
         more = service.tokenizer.tokenize(prompt, beginning=not before)
-        return _plain(service, request, [*before, *more])
+        tokens = [*before, *more]
+        return _plain(service, request, tokens), tokens
+    asked = _question(service, request, before, request.images)
+    # Not what is left where pictures are taken out: the tokens that begin and end each would stay.
+    shown = _question(service, request, before, None) if request.images else asked
+    return asked, shown[0].prompts[0]
+
+
+def _question(
+    service: Service,
+    request: OllamaGenerateRequest,
+    before: Sequence[int],
+    images: Sequence[str] | None,
+) -> Asked:
+    """Return a request to answer a question, with `images` and behind the tokens `before`."""
     # What is gone on with has a system prompt already: an empty one keeps the server's out.
     system = "" if request.system is None and before else request.system
-    messages = [ChatMessage(role="user", content=with_images(prompt, request.images, "images"))]
+    content = with_images(request.prompt or "", images, "images")
+    messages = [ChatMessage(role="user", content=content)]
     if system is not None:
         messages.insert(0, ChatMessage(role="system", content=system))
     asked, new_answer, report = asked_of(service, as_chat(request, messages))
@@ -102,6 +121,7 @@ def _plain(service: Service, request: OllamaGenerateRequest, tokens: Sequence[in
 def _response(
     service: Service,
     request: OllamaGenerateRequest,
+    kept: Sequence[int],
     asked: AnswerRequest,
     new_answer: NewAnswer,
     report: SchemaReport,
@@ -115,7 +135,7 @@ def _response(
         response=parts.content,
         thinking=parts.reasoning or UNSET,
         logprobs=logprobs(service, parts.chosen),
-        context=_context(asked, answer.pieces),
+        context=_context(kept, answer.pieces),
         schema_check=report.check(parts.content),
         **ending(answer.stats),
     )
@@ -124,6 +144,7 @@ def _response(
 async def _stream(
     service: Service,
     request: OllamaGenerateRequest,
+    kept: Sequence[int],
     asked: AnswerRequest,
     new_answer: NewAnswer,
     report: SchemaReport,
@@ -149,7 +170,7 @@ async def _stream(
                 last = line(
                     created_at=timestamp(),
                     response="",
-                    context=_context(asked, pieces),
+                    context=_context(kept, pieces),
                     schema_check=report.check(parts.content),
                     **ending(step.stream.stats),
                 )
@@ -158,9 +179,6 @@ async def _stream(
                 yield out
 
 
-def _context(asked: AnswerRequest, pieces: Sequence[Piece]) -> list[int]:
-    """Return the tokens of the prompt, without its pictures, and of its answer."""
-    return [
-        *without_cells(asked.prompts[0]),
-        *(token for piece in pieces for token in piece.tokens),
-    ]
+def _context(kept: Sequence[int], pieces: Sequence[Piece]) -> list[int]:
+    """Return the tokens of the prompt that are `kept`, and of its answer."""
+    return [*kept, *(token for piece in pieces for token in piece.tokens)]
