@@ -28,7 +28,7 @@ TAKEN, REFUSED = costly_pictures.taken(), costly_pictures.refused()
 def seeing(chat: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     pair = write_pair(tmp_path_factory.mktemp("seeing"), "llava")
     flags = ("-m", str(pair.model), "--mmproj", str(pair.projector), "-t", "1",
-             "--max-body", "64000000")  # fmt: skip
+             "--max-body", "64")  # fmt: skip
     with serve(chat, *flags) as running:
         asked(running, costly_pictures.blocks(4))  # what is done once
         yield running
