@@ -29,6 +29,7 @@ REASONS = {
     "engine": "it was computed by another build of the engine",
     "cache": "the engine keeps states in another form",
     "positions": "with this context size the model counts positions in another way",
+    "projector": "the projector for pictures and sounds is another",
     "adapters": "other adapters are used, or at another strength",
     "system": "the system prompt is another",
     "template": "the chat template is another",

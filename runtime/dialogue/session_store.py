@@ -10,7 +10,7 @@ from runtime.dialogue import session_file
 from runtime.dialogue.conversation import Conversation
 from runtime.dialogue.session_disk import Disk
 from runtime.dialogue.session_file import SessionFile
-from runtime.errors import ModelError, SessionError
+from runtime.errors import AppError, ModelError, SessionError
 from runtime.inference.scheduler import Scheduler
 from runtime.inference.stats import Stats
 from runtime.units import counted, gigabytes
@@ -53,12 +53,13 @@ class SessionStore:
     def load(self, name: str) -> str:
         """Load a saved conversation; return a sentence about it.
 
-        If its state cannot be used, the text is loaded all the same, with a note. Raise
-        SessionError if the file cannot be read.
+        If its state cannot be used, the text is loaded all the same, with a note. Raise AppError
+        if the file cannot be read, or this model cannot go on from it: nothing has changed then.
         """
         path, file = self._disk.open(name)
         with file:
             saved = session_file.parse(file, path, self._disk.is_own)
+        used = self._opened(saved)
         error = self._state_error(saved)
         if not error and saved.state:
             try:
@@ -66,14 +67,25 @@ class SessionStore:
             except ModelError as exc:
                 error = exc.problem
         conversation = self._conversation
-        conversation.system = saved.system
-        conversation.turns[:] = saved.turns
         conversation.forget_sources()
-        used = len(conversation.prompt().tokens)
         conversation.stats = Stats(context_used=used, context_size=self._engine.context_size)
         if error:
             self._notify(f"{path}: {error}; its text is opened, and will be read anew")
         return f"opened {path} ({_questions(saved.turns)})"
+
+    def _opened(self, saved: SessionFile) -> int:
+        """Let the conversation be the saved one; return how many tokens it takes.
+
+        Raise AppError if no prompt can be made of it: the conversation is as it was then.
+        """
+        conversation = self._conversation
+        before = conversation.system, [*conversation.turns]
+        conversation.system, conversation.turns[:] = saved.system, saved.turns
+        try:
+            return len(conversation.prompt().tokens)
+        except AppError:
+            conversation.system, conversation.turns[:] = before
+            raise
 
     def _state_error(self, saved: SessionFile) -> str:
         """Return why the saved state cannot be used; empty if it can."""

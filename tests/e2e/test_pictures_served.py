@@ -7,6 +7,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,6 +144,22 @@ def test_the_same_picture_is_not_encoded_again(address: str) -> None:
     body = {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 1}
     blind = posted(f"{address}/v1/chat/completions", body)["usage"]["prompt_tokens"]
     assert cached >= first["usage"]["prompt_tokens"] - blind > 0  # the picture, at least
+
+
+def test_a_slot_with_a_picture_is_restored_by_another_server(
+    chat: Program, pair: Pair, tmp_path: Path
+) -> None:
+    flags = ("-m", str(pair.model), "--mmproj", str(pair.projector), "-t", "1", "-c", "2048",
+             "-np", "1", "--slot-save-path", str(tmp_path))  # fmt: skip
+    with serve(chat, *flags) as server:
+        expected = asked(server.url, FIRST)
+        posted(f"{server.url}/slots/0?action=save", {"filename": "seen"})
+    with serve(chat, *flags) as server:
+        posted(f"{server.url}/slots/0?action=restore", {"filename": "seen"})
+        found = asked(server.url, FIRST)
+        assert text_of(expected) == text_of(found)
+        assert 0 == encoded(server.url)
+        assert found["usage"]["prompt_tokens_details"]["cached_tokens"] > 10
 
 
 def test_answers_are_the_peers(pair: Pair, address: str) -> None:
