@@ -23,6 +23,7 @@ from bundler.targets import Target
 from runtime import __version__
 from runtime.commands import click_base
 from runtime.commands.bundles import bundle_commands
+from runtime.commands.bundles.given_path import PATH, require_folder
 from runtime.commands.exit_status import exit_status_of
 from runtime.container import lora_sections as lora
 from runtime.documents.chunking import Chunking
@@ -55,9 +56,6 @@ def run() -> int:
 @click_base.verbose_option
 def main() -> None:
     """Turn a GGUF language model into one executable file."""
-
-
-PATH = click.Path(path_type=Path)
 
 
 @main.command()
@@ -210,6 +208,9 @@ def bundle(
     opened = lint.preflight(model)
     projector = projector_of(mmproj, given, opened[0], say)
     output = output or Path(model.name.removesuffix(".gguf"))
+    require_folder(output.parent)
+    if docs:
+        require_folder(docs)
     for path in bundling.modes(output, sidecar=sidecar):
         others = [second.opened for second in seconds]
         others += [projector.opened] if projector else []

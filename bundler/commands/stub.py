@@ -11,12 +11,11 @@ from bundler.commands.gpu_option import for_gpus
 from bundler.commands.target_option import for_target
 from bundler.targets import TARGETS, Target
 from runtime.commands import click_base
+from runtime.commands.bundles.given_path import PATH
 from runtime.container import bundle_file
 from runtime.errors import AppError
 from runtime.host.atomic_write import require_new
 from runtime.host.std_streams import say
-
-PATH = click.Path(path_type=Path)
 
 
 def supplied(

@@ -35,6 +35,27 @@ def bundling(modelembed: Program, stub: Path, clean_home: Path) -> Program:
     return Program(modelembed.path, environment={"STUB": str(stub)})
 
 
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (("--docs", "nosuch"), "there is no folder nosuch"),
+        (("--docs", str(DEMO)), "demo.gguf is a file"),
+        (("--docs", ""), "it is empty"),
+        (("-o", "nosuch/chat"), "there is no folder nosuch"),
+    ],
+)
+def test_a_wrong_path_is_told_before_a_runtime_is_compiled(
+    modelembed: Program, clean_home: Path, flags: tuple[str, ...], told: str
+) -> None:
+    environment = {"XDG_CACHE_HOME": str(clean_home / "cache")}
+    done = Program(modelembed.path, environment=environment)("bundle", str(DEMO), *flags)
+
+    assert 2 == done.code
+    assert told in done.err
+    assert "compiling" not in done.err
+    assert not (clean_home / "cache").exists()
+
+
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()

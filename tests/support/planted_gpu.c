@@ -61,7 +61,7 @@ static enum ggml_status compute(ggml_backend_t backend, struct ggml_cgraph *grap
     if (fails("hang", computed)) hang();
     if (fails("chatter", computed)) printf("driver: graph %zu\n", computed);
     if (fails("refuse", computed)) return GGML_STATUS_FAILED;
-    if (fails("slow", computed)) usleep(100000);
+    if (fails("slow", computed)) usleep(500000);
     enum ggml_status status = real->iface.graph_compute(real, graph);
     struct ggml_tensor *last = ggml_graph_node(graph, -1);
     if (fails("nan", computed) && last->type == GGML_TYPE_F32)

@@ -18,6 +18,7 @@ import click
 
 from runtime import __version__
 from runtime.commands.bundles import about
+from runtime.commands.bundles.given_path import PATH
 from runtime.container import bundle_file
 from runtime.container.bundle_file import Bundle
 from runtime.errors import PayloadError, UsageError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from runtime.commands.bundles.edit import Change, Prewarmer
     from runtime.container.writer import Part
 
-PATH = click.Path(path_type=Path)
 NONE = "none"
 """What --mmproj may name in place of a file."""
 Command = Callable[..., None]
