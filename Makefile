@@ -5,7 +5,7 @@
 # make programs  the same by programs from npm: Codex, Claude Code, opencode, Continue …
 # make check   format, lint and types
 # make fuzz    damage untrusted input for SECONDS (60), to find crashes; findings are kept
-# make readme  put the live help texts into README.md
+# make readme  put the live help texts into docs/options.md
 # make stub    only build the runtime
 # make dist    wheels in dist/, with which nobody needs a compiler to bundle; `make demo` uses them then
 # make clean   remove what was built here (the compiled engine stays in the user's cache)
@@ -84,7 +84,7 @@ fuzz: $(SETUP)
 	@cd tests && ../$(BIN)/python -m fuzz $(SECONDS) $(TARGETS) $(if $(SEED),--seed $(SEED))
 
 readme: $(SETUP)
-	@echo "== putting the live help texts into README.md; a few seconds"
+	@echo "== putting the live help texts into docs/options.md; a few seconds"
 	@$(BIN)/python tools/readme.py
 
 stub: $(SETUP)

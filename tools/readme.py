@@ -1,4 +1,4 @@
-"""Put the live help texts into the README.
+"""Put the live help texts into docs/options.md.
 
 python tools/readme.py
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bundler.stub import builder
 
-README = Path(__file__).parent.parent / "README.md"
+OPTIONS = Path(__file__).parent.parent / "docs" / "options.md"
 
 
 def help_text(command: str) -> str:
@@ -39,10 +39,10 @@ def main() -> None:
     text = re.sub(
         r"```console\n\$ ([^\n]+ --help)\n.*?```",
         lambda match: f"```console\n$ {match[1]}\n{help_text(match[1]).rstrip()}\n```",
-        README.read_text(),
+        OPTIONS.read_text(),
         flags=re.S,
     )
-    README.write_text(text)
+    OPTIONS.write_text(text)
 
 
 if __name__ == "__main__":

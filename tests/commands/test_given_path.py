@@ -32,7 +32,7 @@ def test_a_folder_is_a_folder(tmp_path: Path) -> None:
     require_folder(tmp_path)
     (tmp_path / "file").touch()
 
-    with pytest.raises(UsageError, match="there is no folder .*none"):
+    with pytest.raises(UsageError, match=r"there is no folder .*none"):
         require_folder(tmp_path / "none")
     with pytest.raises(UsageError, match="file is a file"):
         require_folder(tmp_path / "file")
