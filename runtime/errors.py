@@ -25,6 +25,7 @@ from __future__ import annotations
 from runtime.sanitize import plain
 
 DAMAGED = "the file is damaged or incomplete: copy or download it again"
+JSON = "JSON has names and texts in double quotes, and no comma behind the last one"
 AGAIN = "copy or download the file again"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import UsageError
+from runtime.errors import JSON, UsageError
 from runtime.host.user_files import read_text
 from runtime.options.registry import BAKEABLE, check, from_file, resolve_name
 
@@ -64,7 +64,7 @@ def read(path: Path) -> Config:
         document = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise UsageError(
-            f"{path} is not JSON: {exc}", hint="see the example in the README"
+            f"{path} is not JSON: {exc}", hint=f"{JSON}: see the example in the README"
         ) from exc
     if not isinstance(document, dict):
         raise UsageError(f"{path} holds {type(document).__name__}, expected an object")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bundler.commands import bundle_steps, config_file
+from bundler.commands import bundle_steps, config_file, program_commands
 from bundler.commands.finding_options import for_finding
 from bundler.commands.gpu_option import for_gpus
 from bundler.commands.projector_option import for_projector, projector_of
@@ -51,7 +51,7 @@ def run() -> int:
     )
 
 
-@click.group(cls=click_base.Group, context_settings={"help_option_names": ("-h", "--help")})
+@click.group(cls=program_commands.Group, context_settings={"help_option_names": ("-h", "--help")})
 @click.version_option(__version__, prog_name="modelembed")
 @click_base.verbose_option
 def main() -> None:

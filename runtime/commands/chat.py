@@ -89,7 +89,10 @@ def chat(
     if options.image or options.audio:
         from runtime.media import files  # most questions are about texts alone
 
-        media = [(name, files.read_file(name)) for name in (*options.image, *options.audio)]
+        given_media = ((options.image, "picture"), (options.audio, "sound"))
+        media = [
+            (name, files.read_file(name, kind)) for names, kind in given_media for name in names
+        ]
     mode = terminal.Raw(raw, escape, display_prompt)
     chosen = is_set("repack", bundle, given, model)
     terminal.run(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from runtime.options.escapes import unescaped
-from runtime.options.registry import SPECS
+from runtime.options.registry import SPECS, wrong_on_command_line
 from runtime.options.serving import SERVER_DEFAULTS, ServingOptions
 from runtime.options.spec import Spec, specs
 from runtime.options.terminal import TerminalOptions
@@ -97,27 +97,32 @@ def _option(name: str, spec: Spec, default: Any) -> Decorator:
         arguments = {}
     elif spec.spellings:  # click knows the choices alone; check() knows them too
         arguments = {"type": str, "metavar": f"[{'|'.join(spec.choices)}]"}
-    elif spec.words:
-        arguments["type"] = _NumberOrWord(spec)
     elif spec.choices:
         arguments = {"type": click.Choice(spec.choices)}
     elif spec.python_type is tuple:
         arguments["multiple"] = True
+    elif spec.python_type in (int, float):
+        arguments["type"] = _Number(name, spec)
     else:
         arguments["type"] = spec.python_type
     return click.option(name, *flags, default=None, help=help_text, **arguments)
 
 
-class _NumberOrWord(click.ParamType[int]):
-    """A whole number, or one of a few words for some."""
+class _Number(click.ParamType[float]):
+    """A number, or one of a few words for some; what is wrong is told as of one out of bounds."""
 
     name = "number"
 
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
+    def __init__(self, key: str, spec: Spec) -> None:
+        self._key, self._spec = key, spec
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if value in self._spec.words:
+            return self._spec.words[value]
         try:
-            return self._spec.words[value] if value in self._spec.words else int(value)
+            found: float = self._spec.python_type(value)
         except ValueError:
-            self.fail(f"{value!r} is not {self._spec.expected}.", param, ctx)
+            raise wrong_on_command_line(self._key, value) from None
+        return found

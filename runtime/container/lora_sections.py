@@ -15,13 +15,16 @@ from runtime.gguf.header import Header, read_header
 from runtime.host import user_files
 
 NONE = "none"
+TYPES = {"": "a model", "model": "a model", "mmproj": "a projector", "adapter": "another adapter"}
+"""What a GGUF file is that is no LoRA adapter, by its general.type."""
 RESERVED = (NONE, "manifest")  # what `--lora` and `extract` mean by it is something else
 
 
 def check(header: Header, architecture: str, label: str) -> None:
     """Raise GGUFError unless `header` belongs to a LoRA adapter for `architecture`."""
     if header.text("general.type") != "adapter" or header.text("adapter.type") != "lora":
-        what = header.text("general.type") or "a model"
+        kind = header.text("general.type")
+        what = TYPES.get(kind, f"of the type '{kind}'")
         raise GGUFError(
             f"{label} is no LoRA adapter: it is {what}",
             hint="convert one with llama.cpp's convert_lora_to_gguf.py",

@@ -247,7 +247,9 @@ class LoadedModel:
                 "for more (--no-fit to insist)"
             )
         elif found >= 2 * planned:
-            self._notify(f"the context has {found} tokens: the engine makes none of {planned}")
+            self._notify(
+                f"the context has {found} tokens, not {planned}: the engine has none so small"
+            )
 
     def _make_template(self, text: str) -> chat_template.Template:
         own = not self.options.chat_template

@@ -94,9 +94,11 @@ def _found(root: bytes) -> _Found:
                 entries = list(itertools.islice(listed, room + 1))
         except OSError as exc:
             if not inside:
+                is_file = isinstance(exc, NotADirectoryError)
+                what = "is a file" if is_file else f"cannot be read: {exc.strerror}"
                 raise UsageError(
-                    f"{os.fsdecode(root)} cannot be read: {exc.strerror}",
-                    hint="name a folder that has the documents",
+                    f"{os.fsdecode(root)} {what}; a folder with documents was expected",
+                    hint="name the folder that has the documents",
                 ) from exc
             found.unread[inside] = Unread(
                 shown(inside), f"it cannot be read: {exc.strerror}", "check its permissions"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime import bounds
-from runtime.errors import UsageError
+from runtime.errors import JSON, UsageError
 from runtime.json_schema import facts
 from runtime.json_schema.relaxer import ANNOTATIONS, Relaxation, Relaxer
 from runtime.json_schema.validator import SchemaValidator, Unchecked
@@ -88,7 +88,7 @@ def _document(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text, parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError) as exc:
-        raise UsageError(f"the JSON schema is not JSON: {exc}") from exc
+        raise UsageError(f"the JSON schema is not JSON: {exc}", hint=JSON) from exc
     if not isinstance(found, dict):
         raise UsageError(
             f"the JSON schema is {json.dumps(found)[:100]}, expected an object",

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from runtime import bounds
 from runtime.errors import MediaError
-from runtime.media.picture import Picture, read_picture
+from runtime.media.formats.unread import EITHER, refusal
+from runtime.media.picture import Picture, is_picture, read_picture
 from runtime.media.sound import Sound, is_sound, read_sound, require_short
 from runtime.units import amount
 
@@ -17,7 +18,11 @@ Media: TypeAlias = Picture | Sound
 
 def read_media(data: bytes) -> Media:
     """Look through the file of a sound or a picture; raise MediaError if it is neither."""
-    return read_sound(data) if is_sound(data) else read_picture(data)
+    if is_sound(data):
+        return read_sound(data)
+    if is_picture(data) or len(data) > bounds.PICTURE:
+        return read_picture(data)
+    raise refusal(data, EITHER)
 
 
 def require_few(count: int) -> None:

@@ -13,10 +13,9 @@ from runtime.media.formats.gif import gif_shape
 from runtime.media.formats.jpeg import jpeg_shape
 from runtime.media.formats.png import png_shape
 from runtime.media.formats.shape import Shape
-from runtime.media.formats.unread import found_instead
+from runtime.media.formats.unread import A_PICTURE, refusal
 from runtime.units import gigabytes
 
-CONVERT = "convert it to PNG or JPEG"
 FORMATS: Mapping[bytes, tuple[str, Callable[[bytes], Shape]]] = {
     b"\x89PNG\r\n\x1a\n": ("png", png_shape),
     b"\xff\xd8\xff": ("jpeg", jpeg_shape),
@@ -43,6 +42,11 @@ class Picture:
     """How a camera was held, 1 to 8 as EXIF has it; 1 is upright."""
 
 
+def is_picture(data: bytes) -> bool:
+    """Return whether a file begins as a picture that is read."""
+    return any(map(data.startswith, FORMATS))
+
+
 def read_picture(data: bytes) -> Picture:
     """Look through a picture's file; raise MediaError if it is none that the engine may decode."""
     if len(data) > bounds.PICTURE:
@@ -57,6 +61,4 @@ def read_picture(data: bytes) -> Picture:
             return Picture(
                 whole, name, shape.width, shape.height, sha256(whole).hexdigest(), shape.orientation
             )
-    raise MediaError(
-        f"{found_instead(data)}; a picture in PNG, JPEG, GIF or BMP was expected", hint=CONVERT
-    )
+    raise refusal(data, A_PICTURE)

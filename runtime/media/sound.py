@@ -11,11 +11,9 @@ from runtime import bounds
 from runtime.errors import MediaError
 from runtime.media.formats.flac import flac_seconds
 from runtime.media.formats.mp3 import mp3_seconds
-from runtime.media.formats.unread import found_instead
+from runtime.media.formats.unread import A_SOUND, refusal
 from runtime.media.formats.wav import wav_seconds
 from runtime.units import gigabytes
-
-CONVERT = "convert it to WAV, MP3 or FLAC"
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,7 @@ def read_sound(data: bytes) -> Sound:
         )
     found = _reader(data)
     if found is None:
-        raise MediaError(
-            f"{found_instead(data)}; a sound in WAV, MP3 or FLAC was expected", hint=CONVERT
-        )
+        raise refusal(data, A_SOUND)
     name, seconds_of = found
     seconds = seconds_of(data)
     require_short("the sound takes", seconds)

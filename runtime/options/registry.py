@@ -192,6 +192,11 @@ def _is_allowed(spec: Spec, value: Any) -> bool:
     )
 
 
+def wrong_on_command_line(key: str, text: str) -> UsageError:
+    """Return the error for an option's value that is not of its type."""
+    return _wrong(SPECS[key], repr(text), long_flag(key))
+
+
 def _wrong(spec: Spec, shown: str, path: str) -> UsageError:
     return UsageError(
         f"'{path}' is {shown}, expected {spec.expected}", hint=f"{spec.long_flag}: {spec.help}"

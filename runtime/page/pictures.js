@@ -20,6 +20,8 @@ const FILE = 32 * 1024 * 1024;
 /** Bytes of a drawn one that is kept without loss; larger ones are photographs. */
 const EXACT = 512 * 1024;
 const QUALITY = 0.9;
+/** Bytes by which a text is told. */
+const HEAD = 1024;
 /** Pictures of one question. */
 export const MOST = 8;
 const LOSSY = ["image/jpeg", "image/heic", "image/heif", "image/avif"];
@@ -36,8 +38,12 @@ export async function drawn(file) {
   if (file.size > FILE) {
     throw new PictureError(`it has ${megabytes(file.size)}, at most ${megabytes(FILE)} can be taken`);
   }
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
-    throw new PictureError("this browser cannot read it; save it as PNG or JPEG");
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(async () => {
+    throw new PictureError(
+      (await mayBePicture(file))
+        ? "this browser cannot read it; save it as PNG or JPEG"
+        : "it is not a picture",
+    );
   });
   try {
     const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
@@ -77,6 +83,19 @@ function dataUrl(blob) {
 /** Whether a file is a picture, or says so. @param {File} file */
 export function isPicture(file) {
   return file.type.startsWith("image/");
+}
+
+/** Whether a file may be a picture: neither its type nor its bytes say otherwise. @param {File} file */
+async function mayBePicture(file) {
+  if (file.type) return isPicture(file);
+  try {
+    const head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
+    // Text may end within a character here.
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
+    return text.includes("\0");
+  } catch {
+    return true; // no text
+  }
 }
 
 /** Whether a text is the data URL of a picture that could have been drawn here. @param {any} url */

@@ -13,8 +13,10 @@ from runtime.sanitize import plain
 from runtime.terminal import dragged
 from runtime.units import counted
 
-Open = Callable[[str], "int | None"]
-"""Opens the file of a picture or sound; None if there is no such file."""
+Open = Callable[[str, str], "int | None"]
+"""Opens the file of a picture or sound, as `files.open_file` does; None if there is none."""
+TEXTS = "to ask about a text, paste it, or outside of the chat: PROGRAM 'QUESTION' < FILE"
+ASK = "what do you want to know about it?"
 
 
 @dataclass(frozen=True)
@@ -45,25 +47,48 @@ class Attachments:
         require_few(len(self._waiting) + 1)
         self._waiting.append(media)
 
-    def attach(self, name: str, example: str) -> str:
-        """Attach a file that a command names, return a sentence; raise AppError if that fails."""
-        if not name:
+    def attach(self, text: str, kind: str, example: str) -> Line:
+        """Attach the files of a `kind` that a command names; a question may follow them.
+
+        Raise AppError if the first is not there, or one of them cannot be taken.
+        """
+        if not text:
             raise UsageError("a file is missing", hint=f"for example {example}")
-        named = dragged.files_in(name)
-        path = named[0].name if len(named) == 1 and named[0].dragged else name
-        fd = self._open(path)
-        if fd is None:
-            raise MediaError(f"there is no file {path}", hint=f"for example {example}")
-        return self._attached(path, fd)
+        if (fd := self._open(text, kind)) is not None:  # whatever signs there are in its name
+            return Line("", [self._attached(text, fd)])
+        notes: list[str] = []
+        rest = text
+        while rest and (found := self._first(rest, kind, further=bool(notes))):
+            name, fd, rest = found
+            notes.append(self._attached(name, fd))
+        if not notes:
+            *_, (name, _) = dragged.leading(text)
+            raise MediaError(f"there is no file {name}", hint=f"for example {example}")
+        return Line(rest, notes)
+
+    def _first(self, text: str, kind: str, *, further: bool) -> tuple[str, int, str] | None:
+        """Return the file that a text begins with, opened, and what follows it; None without one.
+
+        `further` files must have names as such files have them: a question may follow as well.
+        """
+        for name, rest in dragged.leading(text):
+            if further and not name.lower().endswith(files.SUFFIXES):
+                continue
+            if (fd := self._open(name, kind)) is not None:
+                return name, fd, rest
+        return None
 
     def read(self, line: str) -> Line:
         """Attach the files that a line names, as where they were dragged into the terminal.
 
-        Raise MediaError if one of them is there, but cannot be taken.
+        Raise MediaError if one of them is there, but cannot be taken, or if the line is nothing but
+        the path of a file that cannot.
         """
+        if found := self._alone(dragged.alone(line)):
+            return found
         taken, notes = [], []
         for one in dragged.files_in(line):
-            fd = self._open(one.name)
+            fd = self._open(one.name, "")
             if fd is None:
                 continue
             try:
@@ -80,8 +105,25 @@ class Attachments:
                 taken.append(one)
         text = dragged.without(line, taken) if taken else line
         if taken and not text:
-            notes.append("what do you want to know about it?")
+            notes.append(ASK)
         return Line(text, notes)
+
+    def _alone(self, paths: Sequence[str]) -> Line | None:
+        """Attach the file that a line is the path of; None if there is none at its `paths`."""
+        for path in paths:
+            try:
+                fd = self._open(path, "")
+            except MediaError as exc:
+                if path.lower().endswith(files.SUFFIXES):
+                    raise
+                raise MediaError(exc.problem, hint=f"{exc.hint}; {TEXTS}") from exc
+            if fd is not None:
+                return Line("", [self._attached(path, fd), ASK])
+        if paths and paths[0].lower().endswith(files.SUFFIXES):
+            raise MediaError(
+                f"there is no file {paths[0]}", hint="look at its name, or drag it in once more"
+            )
+        return None
 
     def take(self) -> list[Media]:
         """Return what is attached, and have nothing any more."""

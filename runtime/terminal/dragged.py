@@ -36,6 +36,33 @@ def files_in(line: str) -> Sequence[Named]:
     return [*_files_in(line)]
 
 
+def alone(line: str) -> Sequence[str]:
+    """Return what a line could be the path of, if it may be nothing but one.
+
+    One word behind a slash may as well be a command.
+    """
+    whole = line.strip()
+    if whole.startswith("//") or not _is_path(whole) or "\0" in whole:
+        return []
+    match = WORD.fullmatch(whole)
+    name = _plain(whole) if match else whole
+    if not match and not _is_one_path(whole) and whole.lower().endswith(SUFFIXES):
+        return []  # several
+    return [name] if re.search("[/.]", name[1:]) else []
+
+
+def leading(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what could be the path that a text begins with, each with what follows it."""
+    match = WORD.match(text)
+    if match and re.search(r"""[\\'"]""", match[0]) and (name := _plain(match[0])):
+        yield name, text[match.end() :].strip()
+        return
+    blanks = [*re.finditer(r"\s+|$", text)]
+    ends = [one for one in blanks if text[: one.start()].lower().endswith(SUFFIXES)]
+    for end in reversed(ends or blanks[:1]):
+        yield text[: end.start()], text[end.end() :]
+
+
 def without(line: str, named: Sequence[Named]) -> str:
     """Return the line without these paths."""
     for one in reversed(named):

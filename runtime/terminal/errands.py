@@ -31,7 +31,7 @@ class Errands:
             return Reply({})
 
         def open_media(given: Mapping[str, Any], _: int | None) -> Reply:
-            return Reply({}, files.open_file(given["name"]))
+            return Reply({}, files.open_file(given["name"], given["wanted"]))
 
         self._outside = Outside(
             {
@@ -49,12 +49,12 @@ class Errands:
         assert fd is not None
         return fd
 
-    def open_media(self, name: str) -> int | None:
+    def open_media(self, name: str, wanted: str = "") -> int | None:
         """Return the descriptor of a picture's or sound's file, None if there is none.
 
-        Raise AppError if it is something else.
+        Raise AppError if it is something else than `wanted`, a key of files.WANTED.
         """
-        return self._outside.ask("open_media", name=name).fd
+        return self._outside.ask("open_media", name=name, wanted=wanted).fd
 
     def write_report(self, costs: Mapping[str, Any]) -> None:
         """Write the report of the run; raise AppError if that fails."""

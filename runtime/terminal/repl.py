@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from runtime.chat_format.answer_reader import Delta
@@ -20,24 +21,28 @@ if TYPE_CHECKING:  # most programs have no documents, and take texts alone
     from runtime.retrieval.library import Finding
     from runtime.terminal.attachments import Attachments
 
-HELP = """\
-/help           this list
-/stats          tokens, speed and context of the last answer
-/clear          forget the conversation, keep the system prompt
-/system TEXT    use another system prompt and start anew; without TEXT, show it
-/regen          answer the last question again
-/undo           take back the last question and its answer
-/save NAME      keep this conversation, with the engine's state, under a name or at a path
-/load NAME      go on with a conversation that was kept
-/lora NAME=X    use an adapter at strength X, none for none; alone, show them
-/image FILE     ask about a picture; a file can also be dragged into the terminal
-/audio FILE     ask about a sound, likewise
-/sources        the passages of the documents that the last answer was made from
-/find WORDS     the passages of the documents that fit these words
-/exit           leave (also Ctrl-D)
-
-Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\.
-"""
+HELP = {
+    "help": "/help           this list",
+    "stats": "/stats          tokens, speed and context of the last answer",
+    "clear": "/clear          forget the conversation, keep the system prompt",
+    "system": "/system TEXT    use another system prompt and start anew; without TEXT, show it",
+    "regen": "/regen          answer the last question again",
+    "undo": "/undo           take back the last question and its answer",
+    "save": "/save NAME      keep this conversation, with the engine's state, under a name or at a "
+    "path",
+    "load": "/load NAME      go on with a conversation that was kept",
+    "lora": "/lora NAME=X    use an adapter at strength X, none for none; alone, show them",
+    "image": "/image FILE     ask about a picture; a file can also be dragged into the terminal",
+    "audio": "/audio FILE     ask about a sound; a file can also be dragged into the terminal",
+    "sources": "/sources        the passages of the documents that the last answer was made from",
+    "find": "/find WORDS     the passages of the documents that fit these words",
+    "exit": "/exit, /quit    leave (also Ctrl-D)",
+}
+"""A line on each command."""
+HELP_LORA = "/lora FILE=X    use a LoRA adapter, a GGUF file, at strength X, none for none"
+"""In place of the other where there is no adapter yet."""
+HELP_END = """
+Ctrl-C stops an answer. For several lines, start and end with \"\"\", or end a line with \\."""
 
 FENCE = '"""'
 
@@ -45,6 +50,8 @@ FENCE = '"""'
 class Lora(Protocol):
     """The part of the LoRA adapters that the chat uses."""
 
+    @property
+    def names(self) -> Sequence[str]: ...
     def use(self, text: str) -> None: ...
     def describe(self) -> str: ...
 
@@ -92,8 +99,8 @@ class Repl:
         self._read_line = read_line
         self._out = out
         self._commands: dict[str, Callable[[str], None]] = {
-            "help": lambda _: self._say(HELP.rstrip()),
-            "?": lambda _: self._say(HELP.rstrip()),
+            "help": lambda _: self._say_all(self._help(lora)),
+            "?": lambda _: self._say_all(self._help(lora)),
             "stats": lambda _: self._say(conversation.stats.line()),
             "clear": self._clear,
             "system": self._system,
@@ -107,10 +114,10 @@ class Repl:
             self._commands["find"] = lambda words: self._find(library, words)
         self._attachments = attachments
         if attachments:
-            for name, example in (("image", "/image photo.jpg"), ("audio", "/audio talk.mp3")):
-                self._commands[name] = lambda file, example=example: self._say(  # type: ignore[misc]
-                    attachments.attach(file, example)
-                )
+            for name, kind, file in (
+                ("image", "picture", "photo.jpg"), ("audio", "sound", "talk.mp3")
+            ):  # fmt: skip
+                self._commands[name] = partial(self._attach, attachments, kind, f"/{name} {file}")
         if store:
             self._commands["save"] = lambda name: self._say(store.save(_required_name(name)))
             self._commands["load"] = lambda name: self._load(store, name)
@@ -247,6 +254,26 @@ class Repl:
         return AnswerView(
             self._out, self.style, body=Markdown(self._out.write) if self._markdown else None
         )
+
+    def _help(self, lora: Lora | None) -> Iterable[str]:
+        """Return the list of the commands that there are, and of use."""
+        unused = set()
+        if self._attachments:
+            unused |= set() if self._attachments.sees else {"image"}
+            unused |= set() if self._attachments.hears else {"audio"}
+        for name, line in HELP.items():
+            if name == "lora" and lora and not lora.names:
+                line = HELP_LORA
+            if name == "exit" or (name in self._commands and name not in unused):
+                yield line
+        yield HELP_END
+
+    def _attach(self, attachments: Attachments, kind: str, example: str, text: str) -> None:
+        """Attach the files that a command names, and answer the question if one follows them."""
+        line = attachments.attach(text, kind, example)
+        self._say_all(line.notes)
+        if line.text:
+            self._stream(self.conversation.ask(line.text, attachments.take()))
 
     def _clear(self, _: str) -> None:
         self.conversation.clear()

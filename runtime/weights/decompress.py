@@ -160,7 +160,9 @@ class Decoder:
                 ctypes.memmove(target.address, address, chunk.size)
             original = target.view[: chunk.size]
         if chunk.xxh3 and self._hash(original) != chunk.xxh3:
-            raise _damaged(self._label, f"the hash of a piece at {chunk.target:,} is another")
+            raise _damaged(
+                self._label, f"its bytes from {chunk.target:,} on are not what was written"
+            )
         return original
 
     def _decoded(self, chunk: Chunk, coded: tuple[int, memoryview], out: Buffer) -> list[int]:

@@ -28,6 +28,11 @@ WRONG = {
         "modelembed bundle --help shows what there is",
     ),
     "unknown command": (("bundel",), "no such command 'bundel'", "did you mean 'bundle'?"),
+    "a command of the programs": (
+        ("search", "diary", "bicycle"),
+        "'search' is a command of the programs that modelembed makes",
+        "ask the program itself: ./PROGRAM search",
+    ),
     "missing argument": (
         ("verify",),
         "missing argument 'FILE'",
@@ -47,8 +52,18 @@ OWN_WRONG = {
     ),
     "wrong type": (
         ("-n", "many", "Hello"),
-        "invalid value for '--predict' / '-n' / '--n-predict': 'many' is not a valid integer",
-        " chat --help shows what there is",
+        "'--predict' is 'many', expected a whole number of at least -1",
+        "--predict: maximum number of tokens to generate",
+    ),
+    "no fraction": (
+        ("--temp", "abc", "Hello"),
+        "'--temp' is 'abc', expected a number",
+        "--temp: ",
+    ),
+    "no port": (
+        ("serve", "--port", "abc"),
+        "'--port' is 'abc', expected a whole number from 0 to 65535",
+        "--port: ",
     ),
     "wrong choice": (("--color=red", "Hello"), "invalid value for '--color' / '-co'", " --help"),
     "one too many": (("info", "x"), "got unexpected extra argument (x)", " info --help shows"),
@@ -73,6 +88,12 @@ def test_the_bundler_explains_a_wrong_command_line(modelembed: Program, case: st
 @pytest.mark.parametrize("case", OWN_WRONG)
 def test_a_made_program_explains_a_wrong_command_line(chat: Program, case: str) -> None:
     wrong(chat, *OWN_WRONG[case])
+
+
+def test_a_command_of_a_program_is_shown_as_it_is_asked(modelembed: Program, chat: Program) -> None:
+    done = modelembed("doctor", str(chat.path), "--no-verify")
+
+    assert f"hint: ask that program: {chat.path} doctor --no-verify\n" in done.err
 
 
 def test_no_command_shows_the_commands(modelembed: Program, chat: Program) -> None:

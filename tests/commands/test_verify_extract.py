@@ -249,3 +249,13 @@ if __name__ == "__main__":
         if not (GOLDEN / name).exists():  # those that are there are a promise
             # Without a launcher the section may lie at the very beginning: a small file.
             bundles.write(GOLDEN / name, [part], launcher=b"")
+
+
+def test_a_missing_key_is_told_of_an_unsigned_program_too(tmp_path: Path) -> None:
+    bundle = bundle_file.load(bundles.write(tmp_path / "chat", [bundles.stored(MODEL)]))
+    with pytest.raises(UsageError, match=r"nosuch\.pub cannot be read: there is no such file"):
+        list(verify_extract.verify(bundle, "nosuch.pub"))
+    told = verify_extract.extract(bundle, "manifest", tmp_path / "man.json")
+    bundle.close()
+
+    assert told.endswith("man.json: the manifest, without a signature: the program is not signed")

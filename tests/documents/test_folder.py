@@ -129,8 +129,9 @@ def test_what_may_not_be_read_is_listed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, {"a.txt": b"text"})
-    for path in (tmp_path / "nothing", tmp_path / "a.txt"):
-        with pytest.raises(UsageError, match="cannot be read"):
+    for name, says in (("nothing", "cannot be read: No such"), ("a.txt", "is a file; a folder")):
+        path = tmp_path / name
+        with pytest.raises(UsageError, match=f"{name} {says}"):
             list(walk(path))
 
 

@@ -218,7 +218,10 @@ def test_a_context_without_bounds_is_reduced_to_what_there_is(chat: Program) -> 
 
 
 def test_a_context_that_the_engine_does_not_make_is_said(chat: Program) -> None:
-    assert "the context has 256 tokens: the engine makes none of 32" in chat(FRANCE, "-c", "32").err
+    assert (
+        "the context has 256 tokens, not 32: the engine has none so small"
+        in chat(FRANCE, "-c", "32").err
+    )
 
 
 def test_text_without_end_is_refused(chat: Program) -> None:

@@ -105,7 +105,7 @@ def test_switched_in_the_chat(adapted: Path) -> None:
     [
         ("missing", "there is no adapter 'missing'"),
         ("noise=much", "not NAME or NAME=SCALE"),
-        (str(DEMO), "is no LoRA adapter"),
+        (str(DEMO), "is no LoRA adapter: it is a model"),
     ],
 )
 def test_what_is_refused(adapted: Path, text: str, message: str) -> None:

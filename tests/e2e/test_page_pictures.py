@@ -229,6 +229,9 @@ def test_large_ones_are_made_smaller(page: Page) -> None:
         (png()[:-30], "cut.png", "image/png", "cut.png cannot be taken: this browser cannot read"),
         (SVG, "a.svg", "image/svg+xml", "a.svg cannot be taken: this browser cannot read it"),
         (box(b"heic"), "a.heic", "image/heic", "save it as PNG or JPEG"),
+        (box(b"heic"), "a.heic", "", "save it as PNG or JPEG"),
+        (b"# A title", "a.md", "text/markdown", "a.md cannot be taken: it is not a picture."),
+        (b"# A title", "a.md", "", "a.md cannot be taken: it is not a picture."),
     ],
 )
 def test_what_cannot_be_taken_says_why(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from encoded_pictures import exif, jpeg, png, segment
+from encoded_sounds import wav
 from paths import DEMO, EYE
 from photographs import circle_above_square
 from program import Program
@@ -31,6 +32,7 @@ def flags_of(pair: Pair) -> tuple[str, ...]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "my cat.png").write_bytes(CAT)
     (tmp_path / "dog.png").write_bytes(png(30, 60, 16))
+    (tmp_path / "talk.wav").write_bytes(wav())
     (tmp_path / "cut.jpg").write_bytes(jpeg()[:-9])
     return tmp_path
 
@@ -83,7 +85,8 @@ def test_a_photograph_is_turned_upright(
     [
         ("nothing.png", "there is no file"),
         ("cut.jpg", "the JPEG is damaged"),
-        (".", "is no file"),
+        (".", "is a folder"),
+        ("talk.wav", "talk.wav is a sound; a picture in PNG, JPEG, GIF or BMP was expected"),
         ("/etc/hostname", "a picture in PNG, JPEG, GIF or BMP was expected"),
     ],
 )
@@ -120,7 +123,7 @@ def test_the_chat_attaches_files_from_inside_its_sandbox(terminal: Terminal, fol
     terminal.type(f"/image {folder}/nothing.png")
     terminal.shows("there is no file")
     terminal.type("/image /etc/hostname")
-    terminal.shows("a file was found that begins with")
+    terminal.shows("a text was found that begins with")
     terminal.type("/help")
     terminal.shows("/image FILE")
     terminal.type("/exit")
@@ -182,7 +185,7 @@ def test_a_photograph_is_seen_as_the_camera_was_held(chat: Program, tmp_path: Pa
     path = tmp_path / "lying.png"
     path.write_bytes(circle_above_square())
     done = chat("-m", str(DEMO), "--mmproj", str(EYE), "-i", "--temp", "0",
-                stdin=f"{path} What do you see?\n")  # fmt: skip
+                stdin=f"{path} What do you see?\n/image '{path}' What do you see?\n")  # fmt: skip
 
-    assert "attached: lying.png (160 × 160 pixels)" in done.out
-    assert "A red circle above a blue square." in done.out
+    assert 2 == done.out.count("attached: lying.png (160 × 160 pixels)")
+    assert 2 == done.out.count("A red circle above a blue square.")

@@ -184,6 +184,13 @@ def test_what_is_no_json_object_is_refused(text: str) -> None:
         schemas.prepared(text)
 
 
+@pytest.mark.parametrize("text", ["{'a': 1}", "{bad", '{"a": 1,}'])
+def test_what_is_not_json_says_how_it_is_written(text: str) -> None:
+    with pytest.raises(UsageError, match="the JSON schema is not JSON: ") as caught:
+        schemas.prepared(text)
+    assert "double quotes, and no comma behind the last one" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

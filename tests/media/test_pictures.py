@@ -11,11 +11,12 @@ from hashlib import sha256
 
 import pytest
 from encoded_pictures import bmp, chunk, exif, frame, gif, head, jpeg, png, scan, segment
+from encoded_sounds import wav
 from hostile_pictures import AREA, OPENED, REFUSED, SVG, box, noise
 
 from runtime import bounds
 from runtime.errors import AppError, MediaError
-from runtime.media.kinds import Patience, require_few, require_room
+from runtime.media.kinds import Patience, read_media, require_few, require_room
 from runtime.media.picture import Picture, read_picture
 
 
@@ -71,7 +72,15 @@ def test_noise_is_taken_or_refused() -> None:
         (box(b"avif"), "an AVIF picture was found"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "a WebP picture was found"),
         (b"%PDF-1.7", "a PDF document was found"),
-        (b"\x1b]0;owned\x07", r"begins with b'\x1b]0;owne'"),
+        (
+            b"\x1b]0;owned\x07",
+            "a file was found that begins with the bytes 1b 5d 30 3b 6f 77 6e 65;",
+        ),
+        (b"\xfd\x9e+", "a file was found that begins with the bytes fd 9e 2b;"),
+        (b"# modelembed\n", "a text was found that begins with '# modele';"),
+        ("Grüße".encode() * 400, "a text was found that begins with 'GrüßeG'"),
+        (b"", "the file is empty; a picture"),
+        (wav(), "a sound was found; a picture"),
         (jpeg()[:-20], "it ends within its pixels"),
         (REFUSED["PNG: a bomb"], "unpacks to more than its pixels"),
         (REFUSED["PNG: Apple's own"], "a PNG in Apple's own form"),
@@ -242,3 +251,33 @@ def test_a_large_picture_is_looked_through_in_little_memory() -> None:
         tracemalloc.stop()
     assert (8192, 8192) == (found.width, found.height)
     assert peak < 20 << 20
+
+
+@pytest.mark.parametrize(
+    ("data", "cure"),
+    [
+        (box(b"heic"), "convert it to PNG or JPEG"),
+        (b"\xfd\x9e+", "if it is a picture, convert it to PNG or JPEG"),
+        (b"# modelembed", "give a picture instead"),
+        (b"", "give a picture instead"),
+        (wav(), "give a picture instead"),
+    ],
+)
+def test_only_pictures_are_to_be_converted(data: bytes, cure: str) -> None:
+    with pytest.raises(MediaError) as caught:
+        read_picture(data)
+    assert cure == caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "cure"),
+    [
+        (box(b"heic"), "convert it to PNG or JPEG"),
+        (b"OggS", "convert it to WAV, MP3 or FLAC"),
+        (b"# modelembed", "give a picture or a sound instead"),
+    ],
+)
+def test_where_both_are_taken_both_are_expected(data: bytes, cure: str) -> None:
+    with pytest.raises(MediaError, match="or a sound in WAV, MP3 or FLAC, was") as caught:
+        read_media(data)
+    assert cure == caught.value.hint

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from runtime.errors import ModelError
 from runtime.host import interrupts
 from runtime.options.registry import Options
 from runtime.search.passages import Passage
-from runtime.terminal import line_reader, repl
+from runtime.terminal import line_reader
+from runtime.terminal.attachments import Attachments
 from runtime.terminal.repl import Repl, Style
 
 CTRL_C = KeyboardInterrupt()
@@ -131,10 +133,9 @@ def test_system_prompt_is_shown_and_replaced() -> None:
 
 
 def test_help_lists_every_command() -> None:
-    transcript = talk(["/help"], FakeEngine())
+    transcript = talk(["/help"], FakeEngine(), store=FakeKeeper())
 
-    assert f"> /help\n{repl.HELP.rstrip()}\n> \n" == transcript
-    assert transcript.replace("/help", "/?", 1) == talk(["/?"], FakeEngine())
+    assert transcript.replace("/help", "/?", 1) == talk(["/?"], FakeEngine(), store=FakeKeeper())
     for command in (
         "/help",
         "/stats",
@@ -144,9 +145,55 @@ def test_help_lists_every_command() -> None:
         "/undo",
         "/save",
         "/load",
-        "/exit",
+        "/exit,",
+        "/exit, /quit",
     ):
         assert f"\n{command} " in transcript
+
+
+class FakeLora:
+    """Adapters by name."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def use(self, text: str) -> None:
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        return ", ".join(self.names)
+
+
+def test_help_lists_only_what_there_is() -> None:
+    missing = ("/save", "/load", "/lora", "/image", "/audio", "/sources", "/find")
+    alone = talk(["/help"], FakeEngine())
+    assert not [command for command in missing if command in alone]
+
+    blind = Attachments(sees=False, hears=False)
+    assert "/image" not in talk(["/help"], FakeEngine(), attachments=blind)
+    seeing = talk(
+        ["/help"], FakeEngine(), store=FakeKeeper(), found=FOUND, lora=FakeLora("pirate"),
+        attachments=Attachments(sees=True, hears=False),
+    )  # fmt: skip
+    listed = [line.split()[0] for line in seeing.splitlines() if line.startswith("/")]
+    assert {*missing} - {*listed} == {"/audio"}
+    assert "/lora NAME=X" in seeing
+    assert "/lora FILE=X" in talk(["/help"], FakeEngine(), lora=FakeLora())
+
+
+def test_a_path_alone_is_no_command(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Dear diary")
+    transcript = talk(
+        [f"{tmp_path}/notes.txt", f"{tmp_path}/none.png", "/tmp/none", "/hlep"],
+        FakeEngine(), attachments=Attachments(sees=False, hears=False),
+    )  # fmt: skip
+
+    assert (
+        f"error: {tmp_path}/notes.txt: a text was found that begins with 'Dear dia'" in transcript
+    )
+    assert f"error: there is no file {tmp_path}/none.png\n" in transcript
+    assert "there is no command /tmp/none; " in transcript
+    assert "there is no command /hlep; " in transcript
 
 
 def test_statistics() -> None:

@@ -218,6 +218,13 @@ def test_flipped_bit_in_any_frame_is_noticed(tmp_path: Path, form: str) -> None:
     assert sum(found) >= len(found) - 2
 
 
+def test_the_place_of_other_bytes_is_told(tmp_path: Path) -> None:
+    part = bundles.planes(bundles.chunk(b"x" * 1000), bundles.chunk(b"y", xxh3=bytes(16)))
+
+    with pytest.raises(PayloadError, match="damaged: its bytes from 1,000 on are not what was"):
+        restored(tmp_path / "chat", part)
+
+
 SMALL = b"a short model, in two frames"
 SMALL_FORMS = {
     "zstd": bundles.zstd(SMALL, frame=14),

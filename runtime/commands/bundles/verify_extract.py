@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime import bounds
 from runtime.container import bundle_file, integrity, second_models
@@ -20,6 +21,9 @@ from runtime.sanitize import plain
 from runtime.units import counted, gigabytes
 from runtime.weights import model_cache
 from runtime.weights.decompress import original_chunks
+
+if TYPE_CHECKING:  # most bundles are not signed
+    from runtime.container.minisign import PublicKey
 
 MANIFEST = "manifest"
 NAME_MAX = 60  # characters; in UTF-8 at most 240 bytes, and file systems take 255
@@ -81,24 +85,18 @@ def _signer(bundle: Bundle, key: str | None) -> str:
     """Verify the signature if `key` is given; return a remark about it."""
     from runtime.container import minisign
 
+    public = _public_key(key) if key is not None else None
     text = bundle.signature
     if not text:
-        if key is not None:
+        if public:
             raise PayloadError(
                 f"{bundle.path} is not signed", hint="ask for a signed one, or leave out --key"
             )
         return "not signed"
     signature = minisign.Signature.parse(text)
     comment = plain(signature.trusted_comment)
-    if key is None:
+    if public is None:
         return f"signed with key {signature.name}, which was not checked: give it with --key"
-    path = Path(key)
-    if not path.is_file() and path.suffix:  # a public key contains no dot
-        raise UsageError(
-            f"{key} cannot be read: there is no such file",
-            hint="give a public key of minisign, or the name of its file",
-        )
-    public = minisign.PublicKey.parse(_start(path) if path.is_file() else key)
     minisign.verify(public, signature, bundle.encoded_manifest)
     missing = [name for name in integrity.SIGNED if name not in bundle.manifest.stub]
     if missing and bundle.footer.pkg_length:
@@ -107,6 +105,19 @@ def _signer(bundle: Bundle, key: str | None) -> str:
             hint="sign it again with a newer release of modelembed",
         )
     return f"signed with key {signature.name}: {comment}"
+
+
+def _public_key(key: str) -> PublicKey:
+    """Return the public key that --key is, or names the file of."""
+    from runtime.container import minisign
+
+    path = Path(key)
+    if not path.is_file() and path.suffix:  # a public key contains no dot
+        raise UsageError(
+            f"{key} cannot be read: there is no such file",
+            hint="give a public key of minisign, or the name of its file",
+        )
+    return minisign.PublicKey.parse(_start(path) if path.is_file() else key)
 
 
 def _start(path: Path) -> bytes:
@@ -156,7 +167,7 @@ def _extract_manifest(bundle: Bundle, target: Path) -> str:
         require_new(path, force=False, hint=atomic_write.ELSEWHERE)
     atomic_write.write_new(target, [bundle.encoded_manifest], len(bundle.encoded_manifest))
     if not (signature := bundle.signature):
-        return f"{target}: not signed"
+        return f"{target}: the manifest, without a signature: the program is not signed"
     atomic_write.write_new(beside, [signature], len(signature))
     return f"{target}, {beside}: check them with `minisign -Vm {target} -P KEY`"
 

@@ -147,6 +147,9 @@ def test_wrong_value_is_named_by_its_path(tmp_path: Path, path: str, document: A
 )
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     assert "config.json is not JSON: " in refusal(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, text)
+    assert "no comma behind the last one: see the example in the README" in caught.value.hint
 
 
 def test_file_saved_by_notepad(tmp_path: Path) -> None:
