@@ -29,13 +29,14 @@ REASONS = {
     "engine": "it was computed by another build of the engine",
     "cache": "the engine keeps states in another form",
     "positions": "with this context size the model counts positions in another way",
-    "projector": "the projector for pictures and sounds is another",
     "adapters": "other adapters are used, or at another strength",
     "system": "the system prompt is another",
     "template": "the chat template is another",
     "think": "the switch for thinking stands another way",
 }
 """What a state depends on, beside its tokens; and what to say where that differs."""
+OF_CONVERSATIONS = {**REASONS, "projector": "the projector for pictures and sounds is another"}
+"""The same of a conversation's, in which pictures and sounds may be."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
 
     What is not `expected` at all is not looked at.
     """
-    for name, reason in REASONS.items():
+    for name, reason in OF_CONVERSATIONS.items():
         if name in expected and found.get(name) != expected[name]:
             return reason
-    return "" if found.keys() <= REASONS.keys() else "it was made by another release"
+    return "" if found.keys() <= OF_CONVERSATIONS.keys() else "it was made by another release"
 
 
 def conversation_key(
