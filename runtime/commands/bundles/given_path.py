@@ -30,5 +30,9 @@ def require_folder(path: Path) -> None:
     """Raise UsageError unless there is a folder at `path`."""
     if path.is_dir():
         return
-    found = f"{path} is a file" if path.exists() else f"there is no folder {path}"
+    found = (
+        f"{path} is a file; a folder was expected"
+        if path.exists()
+        else f"there is no folder {path}"
+    )
     raise UsageError(found, hint="name a folder that exists, or make it")
