@@ -23,9 +23,10 @@ from bundler.targets import Target
 from runtime import __version__
 from runtime.commands import click_base
 from runtime.commands.bundles import bundle_commands
-from runtime.commands.bundles.given_path import PATH, require_folder
+from runtime.commands.bundles.given_path import PATH
 from runtime.commands.exit_status import exit_status_of
 from runtime.container import lora_sections as lora
+from runtime.documents import folder
 from runtime.documents.chunking import Chunking
 from runtime.errors import UsageError
 from runtime.host.atomic_write import require_new
@@ -208,9 +209,8 @@ def bundle(
     opened = lint.preflight(model)
     projector = projector_of(mmproj, given, opened[0], say)
     output = output or Path(model.name.removesuffix(".gguf"))
-    require_folder(output.parent)
     if docs:
-        require_folder(docs)
+        folder.require(docs)  # before a runtime is compiled
     for path in bundling.modes(output, sidecar=sidecar):
         others = [second.opened for second in seconds]
         others += [projector.opened] if projector else []

@@ -81,6 +81,24 @@ def shown(path: bytes) -> str:
     return path.decode("utf-8", "replace")
 
 
+def require(folder: Path) -> None:
+    """Raise UsageError, as `walk` does, where there is no such folder."""
+    root = os.fsencode(folder)
+    try:
+        os.scandir(root).close()
+    except OSError as exc:
+        raise _no_folder(root, exc) from exc
+
+
+def _no_folder(root: bytes, exc: OSError) -> UsageError:
+    is_file = isinstance(exc, NotADirectoryError)
+    what = "is a file" if is_file else f"cannot be read: {exc.strerror}"
+    return UsageError(
+        f"{os.fsdecode(root)} {what}; a folder with documents was expected",
+        hint="name the folder that has the documents",
+    )
+
+
 def _found(root: bytes) -> _Found:
     """Return all files of a folder, without opening one."""
     found = _Found()
@@ -94,12 +112,7 @@ def _found(root: bytes) -> _Found:
                 entries = list(itertools.islice(listed, room + 1))
         except OSError as exc:
             if not inside:
-                is_file = isinstance(exc, NotADirectoryError)
-                what = "is a file" if is_file else f"cannot be read: {exc.strerror}"
-                raise UsageError(
-                    f"{os.fsdecode(root)} {what}; a folder with documents was expected",
-                    hint="name the folder that has the documents",
-                ) from exc
+                raise _no_folder(root, exc) from exc
             found.unread[inside] = Unread(
                 shown(inside), f"it cannot be read: {exc.strerror}", "check its permissions"
             )

@@ -25,8 +25,12 @@ NO_HARD_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errn
 
 
 def require_new(target: Path, force: bool, hint: str = FORCE) -> None:
-    """Raise UsageError if `target` exists and may not be replaced; `hint` says what to do."""
+    """Raise UsageError if `target` exists and may not be replaced; `hint` says what to do.
+
+    Raise AppError if there is no folder that it could be in.
+    """
     try:
+        os.stat(os.path.join(target.parent, ""))  # of a file, this fails as writing would
         is_folder, exists = target.is_dir(), target.exists()
     except OSError as exc:
         raise _app_error(exc, target) from exc

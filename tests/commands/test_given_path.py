@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import pytest
 from click.testing import CliRunner
 
-from runtime.commands.bundles.given_path import PATH, require_folder
-from runtime.errors import UsageError
+from runtime.commands.bundles.given_path import PATH
 
 
 @click.command()
@@ -26,13 +24,3 @@ def test_an_empty_path_is_refused() -> None:
     for given in (".", "a folder"):
         assert f"{Path(given)!r}\n" == CliRunner().invoke(told, ["--docs", given]).output
     assert "None\n" == CliRunner().invoke(told, []).output
-
-
-def test_a_folder_is_a_folder(tmp_path: Path) -> None:
-    require_folder(tmp_path)
-    (tmp_path / "file").touch()
-
-    with pytest.raises(UsageError, match=r"there is no folder .*none"):
-        require_folder(tmp_path / "none")
-    with pytest.raises(UsageError, match="file is a file"):
-        require_folder(tmp_path / "file")

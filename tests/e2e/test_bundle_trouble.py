@@ -36,21 +36,22 @@ def bundling(modelembed: Program, stub: Path, clean_home: Path) -> Program:
 
 
 @pytest.mark.parametrize(
-    "flags, told",
+    "flags, code, told",
     [
-        (("--docs", "nosuch"), "there is no folder nosuch"),
-        (("--docs", str(DEMO)), "demo.gguf is a file"),
-        (("--docs", ""), "it is empty"),
-        (("-o", "nosuch/chat"), "there is no folder nosuch"),
+        (("--docs", "nosuch"), 2, "nosuch cannot be read: No such file or directory"),
+        (("--docs", str(DEMO)), 2, "demo.gguf is a file"),
+        (("--docs", ""), 2, "it is empty"),
+        (("-o", "nosuch/chat"), 1, "that folder does not exist"),
+        (("-o", f"{DEMO}/chat"), 1, "cannot be written: Not a directory"),
     ],
 )
 def test_a_wrong_path_is_told_before_a_runtime_is_compiled(
-    modelembed: Program, clean_home: Path, flags: tuple[str, ...], told: str
+    modelembed: Program, clean_home: Path, flags: tuple[str, ...], code: int, told: str
 ) -> None:
     environment = {"XDG_CACHE_HOME": str(clean_home / "cache")}
     done = Program(modelembed.path, environment=environment)("bundle", str(DEMO), *flags)
 
-    assert 2 == done.code
+    assert code == done.code
     assert told in done.err
     assert "compiling" not in done.err
     assert not (clean_home / "cache").exists()

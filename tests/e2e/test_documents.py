@@ -169,8 +169,8 @@ def test_an_index_of_a_folder_is_kept_until_it_changes(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--docs", "nowhere"), "there is no folder nowhere"),
-        (("--docs", str(DEMO)), "demo.gguf is a file; a folder was expected"),
+        (("--docs", "nowhere"), "nowhere cannot be read: No such file or directory"),
+        (("--docs", str(DEMO)), "demo.gguf is a file; a folder with documents was expected"),
         (("--docs", "."), "nothing in . can be read"),
         (("--docs", ".", "--chunk", "max=big"), "'max=big' is no size of pieces"),
     ],

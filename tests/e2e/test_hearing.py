@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import openai
 import pytest
 from encoded_pictures import png
 from encoded_sounds import recordings
+from media_server import encoded, posted, text_of
 from paths import DEMO
 from peer_server import peer_server
 from program import Program
@@ -51,14 +51,6 @@ def client(address: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
 
 
-def posted(url: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-        return json.load(answer)
-
-
 def asked(address: str, sound: bytes, question: str = QUESTION) -> Any:
     """Return the answer of chat completions to a question about a sound."""
     data = base64.b64encode(sound).decode()
@@ -66,10 +58,6 @@ def asked(address: str, sound: bytes, question: str = QUESTION) -> Any:
     content = [{"type": "text", "text": question}, heard]
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": TOKENS}
     return posted(f"{address}/v1/chat/completions", {**body, "temperature": 0})
-
-
-def text_of(answer: Any) -> str:
-    return str(answer["choices"][0]["message"]["content"])
 
 
 def transcribed(address: str, sound: bytes, **fields: str) -> Any:
@@ -84,14 +72,6 @@ def transcribed(address: str, sound: bytes, **fields: str) -> Any:
     request = urllib.request.Request(f"{address}/v1/audio/transcriptions", body, kind)
     with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         return json.load(answer)
-
-
-def encoded(address: str) -> int:
-    """Return how many sounds were encoded so far."""
-    with urllib.request.urlopen(f"{address}/metrics", timeout=SECONDS) as metrics:
-        found = re.search(r"^llamacpp:media_encoded_total (\d+)$", metrics.read().decode(), re.M)
-    assert found
-    return int(found[1])
 
 
 def test_other_sounds_give_other_answers(address: str) -> None:

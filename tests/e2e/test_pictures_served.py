@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from drawings import gallery
+from media_server import encoded, posted, text_of
 from peer_server import peer_server
 from program import Program
 from projectors import KINDS, Pair, write_pair
@@ -37,14 +37,6 @@ def address(chat: Program, pair: Pair) -> Iterator[str]:
         yield running.url
 
 
-def posted(url: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-        return json.load(answer)
-
-
 def last_line(url: str, body: dict[str, Any]) -> Any:
     """Return the last object of a response, which may be a stream of them."""
     request = urllib.request.Request(url, json.dumps(body).encode())
@@ -58,18 +50,6 @@ def asked(address: str, data: str, question: str = QUESTION) -> Any:
     content = [picture, {"type": "text", "text": question}]
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": TOKENS}
     return posted(f"{address}/v1/chat/completions", {**body, "temperature": 0})
-
-
-def text_of(answer: Any) -> str:
-    return str(answer["choices"][0]["message"]["content"])
-
-
-def encoded(address: str) -> int:
-    """Return how many pictures were encoded so far."""
-    with urllib.request.urlopen(f"{address}/metrics", timeout=SECONDS) as metrics:
-        found = re.search(r"^llamacpp:media_encoded_total (\d+)$", metrics.read().decode(), re.M)
-    assert found
-    return int(found[1])
 
 
 def test_all_protocols_show_the_same_picture(address: str) -> None:

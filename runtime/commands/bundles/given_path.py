@@ -1,4 +1,4 @@
-"""Paths on command lines, and what is said of them before anything takes long."""
+"""Paths on command lines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from runtime.errors import UsageError
 
 
 class GivenPath(click.Path):
@@ -24,15 +22,3 @@ class GivenPath(click.Path):
 
 
 PATH = GivenPath()
-
-
-def require_folder(path: Path) -> None:
-    """Raise UsageError unless there is a folder at `path`."""
-    if path.is_dir():
-        return
-    found = (
-        f"{path} is a file; a folder was expected"
-        if path.exists()
-        else f"there is no folder {path}"
-    )
-    raise UsageError(found, hint="name a folder that exists, or make it")

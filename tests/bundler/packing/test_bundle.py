@@ -175,8 +175,8 @@ def test_a_full_disk_leaves_nothing_and_says_so(
 def test_a_folder_that_does_not_exist(modelembed: Program, tiny: Path, tmp_path: Path) -> None:
     done = modelembed("bundle", str(tiny), "-o", str(tmp_path / "no" / "chat"), *QUICK)
 
-    assert done.code == 2
-    assert "there is no folder" in done.err
+    assert done.code == 1
+    assert "that folder does not exist" in done.err
 
 
 def test_a_temporary_folder_that_does_not_exist(

@@ -17,7 +17,7 @@ from runtime.server.http.http_error import HTTPError, naming
 from runtime.server.protocols.answer_parts import AnswerParts
 from runtime.server.protocols.messages import ChatMessage, InputAudio, PlacedPart
 from runtime.server.protocols.openai_chat import NewAnswer, asked_for
-from runtime.server.protocols.openai_types import ChatRequest
+from runtime.server.protocols.openai_types import ChatRequest, PromptDetails
 from runtime.server.protocols.sampling_fields import Limit, Name
 from runtime.server.protocols.streaming import Events, steps, value_count, whole
 from runtime.server.service.answer_request import AnswerRequest
@@ -47,12 +47,6 @@ class TranscriptionRequest(Struct, kw_only=True):
     max_tokens: Limit | None = None
 
 
-class CachedTokens(Struct):
-    """How many tokens of the prompt were cached."""
-
-    cached_tokens: int
-
-
 class TranscriptionUsage(Struct, kw_only=True):
     """Tokens used by a transcription."""
 
@@ -60,7 +54,7 @@ class TranscriptionUsage(Struct, kw_only=True):
     input_tokens: int
     output_tokens: int
     total_tokens: int
-    input_tokens_details: CachedTokens
+    input_tokens_details: PromptDetails
 
     @classmethod
     def of(cls, stats: Stats) -> TranscriptionUsage:
@@ -70,7 +64,7 @@ class TranscriptionUsage(Struct, kw_only=True):
             input_tokens=prompt,
             output_tokens=answer,
             total_tokens=prompt + answer,
-            input_tokens_details=CachedTokens(stats.cached_tokens),
+            input_tokens_details=PromptDetails(stats.cached_tokens),
         )
 
 
