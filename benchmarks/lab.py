@@ -35,15 +35,18 @@ class Lab:
         threads: int | None = None,
         small: bool = False,
         stub: Path | None = None,
+        repack: bool = True,
     ) -> None:
         """Use the folder `work`.
 
         `small` replaces all models by one of a few megabytes, `stub` is used instead of a new one.
+        Without `repack`, the row `pictures` takes weights as they lie, on both sides.
         """
         self.work = work
         self._rounds = rounds
         self.threads = threads or physical_cores()
         self.small = small
+        self.repack = repack
         self._stub = stub
         self._bundles: dict[tuple[str, ...], Path] = {}
 

@@ -41,6 +41,7 @@ def main() -> int:
             threads=options.threads,
             small=options.small,
             stub=options.stub,
+            repack=not options.no_repack,
         )
         for name in options.names or ROWS:
             print(f"measuring {name} …", file=sys.stderr)
@@ -68,6 +69,8 @@ def parse() -> argparse.Namespace:
     add("--repeat", type=int, metavar="N", help="rounds of each comparison (default: by row)")
     add("--threads", type=int, metavar="N", help="threads on both sides (default: all cores)")
     add("--stub", type=Path, metavar="FILE", help="measure this stub (default: a new one)")
+    add("--no-repack", action="store_true", help="`pictures` with -nr on both sides, for CPUs on "
+        "which the peer dies of its repacked weights")  # fmt: skip
     add("--work", type=Path, metavar="DIR", help="folder for the bundles (default: the cache)")
     add("--small", action="store_true", help="use tiny models, to see whether the scripts work")
     options = parser.parse_args()

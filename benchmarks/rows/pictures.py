@@ -35,12 +35,11 @@ def first_tokens(lab: Lab) -> Iterator[Row]:
     projector = models.projector(small=lab.small)
     bundle = lab.bundle(model, "--compress", "none", "--mmproj", str(projector))
     peer = [*llama_server(lab, model), "--mmproj", projector]
-    with (
-        served([*serving(lab, bundle), "-np", 1, "-c", 2048]) as own,
-        served([*peer, "-np", 1, "-c", 2048]) as other,
-    ):
+    flags = ["-np", 1, "-c", 2048, *([] if lab.repack else ["-nr"])]
+    with served([*serving(lab, bundle), *flags]) as own, served([*peer, *flags]) as other:
         figures = interleave(lab.rounds(7), asking(own), asking(other))
-    yield Row("first token after a picture, ViT-B, 250M", "s", *figures, "llama-server", 1.0)
+    name = "first token after a picture, ViT-B, 250M" + ("" if lab.repack else ", both -nr")
+    yield Row(name, "s", *figures, "llama-server", 1.0)
 
 
 def start(lab: Lab) -> Row:
