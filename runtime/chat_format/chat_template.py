@@ -35,10 +35,10 @@ PROBE_TOOL = {
 }
 DEFAULT_VARIABLES: Mapping[str, Any] = {"preserve_reasoning": True}
 """As llama.cpp's programs set them."""
-ANOTHER_DAY: Mapping[str, Any] = {"date_string": "31 Dec 1999", "datetime": "Dec 31 1999"}
-"""Variables by which a template that prints the date prints another one."""
-DATED = "{% macro strftime_now(format) %}31 Dec 1999{% endmacro %}{{ '' }}"
-"""The same for a template that asks for the time itself."""
+OTHER_DAYS = ("31 Dec 1999", "04 Jul 2048")
+"""Days of which no part begins alike: no beginning of a date, whatever it is, is common to both."""
+DATED = "{{% macro strftime_now(format) %}}{day}{{% endmacro %}}{{{{ '' }}}}"
+"""What has a template that asks for the time itself print a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +124,17 @@ def builtin_names() -> list[str]:
     return sorted(name.decode() for name in names if name)
 
 
-def on_another_day(source: str) -> str:
-    """Return a Jinja template that prints another date; see ANOTHER_DAY.
+def on_day(source: str, day: str) -> str:
+    """Return a Jinja template that prints `day` where it asks for the date; see variables_on.
 
     A name is returned as it is: templates known by name print no date.
     """
-    return DATED + source if "{" in source else source
+    return DATED.format(day=day) + source if "{" in source else source
+
+
+def variables_on(day: str) -> dict[str, str]:
+    """Return the variables by which a template that is given the date prints `day`."""
+    return {"date_string": day, "datetime": day}
 
 
 class JinjaTemplate:

@@ -296,8 +296,11 @@ class LoadedModel:
 
     def compute_prefix(self, out: BinaryIO, update: Progress) -> None:
         """Write the state of the tokens that all conversations begin with; see prefix_cache."""
-        another_day = self._make_template(chat_template.on_another_day(self.template_text))
-        tokens = prefix_cache.shared_tokens([self.template, another_day], self.model, self.options)
+        other_days = [
+            self._make_template(chat_template.on_day(self.template_text, day))
+            for day in chat_template.OTHER_DAYS
+        ]
+        tokens = prefix_cache.shared_tokens([self.template, *other_days], self.model, self.options)
         prefix_cache.compute(self.scheduler, self._prefix_key(), tokens, out, update)
 
     def state_key(self, strengths: Mapping[str, float] | None = None) -> dict[str, str]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
-from runtime.chat_format.chat_template import ANOTHER_DAY, Message, Template
+from runtime.chat_format.chat_template import OTHER_DAYS, Message, Template, variables_on
 from runtime.chat_format.prompt import Tokenizer, build_prompt, messages_of
 from runtime.container import prefix_state
 from runtime.container.bundle_file import Bundle
@@ -36,11 +36,11 @@ def shared_tokens(
 ) -> list[int]:
     """Return the token prefix of all conversations, for any question and any date.
 
-    `templates` are the chat template today and on another day, since some print the date first.
+    `templates` are the chat template today and on OTHER_DAYS, since some print the date first.
     """
     first: list[int] | None = None
     shared = 0
-    for template, variables in zip(templates, ({}, ANOTHER_DAY), strict=True):
+    for template, variables in zip(templates, ({}, *map(variables_on, OTHER_DAYS)), strict=True):
         for words in SAMPLE_QUESTIONS:
             inputs = inputs_of(first_question(options.system, words), options)
             inputs = dataclasses.replace(inputs, variables=variables)

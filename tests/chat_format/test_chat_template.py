@@ -381,12 +381,12 @@ def test_an_answer_is_continued() -> None:
     assert "m Ada" == found.reader().feed("m Ada", last=True).content
 
 
-def test_another_day_has_another_date() -> None:
+@pytest.mark.parametrize("day", chat_template.OTHER_DAYS)
+def test_another_day_has_another_date(day: str) -> None:
     source = "{{ strftime_now('%Y') }}{% for m in messages %}{{ m.content }}{% endfor %}"
-    other = chat_template.on_another_day(source)
 
-    assert "31 Dec 1999Hello" == render(other, HELLO)
-    assert "chatml" == chat_template.on_another_day("chatml")
+    assert f"{day}Hello" == render(chat_template.on_day(source, day), HELLO)
+    assert "chatml" == chat_template.on_day("chatml", day)
 
 
 def test_a_template_over_its_budget_is_not_tried_again() -> None:

@@ -344,15 +344,19 @@ DATED = (
 )
 
 
+@pytest.mark.parametrize(
+    "day", ["29 Nov 2026", "30 Nov 2026", "31 Dec 1999", "04 Jul 2048", "01 Jan 2030", "2026-11-30"]
+)
 @in_child
-def test_what_all_conversations_begin_with() -> None:
+def test_what_all_conversations_begin_with(day: str) -> None:
     from runtime.chat_format import chat_template
     from runtime.dialogue import prefix_cache
 
     model = demo()
 
     def shared(text: str, system: str = SYSTEM) -> str:
-        sources = text, chat_template.on_another_day(text)
+        days = day, *chat_template.OTHER_DAYS
+        sources = [chat_template.on_day(text, one) for one in days]
         templates = [
             chat_template.from_text(source, bos=model.bos, eos=model.eos) for source in sources
         ]
