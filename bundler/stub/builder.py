@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -13,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,11 +27,12 @@ from bundler.stub import (
     compressed_libraries,
     cuda_backend,
     floor,
+    stub_cache,
     stub_parts,
     stub_python,
     third_party,
 )
-from bundler.stub.stub_python import DAY, StubPython
+from bundler.stub.stub_python import StubPython
 from bundler.targets import TARGETS, Target, here
 from runtime import __version__
 from runtime.container.layout import Manifest
@@ -48,9 +47,6 @@ from runtime.options import builtin_templates
 USUAL_SECONDS = 45
 COMPILED = ("llama-cpp-python", "zstandard")
 """Distributions that are compiled here: there are several builds of one version."""
-KEPT = 4
-"""Stubs that stay in the cache."""
-
 RESUMED = "with the reason gone, the same command goes on where it stopped"
 
 STEPS = {
@@ -78,16 +74,15 @@ def build(
     """
     target = target or _native()
     extra = sorted(variants.glob("*.so")) if variants else []
-    folder = app_dirs.cache() / "stubs"
     problems = []
     for plan in stub_python.plans(target, again=force):
         identity = _identity(extra, plan.key, architectures)
-        path = folder / f"stub-{__version__}-{identity}"
+        path = stub_cache.path_of(f"{__version__}-{identity}")
         if os.path.exists(path) and not force:
-            _note_use(path)
+            stub_cache.note_use(path)
             say("stub: from the cache")
             return path
-        _require_writable(folder)
+        stub_cache.require_writable()
         cuda_backend.require_compiler(target, architectures)
         try:
             python = plan.prepared(say)
@@ -104,7 +99,7 @@ def build(
             with publish(path, force=True) as out:
                 write_bundle(out, stub, [], lambda: Manifest(tool=f"modelembed {__version__}"))
         say(f"stub: {path.stat().st_size / 1e6:.1f} MB")
-        _evict(folder)
+        stub_cache.evict()
         return path
     raise AppError(f"there is no Python for {target.name}: {problems[0]}", hint=RESUMED)
 
@@ -171,36 +166,6 @@ def _native() -> Target:
             hint=f"bundle for another: --target, one of {', '.join(TARGETS)}",
         )
     return target
-
-
-def _note_use(stub: Path) -> None:
-    """Have those not used for longest go first; what is known about a stub ends with its change."""
-    with contextlib.suppress(OSError):
-        if time.time() - stub.stat().st_mtime > DAY:
-            os.utime(stub)
-
-
-def _evict(folder: Path) -> None:
-    """Delete the stubs not used for longest; another build may be doing the same."""
-    found = []
-    for path in folder.glob("stub-*"):
-        with contextlib.suppress(OSError):
-            found.append((path.stat().st_mtime, path))
-    for _, path in sorted(found, reverse=True)[KEPT:]:
-        path.unlink(missing_ok=True)
-
-
-def _require_writable(folder: Path) -> None:
-    """Make the folder that stubs are kept in; raise AppError where that may not be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as exc:
-        raise AppError(
-            f"the runtime is kept in {folder}, which cannot be written: {exc.strerror}",
-            hint="name a folder of yours for it: XDG_CACHE_HOME=$HOME/cache modelembed …",
-        ) from exc
 
 
 def engine_folder() -> Path:
