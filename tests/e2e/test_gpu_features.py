@@ -1,8 +1,7 @@
 """All that a produced program does, on a GPU: Mesa's lavapipe, which computes as the processor.
 
 What is expected is what the same program answers greedily by the processor alone. The first run
-takes minutes longer than later ones: see lavapipe.py. With four answers at a time, Mesa 22's
-lavapipe was seen to crash in a thread of its own, so two are asked for.
+takes minutes longer than later ones: see lavapipe.py.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(
     on: dict[str, Program], noise: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    flags = ("-np", "2", "--lora", f"{noise}=0", "--grace", "30")
+    flags = ("-np", "4", "--lora", f"{noise}=0", "--grace", "30")
     slots = ("--slot-save-path", str(tmp_path_factory.mktemp("slots")))
     with serve(on["gpu"], *flags, *slots) as running:
         yield running

@@ -29,7 +29,6 @@ def variables(home: Path) -> dict[str, str]:
         "VK_ICD_FILENAMES": str(DRIVER),
         "VK_DRIVER_FILES": str(DRIVER),
         "MESA_SHADER_CACHE_DIR": str(COMPILED),
-        "LP_NUM_THREADS": "0",  # in its own threads, Mesa 22's corrupts its heap now and then
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
     }

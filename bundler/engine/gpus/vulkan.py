@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bundler.engine.archives import Archive, unpack_package
-from bundler.engine.compilation import run, unpack_libraries
+from bundler.engine.compilation import Insertions, run, unpack_libraries, with_insertions
 from bundler.engine.gpus.shaders import FEATURES, TREE, build_shaders
 from bundler.engine.llama_source import source
 from bundler.engine.toolchain import BuildFailed, Toolchain, kept, key_of
@@ -42,6 +42,26 @@ LOADER = "libvulkan.so.1"
 LOADER_SOURCE = "void vkGetInstanceProcAddr(void) {}\nvoid vkGetDeviceProcAddr(void) {}\n"
 """What the backend calls by name; it asks these for the rest."""
 UNITS = ("ggml-vulkan.cpp", "ggml-vulkan-buffers.cpp", "ggml-vulkan-debug.cpp")
+INSERTIONS: Insertions = {
+    "ggml-vulkan-common.h": [
+        # A set that was bound for another shader has more buffers than this one writes, and they
+        # may be gone. No shader reads them; Mesa 22's lavapipe does, which spoils its heap.
+        (
+            "        ctx->device->device.updateDescriptorSets({ write_descriptor_set }, {});\n",
+            "        const std::vector<vk::DescriptorBufferInfo> modelembed_rest(\n"
+            "            MAX_PARAMETER_COUNT - pipeline->parameter_count,\n"
+            "            *descriptor_buffer_infos.begin());\n"
+            "        if (!modelembed_rest.empty()) {\n"
+            "            ctx->device->device.updateDescriptorSets({ vk::WriteDescriptorSet{\n"
+            "                descriptor_set, pipeline->parameter_count, 0,\n"
+            "                (uint32_t) modelembed_rest.size(),\n"
+            "                vk::DescriptorType::eStorageBuffer, nullptr, modelembed_rest.data()\n"
+            "            } }, {});\n"
+            "        }\n",
+        ),
+    ],
+}
+"""What is put behind a line of the engine's."""
 FLAGS = (
     "-std=c++17", "-O3", "-DNDEBUG", "-fPIC", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
     "-fno-sanitize=undefined", "-w", "-D_GNU_SOURCE", "-D_XOPEN_SOURCE=600", "-DGGML_BACKEND_DL",
@@ -58,18 +78,19 @@ def build_vulkan(toolchain: Toolchain, wheel: Path, say: Callable[[str], None]) 
     Return None where it cannot be made, having said why: programs work without.
     """
     words = [VERSION, *toolchain.words, *FEATURES, *FLAGS, *LINK_FLAGS, LOADER_SOURCE]
+    words += [str(INSERTIONS)]
     key = key_of(*words, *(archive.sha256 for archive in HEADERS), wheel.parent.name)
 
     def make(target: Path) -> None:
         shaders = build_shaders(say)
         tree = source(say)
-        units = [*(tree / TREE / name for name in UNITS), *sorted(shaders.glob("*.cpp"))]
-        say(
-            f"engine: compiling the backend for GPUs, {len(units)} files with {toolchain.name}; "
-            f"usually {USUAL_MINUTES} minutes on 2 cores"
-        )
         with tempfile.TemporaryDirectory(prefix="modelembed-vulkan-") as name:
             scratch = Path(name)
+            units = [*_units(tree / TREE, scratch), *sorted(shaders.glob("*.cpp"))]
+            say(
+                f"engine: compiling the backend for GPUs, {len(units)} files with "
+                f"{toolchain.name}; usually {USUAL_MINUTES} minutes on 2 cores"
+            )
             includes = [*(tree / folder for folder in INCLUDES), shaders, _headers(scratch)]
             objects = _compile(toolchain, units, [f"-I{path}" for path in includes], scratch)
             _link(toolchain, objects, unpack_libraries(wheel, scratch), target / GPU_BACKEND)
@@ -82,6 +103,13 @@ def build_vulkan(toolchain: Toolchain, wheel: Path, say: Callable[[str], None]) 
     except BuildFailed as exc:
         say(f"warning: programs will not use GPUs: {exc}")
         return None
+
+
+def _units(folder: Path, scratch: Path) -> list[Path]:
+    """Return copies of the backend's files, beside its header, which they look for there first."""
+    for name, insertions in INSERTIONS.items():
+        with_insertions(folder / name, insertions, scratch)
+    return [with_insertions(folder / name, (), scratch) for name in UNITS]
 
 
 def _headers(scratch: Path) -> Path:
