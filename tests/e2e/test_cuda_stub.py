@@ -40,7 +40,7 @@ ARCHITECTURES = compiled()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not ARCHITECTURES, reason="the backend for CUDA takes 20 minutes to compile"
+        not ARCHITECTURES, reason="it is there after: modelembed stub --gpu cuda"
     ),
 ]
 
@@ -73,7 +73,7 @@ def test_without_a_gpu_nothing_of_it_is_unpacked_and_it_answers(
     done = program(FRANCE)
     assert (0, PARIS, "") == (done.code, done.out, done.err)
 
-    told = Program(cuda_stub)("doctor")
+    told = Program(cuda_stub)("doctor", "-m", str(DEMO))
     assert 0 == told.code
     assert "ok    GPU          none is used: no GPU was found" in told.out
     assert "this program uses them by CUDA or Vulkan" in told.out

@@ -88,7 +88,7 @@ HIDDEN unsigned arc4random(void) {
 and a random number. Were it left undefined, the backend would load on newer systems alone."""
 LINK_FLAGS = ("-shared", "-s", "-pthread", "-Wl,-rpath,$ORIGIN", "-Wl,-z,defs")
 OLDEST_GXX, NEWEST_GXX = 6, 15  # of crt/host_config.h
-USUAL_MINUTES = 20
+USUAL_MINUTES = 35
 """For each architecture, on 2 cores."""
 PACE = 15  # seconds between two lines that tell how far it is
 
