@@ -16,7 +16,7 @@ from runtime.options.registry import Options
 from runtime.units import gigabytes
 from runtime.weights import decompress, model_cache
 from runtime.weights.shared_original import SharedOriginal
-from runtime.weights.stdio_file import DecodingFile, File, RangeFile
+from runtime.weights.stdio_file import DecodingFile, EndingFile, File, RangeFile
 
 UNREPACKED_TYPES = ("", "F32", "F16", "BF16")
 """Tensor types that the engine uses as stored; most others it rearranges (repacks) in memory."""
@@ -33,7 +33,7 @@ def open_model(
     if source.decompressed_fd is not None:
         return RangeFile(source.decompressed_fd, 0)
     if not source.compressed:
-        return RangeFile(source.fd, source.offset)
+        return open_stored(source, options)
     assert source.bundle is not None and source.bundle.model is not None
     bundle, section = source.bundle, source.bundle.model
     threads = options.threads or resources.physical_cores()
@@ -115,6 +115,17 @@ def _open_cached(
     except CacheError as exc:
         notify(f"{exc.problem}; it is unpacked in memory instead ({exc.hint})")
         return None
+
+
+def open_stored(source: ModelFile, options: Options) -> RangeFile | EndingFile:
+    """Return a stream on a stored model; where it is mapped, one that ends with the model."""
+    end = source.offset + source.size
+    if options.mmap and end < os.fstat(source.fd).st_size:
+        file = EndingFile(source.fd, source.offset, end)
+        if file.mappable:
+            return file
+        file.close()
+    return RangeFile(source.fd, source.offset)
 
 
 def _range_file(fd: int) -> RangeFile:

@@ -15,10 +15,10 @@ from runtime.host import resources
 from runtime.inference.vectors.text_batches import TextBatches
 from runtime.model import model_file
 from runtime.model.llama_api import api
+from runtime.model.loader import open_stored
 from runtime.model.model import Model
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
-from runtime.weights.stdio_file import RangeFile
 
 
 class LocalEmbedder:
@@ -39,7 +39,7 @@ class LocalEmbedder:
     def open(self) -> None:
         """Load the model, at first or after `close`; raise AppError if that fails."""
         source, options, form = self._source, self._options, self.form
-        with RangeFile(source.fd, source.offset) as file:
+        with open_stored(source, options) as file:
             self._model = Model(source, file, options)
         try:
             self.dimensions = int(api.llama_model_n_embd_out(self._model.handle))

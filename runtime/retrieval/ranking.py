@@ -12,10 +12,10 @@ from runtime.host import resources
 from runtime.inference.vectors.rank_pair import POOLING_RANK, pair_tokens
 from runtime.inference.vectors.text_batches import TextBatches
 from runtime.model import model_file
+from runtime.model.loader import open_stored
 from runtime.model.model import Model
 from runtime.model.model_file import ModelFile
 from runtime.options.registry import Options
-from runtime.weights.stdio_file import RangeFile
 
 
 class LocalRanker:
@@ -38,7 +38,7 @@ class LocalRanker:
     def open(self) -> None:
         """Load the model, at first or after `close`; raise AppError if that fails."""
         source, options = self._source, self._options
-        with RangeFile(source.fd, source.offset) as file:
+        with open_stored(source, options) as file:
             self._model = Model(source, file, options)
         try:
             self._batches = TextBatches(

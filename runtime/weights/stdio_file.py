@@ -1,9 +1,8 @@
-"""C `FILE*` streams (stdio) for the engine: on a file at an offset, or on a compressed section.
+"""C `FILE*` streams (stdio) for the engine: on a range of a file, or on a compressed section.
 
 The second kind decodes what is read while it is read, a few chunks at a time, so that no restored
 copy of the whole is kept anywhere: the engine rearranges ("repacks") most quantized weights in
-memory of its own, and a copy beside that would double what the program takes. glibc's and musl's
-fopencookie(3) makes such a file.
+memory of its own, and a copy beside that would double what the program takes.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from runtime.errors import ModelError
 from runtime.host.progress_bar import Progress
 from runtime.weights.byte_planes import Buffer
 from runtime.weights.chunk_table import Chunk
+from runtime.weights.cookie_stream import CookieStream
 from runtime.weights.decompress import Decoder, chunk_table_of, map_section
 
 AHEAD = 4
@@ -32,34 +32,13 @@ BEHIND = 1
 """Chunks that are kept after they were read: small tensors share one, each is sought anew."""
 OWN = 3
 """Buffers that each thread has beside: for the chunk it decodes, and its decoder's two."""
-FULLY_BUFFERED = 0  # _IOFBF of <stdio.h>
-BUFFER = 1 << 20
-"""Bytes of a read, which stdio has in its buffer before it hands them on."""
-
-_READ = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-_SEEK = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64), ctypes.c_int
-)
-
-
-class _Functions(ctypes.Structure):
-    """`cookie_io_functions_t` of <stdio.h>."""
-
-    _fields_ = (
-        ("read", _READ),
-        ("write", ctypes.c_void_p),
-        ("seek", _SEEK),
-        ("close", ctypes.c_void_p),
-    )
 
 
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.fdopen.restype = libc.fopencookie.restype = ctypes.c_void_p
+    libc.fdopen.restype = ctypes.c_void_p
     libc.fdopen.argtypes = (ctypes.c_int, ctypes.c_char_p)
-    libc.fopencookie.argtypes = (ctypes.c_void_p, ctypes.c_char_p, _Functions)
     libc.fseeko.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int)
-    libc.setvbuf.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
     libc.fclose.argtypes = (ctypes.c_void_p,)
     return libc
 
@@ -76,20 +55,25 @@ def _unopened(error: int | None) -> ModelError:
     return ModelError(f"the model cannot be opened: {os.strerror(error or 0)}")
 
 
+def _own(fd: int) -> int:
+    """Return a descriptor of the same file; raise ModelError when that fails."""
+    try:
+        return opened_anew(fd)
+    except PermissionError:  # in the sandbox; whoever else reads from `fd` names the place
+        return os.dup(fd)
+    except OSError as exc:
+        raise _unopened(exc.errno) from exc
+
+
 class RangeFile:
-    """A `FILE*` with a position of its own, at an offset of a file."""
+    """A `FILE*` with a position of its own, at an offset of a file, that ends with the file."""
 
     mappable = True
 
     def __init__(self, fd: int, offset: int) -> None:
         """Open `fd` anew; raise ModelError when that fails."""
         self._libc = _libc()
-        try:
-            copy = opened_anew(fd)
-        except PermissionError:  # in the sandbox; whoever else reads from `fd` names the place
-            copy = os.dup(fd)
-        except OSError as exc:
-            raise _unopened(exc.errno) from exc
+        copy = _own(fd)
         self.pointer: int = self._libc.fdopen(copy, b"rb")
         if not self.pointer:
             failure = _unopened(ctypes.get_errno())
@@ -110,6 +94,48 @@ class RangeFile:
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._libc.fclose(self.pointer)
+
+
+class EndingFile:
+    """A `FILE*` at an offset of a file, which ends before the file does.
+
+    The engine maps a file from its start to its end and has all of it read ahead. Here it sees
+    where the model ends, and so leaves out what lies behind: projector, documents, other models.
+    It maps by the number of the file, which such a stream has not: it is put into it.
+    """
+
+    def __init__(self, fd: int, offset: int, end: int) -> None:
+        """Open `fd` anew; raise ModelError when that fails."""
+        self._fd = _own(fd)
+        try:
+            self._stream = CookieStream(self._read, end, offset)
+        except OSError as exc:
+            os.close(self._fd)
+            raise _unopened(exc.errno) from exc
+        self.pointer = self._stream.pointer
+        self.mappable = self._stream.is_of(self._fd)
+
+    def abort_when(self, asked: Callable[[], bool]) -> None:
+        """Do nothing: what is mapped or read by the system takes no time of ours."""
+
+    def __enter__(self) -> EndingFile:
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stream.close()
+        os.close(self._fd)
+
+    def _read(self, buffer: int, size: int) -> int:
+        target = (ctypes.c_char * size).from_address(buffer)
+        try:
+            return os.preadv(self._fd, [target], self._stream.position)
+        except OSError:
+            return -1
 
 
 class DecodingFile:
@@ -133,7 +159,6 @@ class DecodingFile:
         self._size = section.size
         self._chunks = chunk_table_of(bundle, section)
         self._starts = [chunk.target for chunk in self._chunks]
-        self._position = 0
         self._furthest = 0
         self._progress = progress
         self._failure: BaseException | None = None
@@ -147,14 +172,11 @@ class DecodingFile:
         self._pool = ThreadPoolExecutor(threads)
         self._local = threading.local()
         self._where = map_section(bundle, section), self._chunks, section.name
-        # Kept, since the file calls them as long as it is open.
-        self._functions = _Functions(read=_READ(self._guarded_read), seek=_SEEK(self._seek))
-        self._libc = _libc()
-        self.pointer: int = self._libc.fopencookie(None, b"rb", self._functions)
-        if not self.pointer:
-            raise _unopened(ctypes.get_errno())
-        self._stdio = Buffer(BUFFER)  # given, since stdio's own is of one page
-        self._libc.setvbuf(self.pointer, self._stdio.address, FULLY_BUFFERED, BUFFER)
+        try:
+            self._stream = CookieStream(self._guarded_read, self._size)
+        except OSError as exc:
+            raise _unopened(exc.errno) from exc
+        self.pointer = self._stream.pointer
 
     def abort_when(self, asked: Callable[[], bool]) -> None:
         """Let reads fail from the moment that `asked` says so."""
@@ -166,24 +188,14 @@ class DecodingFile:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._libc.fclose(self.pointer)
+        self._stream.close()
         self._pool.shutdown(cancel_futures=True)
-        # These know the file, which knows them: its buffers would stay until garbage is collected.
-        del self._functions
         if self._failure is not None:
             raise self._failure from None
         if error is None:
             self._progress(self._size, self._size)
 
-    def _seek(self, cookie: object, offset: ctypes._Pointer[ctypes.c_int64], whence: int) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
-        position = base[whence] + offset[0]
-        if position < 0:
-            return -1
-        self._position = offset[0] = position
-        return 0
-
-    def _guarded_read(self, cookie: object, buffer: int, size: int) -> int:
+    def _guarded_read(self, buffer: int, size: int) -> int:
         if self._failure is None and not self._aborted():
             try:
                 return self._read(buffer, size)
@@ -193,15 +205,15 @@ class DecodingFile:
 
     def _read(self, buffer: int, size: int) -> int:
         """Copy up to `size` bytes to the address `buffer`, from one chunk; return how many."""
-        if not 0 <= self._position < self._size:
+        if size == 0:
             return 0
-        index = bisect_right(self._starts, self._position) - 1
+        position = self._stream.position
+        index = bisect_right(self._starts, position) - 1
         chunk = self._chunks[index]
-        start = self._position - chunk.target
+        start = position - chunk.target
         count = min(size, chunk.size - start)
         ctypes.memmove(buffer, self._decoded(index).address + start, count)
-        self._position += count
-        self._furthest = max(self._furthest, self._position)
+        self._furthest = max(self._furthest, position + count)
         self._progress(self._furthest, self._size)
         return count
 
@@ -234,4 +246,4 @@ class DecodingFile:
             self._free.append(future.result())
 
 
-File: TypeAlias = RangeFile | DecodingFile
+File: TypeAlias = RangeFile | EndingFile | DecodingFile

@@ -39,9 +39,7 @@ ARCHITECTURES = compiled()
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not ARCHITECTURES, reason="it is there after: modelembed stub --gpu cuda"
-    ),
+    pytest.mark.skipif(not ARCHITECTURES, reason="it is there after: modelembed stub --gpu cuda"),
 ]
 
 
