@@ -21,6 +21,10 @@ from runtime.weights.stdio_file import DecodingFile, EndingFile, File, RangeFile
 UNREPACKED_TYPES = ("", "F32", "F16", "BF16")
 """Tensor types that the engine uses as stored; most others it rearranges (repacks) in memory."""
 
+FAR = 4
+"""So many times its own size may lie before a model that is mapped: to map as much, page by page,
+takes about as long as to read the model."""
+
 
 def open_model(
     source: ModelFile, options: Options, update: Progress, notify: Callable[[str], None]
@@ -118,8 +122,13 @@ def _open_cached(
 
 
 def open_stored(source: ModelFile, options: Options) -> RangeFile | EndingFile:
-    """Return a stream on a stored model; where it is mapped, one that ends with the model."""
+    """Return a stream on a stored model; where it is mapped, one that ends with the model.
+
+    One that lies far behind another is read, since all before it would be mapped as well.
+    """
     end = source.offset + source.size
+    if source.offset > FAR * source.size:
+        return RangeFile(source.fd, source.offset, mappable=False)
     if options.mmap and end < os.fstat(source.fd).st_size:
         file = EndingFile(source.fd, source.offset, end)
         if file.mappable:

@@ -68,10 +68,9 @@ def _own(fd: int) -> int:
 class RangeFile:
     """A `FILE*` with a position of its own, at an offset of a file, that ends with the file."""
 
-    mappable = True
-
-    def __init__(self, fd: int, offset: int) -> None:
+    def __init__(self, fd: int, offset: int, *, mappable: bool = True) -> None:
         """Open `fd` anew; raise ModelError when that fails."""
+        self.mappable = mappable
         self._libc = _libc()
         copy = _own(fd)
         self.pointer: int = self._libc.fdopen(copy, b"rb")
