@@ -86,7 +86,7 @@ def watch(scheduler: Scheduler, names: str, seconds: int, lose: Lose) -> None:
     def wait() -> None:
         while not scheduler.over:
             time.sleep(min(1, seconds / 4))
-            if scheduler.decoding.computing_for > seconds:
+            if scheduler.busy_for > seconds:
                 fail(f"no result in {seconds} seconds")
 
     scheduler.decoding.on_device_failure = lambda exc: fail(exc.problem)

@@ -5,7 +5,6 @@ It is the next token of every running answer, plus as much of the prompts as fit
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from runtime.errors import AppError, ModelError, NotNumbers
@@ -32,15 +31,7 @@ class Decoding:
         self.on_device_failure: Callable[[AppError], object] | None = None
         """Called, on the decoding thread, where devices compute what the processor would not, or
         nothing; never returns. None where only the processor computes."""
-        self._computes_since = 0.0
-        """When the running decode began, by the monotonic clock; 0 where none runs."""
         self.steps = self.busy_steps = 0
-
-    @property
-    def computing_for(self) -> float:
-        """Return how many seconds the running decode takes by now, 0 where none runs."""
-        since = self._computes_since
-        return time.monotonic() - since if since else 0.0
 
     def step(self) -> None:
         """Decode one batch: the next token of every running answer, then prompts in order.
@@ -80,7 +71,6 @@ class Decoding:
         """Encode the picture or sound that comes next in a prompt, and decode what comes of it."""
         slot, chunk, projector = generation.slot, generation.chunk, self._model.projector
         assert slot is not None and chunk is not None and projector is not None
-        self._computes_since = time.monotonic()
         try:
             status = projector.decode(
                 chunk, self._context.handle, slot.number, slot.position, self._batch.room
@@ -89,8 +79,6 @@ class Decoding:
             self._slots.recover(slot)
             self._answers.end(generation, FinishReason.ERROR, exc)
             return
-        finally:
-            self._computes_since = 0.0
         if not status:
             self.steps += 1
             self.busy_steps += 1
@@ -117,10 +105,8 @@ class Decoding:
                 alone.abort_flag = self._context.abort
                 if alone.cancelled:  # cancelled before the flag was set above
                     return
-            self._computes_since = time.monotonic()
             status = self._context.decode()
         finally:
-            self._computes_since = 0.0
             if alone:
                 alone.abort_flag = None  # from now on the flag would abort other answers
         if status:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -59,6 +60,8 @@ class Scheduler:
         self._closing = False
         self._lost: AppError | None = None
         """Why the engine never comes back; None as long as it does."""
+        self._busy_since = 0.0
+        """When the running step began, by the monotonic clock; 0 where none runs."""
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
         self._thread.start()
 
@@ -196,6 +199,15 @@ class Scheduler:
         return bool(asked or self._calls)
 
     @property
+    def busy_for(self) -> float:
+        """Return how many seconds the running step takes by now, 0 where none runs.
+
+        GPUs compute while others go on, so what waits for one that hangs may be any use of it.
+        """
+        since = self._busy_since
+        return time.monotonic() - since if since else 0.0
+
+    @property
     def lost(self) -> bool:
         """Return whether the engine will never return."""
         return self._lost is not None
@@ -238,6 +250,7 @@ class Scheduler:
                 calls, self._calls = self._calls, deque()
             if self._closing:
                 break
+            self._busy_since = time.monotonic()
             for call in calls:
                 call()
             # Reset before looking for cancelled answers, so that none is missed.
@@ -251,6 +264,7 @@ class Scheduler:
                 error = ModelError(f"the engine failed: {type(exc).__name__}: {exc}")
                 for generation in answers.all():
                     answers.fail(generation, error)
+            self._busy_since = 0.0
         for generation in answers.all():
             answers.end(generation, FinishReason.CANCELLED)
 
