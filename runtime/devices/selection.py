@@ -25,6 +25,7 @@ NONE = "none"
 """What `--device` calls the processor alone."""
 KEYS = {"visible": str, "devices": list, "refused": dict, "problem": str}
 """Of a verdict."""
+UNTRIED = "another one is asked for"
 REMEMBERED = {**get_type_hints(Device), "failure": str}
 """Of each device in a verdict."""
 PASSING = (*probing.TRANSIENT, "cannot be unpacked")
@@ -174,7 +175,8 @@ def _tried(
 ) -> dict[str, Any]:
     """List the devices of each backend, and try each of them; return the verdict.
 
-    A card that works by a faster backend is not tried by others, unless some are named.
+    A card that works by a faster backend is not tried by others, unless some are named. Where one
+    is named that is not there, which is an error, no time is spent on others.
     """
     visible, problems = "", dict(refused)
     tried: list[tuple[Device, str]] = []
@@ -195,8 +197,12 @@ def _tried(
             for number, device in enumerate(found)
             if not any(map(device.is_same_card, works))
         ]
-        with trial.visible_to_engine(visible):
-            reasons = trial.failures(setup, numbered, asked=asked)
+        find = _finder([*(device for device, _ in tried), *found])
+        if way == WAYS[VULKAN] and not all(name == NONE or find(name) for name in wanted):
+            reasons = [UNTRIED] * len(numbered)
+        else:
+            with trial.visible_to_engine(visible):
+                reasons = trial.failures(setup, numbered, asked=asked)
         tried += [(device, reason) for (_, device), reason in zip(numbered, reasons, strict=True)]
     refused = _faster(problems, tried[0][0].by) if tried else {}
     for way, why in refused.items():

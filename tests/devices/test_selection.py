@@ -256,6 +256,7 @@ def test_a_program_that_stands_for_a_gpu_is_used_if_asked_for(engine: Path, tmp_
     unknown = choose(folder, tmp_path, device="Voodoo", **drivers)
     assert "there is no device 'Voodoo'" == unknown["error"]
     assert "the devices: Vulkan0 (llvmpipe" in unknown["hint"]
+    assert "trying" not in unknown["said"]
     found = choose(folder, tmp_path, device="llvmpipe", **drivers)
     assert (1, "") == (len(found["titles"]), found["problem"])
     assert found["titles"][0].startswith("llvmpipe")
