@@ -21,7 +21,7 @@ USED = ".used"
 
 def path_of(name: str) -> Path:
     """Return where the stub of that name is, or will be."""
-    return app_dirs.cache() / "stubs" / f"stub-{name}"
+    return _folder() / f"stub-{name}"
 
 
 def note_use(stub: Path) -> None:
@@ -33,7 +33,7 @@ def note_use(stub: Path) -> None:
 def evict() -> None:
     """Delete the stubs not used for longest; another build may be doing the same."""
     found = []
-    for path in path_of("x").parent.glob("stub-*"):
+    for path in _folder().glob("stub-*"):
         with contextlib.suppress(OSError):
             if path.suffix != USED:
                 found.append((_last_use(path), path))
@@ -46,7 +46,7 @@ def evict() -> None:
 
 def require_writable() -> None:
     """Make the folder that stubs are kept in; raise AppError where that may not be."""
-    folder = path_of("x").parent
+    folder = _folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -56,6 +56,10 @@ def require_writable() -> None:
             f"the runtime is kept in {folder}, which cannot be written: {exc.strerror}",
             hint="name a folder of yours for it: XDG_CACHE_HOME=$HOME/cache modelembed …",
         ) from exc
+
+
+def _folder() -> Path:
+    return app_dirs.cache() / "stubs"
 
 
 def _mark(stub: Path) -> Path:

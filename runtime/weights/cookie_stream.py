@@ -59,7 +59,7 @@ class CookieStream:
         self._stdio = Buffer(BUFFER)  # given, since stdio's own is of one page
         self._libc.setvbuf(self.pointer, self._stdio.address, FULLY_BUFFERED, BUFFER)
 
-    def is_of(self, fd: int) -> bool:
+    def stand_for(self, fd: int) -> bool:
         """Have fileno(3) say `fd`, so that others map that file; return whether it does."""
         stream = _Beginning.from_address(self.pointer)
         if stream.file != NO_FILE:

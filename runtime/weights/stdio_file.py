@@ -112,7 +112,7 @@ class EndingFile:
             os.close(self._fd)
             raise _unopened(exc.errno) from exc
         self.pointer = self._stream.pointer
-        self.mappable = self._stream.is_of(self._fd)
+        self.mappable = self._stream.stand_for(self._fd)
 
     def abort_when(self, asked: Callable[[], bool]) -> None:
         """Do nothing: what is mapped or read by the system takes no time of ours."""
